@@ -1,0 +1,213 @@
+"""Every setting of the site: its name, default, unit and meaning, read from the environment.
+
+A bad value stops the start and names the setting. The same list is the source of `docs/settings.md`'s test.
+This file imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+ROOT = Path(__file__).resolve().parent
+
+
+class BadSetting(ValueError):
+    """A setting has a value that the site can't start with; the message names it."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting: `read` turns the environment's text into a value or raises ValueError saying what was expected."""
+
+    name: str
+    default: str
+    read: Callable[[str], Any]
+    meaning: str
+
+
+def text(value: str) -> str:
+    return value.strip()
+
+
+def whole(least: int, most: int) -> Callable[[str], int]:
+    """Return a reader of whole numbers from `least` to `most`."""
+
+    def read(value: str) -> int:
+        expected = f"expected a whole number from {least} to {most}"
+        try:
+            number = int(value)
+        except ValueError:
+            raise ValueError(expected) from None
+        if not least <= number <= most:
+            raise ValueError(expected)
+        return number
+
+    return read
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    """Return a reader that takes one of the named words."""
+
+    def read(value: str) -> str:
+        word = value.strip().lower()
+        if word not in choices:
+            raise ValueError(f"expected one of {', '.join(choices)}")
+        return word
+
+    return read
+
+
+def names(value: str) -> list[str]:
+    """Read a comma-separated list; blanks are dropped."""
+    return [name.strip() for name in value.split(",") if name.strip()]
+
+
+def web_address(value: str) -> str:
+    """Read an http(s) address without a trailing slash; empty stays empty."""
+    address = value.strip().rstrip("/")
+    if address:
+        parts = urlsplit(address)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("expected an address such as https://packages.example.org")
+    return address
+
+
+def time_zone(value: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(value.strip())
+    except (KeyError, ValueError, OSError):  # unknown, malformed, or the name of a folder of zones
+        raise ValueError("expected a time zone's name such as Europe/Paris") from None
+
+
+def database_url(value: str) -> str:
+    """Read a SQLAlchemy address of SQLite or PostgreSQL; the old `postgres://` spelling is understood."""
+    address = value.strip()
+    if address.startswith("postgres://"):
+        address = "postgresql://" + address.removeprefix("postgres://")
+    if not address.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
+        raise ValueError("expected sqlite:///file.db or postgresql://user@host/name")
+    return address
+
+
+SETTINGS = (
+    Setting("HOST", "127.0.0.1", text, "Address that the web server listens on."),
+    Setting("PORT", "8000", whole(1, 65535), "Port that the web server listens on."),
+    Setting("WORKERS", "2", whole(1, 256), "Number of web worker processes."),
+    Setting(
+        "DATABASE_URL",
+        "sqlite:///pkgsite.db",
+        database_url,
+        "Where the data is: SQLite (a relative file lies in DATA_DIR) or PostgreSQL.",
+    ),
+    Setting("DATA_DIR", str(ROOT / "instance"), text, "Folder of the SQLite file and of the secret key's file."),
+    Setting(
+        "SECRET_KEY",
+        "",
+        text,
+        "Key that signs sessions. Empty: made once and kept in DATA_DIR/secret_key, readable by its owner only.",
+    ),
+    Setting("SITE_TITLE", "pkgsite", text, "The site's name, in its header and page titles."),
+    Setting("SITE_SUBJECT", "Django", text, "What the packages are for, as in “Django packages”; may be empty."),
+    Setting("TIMEZONE", "America/New_York", time_zone, "Time zone in which the API and the pages write times."),
+    Setting(
+        "PUBLIC_URL",
+        "",
+        web_address,
+        "The site's address as visitors type it, for canonical links, feeds and mails. "
+        "With https, cookies are Secure and HSTS is sent.",
+    ),
+    Setting(
+        "TRUSTED_HOSTS",
+        "",
+        names,
+        "Host names that the site answers to, comma-separated (`.example.org` takes subdomains); "
+        "others get 400. Empty: any.",
+    ),
+    Setting(
+        "PROXY_HOPS",
+        "0",
+        whole(0, 10),
+        "Number of proxies in front whose X-Forwarded-* headers are believed; 0: none is.",
+    ),
+    Setting("MAX_BODY_BYTES", "1048576", whole(1024, 1 << 30), "Largest request body taken, in bytes; more is 413."),
+    Setting("SCHEDULER", "web", one_of("web", "off"), "Where scheduled jobs run: in the web process, or nowhere."),
+    Setting(
+        "PACKAGE_INDEX_URL",
+        "https://pypi.org",
+        web_address,
+        "Address of the Python package index that package pages link to.",
+    ),
+)
+
+
+def read_settings(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return every setting's value by name.
+
+    Raises:
+        BadSetting: a value can't be used; the message has a line for each such setting.
+    """
+    values: dict[str, Any] = {}
+    refusals = []
+    for setting in SETTINGS:
+        given = environ.get(setting.name, setting.default)
+        try:
+            values[setting.name] = setting.read(given)
+        except ValueError as error:
+            refusals.append(f"{setting.name}={given!r}: {error}")
+    if refusals:
+        raise BadSetting("; ".join(refusals))
+    return values
+
+
+def secret_key(folder: Path) -> str:
+    """Return the key kept in `folder`, making it on the first call.
+
+    Several processes may start at once: the key is written whole beside its place and linked there; the first link
+    wins.
+    """
+    place = folder / "secret_key"
+    if not place.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        draft = folder / f".secret_key-{os.getpid()}-{secrets.token_hex(4)}"
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(48))
+        try:
+            os.link(draft, place)
+        except FileExistsError:
+            pass  # another process was first: its key is the site's
+        finally:
+            draft.unlink()
+    return place.read_text().strip()
+
+
+def flask_config(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the configuration of Flask and its extensions that follows from the settings."""
+    https = settings["PUBLIC_URL"].startswith("https://")
+    return {
+        **settings,
+        "SECRET_KEY": settings["SECRET_KEY"] or secret_key(Path(settings["DATA_DIR"])),
+        "MIGRATIONS": str(ROOT / "migrations"),
+        "SQLALCHEMY_DATABASE_URI": settings["DATABASE_URL"],
+        "TRUSTED_HOSTS": settings["TRUSTED_HOSTS"] or None,
+        "MAX_CONTENT_LENGTH": settings["MAX_BODY_BYTES"],
+        "SESSION_COOKIE_SECURE": https,
+        "SESSION_COOKIE_HTTPONLY": True,
+        "SESSION_COOKIE_SAMESITE": "Lax",
+    }
+
+
+def from_environment() -> dict[str, Any]:
+    """Return the whole configuration, read from the process's environment.
+
+    Raises:
+        BadSetting: a value can't be used.
+    """
+    return flask_config(read_settings(os.environ))

@@ -1,0 +1,37 @@
+"""pkgsite: a site where a software community finds and compares its packages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from flask import Flask
+
+from pkgsite import answers, api, cli, views
+from pkgsite.extensions import compress, db, migrate
+from pkgsite.models import prepare_engine
+
+
+def create_app(config: Mapping[str, Any]) -> Flask:
+    """Return the application for this configuration (`config.flask_config` makes it from settings)."""
+    app = Flask(__name__, instance_path=config["DATA_DIR"])
+    app.config.from_mapping(
+        config,
+        COMPRESS_REGISTER=False,
+        SQLALCHEMY_ENGINE_OPTIONS={"json_serializer": to_json, "json_deserializer": orjson.loads},
+    )
+    db.init_app(app)
+    with app.app_context():
+        prepare_engine(db.engine)
+    migrate.init_app(app, db, directory=app.config["MIGRATIONS"])
+    compress.init_app(app)
+    answers.init_app(app)
+    views.init_app(app)
+    api.init_app(app)
+    cli.init_app(app)
+    return app
+
+
+def to_json(value: Any) -> str:
+    return orjson.dumps(value).decode()

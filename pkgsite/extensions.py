@@ -1,0 +1,13 @@
+"""The Flask extensions, made here and bound to an application by `create_app`."""
+
+from __future__ import annotations
+
+from flask_compress import Compress
+from flask_migrate import Migrate
+from flask_sqlalchemy import SQLAlchemy
+
+from pkgsite.models.base import Base
+
+db = SQLAlchemy(model_class=Base, disable_autonaming=True)
+migrate = Migrate(render_as_batch=True)
+compress = Compress()

@@ -1,0 +1,37 @@
+"""Our data: one file per noun. Every table is named here, so that importing this package knows them all."""
+
+from pkgsite.models.base import Base, begin_write, prepare_engine
+from pkgsite.models.category import Category
+from pkgsite.models.grid import Cell, Feature, Grid, GridPackage, OldGridSlug
+from pkgsite.models.package import OldPackageSlug, Package
+from pkgsite.models.release import Release
+from pkgsite.models.revision import Revision
+from pkgsite.models.source import ImportProgress, Sample, SourceState
+from pkgsite.models.usage import Favourite, Flag, SiteUsing, Usage
+from pkgsite.models.user import ApiToken, Identity, User
+
+__all__ = [
+    "ApiToken",
+    "Base",
+    "Category",
+    "Cell",
+    "Favourite",
+    "Feature",
+    "Flag",
+    "Grid",
+    "GridPackage",
+    "Identity",
+    "ImportProgress",
+    "OldGridSlug",
+    "OldPackageSlug",
+    "Package",
+    "Release",
+    "Revision",
+    "Sample",
+    "SiteUsing",
+    "SourceState",
+    "Usage",
+    "User",
+    "begin_write",
+    "prepare_engine",
+]

@@ -1,0 +1,99 @@
+"""Packages, and the slugs that they once had.
+
+Facts (stars, commits, releases …) are what other sites told us: `None` means that nobody has told us yet.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import ForeignKey, Index, SmallInteger, String, func, literal_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from pkgsite.models.base import Base, Id, Slug, Title
+
+if TYPE_CHECKING:
+    from pkgsite.models.category import Category
+    from pkgsite.models.grid import GridPackage
+    from pkgsite.models.release import Release
+
+
+class Package(Base):
+    __tablename__ = "package"
+
+    id: Mapped[Id]
+    title: Mapped[Title]
+    slug: Mapped[Slug] = mapped_column(unique=True)
+    category_id: Mapped[int] = mapped_column(ForeignKey("category.id", ondelete="RESTRICT"), index=True)
+
+    # What people write.
+    repo_url: Mapped[str] = mapped_column(String(200), default="", index=True)
+    pypi_url: Mapped[str] = mapped_column(String(255), default="")  # a bare name, or a project page's address
+    documentation_url: Mapped[str | None] = mapped_column(String(200))
+    deprecated_at: Mapped[datetime | None]
+    replaced_by_id: Mapped[int | None] = mapped_column(ForeignKey("package.id", ondelete="SET NULL"), index=True)
+    hidden_at: Mapped[datetime | None]
+
+    # What the code host tells.
+    description: Mapped[str] = mapped_column(default="")
+    stars: Mapped[int | None]
+    forks: Mapped[int | None]
+    archived_at: Mapped[datetime | None]
+    last_commit_at: Mapped[datetime | None]
+    commit_count: Mapped[int | None]
+    commits_over_52: Mapped[list[Any]] = mapped_column(default=list)  # one number a week, oldest first; 52 or none
+    participants: Mapped[list[Any]] = mapped_column(default=list)  # people's names on the code host
+    participants_complete: Mapped[bool] = mapped_column(default=True)
+
+    # What the package index tells.
+    pypi_version: Mapped[str | None] = mapped_column(String(100))
+    released_at: Mapped[datetime | None]
+    pypi_downloads: Mapped[int | None]  # downloads of the last month
+    licence: Mapped[str | None] = mapped_column(String(100))
+    licences: Mapped[list[Any] | None]
+    classifiers: Mapped[list[Any] | None]
+    requires_python: Mapped[str | None] = mapped_column(String(100))
+    supports_python3: Mapped[bool | None]
+    development_status: Mapped[int | None] = mapped_column(SmallInteger)  # 1 planning … 5 stable … 7 inactive
+
+    created_at: Mapped[datetime] = mapped_column(index=True)
+    created_by_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"), index=True)
+    modified_at: Mapped[datetime]  # the last edit by a person
+    modified_by_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"), index=True)
+    changed_at: Mapped[datetime] = mapped_column(index=True)  # the last change of any kind
+    last_fetched_at: Mapped[datetime | None]
+    version: Mapped[int] = mapped_column(default=1)  # counts people's edits
+
+    category: Mapped[Category] = relationship(back_populates="packages", lazy="raise_on_sql")
+    memberships: Mapped[list[GridPackage]] = relationship(
+        back_populates="package",
+        lazy="raise_on_sql",
+        cascade="all, delete-orphan",
+        passive_deletes=True,
+        order_by="GridPackage.position, GridPackage.id",
+    )
+    releases: Mapped[list[Release]] = relationship(
+        back_populates="package", lazy="raise_on_sql", cascade="all, delete-orphan", passive_deletes=True
+    )
+    replaced_by: Mapped[Package | None] = relationship(
+        back_populates="replaces", lazy="raise_on_sql", remote_side="Package.id"
+    )
+    replaces: Mapped[list[Package]] = relationship(
+        back_populates="replaced_by", lazy="raise_on_sql", passive_deletes=True
+    )
+
+
+class OldPackageSlug(Base):
+    """A slug that a package had before it was renamed or merged; it leads there until another package takes it."""
+
+    __tablename__ = "old_package_slug"
+
+    slug: Mapped[Slug] = mapped_column(primary_key=True)
+    package_id: Mapped[int] = mapped_column(ForeignKey("package.id", ondelete="CASCADE"), index=True)
+    created_at: Mapped[datetime]
+
+
+Index("uq_package_slug_lower", func.lower(Package.slug), unique=True)
+Index("ix_package_title_lower", func.lower(Package.title), Package.id)
+Index("ix_package_stars", func.coalesce(Package.stars, literal_column("-1")), Package.id)  # unknown comes last

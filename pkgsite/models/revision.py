@@ -1,0 +1,36 @@
+"""Revisions: every change that a person made, kept for ever."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, String, event
+from sqlalchemy.orm import Mapped, Mapper, mapped_column
+
+from pkgsite.models.base import Base, Id
+
+
+class Revision(Base):
+    """Who changed what, when, from what to what. Rows are added, never changed or deleted."""
+
+    __tablename__ = "revision"
+
+    id: Mapped[Id]
+    at: Mapped[datetime] = mapped_column(index=True)
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"), index=True)
+    object_type: Mapped[str] = mapped_column(String(20))  # "package", "grid", "feature", "cell" …
+    object_id: Mapped[int]  # no foreign key: the revision outlives its object
+    action: Mapped[str] = mapped_column(String(20))  # "add", "edit", "delete" …
+    before: Mapped[dict[str, Any] | None]  # the changed fields alone, by name; None where there was nothing
+    after: Mapped[dict[str, Any] | None]
+    reason: Mapped[str] = mapped_column(default="")
+
+
+Index("ix_revision_object", Revision.object_type, Revision.object_id, Revision.id)
+
+
+@event.listens_for(Revision, "before_update")
+@event.listens_for(Revision, "before_delete")
+def refuse(_mapper: Mapper[Revision], _connection: object, revision: Revision) -> None:
+    raise RuntimeError(f"revision {revision.id} is history: it can't be changed or deleted")
