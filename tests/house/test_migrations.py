@@ -9,7 +9,7 @@ from sqlalchemy import inspect
 
 from pkgsite.extensions import db
 
-# SQLAlchemy can't read indexes on expressions back from SQLite, and says so: their names are compared by a test of its own.
+# SQLAlchemy can't read indexes on expressions back from SQLite, and says so: a test of its own compares their names.
 pytestmark = pytest.mark.filterwarnings("ignore:.*expression-based index")
 
 

@@ -1,0 +1,22 @@
+"""Names on the package index, as people write them."""
+
+from __future__ import annotations
+
+import re
+
+_PAGE = re.compile(r"^https?://(?:www\.)?[^/]+/(?:pypi|project|simple)/([^/?#]+)", re.IGNORECASE)
+
+
+def pypi_name(written: str) -> str:
+    """Return the project's name from a bare name or a project page's address; empty where there is none.
+
+    >>> pypi_name("http://pypi.python.org/pypi/django-q")
+    'django-q'
+    >>> pypi_name(" wagtail-whoosh/ ")
+    'wagtail-whoosh'
+    """
+    written = written.strip()
+    page = _PAGE.match(written)
+    if page:
+        return page.group(1)
+    return "" if "://" in written else written.strip("/")

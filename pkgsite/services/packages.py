@@ -1,0 +1,278 @@
+"""Packages: one record as pages and API show it, found by id or slug, and the page of one package."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy.orm import Session
+
+from pkgsite.errors import Moved, NotFound
+from pkgsite.models import Category, Favourite, Grid, GridPackage, OldPackageSlug, Package, Release, SiteUsing, Usage
+from pkgsite.rules.pypi_names import pypi_name
+
+AnySelect = Select[*tuple[Any, ...]]
+
+VISIBLE = Package.hidden_at.is_(None)
+LIVING = Package.archived_at.is_(None) & Package.deprecated_at.is_(None) & Package.replaced_by_id.is_(None)
+BY_STARS = func.coalesce(Package.stars, -1).desc()
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """Enough of a record to link to it."""
+
+    id: int
+    title: str
+    slug: str
+
+
+@dataclass(frozen=True, slots=True)
+class PackageRecord:
+    """All that the site says of a package in a list, on its page and in the API. `None` in a fact means "not told"."""
+
+    id: int
+    title: str
+    slug: str
+    category: Ref
+    grids: tuple[Ref, ...]  # in the order in which the package was put into them
+    repo_url: str
+    pypi_url: str
+    documentation_url: str | None
+    description: str
+    stars: int | None
+    forks: int | None
+    archived_at: datetime | None
+    deprecated_at: datetime | None
+    replaced_by_id: int | None
+    last_commit_at: datetime | None
+    commit_count: int | None
+    commits_over_52: list[int]  # one number a week, oldest first; 52 or none
+    participants: list[str]
+    participants_complete: bool
+    pypi_version: str | None
+    released_at: datetime | None
+    pypi_downloads: int | None  # of the last month
+    licence: str | None
+    licences: list[str] | None
+    classifiers: list[str] | None
+    requires_python: str | None
+    supports_python3: bool | None
+    development_status: int | None
+    created_at: datetime
+    modified_at: datetime
+    changed_at: datetime
+    last_fetched_at: datetime | None
+    version: int
+
+    @property
+    def is_archived(self) -> bool:
+        return self.archived_at is not None
+
+    @property
+    def is_deprecated(self) -> bool:
+        return self.deprecated_at is not None or self.replaced_by_id is not None
+
+    @property
+    def is_living(self) -> bool:
+        return not self.is_archived and not self.is_deprecated
+
+    @property
+    def pypi_name(self) -> str:
+        """The project's name on the package index; empty where there is none."""
+        return pypi_name(self.pypi_url)
+
+    @property
+    def commits_last_year(self) -> int | None:
+        """Commits of the last 52 weeks; None where the host has not told."""
+        return sum(self.commits_over_52) if self.commits_over_52 else None
+
+
+_PLAIN = [field.name for field in fields(PackageRecord) if field.name not in {"category", "grids"}]
+_COLUMNS = [getattr(Package, name) for name in _PLAIN]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Some records out of `count`."""
+
+    count: int
+    records: list[PackageRecord]
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseLine:
+    number: str
+    uploaded_at: datetime | None
+    is_prerelease: bool
+    yanked_reason: str | None
+    requires_python: str | None
+    licence: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    title: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class PackagePage:
+    """Everything on a package's page."""
+
+    package: PackageRecord
+    releases: list[ReleaseLine]  # newest first
+    sites: list[Site]
+    replaced_by: Ref | None
+    replaces: list[Ref]
+    neighbours: list[PackageRecord]  # living packages of the same grids, most stars first, six at most
+    favourite_count: int
+    usage_count: int
+
+
+def select_packages() -> AnySelect:
+    """Return the query that `load_records` reads; callers add conditions, order and limits."""
+    category = [Category.title.label("category_title"), Category.slug.label("category_slug")]
+    return select(*_COLUMNS, Package.category_id, *category).join(Category).where(VISIBLE)
+
+
+def load_records(session: Session, statement: AnySelect) -> list[PackageRecord]:
+    """Run a query made from `select_packages` and return whole records, in two queries whatever their number."""
+    rows = session.execute(statement).all()
+    grids = _grids_of(session, [row.id for row in rows])
+    return [
+        PackageRecord(
+            **{name: getattr(row, name) for name in _PLAIN},
+            category=Ref(row.category_id, row.category_title, row.category_slug),
+            grids=tuple(grids[row.id]),
+        )
+        for row in rows
+    ]
+
+
+def count_packages(session: Session, *conditions: ColumnElement[bool]) -> int:
+    return session.scalar(select(func.count()).select_from(Package).where(VISIBLE, *conditions)) or 0
+
+
+def package_list(session: Session, *, limit: int, offset: int) -> Listing:
+    """Return a stretch of all packages, newest id first."""
+    count = count_packages(session)
+    if offset >= count:
+        return Listing(count, [])
+    return Listing(
+        count, load_records(session, select_packages().order_by(Package.id.desc()).limit(limit).offset(offset))
+    )
+
+
+def package_by_id(session: Session, package_id: int) -> PackageRecord:
+    """Return one package.
+
+    Raises:
+        NotFound: no package has this id.
+    """
+    found = load_records(session, select_packages().where(Package.id == package_id))
+    if not found:
+        raise NotFound("Package")
+    return found[0]
+
+
+def package_by_slug(session: Session, slug: str) -> PackageRecord:
+    """Return the package that has this slug now.
+
+    Raises:
+        Moved: a package once had this slug and has another one now.
+        NotFound: none ever had it.
+    """
+    found = load_records(session, select_packages().where(Package.slug == slug))
+    if found:
+        return found[0]
+    present = session.scalar(
+        select(Package.slug)
+        .join(OldPackageSlug, OldPackageSlug.package_id == Package.id)
+        .where(OldPackageSlug.slug == slug, VISIBLE)
+    )
+    raise Moved(present) if present else NotFound("Package")
+
+
+def package_page(session: Session, slug: str) -> PackagePage:
+    """Return everything on the page of the package with this slug.
+
+    Raises:
+        Moved: a package once had this slug and has another one now.
+        NotFound: none ever had it.
+    """
+    package = package_by_slug(session, slug)
+    releases = session.execute(
+        select(
+            Release.number,
+            Release.uploaded_at,
+            Release.is_prerelease,
+            Release.yanked_reason,
+            Release.requires_python,
+            Release.licence,
+        )
+        .where(Release.package_id == package.id)
+        .order_by(Release.uploaded_at.desc().nulls_last(), Release.id.desc())
+    )
+    sites = session.execute(
+        select(SiteUsing.title, SiteUsing.url)
+        .where(SiteUsing.package_id == package.id, SiteUsing.is_approved.is_(True))
+        .order_by(SiteUsing.title, SiteUsing.id)
+    )
+    refs = session.execute(
+        select(Package.id, Package.title, Package.slug)
+        .where((Package.id == package.replaced_by_id) | (Package.replaced_by_id == package.id), VISIBLE)
+        .order_by(Package.title, Package.id)
+    ).all()
+    return PackagePage(
+        package=package,
+        releases=[ReleaseLine(*row) for row in releases],
+        sites=[Site(*row) for row in sites],
+        replaced_by=next((Ref(*row) for row in refs if row.id == package.replaced_by_id), None),
+        replaces=[Ref(*row) for row in refs if row.id != package.replaced_by_id],
+        neighbours=_neighbours(session, package),
+        favourite_count=_count(session, Favourite.package_id == package.id),
+        usage_count=_count(session, Usage.package_id == package.id),
+    )
+
+
+def usage_counts(session: Session, package_ids: Iterable[int]) -> dict[int, int]:
+    """Return how many people say that they use each of these packages; those without any are left out."""
+    rows = session.execute(
+        select(Usage.package_id, func.count()).where(Usage.package_id.in_(list(package_ids))).group_by(Usage.package_id)
+    )
+    return {row.package_id: row[1] for row in rows}
+
+
+def _count(session: Session, condition: ColumnElement[bool]) -> int:
+    return session.scalar(select(func.count()).where(condition)) or 0
+
+
+def _neighbours(session: Session, package: PackageRecord) -> list[PackageRecord]:
+    in_the_same_grids = select(GridPackage.package_id).where(
+        GridPackage.grid_id.in_([grid.id for grid in package.grids])
+    )
+    return load_records(
+        session,
+        select_packages()
+        .where(Package.id.in_(in_the_same_grids), Package.id != package.id, LIVING)
+        .order_by(BY_STARS, Package.id)
+        .limit(6),
+    )
+
+
+def _grids_of(session: Session, package_ids: list[int]) -> defaultdict[int, list[Ref]]:
+    grids: defaultdict[int, list[Ref]] = defaultdict(list)
+    rows = session.execute(
+        select(GridPackage.package_id, Grid.id, Grid.title, Grid.slug)
+        .join(Grid)
+        .where(GridPackage.package_id.in_(package_ids))
+        .order_by(GridPackage.position, GridPackage.id)
+    )
+    for package_id, grid_id, title, slug in rows:
+        grids[package_id].append(Ref(grid_id, title, slug))
+    return grids
