@@ -40,15 +40,10 @@ def upgrade() -> None:
         sa.Column("url", sa.String(length=500), nullable=False),
         sa.Column("stage", sa.String(length=20), nullable=False),
         sa.Column("offset", sa.Integer(), nullable=False),
+        sa.Column("total", sa.Integer(), nullable=True),
+        sa.Column("restarts", sa.Integer(), nullable=False),
         sa.Column(
-            "counts",
-            sa.JSON(none_as_null=True).with_variant(
-                postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql"
-            ),
-            nullable=False,
-        ),
-        sa.Column(
-            "problems",
+            "tallies",
             sa.JSON(none_as_null=True).with_variant(
                 postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql"
             ),

@@ -54,7 +54,8 @@ class ImportProgress(Base):
     url: Mapped[str] = mapped_column(String(500), primary_key=True)
     stage: Mapped[str] = mapped_column(String(20))
     offset: Mapped[int]  # records of this stage that are done
-    counts: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    problems: Mapped[list[Any]] = mapped_column(default=list)
+    total: Mapped[int | None]  # records of this stage, as the site said when the stage began
+    restarts: Mapped[int]  # of this stage, because the site's list had changed
+    tallies: Mapped[dict[str, Any]]  # for each stage that has begun, what came of its records
     started_at: Mapped[datetime]
     updated_at: Mapped[datetime]
