@@ -25,6 +25,17 @@ def slug_problem(slug: str) -> str | None:
     return None
 
 
+def slug_key(slug: str) -> str:
+    """Return what two slugs share when only their case differs.
+
+    Letters outside ASCII count as they are: so do both databases, whose indexes keep slugs apart.
+
+    >>> slug_key("Django_Q#É")
+    'django_q#É'
+    """
+    return "".join(letter.lower() if letter.isascii() else letter for letter in slug)
+
+
 def id_in(key: str) -> int | None:
     """Return the id that a key of the API names: all digits means an id, leading zeros and all; otherwise None.
 

@@ -1,0 +1,178 @@
+"""A whole catalogue in one JSON file: categories, grids with their features and cells, and packages.
+
+Records are as in API v4, but that a package names its category and grids by id, and may say `participants_complete`.
+A grid may have `features`: a list of {"title", "description", "cells": {package's slug: text}}.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pkgsite.errors import Invalid
+from pkgsite.rules.records import (
+    CategoryFacts,
+    Facts,
+    GridFacts,
+    PackageFacts,
+    Reader,
+    Unreadable,
+    read_category,
+    read_grid,
+    read_package,
+    record_name,
+    text,
+)
+from pkgsite.rules.slugs import slug_key
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureFacts:
+    grid_id: int
+    title: str
+    description: str
+    cells: dict[int, str]  # by package id
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    categories: list[CategoryFacts]
+    grids: list[GridFacts]
+    packages: list[PackageFacts]
+    features: list[FeatureFacts]  # those of a grid in their order
+
+
+def read_catalogue(written: bytes) -> Catalogue:
+    """Return the catalogue that a file holds, if all of it is sound and fits together.
+
+    Raises:
+        Invalid: it is not; every problem is under the line or the record that has it.
+    """
+    raw = _parsed(written)
+    problems = _Problems()
+    categories = [read_category(record) for record in _list(raw, "categories", problems)]
+    grids = [read_grid(record) for record in _list(raw, "grids", problems)]
+    packages = [read_package(record) for record in _list(raw, "packages", problems)]
+    catalogue = Catalogue(
+        _sound("category", categories, problems),
+        _sound("grid", grids, problems),
+        _sound("package", packages, problems),
+        [],
+    )
+    problems.stop()
+    for grid, record in zip(catalogue.grids, raw["grids"], strict=True):
+        catalogue.features.extend(_features(grid, record.get("features", []), catalogue.packages, problems))
+    _find_strangers(catalogue, problems)
+    problems.stop()
+    return catalogue
+
+
+class _Problems:
+    """What is wrong with a file, by line or record."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, list[str]] = {}
+
+    def add(self, place: str, words: str) -> None:
+        self._found.setdefault(place, []).append(words)
+
+    def stop(self) -> None:
+        """Raise what has been found, if anything."""
+        if self._found:
+            raise Invalid(self._found)
+
+
+def _parsed(written: bytes) -> dict[str, Any]:
+    try:
+        raw = json.loads(written)
+    except json.JSONDecodeError as error:
+        raise Invalid({f"line {error.lineno}, column {error.colno}": [error.msg]}) from error
+    except UnicodeDecodeError as error:
+        line = written.count(b"\n", 0, error.start) + 1
+        raise Invalid({f"line {line}": ["is not UTF-8 text"]}) from error
+    except (ValueError, RecursionError) as error:  # an endless number, or lists in lists without end
+        raise Invalid({"the file": [str(error)]}) from error
+    if not isinstance(raw, dict):
+        raise Invalid({"the file": ["is not a JSON object"]})
+    return raw
+
+
+def _list(raw: dict[str, Any], name: str, problems: _Problems) -> list[Any]:
+    found = raw.get(name)
+    if isinstance(found, list):
+        return found
+    problems.add("the file", f"has no list “{name}”")
+    return []
+
+
+def _sound(noun: str, records: Sequence[Facts | Unreadable], problems: _Problems) -> list[Facts]:
+    """Return the records that could be read, once each."""
+    sound = []
+    ids: set[int] = set()
+    keys: set[str] = set()
+    for place, record in enumerate(records, start=1):
+        name = record_name(noun, record.id, record.slug)
+        if isinstance(record, Unreadable):
+            problems.add(name if record.id else f"{name}, number {place} of its list", "; ".join(record.problems))
+            continue
+        if record.id in ids or slug_key(record.slug) in keys:
+            problems.add(name, "has the id or the slug of an earlier one")
+        ids.add(record.id)
+        keys.add(slug_key(record.slug))
+        sound.append(record)
+    return sound
+
+
+def _find_strangers(catalogue: Catalogue, problems: _Problems) -> None:
+    """Find packages whose category or grids the file does not have."""
+    categories = {category.id for category in catalogue.categories}
+    grids = {grid.id for grid in catalogue.grids}
+    for package in catalogue.packages:
+        name = record_name("package", package.id, package.slug)
+        if package.category_id not in categories:
+            problems.add(name, f"category {package.category_id} is not in the file")
+        for grid_id in package.grid_ids:
+            if grid_id not in grids:
+                problems.add(name, f"grid {grid_id} is not in the file")
+
+
+def _features(
+    grid: GridFacts, raw: object, packages: list[PackageFacts], problems: _Problems
+) -> Iterator[FeatureFacts]:
+    """Yield a grid's features in their order."""
+    members = {package.slug: package.id for package in packages if grid.id in package.grid_ids}
+    titles: set[str] = set()
+    name = record_name("grid", grid.id, grid.slug)
+    if not isinstance(raw, list):
+        problems.add(name, "features is not a list")
+        return
+    for number, feature in enumerate(raw, start=1):
+        try:
+            if not isinstance(feature, dict):
+                raise ValueError("is not an object")
+            title = _field(feature, "title", text(100, blank=False))
+            if title in titles:
+                raise ValueError(f"has the title of an earlier one: “{title}”")
+            titles.add(title)
+            cells = feature.get("cells", {})
+            if not isinstance(cells, dict):
+                raise ValueError("has cells that are not an object")
+            if strangers := sorted(cells.keys() - members.keys()):
+                raise ValueError(f"has cells of packages that are not in the grid: {', '.join(strangers)}")
+            yield FeatureFacts(
+                grid.id,
+                title,
+                _field(feature, "description", text()),
+                {members[slug]: _field(cells, slug, text()) for slug in cells},
+            )
+        except ValueError as error:
+            problems.add(name, f"feature {number} {error}")
+
+
+def _field(raw: dict[str, Any], name: str, read: Reader) -> Any:
+    try:
+        return read(raw.get(name))
+    except ValueError as error:
+        raise ValueError(f"has a {name} that {error}") from None
