@@ -1,0 +1,162 @@
+"""How clients read other hosts: one session, a time limit, a size limit, and patience with passing failures."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import requests
+import urllib3
+
+from pkgsite.errors import BadAnswer, Gone, NotAllowed, RateLimited, Unavailable
+
+log = logging.getLogger(__name__)
+
+# A hundred packages with thousands of participants each stay far below this; more is not an answer but an attack.
+LARGEST_ANSWER_BYTES = 32 * 2**20
+CHUNK_BYTES = 64 * 2**10
+MOST_REDIRECTS = 5
+REDIRECTS = {301, 302, 303, 307, 308}
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a client waits, and how often it asks again after a failure that may pass.
+
+    Before the second attempt and each later one it waits about 0, 1, 2, 4 … times `backoff_s`, and up to `jitter_s`
+    more, so that several clients do not come back at once. A host that names its own time (Retry-After) is given it,
+    unless that is longer than `longest_wait_s`: then the failure is final.
+    """
+
+    timeout_s: float = 30.0  # without a byte
+    whole_s: float = 120.0  # for a whole answer
+    attempts: int = 5
+    backoff_s: float = 1.0
+    jitter_s: float = 0.5
+    longest_wait_s: int = 120
+
+
+class JsonReader:
+    """Reads JSON from other hosts by GET, following redirects within the host that was asked.
+
+    Every failure is one of the five of `pkgsite.errors`, in words that name the address.
+    """
+
+    def __init__(self, *, user_agent: str, patience: Patience | None = None) -> None:
+        self._patience = patience or Patience()
+        self._session = requests.Session()
+        self._session.headers.update({"User-Agent": user_agent, "Accept": "application/json"})
+
+    def get(self, url: str) -> Any:
+        """Return what the host answers at `url`.
+
+        Raises:
+            RateLimited, Unavailable: it still failed at the last attempt.
+            Gone, NotAllowed, BadAnswer: asking again would not help.
+        """
+        patience = self._patience
+        retries = urllib3.Retry(
+            total=patience.attempts - 1,
+            backoff_factor=patience.backoff_s / 2,
+            backoff_jitter=patience.jitter_s,
+        )
+        while True:
+            try:
+                return _parsed(url, self._body(url))
+            except (RateLimited, Unavailable) as failure:
+                wanted = failure.retry_after_s if isinstance(failure, RateLimited) else None
+                if not retries.total or (wanted or 0) > patience.longest_wait_s:
+                    raise
+                retries = retries.increment("GET", url)
+                wait_s = retries.get_backoff_time() if wanted is None else wanted
+                log.warning("%s; asking again in %.1f s", failure, wait_s)
+                time.sleep(wait_s)
+
+    def _body(self, url: str) -> bytes:
+        """Return the body of a good JSON answer, at one attempt."""
+        asked = url
+        for _ in range(MOST_REDIRECTS + 1):
+            try:
+                with self._session.get(
+                    url, timeout=self._patience.timeout_s, stream=True, allow_redirects=False
+                ) as answer:
+                    if answer.status_code not in REDIRECTS:
+                        _refuse_failure(url, answer)
+                        return self._read(url, answer)
+                    url = _redirected(url, answer.headers.get("Location", ""))
+            except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
+                raise Unavailable(f"{url} can't be reached: {_reason(error)}") from error
+            except (requests.RequestException, ValueError) as error:
+                raise BadAnswer(f"{url} can't be read: {_reason(error)}") from error
+        raise BadAnswer(f"{asked} redirects without end")
+
+    def _read(self, url: str, answer: requests.Response) -> bytes:
+        body, deadline = bytearray(), time.monotonic() + self._patience.whole_s
+        for chunk in answer.iter_content(CHUNK_BYTES):
+            body += chunk
+            if len(body) > LARGEST_ANSWER_BYTES:
+                raise BadAnswer(f"{url} answers more than {LARGEST_ANSWER_BYTES // 2**20} MiB")
+            if time.monotonic() > deadline:
+                raise Unavailable(f"{url} takes more than {self._patience.whole_s:.0f} s to answer")
+        return bytes(body)
+
+
+def _refuse_failure(url: str, answer: requests.Response) -> None:
+    """Raise the failure that the answer's head tells of, if any."""
+    status = answer.status_code
+    after_s = _retry_after_s(answer)
+    if status == HTTPStatus.TOO_MANY_REQUESTS or (status == HTTPStatus.SERVICE_UNAVAILABLE and after_s is not None):
+        later = "" if after_s is None else f", in {after_s:.0f} s"
+        raise RateLimited(f"{url} answered {status}: it asks us to come back later{later}", after_s)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise Unavailable(f"{url} answered {status}")
+    if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
+        raise Gone(f"{url} answered {status}: there is no such page")
+    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS}:
+        raise NotAllowed(f"{url} answered {status}: it does not let us read it")
+    if status != HTTPStatus.OK:
+        raise BadAnswer(f"{url} answered {status}")
+    kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if kind != "application/json" and not kind.endswith("+json"):
+        raise BadAnswer(f"{url} answered {kind or 'something without a type'}, not JSON")
+
+
+def _retry_after_s(answer: requests.Response) -> float | None:
+    written = answer.headers.get("Retry-After")
+    try:
+        return None if written is None else urllib3.Retry().parse_retry_after(written)
+    except urllib3.exceptions.InvalidHeader:
+        return None
+
+
+def _redirected(url: str, location: str) -> str:
+    """Return where a redirect leads, if that is the same host (or its https side).
+
+    Raises:
+        BadAnswer: it leads elsewhere or nowhere.
+    """
+    target = urljoin(url, location)
+    here, there = urlsplit(url), urlsplit(target)
+    same_port = (there.scheme, there.port) in {(here.scheme, here.port), ("https", None), ("https", 443)}
+    if not location or there.hostname != here.hostname or not same_port:
+        raise BadAnswer(f"{url} redirects to another host: {target}" if location else f"{url} redirects to nowhere")
+    return target
+
+
+def _parsed(url: str, body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise BadAnswer(f"{url} answered broken JSON: {error}") from error
+
+
+def _reason(error: BaseException) -> str:
+    """Return the words of the failure at the bottom of a chain: "Connection refused", "timed out"."""
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__ or error
+    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
