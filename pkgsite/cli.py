@@ -1,2 +1,137 @@
-def init_app(app):
-    pass
+"""The commands: each asks a service, commits, and says what came of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import BinaryIO
+
+import click
+from flask import Flask, current_app
+from flask.cli import with_appcontext
+from sqlalchemy import inspect
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from pkgsite.clients.http import JsonReader, Patience
+from pkgsite.clients.v4_site import V4Site
+from pkgsite.clock import utc_now
+from pkgsite.errors import Conflict, Invalid, UpstreamError
+from pkgsite.extensions import db
+from pkgsite.services.catalogue import SHIPPED, load_catalogue
+from pkgsite.services.importer import DONE, ImportState, import_state, take_page
+from pkgsite.services.records import Outcome, Tally
+
+PATIENCE = Patience()
+STOPPED_BY_CTRL_C = 130  # what a shell expects of a program that Ctrl-C stopped
+
+
+def init_app(app: Flask) -> None:
+    app.cli.add_command(import_v4)
+    app.cli.add_command(load_catalogue_file)
+
+
+@click.command("import-v4")
+@click.argument("url")
+@with_appcontext
+def import_v4(url: str) -> None:
+    """Copy the categories, grids and packages of the site at URL, by its API v4.
+
+    It may be stopped and run again: it goes on where it stopped, and a second run changes only what has changed
+    there. The exit status is 0 when all was read, even if some records were skipped, and 1 when it could not go on.
+    """
+    need_tables()
+    public_url = current_app.config["PUBLIC_URL"]
+    reader = JsonReader(user_agent=f"pkgsite (+{public_url})" if public_url else "pkgsite", patience=PATIENCE)
+    try:
+        site = V4Site(url, reader)
+    except Invalid as refusal:
+        raise click.ClickException(" ".join(refusal.problems["url"])) from refusal
+    session = db.session()
+    try:
+        state = import_all(session, site)
+    except KeyboardInterrupt:
+        session.rollback()
+        click.echo(f"Stopped. {what_stays(session, site)}", err=True)
+        sys.exit(STOPPED_BY_CTRL_C)
+    except (UpstreamError, Conflict, DBAPIError) as failure:
+        session.rollback()
+        words = failure.orig if isinstance(failure, DBAPIError) else failure
+        raise click.ClickException(f"{words}.\n{what_stays(session, site)}") from failure
+    say_what_came(state.tallies, ("categories", "grids", "packages"))
+
+
+def import_all(session: Session, site: V4Site) -> ImportState:
+    """Bring an import to its end, from wherever it stands."""
+    state = import_state(session, site.root)
+    session.commit()
+    if state != ImportState(site.root):
+        click.echo(f"Going on where the last run stopped: {state.stage}, {state.offset} done.", err=True)
+    while state.stage != DONE:
+        state = import_stage(session, site, state)
+    return state
+
+
+def import_stage(session: Session, site: V4Site, state: ImportState) -> ImportState:
+    """Read the rest of a stage page by page, each with no transaction open, and take each in one transaction."""
+    stage = state.stage
+    page = site.page(state.reads, state.offset)
+    with click.progressbar(
+        length=page.count, label=f"{stage:10}", show_pos=True, file=sys.stderr, hidden=not sys.stderr.isatty()
+    ) as bar:
+        while True:
+            state = take_page(session, state, page, now=utc_now())
+            session.commit()
+            if state.stage != stage:
+                bar.update(page.count - bar.pos)
+                return state
+            bar.update(state.offset - bar.pos)
+            page = site.page(state.reads, state.offset)
+
+
+def what_stays(session: Session, site: V4Site) -> str:
+    """Return what a person should know who sees an import break off."""
+    if import_state(session, site.root) == ImportState(site.root):
+        return f"Nothing was imported. Is {site.root} the address of an API v4?"
+    return "What has come in stays; the same command goes on from there."
+
+
+@click.command("load-catalogue")
+@click.argument("file", type=click.File("rb"), required=False)
+@with_appcontext
+def load_catalogue_file(file: BinaryIO | None) -> None:
+    """Load a catalogue from FILE, or the one that comes with the site; what people have changed here is kept."""
+    need_tables()
+    written, name = (file.read(), file.name) if file else (SHIPPED.read_bytes(), str(SHIPPED))
+    session = db.session()
+    try:
+        tallies = load_catalogue(session, written, now=utc_now())
+    except Invalid as refusal:
+        problems = [f"  {place}: {word}" for place, words in refusal.problems.items() for word in words]
+        raise click.ClickException("\n".join([f"{name} can't be loaded. Nothing has changed.", *problems])) from refusal
+    session.commit()
+    say_what_came(tallies, tuple(tallies))
+
+
+def need_tables() -> None:
+    """Stop at once, in plain words, where the database is still to be made."""
+    if not inspect(db.engine).has_table("import_progress"):
+        raise click.ClickException("The database has no tables yet. First run: flask --app wsgi db upgrade")
+
+
+def say_what_came(tallies: Mapping[str, Tally], nouns: tuple[str, ...]) -> None:
+    """Print a line for each noun, then every remark."""
+    counts = {noun: {outcome: tallies[noun].count(outcome) for outcome in Outcome} for noun in nouns}
+    for noun, of_noun in counts.items():
+        told = ", ".join(f"{number:5} {outcome}" for outcome, number in of_noun.items())
+        click.echo(f"{noun:10} {told}, {tallies[noun].skipped:5} skipped")
+    if not any(of_noun[Outcome.ADDED] or of_noun[Outcome.CHANGED] for of_noun in counts.values()):
+        click.echo("Nothing has changed: all of it was here already.")
+    newer_here = sum(tally.newer_here for tally in tallies.values())
+    if newer_here:
+        click.echo(f"The facts of {newer_here} packages were fetched later here than there, and are kept.")
+    remarks = [remark for tally in tallies.values() for remark in tally.remarks]
+    if remarks:
+        click.echo(f"\n{len(remarks)} to look at:")
+    for remark in remarks:
+        click.echo(f"  {remark}")
