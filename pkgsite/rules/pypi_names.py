@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _PAGE = re.compile(r"^https?://(?:www\.)?[^/]+/(?:pypi|project|simple)/([^/?#]+)", re.IGNORECASE)
 
 
@@ -20,3 +21,8 @@ def pypi_name(written: str) -> str:
     if page:
         return page.group(1)
     return "" if "://" in written else written.strip("/")
+
+
+def is_pypi_name(name: str) -> bool:
+    """Tell whether the package index can have a project of this name, so that it may stand in a command."""
+    return bool(_NAME.fullmatch(name))

@@ -1,2 +1,30 @@
-def init_app(app):
-    pass
+"""The site's pages: a view reads what is asked, asks one service, and renders its answer under the name `page`."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Flask, Response, redirect, request
+
+from pkgsite.errors import Moved
+from pkgsite.views import categories, filters, grids, links, packages, search, site, statics
+from pkgsite.views.slugs import SlugConverter
+
+
+def init_app(app: Flask) -> None:
+    app.url_map.converters["slug"] = SlugConverter
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    filters.init_app(app)
+    links.init_app(app)
+    statics.init_app(app)
+    for blueprint in (site.pages, categories.pages, packages.pages, grids.pages, search.pages):
+        _follow_renames(blueprint)
+        app.register_blueprint(blueprint)
+
+
+def _follow_renames(blueprint: Blueprint) -> None:
+    """Send who asks a page of these by an old slug to the same page under the present one, query and all."""
+
+    def to_present_slug(moved: Moved) -> Response:
+        path = links.link(str(request.endpoint), slug=moved.slug)
+        return redirect(path + links.query_string(), 301)  # type: ignore[return-value]
+
+    blueprint.register_error_handler(Moved, to_present_slug)

@@ -1,0 +1,27 @@
+"""Pages about grids, where packages of one kind stand side by side."""
+
+from __future__ import annotations
+
+from flask import Blueprint, render_template
+
+from pkgsite.extensions import db
+from pkgsite.services.comparison import compare
+from pkgsite.services.listing import list_grid_packages, list_grids
+from pkgsite.views.asking import comparison_query, grid_query, package_query
+
+pages = Blueprint("grids", __name__, url_prefix="/grids")
+
+
+@pages.get("/")
+def index() -> str:
+    return render_template("grids/index.html", page=list_grids(db.session(), grid_query()))
+
+
+@pages.get("/g/<slug:slug>/")
+def detail(slug: str) -> str:
+    return render_template("grids/detail.html", page=compare(db.session(), slug, comparison_query()))
+
+
+@pages.get("/g/<slug:slug>/packages/")
+def packages(slug: str) -> str:
+    return render_template("grids/packages.html", page=list_grid_packages(db.session(), slug, package_query()))

@@ -1,0 +1,66 @@
+"""Addresses of the site's own pages. Templates use these; they work on every page, also where routing failed."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, fields
+from typing import Any
+from urllib.parse import quote
+
+from flask import Flask, current_app, request
+
+PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
+
+
+def init_app(app: Flask) -> None:
+    app.jinja_env.globals.update(link=link, here=here, asked=asked, canonical=canonical, canonical_of=canonical_of)
+
+
+def link(endpoint: str, **values: Any) -> str:
+    """Return the path of a page of ours, with what is no part of its path as the query.
+
+    Flask's `url_for` needs a host that the site trusts; an error page has to do without.
+    """
+    adapter = current_app.url_map.bind("site", script_name=request.script_root or "/")
+    return adapter.build(endpoint, {name: value for name, value in values.items() if value is not None})
+
+
+def here(query: Any, **changes: Any) -> str:
+    """Return the path of this page with its query kept but for these changes; another filter begins at page 1."""
+    values = asked(query, *([] if "page" in changes else ["page"]), **changes)
+    return link(str(request.endpoint), **values | (request.view_args or {}))
+
+
+def asked(query: Any, *without: str, **changes: Any) -> dict[str, str]:
+    """Return a page's query under the names that it has in an address; what is as by default is left out.
+
+    Args:
+        query: One of the services' query classes.
+        without: Names to leave out.
+        changes: Values to put in place of the query's own.
+    """
+    values: dict[str, str] = {}
+    for field in fields(query):
+        value = changes.get(field.name, getattr(query, field.name))
+        default = field.default if field.default is not MISSING else None
+        if value != default and field.name not in without:
+            values[field.name] = "1" if value is True else str(value)
+    if "slug" in (request.view_args or {}) and request.blueprint == "categories":
+        values.pop("category", None)  # the path says it
+    return values
+
+
+def canonical(**values: Any) -> str:
+    """Return the address under which search engines should know this page."""
+    return canonical_of(str(request.endpoint), **values | (request.view_args or {}))
+
+
+def canonical_of(endpoint: str, **values: Any) -> str:
+    """Return the full address of a page of ours, as the public knows it."""
+    path = link(endpoint, **values)
+    public = current_app.config["PUBLIC_URL"]
+    return public + path.removeprefix(request.script_root) if public else request.host_url.rstrip("/") + path
+
+
+def query_string() -> str:
+    """Return the query of this request as it came, with its question mark; empty where there is none."""
+    return "?" + quote(request.query_string, safe=PRINTABLE) if request.query_string else ""

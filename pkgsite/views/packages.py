@@ -1,0 +1,32 @@
+"""Pages about packages."""
+
+from __future__ import annotations
+
+from flask import Blueprint, render_template
+
+from pkgsite.extensions import db
+from pkgsite.services.listing import latest_packages, liked_packages, list_packages
+from pkgsite.services.packages import package_page
+from pkgsite.views.asking import package_query, page_number
+
+pages = Blueprint("packages", __name__, url_prefix="/packages")
+
+
+@pages.get("/")
+def index() -> str:
+    return render_template("packages/index.html", page=list_packages(db.session(), package_query()))
+
+
+@pages.get("/latest/")
+def latest() -> str:
+    return render_template("packages/latest.html", page=latest_packages(db.session(), page_number()))
+
+
+@pages.get("/liked/")
+def liked() -> str:
+    return render_template("packages/liked.html", page=liked_packages(db.session(), page_number()))
+
+
+@pages.get("/p/<slug:slug>/")
+def detail(slug: str) -> str:
+    return render_template("packages/detail.html", page=package_page(db.session(), slug))
