@@ -3,4 +3,9 @@
 import config
 from pkgsite import create_app
 
-app = create_app(config.from_environment())
+try:
+    settings = config.from_environment()
+except config.BadSetting as refusal:
+    raise SystemExit(f"The site can't start: {refusal}") from None
+
+app = create_app(settings)

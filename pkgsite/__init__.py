@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from flask import Flask
 
-from pkgsite import answers, api, cli, views
+from pkgsite import answers, api, cli, server, views
 from pkgsite.extensions import compress, db, migrate
 from pkgsite.models import prepare_engine
 
@@ -30,6 +30,7 @@ def create_app(config: Mapping[str, Any]) -> Flask:
     views.init_app(app)
     api.init_app(app)
     cli.init_app(app)
+    server.init_app(app)
     return app
 
 

@@ -85,6 +85,15 @@ class Template:
         return make_url(os.environ[ADDRESS]).set(database=name).render_as_string(hide_password=False)
 
     @contextlib.contextmanager
+    def empty(self) -> Iterator[str]:
+        """Yield the address of a PostgreSQL database without any table, dropped at the end."""
+        self.copies += 1
+        name = f"{self.name}_{self.copies}"
+        at_server(f"CREATE DATABASE {name}")
+        yield self.url_of(name)
+        at_server(f"DROP DATABASE {name} WITH (FORCE)")
+
+    @contextlib.contextmanager
     def copy(self) -> Iterator[str]:
         """Yield the address of a fresh copy, dropped at the end."""
         self.copies += 1

@@ -1,2 +1,11 @@
-def init_app(app):
-    pass
+"""The JSON API: the same records as the pages, for programs."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from pkgsite.api import v4
+
+
+def init_app(app: Flask) -> None:
+    v4.init_app(app)

@@ -56,6 +56,8 @@ def select_grids() -> AnySelect:
 def load_grids(session: Session, statement: AnySelect) -> list[GridRecord]:
     """Run a query made from `select_grids` and return whole records, in two queries whatever their number."""
     rows = session.execute(statement).all()
+    if not rows:
+        return []
     members: defaultdict[int, list[int]] = defaultdict(list)
     for grid_id, package_id in session.execute(
         select(GridPackage.grid_id, GridPackage.package_id)

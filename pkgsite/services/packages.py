@@ -70,6 +70,10 @@ class PackageRecord:
     version: int
 
     @property
+    def grid_ids(self) -> list[int]:
+        return [grid.id for grid in self.grids]
+
+    @property
     def is_archived(self) -> bool:
         return self.archived_at is not None
 
@@ -253,9 +257,7 @@ def _count(session: Session, condition: ColumnElement[bool]) -> int:
 
 
 def _neighbours(session: Session, package: PackageRecord) -> list[PackageRecord]:
-    in_the_same_grids = select(GridPackage.package_id).where(
-        GridPackage.grid_id.in_([grid.id for grid in package.grids])
-    )
+    in_the_same_grids = select(GridPackage.package_id).where(GridPackage.grid_id.in_(package.grid_ids))
     return load_records(
         session,
         select_packages()
@@ -267,6 +269,8 @@ def _neighbours(session: Session, package: PackageRecord) -> list[PackageRecord]
 
 def _grids_of(session: Session, package_ids: list[int]) -> defaultdict[int, list[Ref]]:
     grids: defaultdict[int, list[Ref]] = defaultdict(list)
+    if not package_ids:
+        return grids
     rows = session.execute(
         select(GridPackage.package_id, Grid.id, Grid.title, Grid.slug)
         .join(Grid)

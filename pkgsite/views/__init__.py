@@ -9,14 +9,16 @@ from pkgsite.views import categories, filters, grids, links, packages, search, s
 from pkgsite.views.slugs import SlugConverter
 
 
+BLUEPRINTS = (site.pages, categories.pages, packages.pages, grids.pages, search.pages)
+
+
 def init_app(app: Flask) -> None:
     app.url_map.converters["slug"] = SlugConverter
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     filters.init_app(app)
     links.init_app(app)
     statics.init_app(app)
-    for blueprint in (site.pages, categories.pages, packages.pages, grids.pages, search.pages):
-        _follow_renames(blueprint)
+    for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
 
 
@@ -28,3 +30,7 @@ def _follow_renames(blueprint: Blueprint) -> None:
         return redirect(path + links.query_string(), 301)  # type: ignore[return-value]
 
     blueprint.register_error_handler(Moved, to_present_slug)
+
+
+for blueprint in BLUEPRINTS:
+    _follow_renames(blueprint)

@@ -1,0 +1,52 @@
+"""Categories: the list, and one by id."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import Schema, fields
+from werkzeug.exceptions import NotFound
+
+from pkgsite.api.v4.fields import SiteTime
+from pkgsite.api.v4.paging import asked_stretch, envelope
+from pkgsite.api.v4.resource import Resource
+from pkgsite.extensions import db
+from pkgsite.rules.slugs import id_in
+from pkgsite.services import categories
+
+
+class CategorySchema(Schema):
+    """A category as it goes over the wire, in wire order."""
+
+    id = fields.Raw()
+    title = fields.Raw()
+    slug = fields.Raw()
+    description = fields.Raw()
+    title_plural = fields.Raw()
+    show_pypi = fields.Raw()
+    created = SiteTime(attribute="created_at")
+    modified = SiteTime(attribute="modified_at")
+
+
+class CategoryList(Resource):
+    name = "Category List"
+    description = "Categories, into one of which every package falls."
+
+    def get(self) -> dict[str, Any]:
+        stretch = asked_stretch()
+        listing = categories.category_list(db.session(), limit=stretch.limit, offset=stretch.offset)
+        return envelope(stretch, listing.count, SCHEMA.dump(listing.records, many=True))
+
+
+class CategoryInstance(Resource):
+    name = "Category Instance"
+    description = CategoryList.description
+
+    def get(self, key: str) -> Any:
+        category_id = id_in(key)
+        if category_id is None:  # categories are found by id only; another key is no address at all
+            raise NotFound
+        return SCHEMA.dump(categories.category_by_id(db.session(), category_id))
+
+
+SCHEMA = CategorySchema()

@@ -1,0 +1,44 @@
+"""The kinds of value that the API's records are made of."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from flask import current_app, g
+from marshmallow import fields
+
+
+class SiteTime(fields.Field[datetime]):
+    """An instant in ISO 8601, in the site's time zone; microseconds are left out where they are 0."""
+
+    def _serialize(self, value: datetime | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:  # noqa: ARG002
+        if value is None:
+            return None
+        written = value.astimezone(current_app.config["TIMEZONE"]).isoformat()
+        return written.removesuffix("+00:00") + "Z" if written.endswith("+00:00") else written
+
+
+class Count(fields.Field[int]):
+    """A number that readers of the API take for granted: what nobody has told us is 0 here."""
+
+    def _serialize(self, value: int | None, attr: str | None, obj: Any, **kwargs: Any) -> int:  # noqa: ARG002
+        return value or 0
+
+
+class Hyperlink(fields.Field[Any]):
+    """The absolute URL of a record, from its id."""
+
+    def __init__(self, collection: str, **options: Any) -> None:
+        super().__init__(**options)
+        self.collection = collection
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:  # noqa: ARG002
+        return g.links.to(f"{self.collection}/{value}")
+
+
+class Hyperlinks(Hyperlink):
+    """The absolute URLs of several records, from their ids."""
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:  # noqa: ARG002
+        return [g.links.to(f"{self.collection}/{record_id}") for record_id in value]

@@ -1,0 +1,15 @@
+"""The API's first page: where everything is."""
+
+from __future__ import annotations
+
+from flask import g
+
+from pkgsite.api.v4.resource import Resource
+
+
+class Root(Resource):
+    name = "Api Root"
+    description = "Where the lists of packages, grids and categories are, and the search."
+
+    def get(self) -> dict[str, str]:
+        return {name: g.links.to(name) for name in ("packages", "search", "grids", "categories")}

@@ -1,0 +1,53 @@
+"""Search over packages and grids: a bare list, best first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import request, url_for
+from marshmallow import Schema, fields
+
+from pkgsite.api.v4.fields import Count, SiteTime
+from pkgsite.api.v4.resource import Resource
+from pkgsite.clock import utc_now
+from pkgsite.extensions import db
+from pkgsite.services import search
+
+MOST = 20
+
+
+class HitSchema(Schema):
+    """One hit as it goes over the wire, in wire order."""
+
+    description = fields.Raw()
+    title = fields.Raw()
+    title_no_prefix = fields.Raw(attribute="title", dump_only=True)  # these three names are a promise to old clients
+    slug_no_prefix = fields.Raw(attribute="slug", dump_only=True)
+    clean_title = fields.Raw(attribute="title", dump_only=True)
+    absolute_url = fields.Function(lambda hit: url_for(f"{hit.item_type}s.detail", slug=hit.slug))
+    created = SiteTime(attribute="created_at")
+    modified = SiteTime(attribute="modified_at")
+    weight = fields.Raw()
+    item_type = fields.Raw()
+    slug = fields.Raw()
+    category = fields.Raw()
+    repo_watchers = Count(attribute="stars")
+    repo_forks = Count(attribute="forks")
+    pypi_downloads = Count(attribute="downloads")
+    score = fields.Constant(0)  # the site keeps no score yet
+    usage = Count(attribute="usage_count")
+    participants = fields.Function(lambda hit: ",".join(hit.participants))
+    last_committed = SiteTime(attribute="last_commit_at")
+    last_released = SiteTime(attribute="released_at")
+
+
+class Search(Resource):
+    name = "Search V3 List"
+    description = "Packages and grids in which every word of `q` is found, best first, twenty at most."
+
+    def get(self) -> Any:
+        query = (request.args.getlist("q") or [""])[-1]
+        return SCHEMA.dump(search.search(db.session(), query, limit=MOST, now=utc_now()), many=True)
+
+
+SCHEMA = HitSchema()

@@ -1,0 +1,84 @@
+"""Starts the site: brings the database up to date, fills an empty one, and serves through a production web server."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import click
+from flask import Flask, current_app
+from flask.cli import with_appcontext
+from flask_migrate import upgrade
+from granian import Granian
+from granian.constants import HTTPModes, Interfaces
+from granian.log import LogLevels
+
+from pkgsite.clock import utc_now
+from pkgsite.extensions import db
+from pkgsite.services.catalogue import load_catalogue_when_empty
+
+THREADS = 4  # requests that a worker is at together; more would only wait for the same lock of the interpreter
+STOP_WITHIN_S = 10  # what a worker may take to finish the requests that it is at
+LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+
+
+def init_app(app: Flask) -> None:
+    app.cli.add_command(serve)
+
+
+@click.command()
+@with_appcontext
+def serve() -> None:
+    """Serve the site (settings HOST, PORT, WORKERS); Ctrl-C stops it."""
+    settings = current_app.config
+    refuse_taken_port(settings["HOST"], settings["PORT"])
+    prepare_database()
+    db.engine.dispose()  # the workers open connections of their own
+    announce(settings)
+    Granian(
+        "wsgi:app",
+        address=settings["HOST"],
+        port=settings["PORT"],
+        interface=Interfaces.WSGI,
+        workers=settings["WORKERS"],
+        blocking_threads=THREADS,
+        http=HTTPModes.http1,
+        websockets=False,
+        log_level=LogLevels.warning,
+        respawn_failed_workers=True,
+        workers_kill_timeout=STOP_WITHIN_S,
+        working_dir=Path(current_app.root_path).parent,
+    ).serve()
+    click.echo("Stopped.", err=True)
+
+
+def prepare_database() -> None:
+    """Bring the tables up to date, and load the catalogue where there is no data yet."""
+    upgrade()
+    with db.session.begin():
+        loaded = load_catalogue_when_empty(db.session(), now=utc_now())
+    if loaded:
+        click.echo("The database was empty: the catalogue has been loaded.", err=True)
+
+
+def refuse_taken_port(host: str, port: int) -> None:
+    """Stop at once, in plain words, where the address can't be listened on."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise click.ClickException(
+                f"can't listen on {host} port {port}: {error.strerror}. "
+                f"Choose another address, as in: PORT={port % 65535 + 1} make run"
+            ) from None
+
+
+def announce(settings: Any) -> None:
+    """Say where the site is, and what a host on the open net should still set."""
+    host = f"[{settings['HOST']}]" if ":" in settings["HOST"] else settings["HOST"]
+    click.echo(f"{settings['SITE_TITLE']} is at http://{host}:{settings['PORT']}/ (Ctrl-C stops it)", err=True)
+    if settings["HOST"] not in LOOPBACK and not settings["TRUSTED_HOSTS"]:
+        click.echo("TRUSTED_HOSTS is not set: the site answers to any Host name.", err=True)

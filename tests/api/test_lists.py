@@ -1,0 +1,134 @@
+"""Lists of API v4: order, stretches, and the links between them."""
+
+from __future__ import annotations
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy.orm import Session
+
+from tests.factories import make_grid, make_package
+
+ROOT = "http://localhost/api/v4/packages"
+HIT = (
+    "description title title_no_prefix slug_no_prefix clean_title absolute_url created modified weight item_type slug "
+    "category repo_watchers repo_forks pypi_downloads score usage participants last_committed last_released"
+)
+
+
+@pytest.fixture
+def forty_five(session: Session) -> None:
+    """Packages with the ids 1 to 45."""
+    for number in range(1, 46):
+        make_package(session, f"package-{number}", id=number)
+    session.commit()
+
+
+@pytest.mark.parametrize(
+    ("query", "ids", "following", "previous"),
+    [
+        ("", range(45, 25, -1), f"{ROOT}/?limit=20&offset=20", None),
+        ("?limit=2", range(45, 43, -1), f"{ROOT}/?limit=2&offset=2", None),
+        ("?limit=2&offset=1", range(44, 42, -1), f"{ROOT}/?limit=2&offset=3", f"{ROOT}/?limit=2"),
+        ("?limit=3&offset=3", range(42, 39, -1), f"{ROOT}/?limit=3&offset=6", f"{ROOT}/?limit=3"),
+        ("?offset=40", range(5, 0, -1), None, f"{ROOT}/?limit=20&offset=20"),
+        ("?offset=45", [], None, f"{ROOT}/?limit=20&offset=25"),
+        ("?offset=100000", [], None, f"{ROOT}/?limit=20&offset=99980"),
+        ("?offset=99999999999999999999", [], None, f"{ROOT}/?limit=20&offset=99999999999999999979"),
+        ("?limit=0", range(45, 25, -1), f"{ROOT}/?limit=20&offset=20", None),
+        ("?limit=-1", range(45, 25, -1), f"{ROOT}/?limit=20&offset=20", None),
+        ("?limit=abc", range(45, 25, -1), f"{ROOT}/?limit=20&offset=20", None),
+        ("?limit=", range(45, 25, -1), f"{ROOT}/?limit=20&offset=20", None),
+        ("?offset=-5", range(45, 25, -1), f"{ROOT}/?limit=20&offset=20", None),
+        ("?offset=x", range(45, 25, -1), f"{ROOT}/?limit=20&offset=20", None),
+        ("?limit=1&limit=44", range(45, 1, -1), f"{ROOT}/?limit=44&offset=44", None),
+        ("?unknown=1&limit=44", range(45, 1, -1), f"{ROOT}/?limit=44&offset=44&unknown=1", None),
+        ("?z=%C3%A9&a=&limit=44", range(45, 1, -1), f"{ROOT}/?a=&limit=44&offset=44&z=%C3%A9", None),
+        ("?limit=44&format=json", range(45, 1, -1), f"{ROOT}/?format=json&limit=44&offset=44", None),
+    ],
+)
+def test_stretches(client: FlaskClient, forty_five, query, ids, following, previous) -> None:
+    body = client.get(f"/api/v4/packages/{query}").json
+    assert list(body) == ["count", "next", "previous", "results"]
+    assert [record["id"] for record in body["results"]] == list(ids)
+    assert (body["count"], body["next"], body["previous"]) == (45, following, previous)
+
+
+def test_the_suffix_is_carried_into_the_links(client: FlaskClient, forty_five) -> None:
+    body = client.get("/api/v4/packages.json?limit=1").json
+    assert body["next"] == "http://localhost/api/v4/packages.json?limit=1&offset=1"
+    assert body["results"][0]["category"] == "http://localhost/api/v4/categories/1.json"
+
+
+def test_following_next_reads_every_record_once(client: FlaskClient, forty_five) -> None:
+    found, url = [], "/api/v4/packages/?limit=7"
+    while url:
+        body = client.get(url).json
+        found += [record["id"] for record in body["results"]]
+        url = body["next"]
+    assert found == list(range(45, 0, -1))
+
+
+def test_at_most_a_thousand_at_once(client: FlaskClient, session: Session) -> None:
+    for number in range(1, 1003):
+        make_package(session, f"package-{number}", id=number)
+    session.commit()
+    body = client.get("/api/v4/packages/?limit=5000").json
+    assert len(body["results"]) == 1000
+    assert body["next"] == f"{ROOT}/?limit=1000&offset=1000"
+    rest = client.get(body["next"]).json
+    assert ([record["id"] for record in rest["results"]], rest["next"]) == ([2, 1], None)
+
+
+def test_a_grid_lists_its_packages_by_title_in_code_point_order(client: FlaskClient, session: Session) -> None:
+    """Capitals before small letters, accents last, on a PostgreSQL server whose locale would mix them."""
+    titles = {1: "b", 2: "a", 3: "B", 4: "é", 5: "_x", 6: "a"}
+    packages = [make_package(session, f"p{number}", id=number, title=title) for number, title in titles.items()]
+    make_grid(session, "caching", tuple(packages))
+    session.commit()
+    for url in ("/api/v4/grids/caching/", "/api/v4/grids/"):
+        body = client.get(url).json
+        links = (body.get("results") or [body])[0]["packages"]
+        assert [int(link.split("/")[-2]) for link in links] == [3, 5, 2, 6, 1, 4]
+
+
+def test_grids_and_categories_have_their_fields_in_wire_order(client: FlaskClient, session: Session) -> None:
+    make_grid(session, packages=(make_package(session),))
+    session.commit()
+    assert list(client.get("/api/v4/grids/caching/").json) == (
+        ["id", "title", "slug", "description", "is_locked", "packages", "header", "created", "modified"]
+    )
+    assert list(client.get("/api/v4/categories/1/").json) == (
+        ["id", "title", "slug", "description", "title_plural", "show_pypi", "created", "modified"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "detail"),
+    [
+        ("/api/v4/grids/nothing/", "No Grid matches the given query."),
+        ("/api/v4/categories/99/", "No Category matches the given query."),
+        ("/api/v4/categories/apps/", "Not found."),
+        ("/api/v4/search/x/", "Not found."),
+        ("/api/v4/nothing/", "Not found."),
+        ("/api/", "Not found."),
+    ],
+)
+def test_unknown_things(client: FlaskClient, url: str, detail: str) -> None:
+    answer = client.get(url)
+    assert (answer.status_code, answer.content_type, answer.json) == (404, "application/json", {"detail": detail})
+
+
+def test_the_root_names_the_lists(client: FlaskClient) -> None:
+    expected = {name: f"http://localhost/api/v4/{name}/" for name in ("packages", "search", "grids", "categories")}
+    assert list(client.get("/api/v4/").json.items()) == list(expected.items())
+    assert client.get("/api/v4/.json").json["search"] == "http://localhost/api/v4/search.json"
+
+
+def test_search_answers_a_bare_list(client: FlaskClient, session: Session) -> None:
+    make_grid(session, "cache-tools", (make_package(session, "cache", participants=["ada", "grace"]),))
+    session.commit()
+    hits = client.get("/api/v4/search/?q=cache").json
+    assert {hit["absolute_url"] for hit in hits} == {"/packages/p/cache/", "/grids/g/cache-tools/"}
+    assert " ".join(hits[0]) == HIT
+    assert next(hit for hit in hits if hit["item_type"] == "package")["participants"] == "ada,grace"
+    assert client.get("/api/v4/search/").json == client.get("/api/v4/search/?q=").json == []

@@ -1,0 +1,39 @@
+"""What each URL of the API costs, whatever the number of rows."""
+
+from __future__ import annotations
+
+import pytest
+from flask import Flask
+from sqlalchemy.orm import Session
+
+from tests.factories import make_grid, make_package
+from tests.queries import counted_queries
+
+COSTS = {
+    "/api/v4/": 0,
+    "/api/v4/packages/": 3,
+    "/api/v4/packages/?limit=1000": 3,
+    "/api/v4/packages/1/": 2,
+    "/api/v4/packages/package-1/": 2,
+    "/api/v4/packages/no-such-thing/": 2,
+    "/api/v4/grids/": 3,
+    "/api/v4/grids/1/": 2,
+    "/api/v4/categories/": 2,
+    "/api/v4/categories/1/": 1,
+}
+
+
+@pytest.mark.parametrize("rows", [1, 50])
+def test_queries(app: Flask, session: Session, rows: int) -> None:
+    packages = tuple(make_package(session, f"package-{number}", id=number) for number in range(1, rows + 1))
+    for number in range(1, rows + 1):
+        make_grid(session, f"grid-{number}", packages[:5], id=number)
+    session.commit()
+    session.close()
+    client = app.test_client()
+    costs = {}
+    for url in COSTS:
+        with counted_queries(app) as statements:
+            client.get(url)
+        costs[url] = len([statement for statement in statements if not statement.startswith("BEGIN")])
+    assert costs == COSTS

@@ -1,0 +1,90 @@
+"""The site as `make run` starts it: the real command, the real web server, an empty database."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+from flask import Flask
+
+from tests.databases import Template, free_port
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_database(
+    request: pytest.FixtureRequest, templates: Callable[[str], Template], tmp_path: Path
+) -> Iterator[str]:
+    """The address of a database without any table."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/new.db"
+    else:
+        with templates(request.param).empty() as url:
+            yield url
+
+
+@contextmanager
+def running(database: str, folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Start the site; yield its process and its address once it says that it listens."""
+    port = free_port()
+    environment = os.environ | {"DATABASE_URL": database, "DATA_DIR": str(folder), "PORT": str(port)}
+    command = [sys.executable, "-m", "flask", "--app", "wsgi", "serve"]
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        yield process, f"http://127.0.0.1:{port}"
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def ask(site: str, path: str) -> requests.Response:
+    """Read a page as soon as the site listens."""
+    session = requests.Session()
+    retries = requests.adapters.Retry(total=30, connect=30, read=0, backoff_factor=0.1, backoff_max=1)
+    session.mount("http://", requests.adapters.HTTPAdapter(max_retries=retries))
+    with session:
+        return session.get(site + path, timeout=30)
+
+
+def test_an_empty_database_becomes_a_whole_site(empty_database: str, tmp_path: Path) -> None:
+    with running(empty_database, tmp_path) as (process, site):
+        record = ask(site, "/api/v4/packages/2235/").json()
+        assert record["title"] == "django-modelcluster"
+        assert record["repo_description"].startswith("Django extension to allow working with 'clusters' of models")
+        assert ask(site, "/api/v4/packages/").json()["count"] == 87
+        assert "django-modelcluster" in ask(site, "/packages/p/django-modelcluster/").text
+        os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
+        _, said = process.communicate(timeout=30)
+        assert process.returncode == 0, said
+        assert "the catalogue has been loaded" in said
+        assert said.rstrip().endswith("Stopped.")
+        assert "Traceback" not in said
+
+    with running(empty_database, tmp_path) as (process, site):
+        assert ask(site, "/api/v4/packages/").json()["count"] == 87
+        os.kill(process.pid, signal.SIGTERM)  # as a service manager does
+        _, said = process.communicate(timeout=30)
+        assert process.returncode == 0, said
+        assert "loaded" not in said
+
+
+def test_a_taken_port_is_named(serve: Callable[..., str], tmp_path: Path) -> None:
+    port = serve(Flask(__name__)).rpartition(":")[2]
+    environment = os.environ | {"DATABASE_URL": f"sqlite:///{tmp_path}/x.db", "DATA_DIR": str(tmp_path), "PORT": port}
+    command = [sys.executable, "-m", "flask", "--app", "wsgi", "serve"]
+    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert run.returncode == 1
+    assert f"can't listen on 127.0.0.1 port {port}: Address already in use" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert not (tmp_path / "x.db").exists()
