@@ -51,6 +51,11 @@ def host_title(url: str | None) -> str:
     return SITE_TITLES.get(host, host)
 
 
+def without_scheme(url: str) -> str:
+    """Return a web address as people say it, without https:// and a closing slash."""
+    return re.sub(r"^https?://", "", url).rstrip("/")
+
+
 def profile_url(repo_url: str, name: str) -> str | None:
     """Return the profile, on the repository's own host, of somebody who takes part in it.
 

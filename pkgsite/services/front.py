@@ -27,6 +27,11 @@ class Numbers:
     cells: int  # facts that people have written
     last_fetched_at: datetime | None
 
+    @property
+    def past(self) -> int:
+        """Packages that are archived or deprecated."""
+        return self.packages - self.living
+
 
 @dataclass(frozen=True, slots=True)
 class FrontPage:

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from pkgsite.clock import utc_now
 from pkgsite.rules.charts import activity_bars, spark_points
 from pkgsite.rules.grid_cells import CellView, read_cell
-from pkgsite.rules.links import host_title, profile_url, safe_url
+from pkgsite.rules.links import host_title, profile_url, safe_url, without_scheme
 from pkgsite.rules.pypi_names import is_pypi_name
 from pkgsite.rules.shortcodes import expand_shortcodes
 
@@ -48,8 +48,11 @@ def init_app(app: Flask) -> None:
         host_title=host_title,
         index_url=index_url,
         status=status,
+        without_scheme=without_scheme,
     )
+    subject = app.config["SITE_SUBJECT"]
     app.jinja_env.globals.update(
+        subject=f"{subject} " if subject else "",
         activity_bars=activity_bars,
         spark_points=spark_points,
         profile_url=profile_url,

@@ -1,0 +1,11 @@
+"""Emoji shortcodes."""
+
+from pkgsite.rules.shortcodes import expand_shortcodes
+
+
+def test_known_shortcodes_become_emoji() -> None:
+    assert expand_shortcodes(":rocket: up :tada:") == "🚀 up 🎉"
+
+
+def test_everything_else_stays() -> None:
+    assert expand_shortcodes("10:30:45 :nonsense: <b>x</b>") == "10:30:45 :nonsense: <b>x</b>"

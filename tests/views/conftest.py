@@ -1,0 +1,48 @@
+"""Fixtures for pages: the varied site, and a reader of pages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from html import unescape
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy.orm import Session
+
+from tests.views.data import fill
+
+
+@pytest.fixture
+def site(session: Session) -> Session:
+    """The database of a varied site."""
+    fill(session)
+    return session
+
+
+@pytest.fixture
+def get(client: FlaskClient) -> Callable[[str], str]:
+    """A function that fetches a page, which has to be there, and returns its text."""
+
+    def fetch(path: str) -> str:
+        response = client.get(path)
+        assert response.status_code == 200, f"{path}: {response.status_code}"
+        return response.get_data(as_text=True)
+
+    return fetch
+
+
+def titles_in(html: str) -> list[str]:
+    """Return the titles of a list's rows, in order."""
+    return [unescape(title) for title in re.findall(r'class="row-title"><a [^>]*>(.*?)</a>', html)]
+
+
+def addresses_in(html: str) -> list[str]:
+    """Return where a page's links go."""
+    return [unescape(address) for address in re.findall(r'<a [^>]*?href="([^"]*)"', html)]
+
+
+def plain(html: str) -> str:
+    """Return a page's words without its markup."""
+    main = html.partition("<main")[2].partition("</main>")[0] or html
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", main)).split())

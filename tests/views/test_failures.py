@@ -1,0 +1,80 @@
+"""Failures as pages: in the site's look, without a database, without a trace of what went wrong inside."""
+
+from collections.abc import Callable
+
+import pytest
+from flask import Flask, abort
+from flask.testing import FlaskClient
+
+from pkgsite import errors
+from tests.queries import counted_queries
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "words"),
+    [
+        (errors.NotFound("Grid"), 404, "There is no such grid"),
+        (errors.Forbidden(), 403, "That is not yours to do"),
+        (errors.Conflict(), 409, "Somebody was faster"),
+        (errors.Invalid({"title": ["is empty"]}), 422, "can't be accepted"),
+        (errors.Unavailable("down"), 502, "Another site doesn"),
+        (errors.RateLimited("later"), 502, "Another site doesn"),
+        (RuntimeError("secret words"), 500, "Something went wrong here"),
+    ],
+)
+def test_each_failure_has_its_page(make_app: Callable[..., Flask], error: Exception, status: int, words: str) -> None:
+    app = make_app()
+
+    @app.get("/fails/")
+    def fails() -> str:
+        raise error
+
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    with counted_queries(app) as statements:
+        response = app.test_client().get("/fails/")
+    assert response.status_code == status
+    assert words in response.text.replace("&#39;", "'")
+    assert "site.css" in response.text
+    assert "secret" not in response.text
+    assert "Traceback" not in response.text
+    assert statements == []
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 405, 413, 418, 429, 500, 503])
+def test_each_status_has_its_page(make_app: Callable[..., Flask], status: int) -> None:
+    app = make_app()
+
+    @app.get("/fails/")
+    def fails() -> str:
+        abort(status)
+
+    response = app.test_client().get("/fails/")
+    assert response.status_code == status
+    assert f'aria-hidden="true">{status}</p>' in response.text
+
+
+def test_another_method_is_told_which_ones_there_are(client: FlaskClient) -> None:
+    response = client.post("/packages/")
+    assert response.status_code == 405
+    assert set(response.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
+    assert "This page only reads" in response.text
+
+
+def test_an_unknown_host_gets_a_whole_page(make_app: Callable[..., Flask]) -> None:
+    client = make_app(TRUSTED_HOSTS="good.example.org").test_client()
+    for path in ("/", "/packages/p/x/", "/nope/", "/static/site.css"):
+        response = client.get(path, base_url="http://evil.example.org/")
+        assert response.status_code == 400
+        assert "That request can" in response.text
+        assert "evil.example.org" not in response.text
+        assert 'href="/packages/"' in response.text
+
+
+def test_a_large_body_is_refused_with_a_page(make_app: Callable[..., Flask]) -> None:
+    response = make_app(MAX_BODY_BYTES="1024").test_client().post("/search/", data=b"x" * 2000)
+    assert response.status_code == 413
+    assert "That is too large" in response.text
+
+
+def test_a_failing_page_offers_a_search(client: FlaskClient) -> None:
+    assert 'action="/search/"' in client.get("/nope/").text.partition("<main")[2]

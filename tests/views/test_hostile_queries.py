@@ -1,0 +1,41 @@
+"""Nothing that is typed into an address makes a page fail."""
+
+from itertools import product
+
+from flask.testing import FlaskClient
+from sqlalchemy.orm import Session
+
+PATHS = (
+    "/", "/packages/", "/packages/latest/", "/packages/liked/", "/packages/p/known/", "/categories/apps/", "/grids/",
+    "/grids/g/caching/", "/grids/g/caching/packages/", "/search/", "/help/",
+)  # fmt: skip
+QUERIES = (
+    "q=%00", "q=a%00b&category=%00&sort=%00&page=%00&all=%00&stable=%00", "q=" + "a" * 10_000, "q=" + "a+" * 5_000,
+    "q=%FF%FE", "q=%ED%A0%80", "q=%25_%5C", "q=%27%22%3C", "q=%E2%80%AE%F0%9F%9A%80", "page=9999999999999999999999",
+    "page=-1", "page=0", "page=last", "page=%C2%B2", "page=1e9", "sort=bogus", "sort=-", "sort=--title", "sort=-score",
+    "q=a&q=b&q=c&page=1&page=2&sort=title&sort=x", "category=%00", "category=nope", "category=" + "x" * 5000,
+    "all=maybe", "=", "&&&", "q", "q[]=1", "q=%", "stable=1&q=zzz",
+    "category=apps&sort=-usage_count&page=last&all=1&q=e",
+)  # fmt: skip
+
+
+def test_any_query_answers(site: Session, client: FlaskClient) -> None:
+    for path, query in product(PATHS, QUERIES):
+        response = client.get(f"{path}?{query}")
+        assert response.status_code == 200, f"{path}?{query[:80]}"
+        assert b"Traceback" not in response.data
+
+
+def test_what_is_typed_is_escaped(site: Session, client: FlaskClient) -> None:
+    typed = "%22%3E%3Cscript%3Ealert(1)%3C/script%3E"
+    for path in PATHS:
+        html = client.get(f"{path}?q={typed}&category={typed}&sort={typed}&page={typed}").text
+        assert "<script>alert" not in html
+        assert '"><script' not in html
+
+
+def test_signs_of_patterns_are_looked_for_as_they_are(site: Session, client: FlaskClient) -> None:
+    for sign in ("%25", "_", "%5C"):
+        html = client.get(f"/packages/?q=nn{sign}nn&all=1").text
+        assert "No package has every word" in html
+    assert "100%" in client.get("/packages/?q=100%25").text

@@ -1,0 +1,47 @@
+"""What each page costs, whatever the number of rows."""
+
+from __future__ import annotations
+
+import pytest
+from flask import Flask
+from sqlalchemy.orm import Session
+
+from tests.queries import counted_queries
+from tests.views.data import add_many
+
+COSTS = {
+    "/": 5,
+    "/categories/": 1,
+    "/categories/apps/": 4,
+    "/packages/": 4,
+    "/packages/?q=many&category=apps&sort=-usage_count&all=1": 4,
+    "/packages/latest/": 4,
+    "/packages/liked/": 5,
+    "/packages/p/many-000/": 9,
+    "/packages/p/no-such-thing/": 2,
+    "/grids/": 2,
+    "/grids/g/many/": 7,
+    "/grids/g/many/?q=many&sort=title": 7,
+    "/grids/g/many/packages/": 6,
+    "/grids/g/no-such-thing/": 2,
+    "/search/": 0,
+    "/search/?q=many": 3,
+    "/help/": 0,
+    "/about/": 0,
+    "/no-such-page/": 0,
+    "/robots.txt": 0,
+    "/favicon.ico": 0,
+}
+
+
+@pytest.mark.parametrize("rows", [2, 50])
+def test_queries(app: Flask, session: Session, rows: int) -> None:
+    add_many(session, rows)
+    session.close()
+    client = app.test_client()
+    costs = {}
+    for url in COSTS:
+        with counted_queries(app) as statements:
+            client.get(url)
+        costs[url] = len([statement for statement in statements if not statement.startswith("BEGIN")])
+    assert costs == COSTS
