@@ -137,7 +137,7 @@ def serve() -> Iterator[Callable[[Any], str]]:
 
     def start(application: Any) -> str:
         server = make_server("127.0.0.1", 0, application, threaded=True)
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)  # seconds to notice the end
         thread.start()
         servers.append((server, thread))
         return f"http://127.0.0.1:{server.server_port}"

@@ -1,0 +1,192 @@
+"""How clients read other hosts: what they forgive, what they refuse, and how they say so."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+
+from pkgsite.clients import http
+from pkgsite.clients.http import JsonReader, Patience
+from pkgsite.errors import BadAnswer, Gone, NotAllowed, RateLimited, Unavailable
+from tests.databases import free_port
+from tests.fakes.v4_site import Answer, Silence, answer, broken_off, html, reset
+
+Serve = Callable[[Any], str]
+
+GOOD = answer("200 OK", {"good": True})
+HURRIED = Patience(timeout_s=5, attempts=3, backoff_s=0, jitter_s=0)
+
+
+class Host:
+    """Gives these answers one after the other, the last one again and again."""
+
+    def __init__(self, *answers: Answer) -> None:
+        self.answers = list(answers)
+        self.asked: list[dict[str, Any]] = []
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        self.asked.append(environ)
+        order = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        return order(environ, start_response)
+
+
+@pytest.fixture
+def reader() -> JsonReader:
+    return JsonReader(user_agent="pkgsite (+https://packages.example.org)", patience=HURRIED)
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that the client would have waited."""
+    found: list[float] = []
+    monkeypatch.setattr(http.time, "sleep", found.append)
+    return found
+
+
+def test_it_asks_for_json_and_says_who_it_is(serve: Serve, reader: JsonReader) -> None:
+    host = Host(GOOD)
+    assert reader.get(serve(host) + "/list/") == {"good": True}
+    (asked,) = host.asked
+    assert asked["REQUEST_METHOD"] == "GET"
+    assert asked["HTTP_ACCEPT"] == "application/json"
+    assert asked["HTTP_USER_AGENT"] == "pkgsite (+https://packages.example.org)"
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        answer("500 Internal Server Error", b""),
+        answer("502 Bad Gateway", b"<html>", "text/html"),
+        answer("429 Too Many Requests", {}, Retry_After="0"),
+        answer("503 Service Unavailable", {}, Retry_After="0"),
+        answer("429 Too Many Requests", {}, Retry_After="soon"),
+        broken_off,
+        reset,
+    ],
+)
+def test_a_failure_that_passes_is_forgiven(serve: Serve, reader: JsonReader, failure: Answer) -> None:
+    host = Host(failure, failure, GOOD)
+    assert reader.get(serve(host)) == {"good": True}
+    assert len(host.asked) == 3
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind", "words"),
+    [
+        (answer("500 Internal Server Error", b""), Unavailable, "answered 500"),
+        (answer("429 Too Many Requests", {}), RateLimited, "answered 429: it asks us to come back later"),
+        (broken_off, Unavailable, "can't be reached: IncompleteRead"),
+        (reset, Unavailable, "can't be reached: Connection reset by peer"),
+    ],
+)
+def test_one_that_stays_is_named_after_the_last_attempt(
+    serve: Serve, reader: JsonReader, failure: Answer, kind: type[Exception], words: str
+) -> None:
+    host = Host(failure)
+    url = serve(host) + "/list/"
+    with pytest.raises(kind, match="^" + re.escape(f"{url} {words}")):
+        reader.get(url)
+    assert len(host.asked) == HURRIED.attempts
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind", "words"),
+    [
+        (answer("404 Not Found", {}), Gone, "answered 404: there is no such page"),
+        (answer("410 Gone", {}), Gone, "answered 410: there is no such page"),
+        (answer("401 Unauthorized", {}), NotAllowed, "answered 401: it does not let us read it"),
+        (answer("403 Forbidden", {}), NotAllowed, "answered 403: it does not let us read it"),
+        (answer("400 Bad Request", {}), BadAnswer, "answered 400"),
+        (html(), BadAnswer, "answered text/html, not JSON"),
+        (answer("200 OK", b'{"count": 3, "res'), BadAnswer, "answered broken JSON"),
+        (answer("200 OK", b"[" * 100_000), BadAnswer, "answered broken JSON"),
+        (answer("200 OK", b'"\xff"'), BadAnswer, "answered broken JSON"),
+        (answer("200 OK", b"oops", Content_Encoding="gzip"), BadAnswer, "can't be read"),
+        (answer("302 Found", b"", Location="https://elsewhere.example/"), BadAnswer, "redirects to another host"),
+        (answer("302 Found", b"", Location="http://127.0.0.1:1/"), BadAnswer, "redirects to another host"),
+        (answer("302 Found", b"", Location="http://127.0.0.1:x/"), BadAnswer, "can't be read"),
+        (answer("302 Found", b""), BadAnswer, "redirects to nowhere"),
+    ],
+)
+def test_one_that_asking_again_would_not_help_is_named_at_once(
+    serve: Serve, reader: JsonReader, failure: Answer, kind: type[Exception], words: str
+) -> None:
+    host = Host(failure)
+    url = serve(host) + "/list/"
+    with pytest.raises(kind, match="^" + re.escape(f"{url} {words}")):
+        reader.get(url)
+    assert len(host.asked) == 1
+
+
+def test_a_redirect_within_the_host_is_followed(serve: Serve, reader: JsonReader) -> None:
+    host = Host(answer("301 Moved Permanently", b"", Location="/list/"), GOOD)
+    assert reader.get(serve(host) + "/list") == {"good": True}
+    assert [asked["PATH_INFO"] for asked in host.asked] == ["/list", "/list/"]
+
+
+def test_a_redirect_loop_ends(serve: Serve, reader: JsonReader) -> None:
+    host = Host(answer("302 Found", b"", Location="/again/"))
+    with pytest.raises(BadAnswer, match=r"/list/ redirects without end$"):
+        reader.get(serve(host) + "/list/")
+    assert len(host.asked) == http.MOST_REDIRECTS + 1
+
+
+def test_a_host_that_is_not_there(reader: JsonReader) -> None:
+    url = f"http://127.0.0.1:{free_port()}/"
+    with pytest.raises(Unavailable, match=f"^{url} can't be reached: Connection refused$"):
+        reader.get(url)
+
+
+def test_a_host_that_keeps_silent(serve: Serve) -> None:
+    silence = Silence()
+    impatient = JsonReader(user_agent="pkgsite", patience=Patience(timeout_s=0.05, attempts=1))
+    url = serve(silence)
+    with pytest.raises(Unavailable, match=r"can't be reached: timed out$"):
+        impatient.get(url)
+    silence.over.set()
+
+
+def test_a_host_that_answers_for_ever(serve: Serve, waits: list[float]) -> None:
+    def drip(_environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [("Content-Type", "application/json")])
+        yield b"[1"
+        while True:
+            yield b", 1" * 50_000
+
+    impatient = JsonReader(user_agent="pkgsite", patience=Patience(whole_s=0, attempts=1))
+    with pytest.raises(Unavailable, match="takes more than 0 s to answer"):
+        impatient.get(serve(drip))
+    with pytest.raises(BadAnswer, match="answers more than 32 MiB"):
+        JsonReader(user_agent="pkgsite").get(serve(drip))
+    assert not waits
+
+
+def test_waits_grow_and_are_spread(serve: Serve, waits: list[float]) -> None:
+    patient = JsonReader(user_agent="pkgsite", patience=Patience(attempts=5, backoff_s=1, jitter_s=0.5))
+    with pytest.raises(Unavailable):
+        patient.get(serve(Host(answer("500 Internal Server Error", b""))))
+    assert len(waits) == 4
+    assert waits[0] == 0
+    for wait, least in zip(waits[1:], (1, 2, 4), strict=True):
+        assert least <= wait <= least + 0.5
+
+
+def test_a_host_that_names_its_time_is_given_it(serve: Serve, waits: list[float]) -> None:
+    host = Host(answer("429 Too Many Requests", {}, Retry_After="7"), GOOD)
+    assert JsonReader(user_agent="pkgsite").get(serve(host)) == {"good": True}
+    assert waits == [7]
+
+
+@pytest.mark.parametrize("later", ["121", formatdate(4_000_000_000, usegmt=True)])
+def test_but_not_without_end(serve: Serve, waits: list[float], later: str) -> None:
+    host = Host(answer("429 Too Many Requests", {}, Retry_After=later))
+    with pytest.raises(RateLimited) as failure:
+        JsonReader(user_agent="pkgsite", patience=Patience(longest_wait_s=120)).get(serve(host))
+    assert failure.value.retry_after_s is not None
+    assert failure.value.retry_after_s > 120
+    assert len(host.asked) == 1
+    assert not waits

@@ -1,0 +1,82 @@
+"""Reading an API v4 site page by page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pkgsite.clients.http import JsonReader, Patience
+from pkgsite.clients.v4_site import V4Site
+from pkgsite.errors import BadAnswer, Invalid
+from pkgsite.rules.records import PackageFacts, Unreadable
+from tests.fakes.v4_site import FakeV4Site, answer
+
+Serve = Callable[[Any], str]
+
+
+def site_at(address: str) -> V4Site:
+    return V4Site(address, JsonReader(user_agent="pkgsite", patience=Patience(backoff_s=0, jitter_s=0)))
+
+
+def test_a_list_is_read_in_the_pages_that_the_site_gives(serve: Serve) -> None:
+    fake = FakeV4Site(most_per_page=2)
+    for number in range(1, 6):
+        fake.add_package(number, f"django-{number}")
+    site = site_at(serve(fake))
+    pages = [site.page("packages", offset) for offset in (0, 2, 4)]
+    assert [[record.id for record in page.records] for page in pages] == [[5, 4], [3, 2], [1]]
+    assert [page.is_last for page in pages] == [False, False, True]
+    assert {page.count for page in pages} == {5}
+    assert fake.asked == [f"/api/v4/packages/?limit=100&offset={offset}" for offset in (0, 2, 4)]
+
+
+def test_good_and_bad_records_come_side_by_side(serve: Serve) -> None:
+    fake = FakeV4Site()
+    fake.add_package(1, "good")
+    fake.add_package(2, "bad", title=None)
+    fake.lists["packages"].append("not a record at all")
+    records = site_at(serve(fake)).page("packages", 0).records
+    assert [type(record) for record in records] == [Unreadable, Unreadable, PackageFacts]
+    assert records[1] == Unreadable(2, "bad", ("title is not a text",))
+
+
+def test_an_empty_list_is_a_whole_one(serve: Serve) -> None:
+    page = site_at(serve(FakeV4Site())).page("grids", 0)
+    assert (page.count, list(page.records), page.is_last) == (0, [], True)
+
+
+@pytest.mark.parametrize(
+    ("envelope", "words"),
+    [
+        ({"count": 3, "next": "http://x/", "results": []}, "makes no progress"),
+        ({"count": 1, "next": "http://x/", "results": [{}]}, "makes no progress"),
+        ({"count": 3, "next": None, "results": [{}]}, "ends after 1 of 3 records"),
+        ({"count": "3", "next": None, "results": []}, "not a page of API v4's lists"),
+        ({"count": 0, "next": None}, "not a page of API v4's lists"),
+        ({"count": 0, "next": 7, "results": []}, "not a page of API v4's lists"),
+        (["packages"], "not a page of API v4's lists"),
+        (None, "not a page of API v4's lists"),
+    ],
+)
+def test_an_envelope_that_can_not_be_followed(serve: Serve, envelope: Any, words: str) -> None:
+    with pytest.raises(BadAnswer, match=f"/api/v4/packages/.*{words}"):
+        site_at(serve(answer("200 OK", envelope))).page("packages", 0)
+
+
+@pytest.mark.parametrize(
+    "address", ["http://h.example", "http://h.example/", "http://h.example/api/v4", " HTTP://H.Example/api/v4/ "]
+)
+def test_one_site_has_one_root(address: str) -> None:
+    assert site_at(address).root == "http://h.example/api/v4/"
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", "h.example", "ftp://h.example/", "http://", "http://me:secret@h.example/", "http://h.example:port/",
+     "http://h.example/?q=1", "http://[::1/", "http://h.example/" + "a" * 500],
+)  # fmt: skip
+def test_what_is_not_an_address_is_refused(address: str) -> None:
+    with pytest.raises(Invalid, match="is not a site's address"):
+        site_at(address)
