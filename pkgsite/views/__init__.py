@@ -8,7 +8,6 @@ from pkgsite.errors import Moved
 from pkgsite.views import categories, filters, grids, links, packages, search, site, statics
 from pkgsite.views.slugs import SlugConverter
 
-
 BLUEPRINTS = (site.pages, categories.pages, packages.pages, grids.pages, search.pages)
 
 

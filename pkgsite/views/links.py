@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from typing import Any
 from urllib.parse import quote
 
@@ -41,8 +41,7 @@ def asked(query: Any, *without: str, **changes: Any) -> dict[str, str]:
     values: dict[str, str] = {}
     for field in fields(query):
         value = changes.get(field.name, getattr(query, field.name))
-        default = field.default if field.default is not MISSING else None
-        if value != default and field.name not in without:
+        if str(value) != str(field.default) and field.name not in without:
             values[field.name] = "1" if value is True else str(value)
     if "slug" in (request.view_args or {}) and request.blueprint == "categories":
         values.pop("category", None)  # the path says it

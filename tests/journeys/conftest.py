@@ -1,0 +1,86 @@
+"""Fixtures for journeys: one site and one browser for each test process."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from werkzeug.serving import make_server
+
+from pkgsite import create_app
+from pkgsite.extensions import db
+from tests.conftest import settings_for
+from tests.databases import Template
+from tests.views.data import add_many, fill
+
+ARGUMENTS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def address(templates: Callable[[str], Template], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a filled site, served over real HTTP for as long as the tests run."""
+    with templates("sqlite").copy() as url:
+        app = create_app(settings_for(url, tmp_path_factory.mktemp("journeys")))
+        with app.app_context():
+            fill(db.session())
+            add_many(db.session(), 60)
+        server = make_server("127.0.0.1", 0, app, threaded=True)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+        server.server_close()
+        with app.app_context():
+            db.engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    program = shutil.which("chromium") or "/usr/bin/chromium"
+    assert Path(program).exists(), "journeys need Debian's chromium: `make test` installs it"
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+Open = Callable[..., Page]
+
+
+@pytest.fixture
+def open_page(browser: Browser, address: str) -> Iterator[Open]:
+    """A function that opens a path of the site; its options are those of a browser context.
+
+    A request that leaves the site, a refused resource or an error in a script fails the test.
+    """
+    contexts: list[BrowserContext] = []
+    troubles: list[str] = []
+
+    def open_at(path: str, *, width: int = 1280, height: int = 900, **options: object) -> Page:
+        context = browser.new_context(base_url=address, viewport={"width": width, "height": height}, **options)  # type: ignore[arg-type]
+        contexts.append(context)
+        context.set_default_timeout(10_000)
+        page = context.new_page()
+        page.on("request", lambda request: note_stranger(request.url))
+        page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.goto(path)
+        return page
+
+    def note_stranger(url: str) -> None:
+        if urlsplit(url).netloc != urlsplit(address).netloc:
+            troubles.append(f"a request left the site: {url}")
+
+    yield open_at
+    for context in contexts:
+        context.close()
+    assert [trouble for trouble in troubles if "404 (NOT FOUND)" not in trouble] == []
