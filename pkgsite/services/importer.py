@@ -51,7 +51,7 @@ def import_state(session: Session, url: str) -> ImportState:
     progress = session.get(ImportProgress, url)
     if progress is None:
         return ImportState(url)
-    tallies = {stage: _tally_from(stored) for stage, stored in progress.tallies.items()}
+    tallies = {stage: _tally_from(progress.tallies[stage]) for stage in STAGES if stage in progress.tallies}
     return ImportState(url, progress.stage, progress.offset, progress.total, progress.restarts, tallies)
 
 
@@ -73,8 +73,9 @@ def take_page(session: Session, state: ImportState, page: Page, *, now: datetime
         following = _restarted(here)
     else:
         tally = _tally_of(session, here, page, now)
-        if has_moved:
-            tally.remarks.append(f"the list of {here.reads} kept changing while it was read: some may be missing")
+        restless = f"the list of {here.reads} kept changing while it was read: some may be missing"
+        if has_moved and restless not in tally.remarks:
+            tally.remarks.append(restless)
         following = _advanced(here, page, tally)
     _store(session, following, now)
     return following

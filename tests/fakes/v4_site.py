@@ -119,7 +119,9 @@ class FakeV4Site:
         shown = dict(record)
         if noun == "grids" and "packages" not in record:
             shown["packages"] = [
-                package["id"] for package in self.lists["packages"] if record["id"] in package.get("grids", ())
+                package["id"]
+                for package in self.lists["packages"]
+                if isinstance(package, dict) and record["id"] in package.get("grids", ())
             ]
         for name, of in (("category", "categories"), ("grids", "grids"), ("packages", "packages")):
             if isinstance(shown.get(name), int):

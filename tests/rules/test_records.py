@@ -1,0 +1,161 @@
+"""Records of other sites are read strictly: every field's shape is judged, in words that name it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import String
+
+from pkgsite.models import Base, Category, Grid, Package
+from pkgsite.rules import records
+from pkgsite.rules.records import CategoryFacts, Unreadable, read_category, read_grid, read_package, record_name
+from tests.fakes.v4_site import FakeV4Site
+
+FAKE = FakeV4Site()
+CATEGORY = FAKE.add_category(1, "apps")
+GRID = FAKE.add_grid(7, "caching", packages=[12, 13])
+PACKAGE = FAKE.add_package(12, "django-foo", category=1, grids=(7, 9))
+
+
+def test_a_category() -> None:
+    assert read_category(CATEGORY) == CategoryFacts(
+        id=1,
+        title="Apps",
+        slug="apps",
+        description="",
+        title_plural="Appss",
+        show_pypi=True,
+        created_at=datetime(2014, 2, 18, 14, 0, 3, 904872, UTC),
+        modified_at=datetime(2026, 1, 28, 18, 56, 56, 732864, UTC),
+    )
+
+
+def test_links_and_ids_say_the_same() -> None:
+    linked = PACKAGE | {
+        "category": "https://h.example/api/v4/categories/1/",
+        "grids": ["https://h.example/api/v4/grids/7/", "https://h.example/api/v4/grids/9.json?format=json"],
+    }
+    assert read_package(linked) == read_package(PACKAGE)
+
+
+def test_empty_and_null_are_kept_apart() -> None:
+    empty = read_package(PACKAGE | {"documentation_url": "", "pypi_url": "", "repo_url": ""})
+    null = read_package(PACKAGE | {"documentation_url": None, "last_updated": None, "last_fetched": None})
+    assert not isinstance(empty, Unreadable)
+    assert not isinstance(null, Unreadable)
+    assert (empty.documentation_url, empty.pypi_url, empty.repo_url) == ("", "", "")
+    assert (null.documentation_url, null.last_commit_at, null.last_fetched_at) == (None, None, None)
+
+
+def test_a_field_that_we_do_not_know_is_no_harm() -> None:
+    assert read_package(PACKAGE | {"score": 90}) == read_package(PACKAGE)
+
+
+@pytest.mark.parametrize("slug", ["#", "django__q", "Django-CMS", "master", "ünïcode", "包", "a.b", "2012", "a" * 50])
+def test_hard_slugs_are_taken_as_they_are(slug: str) -> None:
+    record = read_package(PACKAGE | {"slug": slug})
+    assert not isinstance(record, Unreadable)
+    assert record.slug == slug
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("id", None, "id is not a whole number"),
+        ("id", "12", "id is not a whole number"),
+        ("id", True, "id is not a whole number"),
+        ("id", 0, "id is not between 1 and 2147483647"),
+        ("id", 2**31, "id is not between 1 and 2147483647"),
+        ("title", "", "title is empty"),
+        ("title", "x" * 101, "title is longer than 100 characters"),
+        ("title", 5, "title is not a text"),
+        ("title", "a\x00b", "title has a character that can't be stored"),
+        ("title", "a\ud800b", "title has a character that can't be stored"),
+        ("slug", "", "slug is empty"),
+        ("slug", "a/b", "slug has a character that an address can't carry"),
+        ("slug", "x" * 51, "slug is longer than 50 characters"),
+        ("category", None, "category is not a whole number"),
+        ("category", "https://h.example/api/v4/grids/1/", "category is not a link to one of the categories"),
+        ("category", "http://[::1/", "category is not a link to one of the categories"),
+        ("grids", "7", "grids is not a list"),
+        ("grids", [7, "x"], "grids has an item that is not a link to one of the grids"),
+        ("repo_url", "https://h.example/" + "x" * 200, "repo_url is longer than 200 characters"),
+        ("repo_url", "javascript:alert(1)", "repo_url is not a web address"),
+        ("repo_url", None, "repo_url is not a text"),
+        ("documentation_url", "data:text/html,x", "documentation_url is not a web address"),
+        ("pypi_url", "x" * 256, "pypi_url is longer than 255 characters"),
+        ("pypi_version", "1" * 101, "pypi_version is longer than 100 characters"),
+        ("repo_watchers", -1, "repo_watchers is not between 0 and 2147483647"),
+        ("repo_forks", 1.5, "repo_forks is not a whole number"),
+        ("commits_over_52", [1] * 51, "commits_over_52 has 51 numbers, not 52 or none"),
+        ("commits_over_52", [None] * 52, "commits_over_52 has an item that is not a whole number"),
+        ("participants", "gasman, kaedroho", "participants is not a list"),
+        ("participants", ["gasman", None], "participants has an item that is not a text"),
+        ("created", None, "created is not a time"),
+        ("created", "yesterday", "created is not a time"),
+        ("created", "2014-02-18T09:00:03", "created is a time without an offset"),
+        ("created", "2014-02-18", "created is a time without an offset"),
+        ("created", "0001-01-01T00:00:00+05:00", "created is not a time"),
+        ("last_fetched", "2014-02-30T09:00:03Z", "last_fetched is not a time"),
+    ],
+)
+def test_what_is_wrong_with_a_package_is_named(field: str, value: Any, words: str) -> None:
+    found = read_package(PACKAGE | {field: value})
+    assert isinstance(found, Unreadable)
+    assert found.problems == (words,)
+
+
+@pytest.mark.parametrize("field", sorted(PACKAGE))
+def test_every_field_of_a_package_must_be_there(field: str) -> None:
+    found = read_package({name: value for name, value in PACKAGE.items() if name != field})
+    assert isinstance(found, Unreadable)
+    assert found.problems == (f"{field} is missing",)
+    assert found.id == (None if field == "id" else 12)
+    assert found.slug == (None if field == "slug" else "django-foo")
+
+
+@pytest.mark.parametrize(
+    ("read", "raw", "words"),
+    [
+        (read_category, CATEGORY | {"title": "x" * 51}, "title is longer than 50 characters"),
+        (read_category, CATEGORY | {"title_plural": "x" * 51}, "title_plural is longer than 50 characters"),
+        (read_category, CATEGORY | {"show_pypi": "yes"}, "show_pypi is not true or false"),
+        (read_grid, GRID | {"is_locked": 0}, "is_locked is not true or false"),
+        (read_grid, GRID | {"packages": [None]}, "packages has an item that is not a whole number"),
+        (read_grid, GRID | {"description": None}, "description is not a text"),
+        (read_grid, ["a list"], "is not an object"),
+    ],
+)
+def test_what_is_wrong_with_other_records_is_named(read: Any, raw: Any, words: str) -> None:
+    found = read(raw)
+    assert isinstance(found, Unreadable)
+    assert found.problems == (words,)
+
+
+def test_everything_wrong_with_a_record_is_named_at_once() -> None:
+    found = read_package(PACKAGE | {"title": "", "repo_forks": None})
+    assert isinstance(found, Unreadable)
+    assert found.problems == ("title is empty", "repo_forks is not a whole number")
+
+
+@pytest.mark.parametrize(
+    ("fields", "model"), [(records._CATEGORY, Category), (records._GRID, Grid), (records._PACKAGE, Package)]
+)
+def test_what_is_read_fits_its_column(fields: tuple[records.Field, ...], model: type[Base]) -> None:
+    """A text of the column's length is read, and one letter more is not."""
+    for field in fields:
+        column = model.__table__.columns.get(field.ours)
+        if column is None or not isinstance(column.type, String) or column.type.length is None:
+            continue
+        start = "https://h.example/" if field.ours in {"repo_url", "documentation_url"} else ""
+        longest = start + "x" * (column.type.length - len(start))
+        assert field.read(longest) == longest
+        with pytest.raises(ValueError, match="longer"):
+            field.read(longest + "x")
+
+
+def test_a_name_can_not_command_the_terminal() -> None:
+    assert record_name("package", 12, "\x1b[2Jfoo\u202e") == "package 12 “[2Jfoo”"
+    assert record_name("package", None, None) == "package without id"
