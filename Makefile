@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help run test lint fix screenshots
+.PHONY: help run test bench lint fix screenshots
 .DEFAULT_GOAL := help
 
 help:  ## List the commands
@@ -16,6 +16,9 @@ test: .venv/.dev  ## Install what the tests need and run them all, on SQLite and
 	@sh tests/prepare.sh
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/pytest -n auto
+
+bench: .venv/.dev  ## Measure what each page costs, as ratios in one run
+	@$(BIN)/python -m bench.pages
 
 lint: .venv/.dev  ## Check style and types
 	@$(BIN)/ruff check .

@@ -256,7 +256,7 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_package_modified_by_id"), ["modified_by_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_package_replaced_by_id"), ["replaced_by_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_package_repo_url"), ["repo_url"], unique=False)
-        batch_op.create_index("ix_package_stars", [sa.literal_column("coalesce(stars, -1)"), "id"], unique=False)
+        batch_op.create_index("ix_package_stars", [sa.text("coalesce(stars, -1) DESC"), "id"], unique=False)
         batch_op.create_index("ix_package_title_lower", [sa.literal_column("lower(title)"), "id"], unique=False)
         batch_op.create_index("uq_package_slug_lower", [sa.literal_column("lower(slug)")], unique=True)
 

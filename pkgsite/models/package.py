@@ -96,4 +96,4 @@ class OldPackageSlug(Base):
 
 Index("uq_package_slug_lower", func.lower(Package.slug), unique=True)
 Index("ix_package_title_lower", func.lower(Package.title), Package.id)
-Index("ix_package_stars", func.coalesce(Package.stars, literal_column("-1")), Package.id)  # unknown comes last
+Index("ix_package_stars", func.coalesce(Package.stars, literal_column("-1")).desc(), Package.id)  # unknown comes last

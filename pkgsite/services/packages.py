@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, func, literal_column, select
 from sqlalchemy.orm import Session
 
 from pkgsite.errors import Moved, NotFound
@@ -19,7 +19,7 @@ AnySelect = Select[*tuple[Any, ...]]
 
 VISIBLE = Package.hidden_at.is_(None)
 LIVING = Package.archived_at.is_(None) & Package.deprecated_at.is_(None) & Package.replaced_by_id.is_(None)
-BY_STARS = func.coalesce(Package.stars, -1).desc()
+BY_STARS = func.coalesce(Package.stars, literal_column("-1")).desc()  # unknown comes last; there is an index on it
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,10 +227,11 @@ def package_page(session: Session, slug: str) -> PackagePage:
         .where(SiteUsing.package_id == package.id, SiteUsing.is_approved.is_(True))
         .order_by(SiteUsing.title, SiteUsing.id)
     )
+    either_way = Package.replaced_by_id == package.id
+    if package.replaced_by_id is not None:
+        either_way |= Package.id == package.replaced_by_id
     refs = session.execute(
-        select(Package.id, Package.title, Package.slug)
-        .where((Package.id == package.replaced_by_id) | (Package.replaced_by_id == package.id), VISIBLE)
-        .order_by(Package.title, Package.id)
+        select(Package.id, Package.title, Package.slug).where(either_way, VISIBLE).order_by(Package.title, Package.id)
     ).all()
     return PackagePage(
         package=package,

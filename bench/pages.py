@@ -1,0 +1,120 @@
+"""What each page costs: queries, bytes, and time as a multiple of an empty page's, over a small and a large site.
+
+    python -m bench.pages [--packages 20000] [--rounds 30]
+
+All ratios are of medians taken in turn in one run, so that a busy machine slows every page alike. The database is
+SQLite in a temporary folder: the shipped catalogue, and the same catalogue with copies of its packages.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from flask import Flask
+from flask_migrate import upgrade
+from sqlalchemy import insert, select
+
+import config
+from pkgsite import create_app
+from pkgsite.clock import utc_now
+from pkgsite.extensions import db
+from pkgsite.models import GridPackage, Package
+from pkgsite.services.catalogue import load_catalogue_when_empty
+from tests.queries import counted_queries
+
+PAGES = (
+    "/",
+    "/packages/",
+    "/packages/?q=cache&sort=title",
+    "/packages/p/cacheops/",
+    "/grids/",
+    "/grids/g/caching/",
+    "/search/?q=cache",
+    "/api/v4/packages/",
+    "/api/v4/packages/927/",
+    "/api/v4/grids/39/",
+    "/api/v4/search/?q=cache",
+)
+NOTHING = "/nothing/"
+GRID_MEMBERS = 50  # packages of the large site in the grid that is measured
+
+
+def make_site(folder: Path, packages: int) -> Flask:
+    """Return the site over a fresh database with at least so many packages."""
+    environment = {"DATA_DIR": str(folder), "DATABASE_URL": f"sqlite:///{packages}.db", "SECRET_KEY": "bench"}
+    app = create_app(config.flask_config(config.read_settings(environment)))
+    app.add_url_rule(NOTHING, view_func=lambda: "")
+    with app.app_context():
+        upgrade()
+        with db.session.begin():
+            load_catalogue_when_empty(db.session(), now=utc_now())
+        with db.session.begin():
+            add_copies(packages)
+    return app
+
+
+def add_copies(packages: int) -> None:
+    """Copy the catalogue's packages under other names until there are enough; put some into the grid of caching."""
+    columns = [column for column in Package.__table__.columns if column.name != "id"]
+    originals = [dict(row._mapping) for row in db.session.execute(select(*columns))]
+    copies = [
+        original | {"slug": f"copy-{number}", "title": f"{original['title'][:80]} {number}"}
+        for number in range(packages - len(originals))
+        for original in [originals[number % len(originals)]]
+    ]
+    if copies:
+        db.session.execute(insert(Package), copies)
+        new = db.session.scalars(select(Package.id).order_by(Package.id.desc()).limit(GRID_MEMBERS))
+        memberships = [{"grid_id": 39, "package_id": number, "position": 0, "created_at": utc_now()} for number in new]
+        db.session.execute(insert(GridPackage), memberships)
+
+
+def measure(sites: dict[str, Flask], rounds: int) -> dict[tuple[str, str], float]:
+    """Return the median seconds of each site's pages; the pages take turns, so that all see the same machine."""
+    clients = {name: app.test_client() for name, app in sites.items()}
+    times: dict[tuple[str, str], list[float]] = {}
+    for turn in range(rounds + 2):  # the first two only warm up
+        for name, client in clients.items():
+            for page in (NOTHING, *PAGES):
+                start = time.perf_counter()
+                status = client.get(page).status_code
+                taken = time.perf_counter() - start
+                assert status == 200, (page, status)
+                if turn > 1:
+                    times.setdefault((name, page), []).append(taken)
+    return {place: statistics.median(taken) for place, taken in times.items()}
+
+
+def cost(app: Flask, page: str) -> tuple[int, int]:
+    """Return a page's queries and bytes, uncompressed."""
+    with counted_queries(app) as statements:
+        size = len(app.test_client().get(page).data)
+    return len([statement for statement in statements if not statement.startswith("BEGIN")]), size
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--packages", type=int, default=20_000, help="packages of the large site")
+    parser.add_argument("--rounds", type=int, default=30)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        sites = {"small": make_site(Path(folder), 0), "large": make_site(Path(folder), asked.packages)}
+        times = measure(sites, asked.rounds)
+        print(f"{'page':32} queries     bytes   small  large   ({asked.packages} packages; times an empty page)")
+        for page in PAGES:
+            queries, size = cost(sites["large"], page)
+            ratios = [times[name, page] / times[name, NOTHING] for name in sites]
+            print(f"{page:32} {queries:7} {size:9,} {ratios[0]:7.1f} {ratios[1]:6.1f}")
+        empty = times["small", NOTHING] * 1e6
+        print(f"An empty page took {empty:.0f} µs in this run.")
+        for app in sites.values():
+            with app.app_context():
+                db.engine.dispose()
+
+
+if __name__ == "__main__":
+    main()
