@@ -1,6 +1,6 @@
 """Makes the pictures in docs/images: the site with the catalogue that it ships with, in a real browser.
 
-    .venv/bin/python docs/make_screenshots.py
+    make screenshots
 
 Needs what the tests need (playwright, and Debian's chromium or another that `CHROMIUM` names). The pictures show the
 fonts of the machine that makes them; on a bare server, `fonts-inter-variable` comes nearest to what readers see.
@@ -21,16 +21,13 @@ from flask_migrate import upgrade
 from playwright.sync_api import Browser, sync_playwright
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+import config
+from pkgsite import create_app
+from pkgsite.clock import utc_now
+from pkgsite.extensions import db
+from pkgsite.services.catalogue import load_catalogue_when_empty
 
-import config  # noqa: E402 - found once the project's folder is on the path
-from pkgsite import create_app  # noqa: E402
-from pkgsite.clock import utc_now  # noqa: E402
-from pkgsite.extensions import db  # noqa: E402
-from pkgsite.services.catalogue import load_catalogue_when_empty  # noqa: E402
-
-IMAGES = ROOT / "docs" / "images"
+IMAGES = Path(__file__).resolve().parent / "images"
 WIDE, PHONE = (1280, 860), (390, 780)
 GRID = "/grids/g/caching/"
 # For each picture: its page, the window, the theme, and how far its grid is scrolled down.

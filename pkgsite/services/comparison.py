@@ -62,6 +62,11 @@ class Comparison:
     best: dict[str, frozenset[int]]  # for each row of numbers, the ids of the packages that lead it
 
     @property
+    def sorted_by(self) -> str:
+        """What the columns are really sorted by: the site keeps no score yet, and stars stand for it."""
+        return "watchers" if self.query.sort == DEFAULT_SORT else self.query.sort
+
+    @property
     def count(self) -> int:
         """The number of packages in the grid, shown or not."""
         return len(self.grid.package_ids)
