@@ -124,7 +124,7 @@ def say_what_came(tallies: Mapping[str, Tally], nouns: tuple[str, ...]) -> None:
     counts = {noun: {outcome: tallies[noun].count(outcome) for outcome in Outcome} for noun in nouns}
     for noun, of_noun in counts.items():
         told = ", ".join(f"{number:5} {outcome}" for outcome, number in of_noun.items())
-        click.echo(f"{noun:10} {told}, {tallies[noun].skipped:5} skipped")
+        click.echo(f"{noun:10} {told}, {len(tallies[noun].skipped):5} skipped")
     if not any(of_noun[Outcome.ADDED] or of_noun[Outcome.CHANGED] for of_noun in counts.values()):
         click.echo("Nothing has changed: all of it was here already.")
     newer_here = sum(tally.newer_here for tally in tallies.values())

@@ -123,7 +123,7 @@ def _take_cells(session: Session, features: list[tuple[Feature, FeatureFacts]], 
             name = f"cell of package {package_id}, feature “{fact.title}” of grid {fact.grid_id}"
             membership_id = memberships.get((fact.grid_id, package_id))
             if membership_id is None:
-                tally.skip(name, "the package is not in the grid here")
+                tally.skip(None, name, "the package is not in the grid here")
                 continue
             cell = here.get((feature.id, membership_id))
             if cell is None and (feature.id, membership_id) in deleted:

@@ -84,7 +84,7 @@ def take_page(session: Session, state: ImportState, page: Page, *, now: datetime
 def _tally_of(session: Session, state: ImportState, page: Page, now: datetime) -> Tally:
     """Take in a page's records and return the stage's tally, these counted in."""
     tally = state.tally(state.stage)
-    categories, grids, packages = (state.tally(stage).outcomes.keys() for stage in (CATEGORIES, GRIDS, PACKAGES))
+    categories, grids = state.tally(CATEGORIES).outcomes.keys(), state.tally(GRIDS).outcomes.keys()
     if state.stage == CATEGORIES:
         take_categories(session, page.records, tally=tally)
     elif state.stage == GRIDS:
@@ -93,14 +93,15 @@ def _tally_of(session: Session, state: ImportState, page: Page, now: datetime) -
         take_packages(session, page.records, category_ids=categories, grid_ids=grids, now=now, tally=tally)
     else:
         told = [record for record in page.records if isinstance(record, GridFacts) and record.id in grids]
-        tally.remarks += _differences(session, told, set(packages))
+        tally.remarks += _differences(session, told, state.tally(PACKAGES))
     return tally
 
 
-def _differences(session: Session, grids: list[GridFacts], package_ids: set[int]) -> Iterator[str]:
-    """Yield where a grid's own list of packages is not what is in it here; what people did here apart.
+def _differences(session: Session, grids: list[GridFacts], packages: Tally) -> Iterator[str]:
+    """Yield where a grid's own list of packages is not what is in it here.
 
-    The packages' own records have decided; packages that did not come from this site say nothing about its lists.
+    The packages' own records have decided. What people did here, packages of our own, and those that were skipped
+    and named already, are no differences.
     """
     grid_ids = [grid.id for grid in grids]
     people = people_memberships(session, "grid_id", grid_ids)
@@ -115,9 +116,9 @@ def _differences(session: Session, grids: list[GridFacts], package_ids: set[int]
         by_people = {package_id for grid_id, package_id in people if grid_id == grid.id}
         theirs = set(grid.package_ids)
         name = record_name("grid", grid.id, grid.slug)
-        if missing := theirs - here[grid.id] - by_people:
+        if missing := theirs - here[grid.id] - by_people - set(packages.skipped):
             yield f"{name}: its own list has packages that are not in it here: {_numbers(missing)}"
-        if extra := (here[grid.id] & package_ids) - theirs - by_people:
+        if extra := (here[grid.id] & packages.outcomes.keys()) - theirs - by_people:
             yield f"{name}: its own list lacks packages that are in it here: {_numbers(extra)}"
 
 

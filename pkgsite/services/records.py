@@ -65,7 +65,7 @@ class Tally:
     """What came of some records of one noun; a record that comes twice is counted once."""
 
     outcomes: dict[int, Outcome] = field(default_factory=dict)  # of the records that are in, by id
-    skipped: int = 0
+    skipped: list[int | None] = field(default_factory=list)  # ids of the records that are not in
     newer_here: int = 0  # packages whose facts were fetched later here than there
     remarks: list[str] = field(default_factory=list)  # what a person should know, each with the record's name
 
@@ -76,8 +76,8 @@ class Tally:
         if self.outcomes.get(record_id, Outcome.UNCHANGED) is Outcome.UNCHANGED:
             self.outcomes[record_id] = Outcome.ADDED if added else Outcome.CHANGED if changed else Outcome.UNCHANGED
 
-    def skip(self, name: str, problem: str) -> None:
-        self.skipped += 1
+    def skip(self, record_id: int | None, name: str, problem: str) -> None:
+        self.skipped.append(record_id)
         self.remarks.append(f"{name}: {problem}; skipped")
 
     def keep(self, name: str, fields: Collection[str]) -> None:
@@ -135,7 +135,7 @@ def take_packages(
         memberships = _Memberships(session, batch.ids, set(grid_ids), tally, now)
         for record in batch.fitting():
             if record.category_id not in category_ids:
-                tally.skip(batch.name(record), f"its category {record.category_id} is unknown")
+                tally.skip(record.id, batch.name(record), f"its category {record.category_id} is unknown")
                 continue
             change = batch.write(record, _package_values(record, batch.row(record), tally))
             moved = memberships.arrange(record, batch.name(record))
@@ -190,11 +190,11 @@ class _Batch(Generic[Row, Facts]):
         """Yield the records that can be taken; count and name the others."""
         for record in self._records:
             if isinstance(record, Unreadable):
-                self._tally.skip(self.name(record), "; ".join(record.problems))
+                self._tally.skip(record.id, self.name(record), "; ".join(record.problems))
                 continue
             misfit = self._misfit(record)
             if misfit:
-                self._tally.skip(self.name(record), misfit)
+                self._tally.skip(record.id, self.name(record), misfit)
             else:
                 yield record
 

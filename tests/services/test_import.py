@@ -43,7 +43,7 @@ def copy_site(session: Session, fake: FakeV4Site, *, now: datetime = NOW) -> Imp
 def outcomes(state: ImportState, noun: str) -> tuple[int, int, int, int]:
     """Return how many were added, changed, unchanged and skipped."""
     tally = state.tally(noun)
-    return (*(tally.count(outcome) for outcome in Outcome), tally.skipped)  # type: ignore[return-value]
+    return (*(tally.count(outcome) for outcome in Outcome), len(tally.skipped))  # type: ignore[return-value]
 
 
 def remarks(state: ImportState) -> list[str]:
@@ -250,7 +250,6 @@ def test_what_was_skipped_is_not_taken_for_its_namesake_here(session: Session, f
         "grid 9 “security”: its id belongs here to “our-grid”; skipped",
         "package 13 “django-bar”: not put into unknown grids: 9",
         "package 12 “django-foo”: its category 1 is unknown; skipped",
-        "grid 7 “caching”: its own list has packages that are not in it here: 12",
     ]
     assert members(session, 13) == [(7, 0)]
 
@@ -419,7 +418,7 @@ def test_a_stage_starts_over_when_its_list_has_changed(session: Session, fake: F
     fake.add_package(14, "django-new")
     state = take_page(session, state, read_page(fake, state), now=NOW)
     session.commit()
-    assert (state.stage, state.offset, state.tally("packages").skipped) == ("packages", 0, 0)
+    assert (state.stage, state.offset, state.tally("packages").skipped) == ("packages", 0, [])
     state = copy_site(session, fake)
     assert outcomes(state, "packages") == (2, 0, 0, 1)
     assert remarks(state) == ["package 13 “bad”: title is empty; skipped"]

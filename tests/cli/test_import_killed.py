@@ -1,0 +1,139 @@
+"""An import that is killed at any point, and run again to its end, leaves what one clean run leaves."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pkgsite import create_app
+from pkgsite.extensions import db
+from pkgsite.models import Base
+from tests.conftest import settings_for
+from tests.databases import Template
+from tests.factories import make_category, make_grid, make_package
+from tests.fakes.v4_site import FakeV4Site, Silence
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = 9  # of the fake site: one of categories, two of grids, four of packages, two of grids to check
+
+# What two imports may differ in: ids that no site gave, and the times at which the import itself worked.
+OWN_IDS = {"grid_package", "feature", "cell"}
+OWN_TIMES = {("package", "changed_at"), ("grid", "changed_at"), ("grid_package", "created_at")}
+
+
+def rows_of(session: Session) -> dict[str, list[dict[str, Any]]]:
+    """Return every row of every table, less what two imports may differ in, in an order of their own."""
+    found = {}
+    for table in Base.metadata.sorted_tables:
+        columns = [
+            column
+            for column in table.columns
+            if (table.name, column.name) not in OWN_TIMES and not (table.name in OWN_IDS and column.name == "id")
+        ]
+        found[table.name] = sorted((dict(row._mapping) for row in session.execute(select(*columns))), key=repr)
+    return found
+
+
+@pytest.fixture
+def clean(
+    database_url: str,
+    templates: Callable[[str], Template],
+    tmp_path: Path,
+    fake: FakeV4Site,
+    serve: Callable[[Any], str],
+) -> tuple[str, dict[str, list[dict[str, Any]]]]:
+    """What one clean run on a database of the same kind says and leaves."""
+    with templates(database_url.partition(":")[0]).copy() as url:
+        app = create_app(settings_for(url, tmp_path))
+        with app.app_context():
+            result = app.test_cli_runner().invoke(args=["import-v4", serve(fake)])
+            assert result.exit_code == 0, result.output
+            rows = rows_of(db.session())
+            db.session.remove()
+            db.engine.dispose()
+    assert [len(rows[name]) for name in ("category", "grid", "package", "grid_package")] == [2, 5, 7, 8]
+    return result.stdout, rows
+
+
+@pytest.fixture
+def command(database_url: str, tmp_path: Path) -> Callable[..., subprocess.Popen[bytes]]:
+    """A function that starts the real command in a process of its own; its argument is how to start Python."""
+    environment = os.environ | {
+        "DATABASE_URL": database_url,
+        "DATA_DIR": str(tmp_path),
+        "SECRET_KEY": "for tests only",
+        "SCHEDULER": "off",
+    }
+
+    def start(*arguments: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, *arguments], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+
+    return start
+
+
+def assert_whole(result: Result, session: Session, clean: tuple[str, dict[str, list[dict[str, Any]]]]) -> None:
+    """The last run tells of the whole import, the rows are those of a clean run, and life goes on."""
+    summary, rows = clean
+    assert result.exit_code == 0, result.output
+    assert result.stdout == summary
+    assert result.stderr == "Going on where the last run stopped: check, 3 done.\n"  # one page was left
+    assert rows_of(session) == rows
+    assert make_category(session, "ours").id == 3
+    assert make_grid(session, "ours").id == 10
+    assert make_package(session, "ours").id == 22
+
+
+# The statement at which each run dies; 99 means before COMMIT. Each but the first completes one page before.
+STATEMENTS = (3, 99, 5, 2, 8, 99, 11, 6, 4)
+
+
+def test_killed_inside_each_transaction(
+    command: Callable[..., subprocess.Popen[bytes]],
+    run: Callable[..., Result],
+    serve: Callable[[Any], str],
+    fake: FakeV4Site,
+    session: Session,
+    clean: tuple[str, dict[str, list[dict[str, Any]]]],
+) -> None:
+    address = serve(fake)
+    assert len(STATEMENTS) == PAGES
+    for done, statement in enumerate(STATEMENTS):
+        transaction = "1" if done == 0 else "2"
+        process = command("-m", "tests.fakes.dying", transaction, str(statement), "import-v4", address)
+        _, said = process.communicate()
+        assert process.returncode == -signal.SIGKILL, said.decode()
+    assert_whole(run("import-v4", address), session, clean)
+
+
+def test_killed_between_transactions(
+    command: Callable[..., subprocess.Popen[bytes]],
+    run: Callable[..., Result],
+    serve: Callable[[Any], str],
+    fake: FakeV4Site,
+    session: Session,
+    clean: tuple[str, dict[str, list[dict[str, Any]]]],
+) -> None:
+    """Each run dies while it waits for a page: the first for its first one, the others for their second."""
+    address = serve(fake)
+    for done in range(PAGES):
+        silence = Silence()
+        fake.answers = {len(fake.asked) + (1 if done == 0 else 2): silence}
+        process = command("-m", "flask", "--app", "wsgi", "import-v4", address)
+        while not silence.asked.wait(timeout=0.1):
+            assert process.poll() is None, process.communicate()[1].decode()
+        process.kill()
+        process.communicate()
+        silence.over.set()
+    assert_whole(run("import-v4", address), session, clean)

@@ -1,0 +1,182 @@
+"""`flask import-v4 URL`, as a person runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from click.testing import Result
+from flask import Flask
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from pkgsite import cli
+from pkgsite.clients.http import Patience
+from pkgsite.clients.v4_site import V4Site
+from pkgsite.models import ImportProgress, Package
+from tests.databases import free_port
+from tests.factories import make_package
+from tests.fakes.v4_site import Answer, FakeV4Site, Silence, answer, broken_off, html, reset
+
+Run = Callable[..., Result]
+Serve = Callable[[Any], str]
+
+SUMMARY = """\
+categories     2 added,     0 changed,     0 unchanged,     0 skipped
+grids          5 added,     0 changed,     0 unchanged,     0 skipped
+packages       7 added,     0 changed,     0 unchanged,     4 skipped
+
+5 to look at:
+  package 19 “untimely”: created is a time without an offset; skipped
+  package 18 “lonely”: not put into unknown grids: 77
+  package 17 “stranger”: its category 99 is unknown; skipped
+  package 16 “long”: title is longer than 100 characters; skipped
+  package 14 “master”: its slug belongs here to package 20 “MASTER”; skipped
+"""
+
+
+def test_a_site_is_copied_and_a_second_run_says_that_nothing_has_changed(
+    run: Run, serve: Serve, fake: FakeV4Site, session: Session
+) -> None:
+    address = serve(fake)
+    first = run("import-v4", f"{address}/api/v4/")
+    assert first.exit_code == 0, first.output
+    assert first.stdout == SUMMARY
+    assert first.stderr == ""
+    second = run("import-v4", address)  # the site's own address will do
+    assert second.exit_code == 0
+    assert second.stdout.splitlines()[:4] == [
+        "categories     0 added,     0 changed,     2 unchanged,     0 skipped",
+        "grids          0 added,     0 changed,     5 unchanged,     0 skipped",
+        "packages       0 added,     0 changed,     7 unchanged,     4 skipped",
+        "Nothing has changed: all of it was here already.",
+    ]
+    assert make_package(session, "ours").id == 22
+    assert session.scalars(select(ImportProgress)).all() == []
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        answer("500 Internal Server Error", b""),
+        answer("429 Too Many Requests", {}, Retry_After="0"),
+        answer("503 Service Unavailable", b"<html>", "text/html"),
+        broken_off,
+        reset,
+    ],
+)
+def test_failures_that_pass_are_survived(run: Run, serve: Serve, fake: FakeV4Site, failure: Answer) -> None:
+    fake.answers = dict.fromkeys((1, 2, 4, 7), failure)
+    result = run("import-v4", serve(fake))
+    assert result.exit_code == 0, result.output
+    assert result.stdout == SUMMARY
+
+
+def test_a_slow_answer_is_asked_for_again(
+    run: Run, serve: Serve, fake: FakeV4Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silence = Silence()
+    fake.answers = {5: silence}
+    monkeypatch.setattr(cli, "PATIENCE", Patience(timeout_s=0.3, attempts=5, backoff_s=0, jitter_s=0))
+    result = run("import-v4", serve(fake))
+    silence.over.set()
+    assert result.stdout == SUMMARY
+
+
+@pytest.mark.parametrize(
+    ("failure", "words"),
+    [
+        (answer("500 Internal Server Error", b""), "answered 500."),
+        (html(), "answered text/html, not JSON."),
+        (answer("200 OK", b'{"count": 11, "results": ['), "answered broken JSON: Expecting value"),
+        (answer("403 Forbidden", {}), "answered 403: it does not let us read it."),
+        (answer("302 Found", b"", Location="https://elsewhere.example/"), "redirects to another host:"),
+    ],
+)
+def test_a_failure_that_stays_stops_it_and_the_next_run_goes_on(
+    run: Run, serve: Serve, fake: FakeV4Site, session: Session, failure: Answer, words: str
+) -> None:
+    address = serve(fake)
+    fake.answers = dict.fromkeys((5, 6, 7), failure)  # 4 was the first page of packages
+    stopped = run("import-v4", address)
+    assert stopped.exit_code == 1
+    assert stopped.stdout == ""
+    error = stopped.stderr.partition("Error: ")[2]
+    assert error.startswith(f"{address}/api/v4/packages/?limit=100&offset=3 {words}")
+    assert error.endswith("\nWhat has come in stays; the same command goes on from there.\n")
+    assert session.scalar(select(func.count()).select_from(Package)) == 2
+    session.commit()
+    fake.answers.clear()
+    fake.asked.clear()
+    finished = run("import-v4", address)
+    assert finished.exit_code == 0
+    assert finished.stderr == "Going on where the last run stopped: packages, 3 done.\n"
+    assert finished.stdout == SUMMARY  # the whole, not the rest
+    assert fake.asked[0] == "/api/v4/packages/?limit=100&offset=3"
+
+
+@pytest.mark.parametrize("wrong", [html(), answer("404 Not Found", b"<h1>No</h1>", "text/html"), answer("200 OK", {})])
+def test_a_wrong_url(run: Run, serve: Serve, session: Session, wrong: Answer) -> None:
+    address = serve(wrong)
+    result = run("import-v4", f"{address}/somewhere")
+    assert result.exit_code == 1
+    assert f"Error: {address}/somewhere/api/v4/categories/?limit=100&offset=0 answered" in result.stderr
+    assert f"Nothing was imported. Is {address}/somewhere/api/v4/ the address of an API v4?" in result.stderr
+    assert session.scalars(select(ImportProgress)).all() == []
+
+
+def test_a_host_that_is_not_there(run: Run) -> None:
+    address = f"http://127.0.0.1:{free_port()}"
+    result = run("import-v4", address)
+    assert result.exit_code == 1
+    assert f"{address}/api/v4/categories/?limit=100&offset=0 can't be reached: Connection refused." in result.stderr
+
+
+def test_what_is_not_an_address(run: Run) -> None:
+    result = run("import-v4", "packages.example.org")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "Error: “packages.example.org” is not a site's address, such as https://packages.example.org/api/v4/\n"
+    )
+
+
+def test_ctrl_c_says_that_the_next_run_goes_on(
+    run: Run, serve: Serve, fake: FakeV4Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = serve(fake)
+    read = V4Site.page
+
+    def page(self: V4Site, noun: str, offset: int) -> Any:
+        if (noun, offset) == ("packages", 6):
+            raise KeyboardInterrupt
+        return read(self, noun, offset)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(V4Site, "page", page)
+        stopped = run("import-v4", address)
+    assert stopped.exit_code == 130
+    assert stopped.stderr == "Stopped. What has come in stays; the same command goes on from there.\n"
+    finished = run("import-v4", address)
+    assert finished.stderr == "Going on where the last run stopped: packages, 6 done.\n"
+    assert finished.stdout == SUMMARY
+
+
+def test_the_site_is_told_who_asks(make_app: Callable[..., Flask], serve: Serve) -> None:
+    seen = []
+
+    def site(environ: dict[str, Any], start_response: Any) -> Any:
+        seen.append(environ["HTTP_USER_AGENT"])
+        return answer("200 OK", {"count": 0, "next": None, "results": []})(environ, start_response)
+
+    app = make_app(PUBLIC_URL="https://packages.example.org")
+    assert app.test_cli_runner().invoke(args=["import-v4", serve(site)]).exit_code == 0
+    assert set(seen) == {"pkgsite (+https://packages.example.org)"}
+
+
+def test_without_tables_it_says_what_to_do(run: Run, app: Flask) -> None:
+    run("db", "downgrade", "base")
+    for command in (["import-v4", "http://h.example"], ["load-catalogue"]):
+        result = run(*command)
+        assert result.exit_code == 1
+        assert result.stderr == "Error: The database has no tables yet. First run: flask --app wsgi db upgrade\n"
