@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, Protocol, TypeVar
 
+from pkgsite.errors import UpstreamError
 from pkgsite.rules.records import CategoryFacts, GridFacts, PackageFacts, Unreadable
+from pkgsite.rules.repo_urls import RepoRef
 
-__all__ = ["CategoryFacts", "GridFacts", "PackageFacts", "Page", "RecordSite", "Unreadable"]
+__all__ = [
+    "ActivityFacts",
+    "CategoryFacts",
+    "CodeHost",
+    "Fetched",
+    "GridFacts",
+    "PackageFacts",
+    "Page",
+    "PeopleFacts",
+    "Quota",
+    "RecordSite",
+    "RepoAsk",
+    "RepoFacts",
+    "RepoRef",
+    "Unreadable",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +39,113 @@ class Page:
 
 
 class RecordSite(Protocol):
-    """Another site that lists its categories, grids and packages."""
+    """Another site that lists its categories, grids and packages.
+
+    Attributes:
+        root: Its address, always written the same way.
+    """
+
+    root: str
 
     def page(self, noun: str, offset: int) -> Page:
         """Return the records of a list ("categories", "grids", "packages") from the `offset`-th on.
 
         Raises:
             UpstreamError: the site could not be read.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RepoFacts:
+    """What a code host tells of a repository. `None` means "not told", and never overwrites what is known."""
+
+    node_id: str | None = None  # the host's own id, which a rename does not change
+    web_url: str | None = None  # where the repository lives now
+    description: str | None = None
+    stars: int | None = None
+    forks: int | None = None
+    open_issues: int | None = None
+    is_archived: bool | None = None
+    default_branch: str | None = None
+    last_commit_at: datetime | None = None
+    commit_count: int | None = None
+    licence: str | None = None  # an SPDX identifier
+    latest_release: str | None = None  # its tag
+    topics: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityFacts:
+    """Commits of the last 52 weeks: one number a week, oldest first."""
+
+    commits_over_52: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleFacts:
+    """Who has committed, most commits first."""
+
+    participants: tuple[str, ...]
+    is_complete: bool  # whether the list names everybody
+
+
+Told = TypeVar("Told")
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched(Generic[Told]):
+    """What came of asking a source.
+
+    Attributes:
+        facts: What the source told; None where nothing has changed, or where it will only tell later.
+        validators: What makes the next request cheap (ETags, ids, times), to be given back then, in place of the old.
+        is_later: The source is still working it out, and asks us to come back.
+    """
+
+    facts: Told | None
+    validators: Mapping[str, str] = field(default_factory=dict)
+    is_later: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What a host says of our quota."""
+
+    whole: int
+    left: int
+    resets_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RepoAsk:
+    """A repository to ask for, with the validators of the last time."""
+
+    ref: RepoRef
+    validators: Mapping[str, str] = field(default_factory=dict)
+
+
+class CodeHost(Protocol):
+    """A kind of code host: what it tells of the repositories that it keeps."""
+
+    quotas: Mapping[str, Quota]  # by the name of the quota, as the host last told
+
+    def repos(self, asked: Sequence[RepoAsk], *, now: datetime) -> list[Fetched[RepoFacts] | UpstreamError]:
+        """Return what came of each repository, in their order; one that fails never takes others with it."""
+        ...
+
+    def activity(self, ref: RepoRef, *, validators: Mapping[str, str], now: datetime) -> Fetched[ActivityFacts]:
+        """Return the commits of the last 52 weeks.
+
+        Raises:
+            UpstreamError: the host could not tell.
+        """
+        ...
+
+    def people(self, ref: RepoRef, *, validators: Mapping[str, str]) -> Fetched[PeopleFacts]:
+        """Return who has committed.
+
+        Raises:
+            UpstreamError: the host could not tell.
         """
         ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -13,6 +14,8 @@ from urllib.parse import urljoin, urlsplit
 import requests
 import urllib3
 
+from pkgsite.clients.outside import Outside, guarded_session
+from pkgsite.clock import utc_now
 from pkgsite.errors import BadAnswer, Gone, NotAllowed, RateLimited, Unavailable
 
 log = logging.getLogger(__name__)
@@ -22,6 +25,9 @@ LARGEST_ANSWER_BYTES = 32 * 2**20
 CHUNK_BYTES = 64 * 2**10
 MOST_REDIRECTS = 5
 REDIRECTS = {301, 302, 303, 307, 308}
+# Good answers besides 200, whose body, if any, says nothing.
+EMPTY = {HTTPStatus.ACCEPTED, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
+MAY_PASS = {HTTPStatus.FORBIDDEN, HTTPStatus.SERVICE_UNAVAILABLE}  # limits, where the head names a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +47,54 @@ class Patience:
     longest_wait_s: int = 120
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A good answer: 200, 202 (come back later), 204 (nothing to say) or 304 (as you know it).
+
+    Attributes:
+        data: The body's JSON; None where there is no body.
+        url: Where it came from, after redirects.
+    """
+
+    status: int
+    headers: Mapping[str, str]  # names in any case
+    data: Any
+    url: str
+
+
 class JsonReader:
-    """Reads JSON from other hosts by GET, following redirects within the host that was asked.
+    """Reads JSON from other hosts, following redirects within the host that was asked.
 
     Every failure is one of the five of `pkgsite.errors`, in words that name the address.
     """
 
-    def __init__(self, *, user_agent: str, patience: Patience | None = None) -> None:
+    def __init__(self, *, user_agent: str, patience: Patience | None = None, outside: Outside | None = None) -> None:
+        """Know how long to wait, and whom to ask: without `outside` any host, for addresses that an operator typed."""
         self._patience = patience or Patience()
-        self._session = requests.Session()
+        self._session = guarded_session(outside) if outside else requests.Session()
         self._session.headers.update({"User-Agent": user_agent, "Accept": "application/json"})
 
     def get(self, url: str) -> Any:
+        """Return the JSON that the host answers at `url`, as `ask` does."""
+        return self.ask(url).data
+
+    def ask(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: Any = None,
+        attempts: int | None = None,
+        empty: Collection[int] = (),
+    ) -> Answer:
         """Return what the host answers at `url`.
+
+        Args:
+            url: What to ask.
+            headers: More headers, such as a token or the ETag of what is known.
+            body: JSON to POST; without it the request is a GET.
+            attempts: How often to ask at most, where that is not the reader's patience.
+            empty: Statuses that are an answer here, though a failure elsewhere; their bodies say nothing.
 
         Raises:
             RateLimited, Unavailable: it still failed at the last attempt.
@@ -61,33 +102,44 @@ class JsonReader:
         """
         patience = self._patience
         retries = urllib3.Retry(
-            total=patience.attempts - 1,
+            total=(attempts or patience.attempts) - 1,
             backoff_factor=patience.backoff_s / 2,
             backoff_jitter=patience.jitter_s,
         )
         while True:
             try:
-                return _parsed(url, self._body(url))
+                return self._once(url, headers or {}, body, {*EMPTY, *empty})
             except (RateLimited, Unavailable) as failure:
                 wanted = failure.retry_after_s if isinstance(failure, RateLimited) else None
                 if not retries.total or (wanted or 0) > patience.longest_wait_s:
                     raise
-                retries = retries.increment("GET", url)
+                retries = retries.increment(url=url)
                 wait_s = retries.get_backoff_time() if wanted is None else wanted
                 log.warning("%s; asking again in %.1f s", failure, wait_s)
                 time.sleep(wait_s)
 
-    def _body(self, url: str) -> bytes:
-        """Return the body of a good JSON answer, at one attempt."""
-        asked = url
+    def _once(self, url: str, headers: Mapping[str, str], body: Any, empty: Collection[int]) -> Answer:
+        """Return a good answer, at one attempt."""
+        asked, method = url, "GET" if body is None else "POST"
         for _ in range(MOST_REDIRECTS + 1):
             try:
-                with self._session.get(
-                    url, timeout=self._patience.timeout_s, stream=True, allow_redirects=False
+                with self._session.request(
+                    method,
+                    url,
+                    headers=headers,
+                    json=body,
+                    timeout=self._patience.timeout_s,
+                    stream=True,
+                    allow_redirects=False,
                 ) as answer:
                     if answer.status_code not in REDIRECTS:
+                        if answer.status_code in empty:
+                            return Answer(answer.status_code, answer.headers, None, url)
                         _refuse_failure(url, answer)
-                        return self._read(url, answer)
+                        data = _parsed(url, self._read(url, answer))
+                        return Answer(answer.status_code, answer.headers, data, url)
+                    if method != "GET":
+                        raise BadAnswer(f"{url} redirects what was sent to it")
                     url = _redirected(url, answer.headers.get("Location", ""))
             except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
                 raise Unavailable(f"{url} can't be reached: {_reason(error)}") from error
@@ -109,8 +161,9 @@ class JsonReader:
 def _refuse_failure(url: str, answer: requests.Response) -> None:
     """Raise the failure that the answer's head tells of, if any."""
     status = answer.status_code
-    after_s = _retry_after_s(answer)
-    if status == HTTPStatus.TOO_MANY_REQUESTS or (status == HTTPStatus.SERVICE_UNAVAILABLE and after_s is not None):
+    after_s = limited_for_s(answer.headers)
+    # Some hosts refuse with 403 what is too much; a refusal that will not pass names no time and leaves quota.
+    if status == HTTPStatus.TOO_MANY_REQUESTS or (after_s is not None and status in MAY_PASS):
         later = "" if after_s is None else f", in {after_s:.0f} s"
         raise RateLimited(f"{url} answered {status}: it asks us to come back later{later}", after_s)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -126,12 +179,23 @@ def _refuse_failure(url: str, answer: requests.Response) -> None:
         raise BadAnswer(f"{url} answered {kind or 'something without a type'}, not JSON")
 
 
-def _retry_after_s(answer: requests.Response) -> float | None:
-    written = answer.headers.get("Retry-After")
+def limited_for_s(headers: Mapping[str, str]) -> float | None:
+    """Return how many seconds the host asks us to stay away, by Retry-After or by a quota that is used up.
+
+    A quota is told of as GitHub does (X-RateLimit-Remaining, X-RateLimit-Reset in seconds since 1970) or, as GitLab
+    does, by the same names without the X.
+    """
+    written = headers.get("Retry-After")
     try:
-        return None if written is None else urllib3.Retry().parse_retry_after(written)
+        if written is not None:
+            return urllib3.Retry().parse_retry_after(written)
     except urllib3.exceptions.InvalidHeader:
-        return None
+        log.info("a Retry-After that can't be read: %.80s", written)
+    for prefix in ("X-RateLimit", "RateLimit"):
+        reset = headers.get(f"{prefix}-Reset", "")
+        if headers.get(f"{prefix}-Remaining") == "0" and reset.isdecimal():
+            return max(0.0, int(reset) - utc_now().timestamp())
+    return None
 
 
 def _redirected(url: str, location: str) -> str:

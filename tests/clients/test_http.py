@@ -190,3 +190,55 @@ def test_but_not_without_end(serve: Serve, waits: list[float], later: str) -> No
     assert failure.value.retry_after_s > 120
     assert len(host.asked) == 1
     assert not waits
+
+
+@pytest.mark.parametrize("status", ["202 Accepted", "204 No Content", "304 Not Modified"])
+def test_good_answers_that_say_nothing(serve: Serve, reader: JsonReader, status: str) -> None:
+    def host(_environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        start_response(status, [("ETag", '"abc"')])
+        return []
+
+    answered = reader.ask(serve(host), headers={"If-None-Match": '"abc"'})
+    assert (answered.status, answered.data) == (int(status[:3]), None)
+    assert answered.headers["etag"] == '"abc"'
+
+
+def test_a_body_is_posted_and_never_redirected(serve: Serve, reader: JsonReader) -> None:
+    posted = Host(GOOD)
+    assert reader.ask(serve(posted), headers={"Authorization": "bearer x"}, body={"query": "…"}).data == {"good": True}
+    (asked,) = posted.asked
+    assert (asked["REQUEST_METHOD"], asked["CONTENT_TYPE"]) == ("POST", "application/json")
+    assert asked["HTTP_AUTHORIZATION"] == "bearer x"
+    with pytest.raises(BadAnswer, match="redirects what was sent"):
+        reader.ask(serve(Host(answer("307 Temporary Redirect", {}, Location="/other/"))), body={})
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X_RateLimit_Remaining": "0", "X_RateLimit_Reset": "4000000000"},
+        {"RateLimit_Remaining": "0", "RateLimit_Reset": "4000000000"},
+        {"Retry_After": "600", "X_RateLimit_Remaining": "12", "X_RateLimit_Reset": "4000000000"},
+    ],
+)
+def test_a_403_that_names_a_time_is_a_limit(serve: Serve, reader: JsonReader, headers: dict[str, str]) -> None:
+    with pytest.raises(RateLimited, match="answered 403: it asks us to come back later, in") as failure:
+        reader.get(serve(Host(answer("403 Forbidden", {}, **headers))))
+    assert failure.value.retry_after_s is not None
+    assert failure.value.retry_after_s >= 600
+
+
+@pytest.mark.parametrize("reset", ["", "soon"])
+def test_a_403_that_names_no_time_is_a_refusal(serve: Serve, reader: JsonReader, reset: str) -> None:
+    with pytest.raises(NotAllowed):
+        reader.get(serve(Host(answer("403 Forbidden", {}, X_RateLimit_Remaining="0", X_RateLimit_Reset=reset))))
+
+
+def test_one_question_can_have_its_own_attempts_and_empty_answers(serve: Serve, reader: JsonReader) -> None:
+    host = Host(answer("502 Bad Gateway", b""), answer("409 Conflict", {"message": "empty"}))
+    url = serve(host)
+    with pytest.raises(Unavailable):
+        reader.ask(url, attempts=1)
+    assert len(host.asked) == 1
+    told = reader.ask(url, empty={409})
+    assert (told.status, told.data) == (409, None)
