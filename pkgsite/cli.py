@@ -13,6 +13,7 @@ from sqlalchemy import inspect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from pkgsite.clients.base import RecordSite
 from pkgsite.clients.http import JsonReader, Patience
 from pkgsite.clients.v4_site import V4Site
 from pkgsite.clock import utc_now
@@ -61,7 +62,7 @@ def import_v4(url: str) -> None:
     say_what_came(state.tallies, ("categories", "grids", "packages"))
 
 
-def import_all(session: Session, site: V4Site) -> ImportState:
+def import_all(session: Session, site: RecordSite) -> ImportState:
     """Bring an import to its end, from wherever it stands."""
     state = import_state(session, site.root)
     session.commit()
@@ -72,7 +73,7 @@ def import_all(session: Session, site: V4Site) -> ImportState:
     return state
 
 
-def import_stage(session: Session, site: V4Site, state: ImportState) -> ImportState:
+def import_stage(session: Session, site: RecordSite, state: ImportState) -> ImportState:
     """Read the rest of a stage page by page, each with no transaction open, and take each in one transaction."""
     stage = state.stage
     page = site.page(state.reads, state.offset)
@@ -89,7 +90,7 @@ def import_stage(session: Session, site: V4Site, state: ImportState) -> ImportSt
             page = site.page(state.reads, state.offset)
 
 
-def what_stays(session: Session, site: V4Site) -> str:
+def what_stays(session: Session, site: RecordSite) -> str:
     """Return what a person should know who sees an import break off."""
     if import_state(session, site.root) == ImportState(site.root):
         return f"Nothing was imported. Is {site.root} the address of an API v4?"
