@@ -45,6 +45,7 @@ class Patience:
     backoff_s: float = 1.0
     jitter_s: float = 0.5
     longest_wait_s: int = 120
+    largest_bytes: int = LARGEST_ANSWER_BYTES  # of one answer, unpacked
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +152,8 @@ class JsonReader:
         body, deadline = bytearray(), time.monotonic() + self._patience.whole_s
         for chunk in answer.iter_content(CHUNK_BYTES):
             body += chunk
-            if len(body) > LARGEST_ANSWER_BYTES:
-                raise BadAnswer(f"{url} answers more than {LARGEST_ANSWER_BYTES // 2**20} MiB")
+            if len(body) > self._patience.largest_bytes:
+                raise BadAnswer(f"{url} answers more than {self._patience.largest_bytes // 2**20} MiB")
             if time.monotonic() > deadline:
                 raise Unavailable(f"{url} takes more than {self._patience.whole_s:.0f} s to answer")
         return bytes(body)

@@ -165,6 +165,20 @@ def test_a_host_that_answers_for_ever(serve: Serve, waits: list[float]) -> None:
     assert not waits
 
 
+def test_a_reader_can_have_a_limit_and_a_question_a_media_type_of_its_own(serve: Serve) -> None:
+    kind = "application/vnd.pypi.simple.v1+json"
+    host = Host(answer("200 OK", b"[" + b" " * 2**20 + b"]", kind))
+    url = serve(host)
+    for largest in (2**20, 2**21):
+        reader = JsonReader(user_agent="pkgsite", patience=Patience(attempts=1, largest_bytes=largest))
+        if largest > 2**20:
+            assert reader.ask(url, headers={"Accept": kind}).data == []
+            assert host.asked[-1]["HTTP_ACCEPT"] == kind
+        else:
+            with pytest.raises(BadAnswer, match="answers more than 1 MiB"):
+                reader.ask(url)
+
+
 def test_waits_grow_and_are_spread(serve: Serve, waits: list[float]) -> None:
     patient = JsonReader(user_agent="pkgsite", patience=Patience(attempts=5, backoff_s=1, jitter_s=0.5))
     with pytest.raises(Unavailable):
