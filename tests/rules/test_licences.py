@@ -1,0 +1,56 @@
+"""Which licences a release is under."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pkgsite.rules.licences import LONGEST_WORDS, canonical_licence, licences
+
+MIT = "License :: OSI Approved :: MIT License"
+BSD = "License :: OSI Approved :: BSD License"
+LONG = "GPL-2.0-or-later WITH Classpath-exception-2.0 OR MIT AND (LGPL-2.1-or-later OR BSD-3-Clause)"
+
+
+@pytest.mark.parametrize(
+    ("expression", "words", "classifiers", "expected"),
+    [
+        ("mit or apache-2.0", "ignored", [], ("MIT OR Apache-2.0",)),
+        (LONG, None, [], (LONG,)),
+        (None, "MIT", [MIT], ("MIT",)),
+        (None, "BSD", [BSD, MIT], ("BSD", "BSD License", "MIT")),
+        (None, MIT, [], ("MIT",)),
+        (None, "Copyright (c) 2012\nAll rights reserved", [MIT], ("MIT",)),
+        (None, "x" * (LONGEST_WORDS + 1), [], ()),
+        ("MIT", "BSD", [BSD], ("MIT", "BSD License")),
+        (" ", "UNKNOWN", ["License :: OSI Approved", "Framework :: Django"], ()),
+        (None, None, [], ()),
+    ],
+)
+def test_the_expression_goes_first_then_short_words_then_classifiers(
+    expression: str | None, words: str | None, classifiers: list[str], expected: tuple[str, ...]
+) -> None:
+    assert licences(expression, words, classifiers) == expected
+
+
+def test_a_name_that_leaves_its_version_open_is_not_made_more_exact() -> None:
+    assert canonical_licence("BSD License") == "BSD License"
+    assert canonical_licence("Apache Software License") == "Apache Software License"
+
+
+def test_many_brackets_are_only_a_strange_name() -> None:
+    assert canonical_licence("(" * 5_000 + "MIT" + ")" * 5_000)
+
+
+@given(
+    st.none() | st.text() | st.text(alphabet="()MIT ORANDWITH+-"),
+    st.none() | st.text(),
+    st.lists(st.text() | st.text().map("License :: {}".format)),
+)
+def test_no_words_raise_and_none_comes_twice_or_empty(
+    expression: str | None, words: str | None, classifiers: list[str]
+) -> None:
+    found = licences(expression, words, classifiers)
+    assert len(set(found)) == len(found)
+    assert all(name.strip() for name in found)
