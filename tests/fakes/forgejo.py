@@ -1,0 +1,101 @@
+"""A Forgejo host, as its API v1 speaks: paging by Link and X-Total-Count, 409 for an empty repository."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from urllib.parse import unquote, urlencode
+
+from tests.fakes.rest_host import FakeCommit, FakeHost, FakeRepository, page_of
+from tests.fakes.v4_site import Answer, answer
+
+MOST_PER_PAGE = 50
+
+
+class FakeForgejo(FakeHost):
+    """Speaks as one Forgejo does.
+
+    Attributes:
+        knows_since: Whether its list of commits can be cut at a time, as that of newer versions can.
+    """
+
+    knows_since = True
+
+    def answer(self, root: str, path: str, query: dict[str, str]) -> Answer:
+        owner, name, *rest = unquote(path).removeprefix("/api/v1/repos/").split("/")
+        moved = self.moved.get(f"{owner}/{name}")
+        if moved:
+            place = f"/api/v1/repos/{moved.path}/{'/'.join(rest)}".rstrip("/")
+            return answer("307 Temporary Redirect", b"", Location=f"{place}?{urlencode(query)}".rstrip("?"))
+        found = self.repositories.get(f"{owner}/{name}")
+        if not found or (rest and found.hides_code):
+            return answer(
+                "404 Not Found",
+                {"errors": None, "message": "The target couldn't be found.", "url": f"{root}/api/swagger"},
+            )
+        return self.commits(root, path, found, query) if rest == ["commits"] else answer("200 OK", shown(found))
+
+    def commits(self, root: str, path: str, repository: FakeRepository, query: dict[str, str]) -> Answer:
+        if not repository.commits:
+            return answer("409 Conflict", {"message": "Git Repository is empty.", "url": f"{root}/api/swagger"})
+        commits = repository.commits
+        if self.knows_since and "since" in query:
+            since = datetime.fromisoformat(query["since"])
+            commits = [commit for commit in commits if commit.at >= since]
+        page, pages = page_of(commits, query, "limit", 30, MOST_PER_PAGE)
+        number = int(query.get("page", 1))
+        links = []
+        if number < pages:
+            links += [f'<{root}{path}?page={number + 1}>; rel="next"', f'<{root}{path}?page={pages}>; rel="last"']
+        if number > 1:
+            links += [f'<{root}{path}?page=1>; rel="first"', f'<{root}{path}?page={number - 1}>; rel="prev"']
+        heads = {"X_Total_Count": str(len(commits)), "X_HasMore": str(number < pages).lower()}
+        if links:
+            heads["Link"] = ",".join(links)
+        return answer("200 OK", [shown_commit(commit) for commit in page], **heads)
+
+
+def shown(repository: FakeRepository) -> dict[str, Any]:
+    owner, name = repository.path.split("/")
+    told = {
+        "id": repository.number,
+        "owner": {"id": 9, "login": owner, "username": owner},
+        "name": name,
+        "full_name": repository.path,
+        "description": "Does one thing.",
+        "empty": not repository.commits,
+        "private": False,
+        "fork": False,
+        "html_url": f"https://forge.example.org/{repository.path}",
+        "stars_count": 12,
+        "forks_count": 3,
+        "watchers_count": 99,
+        "open_issues_count": 4,
+        "open_pr_counter": 2,
+        "release_counter": 1,
+        "default_branch": "main",
+        "archived": False,
+        "archived_at": "1970-01-01T00:00:00Z",
+        "updated_at": "2026-01-02T03:04:05Z",
+        "topics": ["django", "admin"],
+    }
+    return told | repository.fields
+
+
+def shown_commit(commit: FakeCommit) -> dict[str, Any]:
+    at = commit.at.isoformat().replace("+00:00", "Z")
+    signed = {"name": commit.name, "email": "someone@example.org"}
+    user = {"id": 5, "login": commit.login, "full_name": commit.name} if commit.login else None
+    return {
+        "url": f"https://forge.example.org/api/v1/repos/x/y/git/commits/{commit.sha}",
+        "sha": commit.sha,
+        "created": at,
+        "commit": {
+            "author": {**signed, "date": "2001-01-01T00:00:00Z"},
+            "committer": {**signed, "date": at},
+            "message": "Change one thing\n",
+        },
+        "author": user,
+        "committer": user,
+        "parents": [],
+    }
