@@ -1,0 +1,309 @@
+"""A GitHub, small and obedient: its GraphQL, the four REST addresses that we read, its quotas, and its moods.
+
+As the real one does, it counts GraphQL points apart from REST's requests, takes nothing for a 304 (where a token
+asked), makes another ETag for each token, answers under the new name who asks for the old one, and counts pull
+requests among REST's open issues.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs
+
+from tests.fakes.graphql import Document, FieldError, Refused, aliases, execute
+from tests.fakes.v4_site import Answer, answer
+
+HOUR_S = 3600
+ANONYMOUS_LIMIT = 60
+REPO = re.compile(r"^/(?:repos/([^/]+/[^/]+)|repositories/(\d+))(/.*)?$")
+
+
+@dataclass
+class FakeRepo:
+    """A repository; `weeks` None: still being counted (202)."""
+
+    id: int
+    node_id: str
+    name: str  # owner/name
+    description: str | None = "Does one thing"
+    stars: int = 511
+    forks: int = 70
+    issues: int = 12
+    pulls: int = 3
+    is_archived: bool = False
+    is_empty: bool = False
+    branch: str = "main"
+    committed_at: str = "2026-01-28T13:56:56Z"
+    commits: int = 900
+    licence: str | None = "BSD-3-Clause"
+    release: str | None = "v6.4.1"
+    topics: list[str] = field(default_factory=lambda: ["django", "cms"])
+    weeks: list[int] | None = field(default_factory=lambda: [*range(52)])
+    people: list[str] = field(default_factory=lambda: ["gasman", "kaedroho"])
+
+    def graphql(self) -> dict[str, Any]:
+        history = {"committedDate": self.committed_at, "history": {"totalCount": self.commits}}
+        return {
+            "id": self.node_id,
+            "databaseId": self.id,
+            "nameWithOwner": self.name,
+            "url": f"https://github.com/{self.name}",
+            "description": self.description,
+            "stargazerCount": self.stars,
+            "forkCount": self.forks,
+            "isArchived": self.is_archived,
+            "isEmpty": self.is_empty,
+            "issues": {"totalCount": self.issues + 100},  # closed ones too
+            "issues(states: OPEN)": {"totalCount": self.issues},
+            "defaultBranchRef": None if self.is_empty else {"name": self.branch, "target": history},
+            "licenseInfo": self.licence and {"spdxId": self.licence},
+            "latestRelease": self.release and {"tagName": self.release},
+            "repositoryTopics(first: 20)": {"nodes": [{"topic": {"name": topic}} for topic in self.topics]},
+        }
+
+    def rest(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "node_id": self.node_id,
+            "full_name": self.name,
+            "html_url": f"https://github.com/{self.name}",
+            "description": self.description,
+            "stargazers_count": self.stars,
+            "watchers_count": self.stars,
+            "forks_count": self.forks,
+            "open_issues_count": self.issues + self.pulls,
+            "archived": self.is_archived,
+            "default_branch": self.branch,
+            "pushed_at": self.committed_at,
+            "license": self.licence and {"spdx_id": self.licence},
+            "topics": self.topics,
+        }
+
+
+class FakeGitHub:
+    """A WSGI application over a few repositories.
+
+    Attributes:
+        tokens: Who may ask GraphQL, and 5,000 times an hour.
+        limits: Of the quotas "core" and "graphql", for an hour that ends at `resets_at`.
+        spent: What was taken from them.
+        asked: Method, path and query of every request so far.
+        sent: The bodies of the GraphQL requests.
+        most_aliases: Batches of more are answered 502.
+        whole_aliases: Of a batch, the aliases from this number on are null, and the error beside names no cause.
+        failing: Repositories that GraphQL can't tell of, however it is asked: name to type of error, None for none.
+    """
+
+    def __init__(self, *tokens: str) -> None:
+        self.tokens = set(tokens)
+        self.limits = {"core": 5000, "graphql": 5000}
+        self.resets_at = int(time.time()) + HOUR_S
+        self.spent: Counter[str] = Counter()
+        self.asked: list[str] = []
+        self.sent: list[Any] = []
+        self.most_aliases = self.whole_aliases = 1000
+        self.failing: dict[str, str | None] = {}
+        self._faults: list[list[Any]] = []
+        self._repos: dict[str, FakeRepo] = {}
+        self._moved: dict[str, int] = {}
+        self._last_id = 1000
+        self._lock = threading.Lock()
+
+    def add(self, name: str, **fields: Any) -> FakeRepo:
+        self._last_id += 1
+        repo = FakeRepo(self._last_id, f"R_kgDO{self._last_id}", name, **fields)
+        self._repos[name.lower()] = repo
+        return repo
+
+    def rename(self, old: str, new: str) -> None:
+        repo = self._repos.pop(old.lower())
+        repo.name, self._repos[new.lower()], self._moved[old.lower()] = new, repo, repo.id
+
+    def remove(self, name: str) -> None:
+        del self._repos[name.lower()]
+
+    def fail(self, fault: Answer, *, path: str = "", times: int | None = None) -> None:
+        """Answer the next requests to an address that contains `path` by a fault, for ever without `times`."""
+        self._faults.append([fault, path, times])
+
+    def heal(self) -> None:
+        self._faults.clear()
+        self.failing.clear()
+        self.most_aliases = self.whole_aliases = 1000
+
+    def requests(self, start: str) -> int:
+        """Return how many requests began with these words, as in "POST /graphql"."""
+        return sum(asked.startswith(start) for asked in self.asked)
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        with self._lock:
+            respond = self._answered(environ)
+        return respond(environ, start_response)
+
+    def _answered(self, environ: dict[str, Any]) -> Answer:
+        path, query = environ["PATH_INFO"], environ["QUERY_STRING"]
+        self.asked.append(f"{environ['REQUEST_METHOD']} {path}" + (f"?{query}" if query else ""))
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        fault = self._fault(path)
+        if fault:
+            return fault
+        token = environ.get("HTTP_AUTHORIZATION", "").removeprefix("Bearer ")
+        if token not in {"", *self.tokens}:
+            return answer("401 Unauthorized", {"message": "Bad credentials"})
+        if path == "/graphql":
+            return self._graphql(token, json.loads(body))
+        limit = self.limits["core"] if token else ANONYMOUS_LIMIT
+        if self.spent["core"] >= limit:
+            return primary_limit(limit, self.resets_at)
+        return self._rest(environ, token, limit)
+
+    def _fault(self, path: str) -> Answer | None:
+        for fault in self._faults:
+            if fault[1] in path and fault[2] != 0:
+                fault[2] = fault[2] and fault[2] - 1
+                return fault[0]
+        return None
+
+    def _graphql(self, token: str, body: dict[str, Any]) -> Answer:
+        self.sent.append(body)
+        if not token:
+            return answer("401 Unauthorized", {"message": "This endpoint requires you to be authenticated."})
+        if self.spent["graphql"] >= self.limits["graphql"]:
+            error = {"type": "RATE_LIMITED", "message": "API rate limit exceeded for user ID 1."}
+            return answer("200 OK", {"errors": [error]}, **self._quota("graphql", self.limits["graphql"]))
+        try:
+            document = Document(body["query"], body["variables"])
+            asked = aliases(document, "repository")
+            if len(asked) > self.most_aliases:
+                return answer("502 Bad Gateway", {"message": "We couldn't respond to your request in time."})
+            cost = max(1, 3 * len(asked) // 100)  # three connections of each, a hundred to the point
+            self.spent["graphql"] += cost
+            told = execute(document, {"rateLimit": lambda _: self._rate(cost), "repository": self._found(asked)})
+        except Refused as error:
+            told = {"errors": [{"message": str(error)}]}
+        return answer("200 OK", told, **self._quota("graphql", self.limits["graphql"]))
+
+    def _found(self, asked: list[str]) -> Any:
+        def repository(alias: str, owner: str, name: str) -> dict[str, Any]:
+            if asked.index(alias) >= self.whole_aliases:
+                raise FieldError("Resource limits for this query exceeded.", "RESOURCE_LIMITS_EXCEEDED")
+            full = f"{owner}/{name}"
+            if full in self.failing:
+                raise FieldError("Something went wrong while executing your query.", self.failing[full])
+            repo = self._repo(full)
+            if repo is None:
+                raise FieldError(f"Could not resolve to a Repository with the name '{full}'.", "NOT_FOUND")
+            return repo.graphql()
+
+        return repository
+
+    def _repo(self, name: str) -> FakeRepo | None:
+        """Return the repository that has a name or had it; a new one of the name goes before one that moved."""
+        found = self._repos.get(name.lower())
+        return found or self._by_id(self._moved.get(name.lower()))
+
+    def _by_id(self, number: int | None) -> FakeRepo | None:
+        return next((repo for repo in self._repos.values() if repo.id == number), None)
+
+    def _rate(self, cost: int) -> dict[str, Any]:
+        left = max(0, self.limits["graphql"] - self.spent["graphql"])
+        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.resets_at))
+        return {"limit": self.limits["graphql"], "remaining": left, "resetAt": at, "cost": cost}
+
+    def _quota(self, name: str, limit: int) -> dict[str, str]:
+        return quota_headers(name, limit, max(0, limit - self.spent[name]), self.resets_at)
+
+    def _rest(self, environ: dict[str, Any], token: str, limit: int) -> Answer:
+        status, body, headers = self._record(environ)
+        data = b"" if body is None else json.dumps(body).encode()
+        if status == "200 OK":
+            headers["ETag"] = f'W/"{hashlib.sha256(token.encode() + data).hexdigest()}"'
+            if environ.get("HTTP_IF_NONE_MATCH") == headers["ETag"]:
+                status, data = "304 Not Modified", b""
+        self.spent["core"] += not (status.startswith("304") and token)
+        return answer(status, data, "application/json; charset=utf-8", **headers, **self._quota("core", limit))
+
+    def _record(self, environ: dict[str, Any]) -> tuple[str, Any, dict[str, str]]:
+        """Return status, body and headers of a REST address."""
+        match = REPO.match(environ["PATH_INFO"])
+        missing = "404 Not Found", {"message": "Not Found"}, {}
+        if match is None or environ["REQUEST_METHOD"] != "GET":
+            return missing
+        name, number, rest = match.groups()
+        repo = self._repo(name) if name else self._by_id(int(number))
+        if repo is None:
+            return missing
+        if name and repo.name.lower() != name.lower():
+            query = f"?{environ['QUERY_STRING']}" if environ["QUERY_STRING"] else ""
+            place = f"http://{environ['HTTP_HOST']}/repositories/{repo.id}{rest or ''}{query}"
+            return "301 Moved Permanently", {"message": "Moved Permanently", "url": place}, {"Location": place}
+        return {
+            "": self._repository,
+            "/commits": self._commits,
+            "/stats/participation": self._participation,
+            "/contributors": self._contributors,
+        }.get(rest or "", lambda *_: missing)(repo, environ)
+
+    def _repository(self, repo: FakeRepo, _environ: dict[str, Any]) -> tuple[str, Any, dict[str, str]]:
+        return "200 OK", repo.rest(), {}
+
+    def _commits(self, repo: FakeRepo, _environ: dict[str, Any]) -> tuple[str, Any, dict[str, str]]:
+        if repo.is_empty:
+            return "409 Conflict", {"message": "Git Repository is empty."}, {}
+        early = {"date": "2001-01-01T00:00:00Z"}  # when it was written, not when it was committed
+        return "200 OK", [{"sha": "0" * 40, "commit": {"author": early, "committer": {"date": repo.committed_at}}}], {}
+
+    def _participation(self, repo: FakeRepo, _environ: dict[str, Any]) -> tuple[str, Any, dict[str, str]]:
+        if repo.weeks is None:
+            return "202 Accepted", {}, {}
+        weeks = [0] * 52 if repo.is_empty else repo.weeks
+        return "200 OK", {"all": weeks, "owner": [0] * len(weeks)}, {}
+
+    def _contributors(self, repo: FakeRepo, environ: dict[str, Any]) -> tuple[str, Any, dict[str, str]]:
+        if repo.is_empty:
+            return "204 No Content", None, {}
+        query = {name: int(values[0]) for name, values in parse_qs(environ["QUERY_STRING"]).items()}
+        page, size = query.get("page", 1), min(query.get("per_page", 30), 100)
+        found = repo.people[(page - 1) * size : page * size]
+        here = f"<http://{environ['HTTP_HOST']}/repositories/{repo.id}/contributors?per_page={size}&page="
+        links = [f'{here}{page - 1}>; rel="prev"'] if page > 1 else []
+        links += [f'{here}{page + 1}>; rel="next"'] if page * size < len(repo.people) else []
+        people = [{"login": login, "type": "User"} if login else {"type": "Anonymous"} for login in found]
+        return "200 OK", people, {"Link": ", ".join(links)} if links else {}
+
+
+def quota_headers(name: str, limit: int, left: int, resets_at: int) -> dict[str, str]:
+    numbers = {"Limit": limit, "Remaining": left, "Used": limit - left, "Reset": resets_at}
+    return {f"X_RateLimit_{key}": str(value) for key, value in numbers.items()} | {"X_RateLimit_Resource": name}
+
+
+def primary_limit(limit: int = 5000, resets_at: int | None = None) -> Answer:
+    """The hour's quota is used up."""
+    resets_at = resets_at or int(time.time()) + HOUR_S
+    message = {"message": "API rate limit exceeded for 127.0.0.1."}
+    return answer("403 rate limit exceeded", message, **quota_headers("core", limit, 0, resets_at))
+
+
+def secondary_limit(status: str = "403 Forbidden", after: str = "60") -> Answer:
+    """Too many requests in too short a time; the hour's quota is not touched."""
+    message = {"message": "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."}
+    left = quota_headers("core", 5000, 4000, int(time.time()) + HOUR_S)
+    return answer(status, message, Retry_After=after, **left)
+
+
+def slow(seconds: float) -> Answer:
+    """An answer that comes too late."""
+
+    def respond(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        time.sleep(seconds)
+        return answer("200 OK", {})(environ, start_response)
+
+    return respond
