@@ -15,17 +15,22 @@ __all__ = [
     "ActivityFacts",
     "CategoryFacts",
     "CodeHost",
+    "DownloadFacts",
     "Fetched",
     "GridFacts",
+    "IndexFacts",
     "PackageFacts",
+    "PackageIndex",
     "Page",
     "PeopleFacts",
     "Quota",
     "RecordSite",
+    "ReleaseFacts",
     "RepoAsk",
     "RepoFacts",
     "RepoRef",
     "Unreadable",
+    "Vulnerability",
 ]
 
 
@@ -90,6 +95,57 @@ class PeopleFacts:
     is_complete: bool  # whether the list names everybody
 
 
+@dataclass(frozen=True, slots=True)
+class ReleaseFacts:
+    """One release, as the package index lists it."""
+
+    number: str
+    uploaded_at: datetime | None  # of its first file; None where it has no file
+    is_prerelease: bool
+    yanked_reason: str | None  # None: not yanked; empty: yanked without a reason
+    requires_python: str | None
+    supports_python3: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Vulnerability:
+    """A known vulnerability of the present release."""
+
+    id: str
+    aliases: tuple[str, ...]
+    summary: str
+    link: str | None
+    fixed_in: tuple[str, ...]  # the releases that are without it
+
+
+@dataclass(frozen=True, slots=True)
+class IndexFacts:
+    """What the package index tells of a project. `None` means "not told", and never overwrites what is known."""
+
+    name: str  # as the project writes it
+    version: str | None  # the newest release that is not yanked, a final one if there is one
+    released_at: datetime | None
+    releases: tuple[ReleaseFacts, ...]  # all, newest first
+    summary: str | None
+    licence: str | None  # an SPDX expression where it is known as one
+    licences: tuple[str, ...] | None  # every licence that is named
+    classifiers: tuple[str, ...] | None
+    requires_python: str | None
+    supports_python3: bool | None
+    development_status: int | None  # 1 planning … 7 inactive
+    documentation_url: str | None
+    project_urls: Mapping[str, str] | None
+    requires_dist: tuple[str, ...] | None
+    vulnerabilities: tuple[Vulnerability, ...] | None  # of the present release; withdrawn ones are left out
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadFacts:
+    """How often a project's files were downloaded."""
+
+    last_month: int | None  # None: the host keeps no count of it
+
+
 Told = TypeVar("Told")
 
 
@@ -147,5 +203,33 @@ class CodeHost(Protocol):
 
         Raises:
             UpstreamError: the host could not tell.
+        """
+        ...
+
+
+class PackageIndex(Protocol):
+    """A package index, and the count of its downloads."""
+
+    def project(self, name: str, *, validators: Mapping[str, str]) -> Fetched[IndexFacts]:
+        """Return what the index tells of a project; the validator "serial" is the project's serial, where it told it.
+
+        Raises:
+            UpstreamError: the index could not tell; Gone: there is no such project.
+        """
+        ...
+
+    def serials(self, *, validators: Mapping[str, str]) -> Fetched[Mapping[str, int]]:
+        """Return the serial of every project on the index, by normalised name: it grows with each change.
+
+        Raises:
+            UpstreamError: the index could not tell.
+        """
+        ...
+
+    def downloads(self, name: str) -> Fetched[DownloadFacts]:
+        """Return how often a project was downloaded.
+
+        Raises:
+            UpstreamError: the count could not be read.
         """
         ...
