@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,15 +13,16 @@ from urllib.parse import urlencode, urlsplit
 
 from requests.utils import parse_header_links
 
-from pkgsite.clients.base import ActivityFacts, Fetched, PeopleFacts, Quota, RepoAsk, RepoFacts
+from pkgsite.clients.base import ActivityFacts, Fetched, PeopleFacts, Quota, RepoAsk, RepoFacts, RepoRef
 from pkgsite.clients.http import Answer, JsonReader
-from pkgsite.errors import BadAnswer, Gone, RateLimited, UpstreamError
+from pkgsite.errors import BadAnswer, Gone, NotAllowed, RateLimited, UpstreamError
 from pkgsite.rules.activity import weekly_counts, window_start
 
 # 10,000 commits a year at 50 a page; a list that is longer is not read in part, since its counts would be wrong.
 MOST_PAGES = 200
 AUTHOR_PAGES = 4  # of the newest commits, where a host lists no contributors
 LONGEST_TIMESTAMP = 10  # digits: seconds since 1970 until the year 2286
+MAIL_ADDRESS = re.compile(r"\S@\S")
 
 
 class Told:
@@ -65,6 +67,13 @@ class Told:
             raise BadAnswer(f"{self.url} answered fewer than none as {name}: {found}")
         return found
 
+    def needed_count(self, name: str) -> int:
+        """Return a number without which the object is none."""
+        found = self.count(name)
+        if found is None:
+            raise BadAnswer(f"{self.url} answered an object without {name}")
+        return found
+
     def flag(self, name: str) -> bool | None:
         found: bool | None = self._of(bool, name)
         return found
@@ -80,6 +89,10 @@ class Told:
     def inner(self, name: str) -> Told:
         """Return the object within; an empty one where there is none."""
         return Told(self.url, self._of(dict, name) or {})
+
+    def objects(self, name: str) -> list[Told]:
+        """Return a list of objects, which must be there."""
+        return objects(self.url, self._of(list, name))
 
     def instant(self, name: str) -> datetime:
         """Return a time in UTC."""
@@ -161,6 +174,24 @@ class RestApi:
                 return
         raise too_long(self.url(host, path, query))
 
+    def linked(self, host: str, path: str, query: Mapping[str, object]) -> Iterator[list[Told]]:
+        """Yield the pages of a list that tells its objects as "values", and where the "next" page is.
+
+        Raises:
+            BadAnswer: the next page is not of the same API; our token must not go there.
+        """
+        url = first = self.url(host, path, query)
+        for _ in range(MOST_PAGES):
+            answer = self.ask(host, url)
+            page = Told(answer.url, answer.data)
+            yield page.objects("values")
+            url = page.text("next") or ""
+            if not url:
+                return
+            if not url.startswith(f"{self._api(host)}/"):
+                raise BadAnswer(f"{page.url} names a next page that is elsewhere: {url:.80}")
+        raise too_long(first)
+
 
 def objects(url: str, data: Any) -> list[Told]:
     """Return a list's objects."""
@@ -175,6 +206,17 @@ def too_long(url: str) -> BadAnswer:
 
 def has_next(headers: Mapping[str, str]) -> bool:
     return any(link.get("rel") == "next" for link in parse_header_links(headers.get("Link", "")))
+
+
+def hidden_code(ref: RepoRef) -> NotAllowed:
+    """Return the failure of a repository that must not count as lost, since only its code can't be read."""
+    return NotAllowed(f"{ref.host}/{ref.path} is there, but does not show its commits")
+
+
+def person_name(written: str | None) -> str | None:
+    """Return somebody's name as it may be kept: None where it is blank, or has an e-mail address in it."""
+    name = " ".join((written or "").split())
+    return name if name and not MAIL_ADDRESS.search(name) else None
 
 
 def read_quota(headers: Mapping[str, str]) -> Quota | None:

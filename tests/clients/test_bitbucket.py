@@ -1,0 +1,352 @@
+"""What Bitbucket Cloud tells of its repositories, and how it fails."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, timedelta
+
+import pytest
+
+from pkgsite.clients.base import ActivityFacts, Fetched, PeopleFacts, RepoFacts
+from pkgsite.clients.bitbucket import Bitbucket, bitbucket_api
+from pkgsite.clients.http import JsonReader, Patience
+from pkgsite.errors import BadAnswer, Gone, NotAllowed, RateLimited, Unavailable, UpstreamError
+from pkgsite.rules.repo_urls import RepoRef
+from tests.fakes.bitbucket import MAIN, FakeBitbucket, uuid
+from tests.fakes.rest_host import FAULTS, NOW, FakeCommit, FakeRepository, Serve, asks, history, only, weeks_by_hand
+from tests.fakes.v4_site import Answer, Silence, answer
+
+HOST = "bitbucket.org"
+PATH = "ada/engine"
+ODDLY = Patience(timeout_s=5, attempts=2, backoff_s=0, jitter_s=0)
+REF = RepoRef("bitbucket", HOST, PATH)
+EMPTY_YEAR = ActivityFacts((0,) * 52)
+
+
+@pytest.fixture
+def fake() -> FakeBitbucket:
+    return FakeBitbucket(FakeRepository(PATH, 42, history(230)))
+
+
+@pytest.fixture
+def bitbucket(serve: Serve, fake: FakeBitbucket) -> Bitbucket:
+    address = serve(fake)
+    reader = JsonReader(user_agent="pkgsite", patience=ODDLY)
+    return Bitbucket(reader, api=lambda _host: f"{address}/2.0", tokens={HOST: "secret"})
+
+
+def test_where_the_api_is() -> None:
+    assert bitbucket_api("bitbucket.org") == "https://api.bitbucket.org/2.0"
+
+
+def test_a_repository_is_told_of_and_watchers_are_not_stars(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
+    (fetched,) = bitbucket.repos(asks("bitbucket", HOST, PATH), now=NOW)
+    assert fetched == Fetched(
+        RepoFacts(
+            node_id=uuid(42),
+            web_url="https://bitbucket.org/ada/engine",
+            description="Does one thing.",
+            forks=3,
+            open_issues=4,
+            default_branch=MAIN,
+            last_commit_at=fake.repositories[PATH].commits[0].at.astimezone(UTC),
+        ),
+        {"node_id": uuid(42)},
+    )
+    assert len(fake.asked) == 4
+    assert {head["HTTP_AUTHORIZATION"] for head in fake.heads} == {"Bearer secret"}
+
+
+def test_a_token_is_for_its_host_only(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
+    only(bitbucket.repos(asks("bitbucket", "other.example.org", PATH), now=NOW))
+    bitbucket.activity(replace(REF, host="other.example.org"), validators={}, now=NOW)
+    assert not any("HTTP_AUTHORIZATION" in head for head in fake.heads)
+
+
+def test_one_without_issues_is_not_asked_for_them(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
+    fake.repositories[PATH].fields["has_issues"] = False
+    assert only(bitbucket.repos(asks("bitbucket", HOST, PATH), now=NOW)).open_issues is None
+    assert not any("/issues" in written for written in fake.asked)
+
+
+@pytest.mark.parametrize("part", ["/forks", "/issues", "/commits"])
+@pytest.mark.parametrize(("fault", "kind"), FAULTS)
+def test_only_a_refusal_leaves_the_rest_of_a_repository_told(
+    fake: FakeBitbucket, bitbucket: Bitbucket, part: str, fault: Answer, kind: type[UpstreamError]
+) -> None:
+    whole = only(bitbucket.repos(asks("bitbucket", HOST, PATH), now=NOW))
+    fake.faults[part] = fault
+    (outcome,) = bitbucket.repos(asks("bitbucket", HOST, PATH), now=NOW)
+    if kind is NotAllowed:
+        name = {"/forks": "forks", "/issues": "open_issues", "/commits": "last_commit_at"}[part]
+        assert only([outcome]) == replace(whole, **{name: None})
+    else:
+        assert type(outcome) is kind
+
+
+def test_a_size_that_is_not_told_is_none(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
+    fake.faults["/forks"] = answer("200 OK", {"values": [], "pagelen": 1})
+    assert only(bitbucket.repos(asks("bitbucket", HOST, PATH), now=NOW)).forks is None
+
+
+def test_an_empty_repository_is_no_error(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
+    fake.repositories[PATH].commits.clear()
+    facts = only(bitbucket.repos(asks("bitbucket", HOST, PATH), now=NOW))
+    assert (facts.default_branch, facts.last_commit_at, facts.commit_count) == (None, None, 0)
+    assert bitbucket.activity(REF, validators={}, now=NOW).facts == EMPTY_YEAR
+    assert bitbucket.people(REF, validators={}).facts == PeopleFacts((), is_complete=True)
+    assert not any("/commits" in written for written in fake.asked)
+
+
+def test_hidden_code_is_not_a_lost_repository(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
+    fake.repositories[PATH].hides_code = True
+    facts = only(bitbucket.repos(asks("bitbucket", HOST, PATH), now=NOW))
+    assert (facts.forks, facts.last_commit_at, facts.commit_count) == (3, None, None)
+    with pytest.raises(NotAllowed, match="ada/engine is there, but does not show its commits"):
+        bitbucket.activity(REF, validators={}, now=NOW)
+    with pytest.raises(NotAllowed, match="ada/engine is there, but does not show its commits"):
+        bitbucket.people(REF, validators={})
+    with pytest.raises(Gone):
+        bitbucket.activity(replace(REF, path="ada/lost"), validators={}, now=NOW)
+
+
+def test_a_renamed_repository_is_followed(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
+    fake.moved["ada/loom"] = fake.repositories[PATH]
+    facts = only(bitbucket.repos(asks("bitbucket", HOST, "ada/loom", node_id=uuid(42)), now=NOW))
+    assert facts.web_url == "https://bitbucket.org/ada/engine"
+    assert (facts.forks, facts.open_issues) == (3, 4)
+    counted = bitbucket.activity(replace(REF, path="ada/loom"), validators={}, now=NOW).facts
+    assert counted == ActivityFacts(weeks_by_hand(fake.repositories[PATH].commits))
+
+
+def test_a_reused_name_is_another_repository(bitbucket: Bitbucket) -> None:
+    (failure,) = bitbucket.repos(asks("bitbucket", HOST, PATH, node_id=uuid(7)), now=NOW)
+    assert isinstance(failure, Gone)
+    assert str(failure) == "bitbucket.org/ada/engine is another repository now: the name was reused"
+
+
+def test_one_that_is_missing_takes_no_other_with_it(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
+    fake.repositories["ada/loom"] = FakeRepository("ada/loom", 43, history(1))
+    found = bitbucket.repos(asks("bitbucket", HOST, PATH, "ada/lost", "ada/loom"), now=NOW)
+    assert [type(outcome) for outcome in found] == [Fetched, Gone, Fetched]
+
+
+def test_only_the_host_that_is_busy_is_left_alone(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
+    fake.repositories["ada/loom"] = FakeRepository("ada/loom", 43, history(1))
+    fake.faults["engine/forks"] = answer("429 Too Many Requests", {}, Retry_After="600")
+    busy, other = asks("bitbucket", HOST, PATH, "ada/loom"), asks("bitbucket", "other.example.org", "ada/loom")
+    found = bitbucket.repos([*busy, *other], now=NOW)
+    assert [type(outcome) for outcome in found] == [RateLimited, RateLimited, Fetched]
+    assert sum(written.endswith("/loom") for written in fake.asked) == 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("knows_fields", [True, False])
+def test_weeks_are_counted_over_all_pages(
+    fake: FakeBitbucket, bitbucket: Bitbucket, seed: int, knows_fields: bool
+) -> None:
+    commits = history(450, seed=seed, days=600)
+    fake.repositories[PATH].commits = commits
+    fake.knows_fields = knows_fields
+    fetched = bitbucket.activity(REF, validators={}, now=NOW)
+    assert fetched.facts == ActivityFacts(weeks_by_hand(commits))
+    assert len(fake.asked) == 5  # the repository, the pages of the year, and one that is older
+
+
+def test_commits_before_the_window_are_not_read(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
+    old = [FakeCommit(f"old {ago}", NOW - timedelta(days=400 + ago)) for ago in range(500)]
+    fake.repositories[PATH].commits = [*history(150, days=300), *old]
+    counted = bitbucket.activity(REF, validators={}, now=NOW).facts
+    assert counted
+    assert sum(counted.commits_over_52) == 150
+    assert len(fake.asked) == 4
+
+
+def test_nothing_new_costs_one_page(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
+    first = bitbucket.activity(REF, validators={}, now=NOW)
+    fake.asked.clear()
+    again = bitbucket.activity(REF, validators=first.validators, now=NOW + timedelta(hours=3))
+    assert (again.facts, again.validators, len(fake.asked)) == (None, first.validators, 2)
+    fake.repositories[PATH].commits.insert(0, FakeCommit("new", NOW))
+    pushed = bitbucket.activity(REF, validators=first.validators, now=NOW)
+    assert pushed.facts == ActivityFacts(weeks_by_hand(fake.repositories[PATH].commits))
+
+
+@pytest.mark.parametrize("knows_fields", [True, False])
+def test_people_are_the_newest_commits_accounts_and_never_their_mail(
+    fake: FakeBitbucket, bitbucket: Bitbucket, knows_fields: bool
+) -> None:
+    fake.knows_fields = knows_fields
+    fetched = bitbucket.people(REF, validators={})
+    assert fetched.facts
+    assert fetched.facts.participants[0] == "ada"
+    assert set(fetched.facts.participants) == {"ada", "grace", "alan"}
+    assert fetched.facts.is_complete
+    assert "@" not in repr(fetched)
+    assert bitbucket.people(REF, validators=fetched.validators).facts is None
+
+
+def test_people_are_not_complete_where_some_are_unknown(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
+    fake.repositories[PATH].commits[5].login = None
+    fetched = bitbucket.people(REF, validators={})
+    assert fetched.facts
+    assert not fetched.facts.is_complete
+    fake.repositories[PATH].commits = history(600)
+    fake.asked.clear()
+    fetched = bitbucket.people(REF, validators={})
+    assert fetched.facts
+    assert not fetched.facts.is_complete
+    assert len(fake.asked) == 5
+
+
+@pytest.mark.parametrize(
+    ("user", "people"),
+    [
+        ({"nickname": "ada", "display_name": "Ada L."}, ("ada",)),
+        ({"display_name": "Ada L."}, ("Ada L.",)),
+        ({"nickname": "ada@example.org", "display_name": "Ada L."}, ("Ada L.",)),
+        ({"nickname": "ada@example.org", "display_name": "ada@example.org"}, ()),
+        ({"nickname": "", "display_name": " "}, ()),
+        ({}, ()),
+        (None, ()),
+    ],
+)
+def test_an_account_is_called_by_its_nickname(
+    fake: FakeBitbucket, bitbucket: Bitbucket, user: object, people: tuple[str, ...]
+) -> None:
+    author = {"raw": "Ada <ada@example.org>", "user": user}
+    commit = {"hash": "a", "date": "2026-01-01T00:00:00+00:00", "author": author}
+    fake.faults["/commits"] = answer("200 OK", {"values": [commit]})
+    assert bitbucket.people(REF, validators={}).facts == PeopleFacts(people, is_complete=bool(people))
+
+
+def test_a_list_without_end_is_refused(
+    fake: FakeBitbucket, bitbucket: Bitbucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pkgsite.clients.rest.MOST_PAGES", 2)
+    fake.repositories[PATH].commits = history(300, days=300)
+    with pytest.raises(BadAnswer, match="goes on after 2 pages"):
+        bitbucket.activity(REF, validators={}, now=NOW)
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        "https://elsewhere.example/2.0/repositories/ada/engine/commits?page=2",
+        "{address}.elsewhere.example/2.0/x",
+        "{address}@elsewhere.example/2.0/x",
+        "{address}/3.0/repositories/ada/engine/commits?page=2",
+        "/2.0/repositories/ada/engine/commits?page=2",
+        "javascript:alert(1)",
+    ],
+)
+def test_a_next_page_elsewhere_is_not_asked_for(fake: FakeBitbucket, bitbucket: Bitbucket, there: str) -> None:
+    bitbucket.repos(asks("bitbucket", HOST, PATH), now=NOW)
+    there = there.format(address=f"http://{fake.heads[0]['HTTP_HOST']}")
+    commit = {"hash": "a", "date": NOW.isoformat(), "author": {}}
+    fake.faults["/commits"] = answer("200 OK", {"values": [commit], "next": there})
+    fake.asked.clear()
+    with pytest.raises(BadAnswer, match="names a next page that is elsewhere"):
+        bitbucket.activity(REF, validators={}, now=NOW)
+    assert len(fake.asked) == 2
+
+
+@pytest.mark.parametrize(("fault", "kind"), FAULTS)
+def test_every_fault_has_its_name(
+    fake: FakeBitbucket, bitbucket: Bitbucket, fault: Answer, kind: type[UpstreamError]
+) -> None:
+    fake.faults["engine"] = fault
+    (failure,) = bitbucket.repos(asks("bitbucket", HOST, PATH), now=NOW)
+    assert type(failure) is kind
+    with pytest.raises(kind):
+        bitbucket.activity(REF, validators={}, now=NOW)
+    with pytest.raises(kind):
+        bitbucket.people(REF, validators={})
+
+
+@pytest.mark.parametrize("part", ["/commits", "page=2"])
+@pytest.mark.parametrize(("fault", "kind"), FAULTS)
+def test_on_a_later_page_too(
+    fake: FakeBitbucket, bitbucket: Bitbucket, part: str, fault: Answer, kind: type[UpstreamError]
+) -> None:
+    fake.faults[part] = fault
+    with pytest.raises(kind):
+        bitbucket.activity(REF, validators={}, now=NOW)
+    with pytest.raises(kind):
+        bitbucket.people(REF, validators={})
+
+
+def test_a_host_that_keeps_silent(serve: Serve) -> None:
+    silence = Silence()
+    address = serve(silence)
+    reader = JsonReader(user_agent="pkgsite", patience=Patience(timeout_s=0.05, attempts=1))
+    (failure,) = Bitbucket(reader, api=lambda _host: address).repos(asks("bitbucket", HOST, PATH), now=NOW)
+    assert isinstance(failure, Unavailable)
+    silence.over.set()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("uuid", None),
+        ("uuid", 42),
+        ("links", []),
+        ("has_issues", "no"),
+        ("mainbranch", "main"),
+        ("description", 5),
+    ],
+)
+def test_fields_of_another_type_are_refused_by_name(
+    fake: FakeBitbucket, bitbucket: Bitbucket, field: str, value: object
+) -> None:
+    fake.repositories[PATH].fields[field] = value
+    (failure,) = bitbucket.repos(asks("bitbucket", HOST, PATH), now=NOW)
+    assert isinstance(failure, BadAnswer)
+    assert field in str(failure)
+
+
+def test_only_null_says_that_there_is_no_branch(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
+    fake.faults["/engine"] = answer("200 OK", {"uuid": uuid(42)})
+    with pytest.raises(BadAnswer, match="an object without mainbranch"):
+        bitbucket.activity(REF, validators={}, now=NOW)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        {},
+        {"values": None},
+        {"values": {}},
+        {"values": [1]},
+        {"values": [{"hash": "a", "date": "2026-01-01T00:00:00Z"}], "next": 2},
+        [],
+    ],
+)
+def test_a_page_of_another_form_is_refused(fake: FakeBitbucket, bitbucket: Bitbucket, page: object) -> None:
+    fake.faults["/commits"] = answer("200 OK", page)
+    with pytest.raises(BadAnswer):
+        bitbucket.activity(REF, validators={}, now=NOW)
+
+
+@pytest.mark.parametrize("size", [-1, True, "3"])
+def test_a_size_of_another_type_is_refused(fake: FakeBitbucket, bitbucket: Bitbucket, size: object) -> None:
+    fake.faults["/forks"] = answer("200 OK", {"size": size})
+    (failure,) = bitbucket.repos(asks("bitbucket", HOST, PATH), now=NOW)
+    assert isinstance(failure, BadAnswer)
+
+
+@pytest.mark.parametrize("date", ["yesterday", "2026-01-01T00:00:00", "0001-01-01T00:00:00+02:00", None])
+def test_an_unreadable_date_is_refused(fake: FakeBitbucket, bitbucket: Bitbucket, date: str | None) -> None:
+    fake.faults["/commits"] = answer("200 OK", {"values": [{"hash": "a", "date": date, "author": {}}]})
+    with pytest.raises(BadAnswer, match="date"):
+        bitbucket.activity(REF, validators={}, now=NOW)
+
+
+def test_what_is_not_told_is_none(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
+    fake.faults["/forks"] = answer("403 Forbidden", {"type": "error"})
+    links = {"html": {"href": "javascript:alert(1)"}}
+    fake.faults["/engine"] = answer(
+        "200 OK", {"uuid": uuid(42), "links": links, "description": None, "mainbranch": None}
+    )
+    told = only(bitbucket.repos(asks("bitbucket", HOST, PATH), now=NOW))
+    assert told == RepoFacts(node_id=uuid(42), description="", commit_count=0)

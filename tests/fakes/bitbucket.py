@@ -1,0 +1,114 @@
+"""Bitbucket Cloud, as its API 2.0 speaks: the next page's address in the body, and parts of answers where asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import unquote, urlencode
+
+from tests.fakes.rest_host import FakeCommit, FakeHost, FakeRepository, page_of
+from tests.fakes.v4_site import Answer, answer
+
+MOST_PER_PAGE = 100
+MAIN = "release/1.x"  # a branch whose name has a slash
+
+
+class FakeBitbucket(FakeHost):
+    """Speaks as Bitbucket Cloud does.
+
+    Attributes:
+        knows_fields: Whether it leaves out of its lists what was not asked for.
+    """
+
+    knows_fields = True
+
+    def answer(self, root: str, path: str, query: dict[str, str]) -> Answer:
+        workspace, slug, *rest = unquote(path).removeprefix("/2.0/repositories/").split("/")
+        moved = self.moved.get(f"{workspace}/{slug}")
+        if moved:
+            place = "/".join([f"/2.0/repositories/{moved.path}", *rest])
+            return answer("301 Moved Permanently", b"", Location=f"{place}?{urlencode(query)}".rstrip("?"))
+        found = self.repositories.get(f"{workspace}/{slug}")
+        if not found or (rest == ["commits"] and found.hides_code):
+            return refusal(f"Repository {workspace}/{slug} not found")
+        told = shown(found) | found.fields
+        match rest:
+            case []:
+                return answer("200 OK", told)
+            case ["forks"]:
+                return answer("200 OK", {"values": [], "pagelen": 1, "size": 3, "page": 1})
+            case ["issues"] if told["has_issues"]:
+                assert query["q"] == 'state="new" OR state="open"'
+                return answer("200 OK", {"values": [], "pagelen": 1, "size": 4, "page": 1})
+            case ["commits"]:
+                return self.commits(root, path, found, query)
+        return refusal("Resource not found")
+
+    def commits(self, root: str, path: str, repository: FakeRepository, query: dict[str, str]) -> Answer:
+        if query.get("include") != MAIN or not repository.commits:
+            return refusal("Commit not found")
+        page, pages = page_of(repository.commits, query, "pagelen", 30, MOST_PER_PAGE)
+        number = int(query.get("page", 1))
+        told: dict[str, Any] = {"values": [shown_commit(commit) for commit in page], "pagelen": len(page)}
+        if number < pages:
+            told["next"] = f"{root}{path}?{urlencode(query | {'page': str(number + 1)})}"
+        if self.knows_fields and "fields" in query:
+            told = picked(told, [field.split(".") for field in query["fields"].split(",")])
+        return answer("200 OK", told)
+
+
+def picked(value: Any, fields: list[list[str]]) -> Any:
+    """Return what is left of an answer if only these fields are asked for."""
+    if isinstance(value, list):
+        return [picked(item, fields) for item in value]
+    if not isinstance(value, dict) or [] in fields:
+        return value
+    return {
+        name: picked(inner, [rest for first, *rest in fields if first == name])
+        for name, inner in value.items()
+        if any(first == name for first, *_ in fields)
+    }
+
+
+def refusal(message: str) -> Answer:
+    return answer("404 Not Found", {"type": "error", "error": {"message": message}})
+
+
+def uuid(number: int) -> str:
+    return f"{{{number:08x}-0000-4000-8000-000000000000}}"
+
+
+def shown(repository: FakeRepository) -> dict[str, Any]:
+    return {
+        "type": "repository",
+        "uuid": uuid(repository.number),
+        "full_name": repository.path,
+        "name": repository.path.partition("/")[2],
+        "description": "Does one thing.",
+        "is_private": False,
+        "scm": "git",
+        "has_issues": True,
+        "has_wiki": False,
+        "fork_policy": "allow_forks",
+        "mainbranch": {"type": "branch", "name": MAIN} if repository.commits else None,
+        "created_on": "2020-01-02T03:04:05.678901+00:00",
+        "updated_on": "2026-01-02T03:04:05.678901+00:00",
+        "links": {
+            "self": {"href": f"https://api.bitbucket.org/2.0/repositories/{repository.path}"},
+            "html": {"href": f"https://bitbucket.org/{repository.path}"},
+        },
+    }
+
+
+def shown_commit(commit: FakeCommit) -> dict[str, Any]:
+    author: dict[str, Any] = {"type": "author", "raw": f"{commit.name} <someone@example.org>"}
+    if commit.login:
+        author["user"] = {"type": "user", "display_name": commit.name, "nickname": commit.login, "uuid": uuid(9)}
+    return {
+        "type": "commit",
+        "hash": commit.sha,
+        "date": commit.at.isoformat(),
+        "author": author,
+        "message": "Change one thing\n",
+        "summary": {"raw": "Change one thing\n", "html": "<p>Change one thing</p>"},
+        "parents": [],
+    }
