@@ -3,10 +3,11 @@
 from pkgsite.models.base import Base, begin_write, prepare_engine
 from pkgsite.models.category import Category
 from pkgsite.models.grid import Cell, Feature, Grid, GridPackage, OldGridSlug
+from pkgsite.models.job import JobRun, Lease
 from pkgsite.models.package import OldPackageSlug, Package
 from pkgsite.models.release import Release
 from pkgsite.models.revision import Revision
-from pkgsite.models.source import ImportProgress, Sample, SourceState
+from pkgsite.models.source import HostState, ImportProgress, Sample, SourceState
 from pkgsite.models.usage import Favourite, Flag, SiteUsing, Usage
 from pkgsite.models.user import ApiToken, Identity, User
 
@@ -20,8 +21,11 @@ __all__ = [
     "Flag",
     "Grid",
     "GridPackage",
+    "HostState",
     "Identity",
     "ImportProgress",
+    "JobRun",
+    "Lease",
     "OldGridSlug",
     "OldPackageSlug",
     "Package",

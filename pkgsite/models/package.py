@@ -36,9 +36,15 @@ class Package(Base):
     hidden_at: Mapped[datetime | None]
 
     # What the code host tells.
+    repo_moved_to: Mapped[str | None]  # where the repository is found now, if that is not at `repo_url`
+    gone_at: Mapped[datetime | None]  # since when it counts as gone: its host has long answered that there is none
     description: Mapped[str] = mapped_column(default="")
     stars: Mapped[int | None]
     forks: Mapped[int | None]
+    open_issues: Mapped[int | None]
+    topics: Mapped[list[Any] | None]
+    default_branch: Mapped[str | None]
+    repo_licence: Mapped[str | None]
     archived_at: Mapped[datetime | None]
     last_commit_at: Mapped[datetime | None]
     commit_count: Mapped[int | None]
@@ -50,12 +56,18 @@ class Package(Base):
     pypi_version: Mapped[str | None] = mapped_column(String(100))
     released_at: Mapped[datetime | None]
     pypi_downloads: Mapped[int | None]  # downloads of the last month
-    licence: Mapped[str | None] = mapped_column(String(100))
+    licence: Mapped[str | None]  # the chief one, by the index, or by the code host where the index names none
     licences: Mapped[list[Any] | None]
     classifiers: Mapped[list[Any] | None]
-    requires_python: Mapped[str | None] = mapped_column(String(100))
+    requires_python: Mapped[str | None]
+    requires_dist: Mapped[list[Any] | None]
     supports_python3: Mapped[bool | None]
     development_status: Mapped[int | None] = mapped_column(SmallInteger)  # 1 planning … 5 stable … 7 inactive
+    project_urls: Mapped[dict[str, Any] | None]
+    index_documentation_url: Mapped[str | None]  # shown where people have written none
+    vulnerabilities: Mapped[list[Any] | None]  # of the present release; None: nobody has told
+
+    score: Mapped[int | None] = mapped_column(index=True)  # by rules.scores, of the facts above
 
     created_at: Mapped[datetime] = mapped_column(index=True)
     created_by_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"), index=True)

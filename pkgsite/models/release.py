@@ -22,10 +22,10 @@ class Release(Base):
     uploaded_at: Mapped[datetime | None]
     is_prerelease: Mapped[bool] = mapped_column(default=False)
     yanked_reason: Mapped[str | None]  # None: not yanked; empty: yanked without a reason
-    requires_python: Mapped[str | None] = mapped_column(String(100))
+    requires_python: Mapped[str | None]
     supports_python3: Mapped[bool | None]
     development_status: Mapped[int | None] = mapped_column(SmallInteger)
-    licence: Mapped[str | None] = mapped_column(String(100))
+    licence: Mapped[str | None]
     licences: Mapped[list[Any] | None]
     created_at: Mapped[datetime]
 
