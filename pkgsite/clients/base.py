@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
@@ -218,8 +218,10 @@ class PackageIndex(Protocol):
         """
         ...
 
-    def serials(self, *, validators: Mapping[str, str]) -> Fetched[Mapping[str, int]]:
-        """Return the serial of every project on the index, by normalised name: it grows with each change.
+    def serials(self, names: Collection[str], *, validators: Mapping[str, str]) -> Fetched[Mapping[str, int]]:
+        """Return the serials of these projects, by normalised name: a project's grows with each change to it.
+
+        All are told by one answer; a name that is not in it is not on the index.
 
         Raises:
             UpstreamError: the index could not tell.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -27,6 +27,7 @@ MOST_REDIRECTS = 5
 REDIRECTS = {301, 302, 303, 307, 308}
 # Good answers besides 200, whose body, if any, says nothing.
 EMPTY = {HTTPStatus.ACCEPTED, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
+Shape = Callable[[dict[str, Any]], Any]
 MAY_PASS = {HTTPStatus.FORBIDDEN, HTTPStatus.SERVICE_UNAVAILABLE}  # limits, where the head names a time
 
 
@@ -87,6 +88,7 @@ class JsonReader:
         body: Any = None,
         attempts: int | None = None,
         empty: Collection[int] = (),
+        shape: Shape | None = None,
     ) -> Answer:
         """Return what the host answers at `url`.
 
@@ -96,6 +98,8 @@ class JsonReader:
             body: JSON to POST; without it the request is a GET.
             attempts: How often to ask at most, where that is not the reader's patience.
             empty: Statuses that are an answer here, though a failure elsewhere; their bodies say nothing.
+            shape: What each JSON object is made into as soon as it is read, so that of a large answer only what
+                is of use is kept.
 
         Raises:
             RateLimited, Unavailable: it still failed at the last attempt.
@@ -109,7 +113,7 @@ class JsonReader:
         )
         while True:
             try:
-                return self._once(url, headers or {}, body, {*EMPTY, *empty})
+                return self._once(url, headers or {}, body, {*EMPTY, *empty}, shape)
             except (RateLimited, Unavailable) as failure:
                 wanted = failure.retry_after_s if isinstance(failure, RateLimited) else None
                 if not retries.total or (wanted or 0) > patience.longest_wait_s:
@@ -119,7 +123,9 @@ class JsonReader:
                 log.warning("%s; asking again in %.1f s", failure, wait_s)
                 time.sleep(wait_s)
 
-    def _once(self, url: str, headers: Mapping[str, str], body: Any, empty: Collection[int]) -> Answer:
+    def _once(
+        self, url: str, headers: Mapping[str, str], body: Any, empty: Collection[int], shape: Shape | None
+    ) -> Answer:
         """Return a good answer, at one attempt."""
         asked, method = url, "GET" if body is None else "POST"
         for _ in range(MOST_REDIRECTS + 1):
@@ -137,7 +143,7 @@ class JsonReader:
                         if answer.status_code in empty:
                             return Answer(answer.status_code, answer.headers, None, url)
                         _refuse_failure(url, answer)
-                        data = _parsed(url, self._read(url, answer))
+                        data = _parsed(url, self._read(url, answer), shape)
                         return Answer(answer.status_code, answer.headers, data, url)
                     if method != "GET":
                         raise BadAnswer(f"{url} redirects what was sent to it")
@@ -148,7 +154,7 @@ class JsonReader:
                 raise BadAnswer(f"{url} can't be read: {_reason(error)}") from error
         raise BadAnswer(f"{asked} redirects without end")
 
-    def _read(self, url: str, answer: requests.Response) -> bytes:
+    def _read(self, url: str, answer: requests.Response) -> bytearray:
         body, deadline = bytearray(), time.monotonic() + self._patience.whole_s
         for chunk in answer.iter_content(CHUNK_BYTES):
             body += chunk
@@ -156,7 +162,7 @@ class JsonReader:
                 raise BadAnswer(f"{url} answers more than {self._patience.largest_bytes // 2**20} MiB")
             if time.monotonic() > deadline:
                 raise Unavailable(f"{url} takes more than {self._patience.whole_s:.0f} s to answer")
-        return bytes(body)
+        return body
 
 
 def _refuse_failure(url: str, answer: requests.Response) -> None:
@@ -213,9 +219,9 @@ def _redirected(url: str, location: str) -> str:
     return target
 
 
-def _parsed(url: str, body: bytes) -> Any:
+def _parsed(url: str, body: bytearray, shape: Shape | None) -> Any:
     try:
-        return json.loads(body)
+        return json.loads(body, object_hook=shape)
     except (ValueError, RecursionError) as error:
         raise BadAnswer(f"{url} answered broken JSON: {error}") from error
 

@@ -58,13 +58,13 @@ def next_due(package_id: int, source: Source, *, now: datetime) -> datetime:
     """
     every = EVERY[source]
     moment = EPOCH + spread(package_id, source) * every
-    periods: int = (now + every / 2 - moment) // every + 1
+    periods = (now + every / 2 - moment) // every + 1
     return moment + periods * every
 
 
 def retry_at(failures: int, package_id: int, source: Source, *, now: datetime) -> datetime:
     """Return when a source is asked again that failed so many times in a row: each time twice as late, with jitter."""
-    wait = min(FIRST_RETRY * 2 ** min(max(failures - 1, 0), 16), LONGEST_RETRY)
+    wait = min(FIRST_RETRY * (1 << min(max(failures - 1, 0), 16)), LONGEST_RETRY)
     return now + wait * (1 + spread(package_id, f"{source}:{failures}") / 4)
 
 

@@ -1,0 +1,576 @@
+"""What the package index tells of its projects, and how it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from pkgsite.clients.base import DownloadFacts, Fetched, IndexFacts, PackageIndex, ReleaseFacts, Vulnerability
+from pkgsite.clients.http import JsonReader, Patience
+from pkgsite.clients.pypi import PyPI
+from pkgsite.errors import BadAnswer, Gone, Unavailable, UpstreamError
+from tests.fakes.pypi import FIRST_UPLOAD, SIMPLE_JSON, FakePyPI, shown
+from tests.fakes.rest_host import FAULTS, Serve
+from tests.fakes.v4_site import Answer, Silence, answer
+
+HURRIED = Patience(timeout_s=5, attempts=2, backoff_s=0, jitter_s=0)
+DAY = timedelta(days=1)
+NAMES = ("django-x", "a", "b", "other")
+
+
+def reader(patience: Patience = HURRIED) -> JsonReader:
+    return JsonReader(user_agent="pkgsite", patience=patience)
+
+
+@pytest.fixture
+def fake() -> FakePyPI:
+    made = FakePyPI()
+    made.add("django-x", "1.0", "1.1", downloads=12345)
+    return made
+
+
+@pytest.fixture
+def address(serve: Serve, fake: FakePyPI) -> str:
+    return serve(fake)
+
+
+@pytest.fixture
+def pypi(address: str) -> PackageIndex:
+    return PyPI(address, f"{address}/", reader())
+
+
+@pytest.fixture
+def facts(pypi: PackageIndex) -> Callable[..., IndexFacts]:
+    """A function that returns what the index tells of a project."""
+
+    def told(name: str = "django-x") -> IndexFacts:
+        found = pypi.project(name, validators={}).facts
+        assert found is not None
+        return found
+
+    return told
+
+
+Facts = Callable[..., IndexFacts]
+
+
+# A project, and its releases.
+
+
+def test_a_project_is_told_of(fake: FakePyPI, pypi: PackageIndex) -> None:
+    fake["django-x"].info |= {
+        "classifiers": ["Development Status :: 5 - Production/Stable", "License :: OSI Approved :: MIT License"],
+        "project_urls": {"Docs": "https://x.example.org/", "Source": "https://git.example.org/x"},
+    }
+    fetched = pypi.project("django-x", validators={})
+    assert fetched.facts == IndexFacts(
+        name="django-x",
+        version="1.1",
+        released_at=FIRST_UPLOAD + DAY,
+        releases=(
+            ReleaseFacts("1.1", FIRST_UPLOAD + DAY, False, None, ">=3.10", True),
+            ReleaseFacts("1.0", FIRST_UPLOAD, False, None, ">=3.10", True),
+        ),
+        summary="Does one thing.",
+        licence="MIT",
+        licences=("MIT",),
+        classifiers=("Development Status :: 5 - Production/Stable", "License :: OSI Approved :: MIT License"),
+        requires_python=">=3.10",
+        supports_python3=True,
+        development_status=5,
+        documentation_url="https://x.example.org/",
+        project_urls={"Docs": "https://x.example.org/", "Source": "https://git.example.org/x"},
+        requires_dist=("Django>=5.2",),
+        vulnerabilities=(),
+    )
+    assert fetched.validators["serial"] == str(fake["django-x"].serial)
+    assert set(fetched.validators) == {"etag", "serial"}
+    assert fake.counts == {"project": 1}
+
+
+def test_what_has_not_changed_is_not_told_again(fake: FakePyPI, pypi: PackageIndex) -> None:
+    first = pypi.project("django-x", validators={})
+    again = pypi.project("django-x", validators=first.validators)
+    assert again == Fetched(None, first.validators)
+    assert fake.unchanged == {"project": 1}
+    fake.release("django-x", "1.2")
+    changed = pypi.project("django-x", validators=again.validators)
+    assert changed.facts
+    assert changed.facts.version == "1.2"
+    assert int(changed.validators["serial"]) > int(first.validators["serial"])
+    assert changed.validators["etag"] != first.validators["etag"]
+
+
+def test_an_unasked_not_modified_is_not_believed(fake: FakePyPI, pypi: PackageIndex) -> None:
+    fake.faults["django-x"] = answer("304 Not Modified", b"")
+    with pytest.raises(BadAnswer):
+        pypi.project("django-x", validators={})
+
+
+def test_a_name_written_in_another_way_is_followed(fake: FakePyPI, pypi: PackageIndex) -> None:
+    first = pypi.project("Django_X", validators={})
+    assert first.facts
+    assert first.facts.name == "django-x"
+    assert fake.asked == ["/pypi/Django_X/json", "/pypi/django-x/json"]
+    assert pypi.project("Django_X", validators=first.validators).facts is None  # the condition goes along
+
+
+def test_the_name_is_told_as_the_project_writes_it(fake: FakePyPI, facts: Facts) -> None:
+    fake.add("Django.Y", "1")
+    assert facts("django-y").name == "Django.Y"
+
+
+def test_a_project_that_is_missing_is_gone(fake: FakePyPI, pypi: PackageIndex) -> None:
+    fake.remove("django-x")
+    with pytest.raises(Gone, match="/pypi/django-x/json answered 404"):
+        pypi.project("django-x", validators={})
+
+
+@pytest.mark.parametrize("name", ["", "-", "a/../b", "django x", "..", "dj?ngo", "django\n", "naïve"])
+def test_what_can_be_no_name_is_gone_without_a_question(fake: FakePyPI, pypi: PackageIndex, name: str) -> None:
+    with pytest.raises(Gone, match="can't have a project"):
+        pypi.project(name, validators={})
+    assert pypi.downloads(name).facts == DownloadFacts(None)
+    assert fake.asked == []
+
+
+def test_an_answer_about_another_project_is_refused(fake: FakePyPI, pypi: PackageIndex) -> None:
+    fake["django-x"].info["name"] = "django-y"
+    with pytest.raises(BadAnswer, match="another project: 'django-y'"):
+        pypi.project("django-x", validators={})
+
+
+@pytest.mark.parametrize("head", [{}, {"X_PyPI_Last_Serial": "soon"}, {"X_PyPI_Last_Serial": "9" * 30}])
+def test_the_serial_is_in_the_body_too(fake: FakePyPI, pypi: PackageIndex, head: dict[str, str]) -> None:
+    fake.faults["django-x"] = answer("200 OK", shown(fake["django-x"]), **head)
+    assert pypi.project("django-x", validators={}).validators == {"serial": str(fake["django-x"].serial)}
+    fake.faults["django-x"] = answer("200 OK", shown(fake["django-x"]) | {"last_serial": None}, **head)
+    assert pypi.project("django-x", validators={}).validators == {}
+
+
+def test_the_newest_final_release_is_the_present_one(fake: FakePyPI, facts: Facts) -> None:
+    fake.add("django-x", "1.10", "2.0rc1", "1.9", "2.0.dev3", "1.10.post1")
+    told = facts()
+    assert told.version == "1.10.post1"
+    assert [release.number for release in told.releases] == ["2.0rc1", "2.0.dev3", "1.10.post1", "1.10", "1.9"]
+    assert [release.is_prerelease for release in told.releases] == [True, True, False, False, False]
+
+
+def test_of_pre_releases_only_the_newest_is_taken(fake: FakePyPI, facts: Facts) -> None:
+    fake.add("django-x", "0.1a1", "0.1b2", "0.1b1")
+    assert facts().version == "0.1b2"
+
+
+def test_a_yanked_release_is_kept_and_not_chosen(fake: FakePyPI, facts: Facts) -> None:
+    fake.yank("django-x", "1.1", "It deletes everything.")
+    told = facts()
+    assert (told.version, told.released_at) == ("1.0", FIRST_UPLOAD)
+    assert [release.yanked_reason for release in told.releases] == ["It deletes everything.", None]
+    assert told.vulnerabilities == ()
+    fake.yank("django-x", "1.1")
+    assert facts().releases[0].yanked_reason == ""
+    fake.unyank("django-x", "1.1")
+    assert facts().version == "1.1"
+
+
+def test_a_release_stands_while_one_of_its_files_does(fake: FakePyPI, facts: Facts) -> None:
+    fake.yank("django-x", "1.1", "No.")
+    fake["django-x"].releases["1.1"].files[1]["yanked"] = False
+    assert facts().version == "1.1"
+    assert facts().releases[0].yanked_reason is None
+
+
+def test_the_first_reason_that_is_told_counts(fake: FakePyPI, facts: Facts) -> None:
+    fake.yank("django-x", "1.1", "Broken.")
+    fake["django-x"].releases["1.1"].files[0]["yanked_reason"] = None
+    assert facts().releases[0].yanked_reason == "Broken."
+
+
+def test_where_all_is_yanked_the_index_still_describes_one(fake: FakePyPI, facts: Facts) -> None:
+    fake.yank("django-x", "1.0")
+    fake.yank("django-x", "1.1")
+    assert (facts().version, facts().released_at) == ("1.1", FIRST_UPLOAD + DAY)
+
+
+def test_a_release_without_files_is_kept_and_not_chosen(fake: FakePyPI, facts: Facts) -> None:
+    fake.release("django-x", "1.2", files=0)
+    told = facts()
+    assert told.version == "1.1"
+    assert told.releases[0] == ReleaseFacts("1.2", None, False, None, ">=3.10", True)
+    assert told.vulnerabilities is None  # the index describes 1.2
+
+
+def test_where_no_release_has_files_the_newest_is_the_present_one(fake: FakePyPI, facts: Facts) -> None:
+    fake.add("django-x")
+    fake.release("django-x", "1.0", files=0)
+    fake.release("django-x", "1.1", files=0)
+    assert (facts().version, facts().released_at) == ("1.1", None)
+
+
+def test_without_releases_the_described_version_is_the_present_one(fake: FakePyPI, facts: Facts) -> None:
+    fake["django-x"].fields = {"releases": None}
+    told = facts()
+    assert (told.version, told.released_at, told.releases) == ("1.1", None, ())
+    assert (told.requires_python, told.supports_python3) == (">=3.10", True)
+
+
+def test_a_release_is_as_old_as_its_first_file(fake: FakePyPI, facts: Facts) -> None:
+    files = fake["django-x"].releases["1.1"].files
+    files[0]["upload_time_iso_8601"] = "2024-05-01T01:00:00+05:30"
+    files[1]["upload_time_iso_8601"] = "2024-04-30T19:30:01Z"
+    assert facts().released_at == datetime(2024, 4, 30, 19, 30, tzinfo=UTC)
+    files[0]["upload_time_iso_8601"] = "2024-04-30T19:29:00"  # the index means UTC
+    assert facts().released_at == datetime(2024, 4, 30, 19, 29, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("written", [None, "", "yesterday", "2026-13-01T00:00:00Z", "0001-01-01T00:00:00+02:00"])
+def test_a_file_without_a_time_sinks_nothing(fake: FakePyPI, facts: Facts, written: str | None) -> None:
+    files = fake["django-x"].releases["1.1"].files
+    files[0]["upload_time_iso_8601"] = written
+    assert facts().released_at == FIRST_UPLOAD + DAY + timedelta(seconds=1)
+    del files[1]["upload_time_iso_8601"]
+    told = facts()
+    assert (told.version, told.released_at, len(told.releases)) == ("1.1", None, 2)
+
+
+def test_pythons_are_those_of_each_release(fake: FakePyPI, facts: Facts) -> None:
+    fake.add("django-x", classifiers=["Programming Language :: Python :: 3.12"])
+    for number, wanted in {"1": "<3", "2": None, "3": ">=3.8", "4": None}.items():
+        fake.release("django-x", number, requires_python=wanted)
+    told = facts()
+    found = [(release.requires_python, release.supports_python3) for release in told.releases]
+    assert found == [(None, True), (">=3.8", True), (None, None), ("<3", False)]
+    assert (told.requires_python, told.supports_python3) == (None, True)
+
+
+def test_after_a_yank_the_pythons_are_those_of_the_present_release(fake: FakePyPI, facts: Facts) -> None:
+    fake.add("django-x")
+    fake.release("django-x", "1", requires_python=">=2.7,<3")
+    fake.release("django-x", "2", requires_python=">=3.12", files=0)
+    assert (facts().version, facts().requires_python, facts().supports_python3) == ("1", ">=2.7,<3", False)
+
+
+@pytest.mark.parametrize("number", ["1" * 101, "9.9\n", "9.9\x1b[2J", "9\x00", "9\ud800", "9\u202e", ""])
+def test_a_number_that_can_not_be_shown_is_left_out(fake: FakePyPI, facts: Facts, number: str) -> None:
+    fake.release("django-x", number)
+    fake["django-x"].info["version"] = number
+    told = facts()
+    assert [release.number for release in told.releases] == ["1.1", "1.0"]
+    assert told.version == "1.1"
+
+
+def test_numbers_of_before_the_rules_are_the_oldest(fake: FakePyPI, facts: Facts) -> None:
+    fake.add("django-x", "2009-spring", "0.1", "9" * 100)
+    assert [release.number for release in facts().releases] == ["9" * 100, "0.1", "2009-spring"]
+
+
+# What the present release says of itself.
+
+
+@pytest.mark.parametrize(
+    ("expression", "words", "classifiers", "named"),
+    [
+        ("mit OR apache-2.0", "BSD", [], ("MIT OR Apache-2.0",)),
+        (None, "BSD-3-Clause", [], ("BSD-3-Clause",)),
+        (None, "UNKNOWN", ["License :: OSI Approved :: MIT License"], ("MIT",)),
+        ("", "", [], None),
+        ("UNKNOWN", "MIT", [], ("MIT",)),
+        (None, None, None, None),
+        (None, "Copyright (c) 2020\nPermission is hereby granted" + " and so on" * 500, [], None),
+        ("(" * 5000, None, [], ("(" * 5000,)),
+    ],
+)
+def test_licences(
+    fake: FakePyPI, facts: Facts, expression: str, words: str, classifiers: list[str], named: tuple[str, ...] | None
+) -> None:
+    fake["django-x"].info |= {"license_expression": expression, "license": words, "classifiers": classifiers}
+    assert facts().licences == named
+    assert facts().licence == (named[0] if named else None)
+
+
+@pytest.mark.parametrize(
+    ("urls", "docs_url", "found"),
+    [
+        ({"Documentation": "https://a.example/", "Docs": "https://b.example/"}, None, "https://a.example/"),
+        ({"API reference": "https://a.example/", "DOCS": "https://b.example/"}, None, "https://b.example/"),
+        ({"API Reference": "https://a.example/", "Read-the-Docs": "https://b.example/"}, None, "https://b.example/"),
+        ({"api_reference": "https://a.example/"}, "https://b.example/", "https://a.example/"),
+        ({" doc: ": "http://a.example/"}, None, "http://a.example/"),
+        ({"Documentation": "javascript:alert(1)", "Docs": "https://b.example/"}, None, "https://b.example/"),
+        ({"Documentation": "javascript:alert(1)"}, "https://b.example/", "https://b.example/"),
+        ({"Homepage": "https://a.example/"}, None, None),
+        (None, "https://b.example/", "https://b.example/"),
+        ({}, "UNKNOWN", None),
+        (None, "ftp://b.example/", None),
+        ({"docs": "https://["}, None, None),
+        ({"docs": None}, None, None),
+    ],
+)
+def test_where_the_documentation_is(
+    fake: FakePyPI, facts: Facts, urls: dict[str, str] | None, docs_url: str | None, found: str | None
+) -> None:
+    fake["django-x"].info |= {"project_urls": urls, "docs_url": docs_url}
+    assert facts().documentation_url == found
+
+
+def test_addresses_that_are_none_are_left_out(fake: FakePyPI, facts: Facts) -> None:
+    fake["django-x"].info["project_urls"] = {
+        "Home": "https://example.org/",
+        "Chat": "irc://example.org/x",
+        "Bad": "javascript:alert(1)",
+        "Worse": " JaVaScRiPt:alert(1)",
+        "Data": "data:text/html,<script>",
+        "Nowhere": "https://",
+        "Blank": "",
+        "Split": "https://example.org/a b",
+    }
+    assert facts().project_urls == {"Home": "https://example.org/"}
+
+
+@pytest.mark.parametrize("nothing", [None, "", "UNKNOWN", "  "])
+def test_what_says_nothing_is_not_told(fake: FakePyPI, facts: Facts, nothing: str | None) -> None:
+    fake.add("django-x")
+    fake.release("django-x", "1.0", requires_python=nothing)
+    fake["django-x"].info |= {"summary": nothing, "license": nothing, "license_expression": nothing}
+    told = facts()
+    assert (told.summary, told.licence, told.licences, told.requires_python) == (None, None, None, None)
+
+
+def test_the_least_that_a_project_can_tell(fake: FakePyPI, facts: Facts) -> None:
+    fake.faults["django-x"] = answer("200 OK", {"info": {"name": "django-x"}})
+    assert facts() == IndexFacts(
+        name="django-x",
+        version=None,
+        released_at=None,
+        releases=(),
+        summary=None,
+        licence=None,
+        licences=None,
+        classifiers=None,
+        requires_python=None,
+        supports_python3=None,
+        development_status=None,
+        documentation_url=None,
+        project_urls=None,
+        requires_dist=None,
+        vulnerabilities=None,
+    )
+
+
+def test_what_no_database_can_hold_is_taken_out(fake: FakePyPI, facts: Facts) -> None:
+    fake["django-x"].info |= {
+        "summary": "Does\x00 one \ud800thing.",
+        "classifiers": ["Framework\x00 :: Django"],
+        "project_urls": {"Ho\x00me": "https://example.org/"},
+    }
+    told = facts()
+    assert (told.summary, told.classifiers) == ("Does one thing.", ("Framework :: Django",))
+    assert told.project_urls == {"Home": "https://example.org/"}
+
+
+# Vulnerabilities.
+
+
+def test_vulnerabilities_are_those_that_still_hold(fake: FakePyPI, facts: Facts) -> None:
+    fake.warn(
+        "django-x",
+        "PYSEC-1",
+        summary="One can read all.",
+        aliases=["CVE-2026-1", "GHSA-1"],
+        fixed_in=["1.2", "1.1.1"],
+    )
+    fake.warn("django-x", "PYSEC-2", withdrawn="2026-01-01T00:00:00Z")
+    fake.warn("django-x", "PYSEC-3", link="javascript:alert(1)", details="\n  Too much. \nMore.", aliases=None)
+    fake.warn("django-x", "PYSEC-4", details="x" * 1000, link=None, fixed_in=None)
+    fake.warn("django-x", "PYSEC-5", details=None, link="https://[")
+    link = "https://osv.dev/vulnerability/PYSEC-1"
+    assert facts().vulnerabilities == (
+        Vulnerability("PYSEC-1", ("CVE-2026-1", "GHSA-1"), "One can read all.", link, ("1.2", "1.1.1")),
+        Vulnerability("PYSEC-3", (), "Too much.", None, ()),
+        Vulnerability("PYSEC-4", (), "x" * 300, None, ()),
+        Vulnerability("PYSEC-5", (), "", None, ()),
+    )
+
+
+def test_vulnerabilities_of_another_release_are_not_told(fake: FakePyPI, facts: Facts) -> None:
+    fake.warn("django-x", "PYSEC-1")
+    fake["django-x"].info["version"] = "1.0"
+    assert (facts().version, facts().vulnerabilities) == ("1.1", None)
+
+
+def test_a_mirror_that_knows_of_no_vulnerabilities_tells_none(fake: FakePyPI, facts: Facts) -> None:
+    fake["django-x"].fields = {"vulnerabilities": None}
+    assert facts().vulnerabilities is None
+
+
+# What can't be read.
+
+
+@pytest.mark.parametrize(
+    ("where", "field", "value", "named"),
+    [
+        ("info", "name", None, "name"),
+        ("info", "name", 5, "name"),
+        ("info", "version", 1.1, "version"),
+        ("info", "summary", ["Does one thing."], "summary"),
+        ("info", "license", {"text": "MIT"}, "license"),
+        ("info", "classifiers", "Framework :: Django", "classifiers"),
+        ("info", "classifiers", [None], "classifiers"),
+        ("info", "requires_python", 3, "requires_python"),
+        ("info", "requires_dist", {"Django": "5.2"}, "requires_dist"),
+        ("info", "project_urls", ["https://example.org/"], "project_urls"),
+        ("info", "project_urls", {"Docs": 7}, "Docs"),
+        ("info", "docs_url", True, "docs_url"),
+        ("fields", "info", [], "info"),
+        ("fields", "releases", [], "releases"),
+        ("fields", "releases", {"1.0": {}}, "1.0"),
+        ("fields", "releases", {"1.0": [{"yanked": "no"}]}, "yanked"),
+        ("fields", "vulnerabilities", {}, "vulnerabilities"),
+        ("fields", "vulnerabilities", [{"id": 1}], "id"),
+        ("fields", "vulnerabilities", [{"id": None}], "id"),
+    ],
+)
+def test_fields_of_another_type_are_refused_by_name(
+    fake: FakePyPI, pypi: PackageIndex, where: str, field: str, value: Any, named: str
+) -> None:
+    getattr(fake["django-x"], where)[field] = value
+    with pytest.raises(BadAnswer, match=f" (as|without) {named}"):
+        pypi.project("django-x", validators={})
+
+
+@pytest.mark.parametrize("value", [2**63, -1, "12", 1.5, True])
+def test_numbers_that_are_none_are_refused(fake: FakePyPI, pypi: PackageIndex, value: Any) -> None:
+    listed = {"projects": [{"name": "django-x", "_last-serial": value}]}
+    fake.faults["/simple/"] = answer("200 OK", listed, SIMPLE_JSON)
+    with pytest.raises(BadAnswer, match="_last-serial"):
+        pypi.serials(NAMES, validators={})
+    fake.faults["/recent"] = answer("200 OK", {"data": {"last_month": value}})
+    with pytest.raises(BadAnswer, match="last_month"):
+        pypi.downloads("django-x")
+    fake.faults["/json"] = answer("200 OK", shown(fake["django-x"]) | {"last_serial": value})
+    with pytest.raises(BadAnswer, match="last_serial"):
+        pypi.project("django-x", validators={})
+
+
+def test_a_number_of_thousands_of_digits_is_refused(fake: FakePyPI, pypi: PackageIndex) -> None:
+    fake.faults["/recent"] = answer("200 OK", b'{"data": {"last_month": ' + b"9" * 10_000 + b"}}")
+    with pytest.raises(BadAnswer):
+        pypi.downloads("django-x")
+
+
+# The serials of projects.
+
+
+def test_serials_are_listed_by_normalised_name(fake: FakePyPI, pypi: PackageIndex) -> None:
+    fake.add("Django.REST__framework", "3.0")
+    fetched = pypi.serials(["Django_X", "django-rest-framework", "not-there"], validators={})
+    assert fetched.facts == {
+        "django-x": fake["django-x"].serial,
+        "django-rest-framework": fake["django-rest-framework"].serial,
+    }
+    assert fake.heads[0]["HTTP_ACCEPT"] == SIMPLE_JSON
+    assert fake.counts == {"serials": 1}
+
+
+def test_serials_that_have_not_changed_are_not_told_again(fake: FakePyPI, pypi: PackageIndex) -> None:
+    first = pypi.serials(NAMES, validators={})
+    assert pypi.serials(NAMES, validators=first.validators) == Fetched(None, first.validators)
+    assert fake.unchanged == {"serials": 1}
+    fake.release("django-x", "1.2")
+    changed = pypi.serials(NAMES, validators=first.validators)
+    assert changed.facts
+    assert first.facts
+    assert changed.facts["django-x"] > first.facts["django-x"]
+    fake.remove("django-x")
+    assert pypi.serials(NAMES, validators=changed.validators).facts == {}
+
+
+def test_serials_are_those_of_the_projects(fake: FakePyPI, pypi: PackageIndex) -> None:
+    before = pypi.serials(NAMES, validators={}).facts
+    fake.add("other", "1.0")
+    after = pypi.serials(NAMES, validators={}).facts
+    assert before
+    assert after
+    assert before["django-x"] == after["django-x"]
+    assert pypi.project("django-x", validators={}).validators["serial"] == str(after["django-x"])
+
+
+def test_of_the_whole_list_only_what_is_asked_for_is_kept(fake: FakePyPI, pypi: PackageIndex) -> None:
+    fake.add("other", "1.0")
+    assert pypi.serials(["django-x"], validators={}).facts == {"django-x": fake["django-x"].serial}
+    assert pypi.serials([], validators={}).facts == {}
+
+
+def test_projects_without_a_serial_are_skipped(fake: FakePyPI, pypi: PackageIndex) -> None:
+    listed = {"meta": {"api-version": "1.0"}, "projects": [{"name": "a"}, {"name": "B", "_last-serial": 7}]}
+    fake.faults["/simple/"] = answer("200 OK", listed, SIMPLE_JSON)
+    assert pypi.serials(["A", "b"], validators={}) == Fetched({"b": 7}, {})
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"projects": None}, {"projects": {}}, {"projects": ["a"]}, {"projects": [{"_last-serial": 1}]}]
+)
+def test_a_list_that_is_none_is_refused(fake: FakePyPI, pypi: PackageIndex, body: object) -> None:
+    fake.faults["/simple/"] = answer("200 OK", body, SIMPLE_JSON)
+    with pytest.raises(BadAnswer):
+        pypi.serials(NAMES, validators={})
+
+
+def test_the_list_of_all_may_be_larger_than_other_answers(fake: FakePyPI, address: str) -> None:
+    for number in range(500):
+        fake.add(f"project-{number}", "1.0")
+    strict = reader(replace(HURRIED, largest_bytes=16 * 2**10))
+    found = PyPI(address, address, strict, serials_reader=reader()).serials(["Project.7"], validators={})
+    assert found.facts == {"project-7": fake["project-7"].serial}
+    with pytest.raises(BadAnswer, match="answers more than"):
+        PyPI(address, address, strict).serials(NAMES, validators={})
+    with pytest.raises(BadAnswer, match="answers more than"):
+        PyPI(address, address, reader(), serials_reader=strict).serials(NAMES, validators={})
+
+
+# Downloads.
+
+
+def test_downloads_are_those_of_the_last_month(fake: FakePyPI, pypi: PackageIndex) -> None:
+    assert pypi.downloads("django-x") == Fetched(DownloadFacts(12345), {})
+    assert pypi.downloads("Django_X") == Fetched(DownloadFacts(12345), {})
+    assert fake.counts == {"downloads": 2}
+    assert set(fake.asked) == {"/api/packages/django-x/recent"}
+
+
+def test_a_project_that_is_not_counted_has_no_count(fake: FakePyPI, pypi: PackageIndex) -> None:
+    fake["django-x"].downloads = None
+    assert pypi.downloads("django-x") == Fetched(DownloadFacts(None), {})
+    fake.faults["/recent"] = answer("200 OK", {"data": {"last_month": None}})
+    assert pypi.downloads("django-x") == Fetched(DownloadFacts(None), {})
+
+
+# Failures.
+
+
+@pytest.mark.parametrize(("fault", "kind"), FAULTS)
+def test_every_fault_has_its_name(fake: FakePyPI, pypi: PackageIndex, fault: Answer, kind: type[UpstreamError]) -> None:
+    fake.faults["/"] = fault
+    asks: list[Callable[[], object]] = [
+        lambda: pypi.project("django-x", validators={"etag": '"a"'}),
+        lambda: pypi.serials(NAMES, validators={}),
+        lambda: pypi.downloads("django-x"),
+    ]
+    for ask in asks:
+        with pytest.raises(UpstreamError) as failure:
+            ask()
+        assert type(failure.value) is kind
+    assert set(fake.counts) == {"project", "serials", "downloads"}
+
+
+def test_a_host_that_keeps_silent(serve: Serve) -> None:
+    silence = Silence()
+    address = serve(silence)
+    pypi = PyPI(address, address, reader(Patience(timeout_s=0.05, attempts=1)))
+    with pytest.raises(Unavailable):
+        pypi.project("django-x", validators={})
+    silence.over.set()

@@ -1,0 +1,297 @@
+"""PyPI and the host that counts its downloads, in one application, as both speak.
+
+It keeps what the real index keeps: a serial that grows with every change, redirects to the normalised name, an ETag for
+each body, and an `info` that is about the newest release which was not yanked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from tests.fakes.v4_site import Answer, answer
+
+FIRST_UPLOAD = datetime(2024, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
+SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
+NOT_FOUND = answer("404 Not Found", {"message": "Not Found"})
+NO_COUNT = answer("404 Not Found", b"<!doctype html><title>404</title>", "text/html; charset=utf-8")
+
+
+@dataclass
+class FakeRelease:
+    """A release; `files` are as the index shows them, so that a test may break one."""
+
+    number: str
+    files: list[dict[str, Any]]
+    info: dict[str, Any]
+
+
+@dataclass
+class FakeProject:
+    """A project.
+
+    Attributes:
+        info: In place of, or besides, what the index would tell in `info`; a release's own comes before it.
+        fields: The same for the whole answer.
+        downloads: Of the last month; None where the other host has no count.
+    """
+
+    name: str
+    serial: int
+    releases: dict[str, FakeRelease] = field(default_factory=dict)
+    info: dict[str, Any] = field(default_factory=dict)
+    fields: dict[str, Any] = field(default_factory=dict)
+    vulnerabilities: list[dict[str, Any]] = field(default_factory=list)
+    downloads: int | None = None
+
+    def described(self) -> FakeRelease | None:
+        """Return the release that `info` is about: one that stands, a final one, the newest."""
+        return max(self.releases.values(), key=_standing, default=None)
+
+
+class FakePyPI:
+    """A WSGI application that is both hosts: serve it once, and give a client its address twice.
+
+    Attributes:
+        projects: By normalised name.
+        serial: Of the last change on the whole index.
+        asked: Path and query of every request so far, as they were written.
+        heads: The request headers of each.
+        counts: How many requests there were of each kind: "project", "serials", "downloads", "other".
+        unchanged: How many of these were answered by 304.
+        faults: For a part of an address the answer that is given in place of the true one.
+    """
+
+    def __init__(self) -> None:
+        self.projects: dict[str, FakeProject] = {}
+        self.serial = 1000
+        self.asked: list[str] = []
+        self.heads: list[dict[str, Any]] = []
+        self.counts: Counter[str] = Counter()
+        self.unchanged: Counter[str] = Counter()
+        self.faults: dict[str, Answer] = {}
+        self._lock = threading.RLock()
+
+    def add(self, name: str, *numbers: str, downloads: int | None = None, **info: Any) -> FakeProject:
+        """Add a project with these releases, a day apart, in this order; `info` is told of all of them."""
+        with self._lock:
+            project = FakeProject(name, self.serial, info=info, downloads=downloads)
+            self.projects[canonicalize_name(name)] = project
+            self._changed(project)
+            for number in numbers:
+                self.release(name, number)
+        return project
+
+    def release(
+        self,
+        name: str,
+        number: str,
+        *,
+        at: datetime | None = None,
+        files: int = 2,
+        requires_python: str | None = ">=3.10",
+        **info: Any,
+    ) -> FakeRelease:
+        """Upload a release: a wheel `at` this time, its sdist a second later …; `info` is told of this release only.
+
+        Without `at` it is a day after the release before; without `files` it is a release that was emptied.
+        """
+        with self._lock:
+            project = self[name]
+            first = at or FIRST_UPLOAD + timedelta(days=len(project.releases))
+            shown = [
+                _file(project.name, number, first + timedelta(seconds=second), requires_python, is_wheel=not second)
+                for second in range(files)
+            ]
+            made = FakeRelease(number, shown, {"requires_python": requires_python} | info)
+            project.releases[number] = made
+            self._changed(project)
+        return made
+
+    def yank(self, name: str, number: str, reason: str | None = None) -> None:
+        """Take a release back, with or without a reason."""
+        self._mark(name, number, is_yanked=True, reason=reason)
+
+    def unyank(self, name: str, number: str) -> None:
+        """Let a release stand again."""
+        self._mark(name, number, is_yanked=False, reason=None)
+
+    def warn(self, name: str, number: str, **fields: Any) -> dict[str, Any]:
+        """Make a vulnerability known, by its id, of the release that the index describes.
+
+        The serial stays: the index learns of vulnerabilities from others, without an event of the project's own.
+        """
+        told = {
+            "id": number,
+            "source": "osv",
+            "link": f"https://osv.dev/vulnerability/{number}",
+            "aliases": [],
+            "details": "Somebody can do something.\n\nIn many words.",
+            "summary": None,
+            "fixed_in": [],
+            "withdrawn": None,
+        } | fields
+        self[name].vulnerabilities.append(told)
+        return told
+
+    def remove(self, name: str) -> None:
+        """Delete a project: it is neither told of nor listed any more."""
+        with self._lock:
+            del self.projects[canonicalize_name(name)]
+            self.serial += 1
+
+    def __getitem__(self, name: str) -> FakeProject:
+        return self.projects[canonicalize_name(name)]
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        written = environ["REQUEST_URI"]
+        parts = unquote(urlsplit(written).path).strip("/").split("/")
+        with self._lock:
+            kind, true = self._answer(parts, environ)
+            self.asked.append(written)
+            self.heads.append(environ)
+            self.counts[kind] += 1
+            fault = next((fault for part, fault in self.faults.items() if part in written), None)
+            if true is None and fault is None:
+                self.unchanged[kind] += 1
+        return (fault or true or answer("304 Not Modified", b""))(environ, start_response)
+
+    def _answer(self, parts: list[str], environ: dict[str, Any]) -> tuple[str, Answer | None]:
+        """Return the kind of a request and the true answer to it; None for "as you know it"."""
+        match parts:
+            case ["pypi", name, "json"]:
+                return "project", self._project(name, environ)
+            case ["simple"]:
+                return "serials", self._simple(environ)
+            case ["api", "packages", name, "recent"]:
+                return "downloads", self._recent(name)
+        return "other", NOT_FOUND
+
+    def _project(self, name: str, environ: dict[str, Any]) -> Answer | None:
+        project = self.projects.get(canonicalize_name(name))
+        if not project or not project.releases:
+            return NOT_FOUND
+        if name != canonicalize_name(name):
+            return answer("301 Moved Permanently", b"", Location=f"/pypi/{canonicalize_name(name)}/json")
+        return _conditional(shown(project), "application/json", project.serial, environ)
+
+    def _simple(self, environ: dict[str, Any]) -> Answer | None:
+        if SIMPLE_JSON not in environ.get("HTTP_ACCEPT", ""):
+            return answer("200 OK", b"<!doctype html><title>Simple index</title>", "text/html; charset=utf-8")
+        listed = [{"_last-serial": project.serial, "name": project.name} for project in self.projects.values()]
+        body = {"meta": {"_last-serial": self.serial, "api-version": "1.4"}, "projects": listed}
+        return _conditional(body, SIMPLE_JSON, self.serial, environ)
+
+    def _recent(self, name: str) -> Answer:
+        """Answer as the other host does, which knows the normalised name only."""
+        project = self.projects.get(name)
+        if not project or project.downloads is None:
+            return NO_COUNT
+        recent = {"last_day": project.downloads // 30, "last_month": project.downloads, "last_week": 7}
+        return answer("200 OK", {"data": recent, "package": name, "type": "recent_downloads"})
+
+    def _mark(self, name: str, number: str, *, is_yanked: bool, reason: str | None) -> None:
+        with self._lock:
+            for file in self[name].releases[number].files:
+                file.update(yanked=is_yanked, yanked_reason=reason)
+            self._changed(self[name])
+
+    def _changed(self, project: FakeProject) -> None:
+        self.serial += 1
+        project.serial = self.serial
+
+
+def shown(project: FakeProject) -> dict[str, Any]:
+    """Return a project as the index shows it."""
+    described = project.described()
+    info = {
+        "author": "Ada L.",
+        "author_email": None,
+        "bugtrack_url": None,
+        "classifiers": ["Framework :: Django", "Programming Language :: Python :: 3"],
+        "description": "Does one thing, in many words.",
+        "description_content_type": "text/markdown",
+        "docs_url": None,
+        "download_url": None,
+        "downloads": {"last_day": -1, "last_month": -1, "last_week": -1},
+        "dynamic": None,
+        "home_page": None,
+        "keywords": "",
+        "license": None,
+        "license_expression": "MIT",
+        "license_files": None,
+        "name": project.name,
+        "platform": None,
+        "project_urls": {"Homepage": "https://example.org/"},
+        "provides_extra": None,
+        "requires_dist": ["Django>=5.2"],
+        "summary": "Does one thing.",
+        "version": described and described.number,
+        "yanked": bool(described and _is_yanked(described)),
+        "yanked_reason": described and described.files[0]["yanked_reason"] if described and described.files else None,
+    }
+    return {
+        "info": info | (described.info if described else {}) | project.info,
+        "last_serial": project.serial,
+        "releases": {number: release.files for number, release in project.releases.items()},
+        "urls": described.files if described else [],
+        "vulnerabilities": project.vulnerabilities,
+    } | project.fields
+
+
+def _file(name: str, number: str, at: datetime, requires_python: str | None, *, is_wheel: bool) -> dict[str, Any]:
+    written = canonicalize_name(name).replace("-", "_")
+    filename = f"{written}-{number}-py3-none-any.whl" if is_wheel else f"{written}-{number}.tar.gz"
+    return {
+        "comment_text": None,
+        "digests": {
+            "blake2b_256": "",
+            "md5": "",
+            "sha256": hashlib.sha256(filename.encode(errors="replace")).hexdigest(),
+        },
+        "downloads": -1,
+        "filename": filename,
+        "has_sig": False,
+        "md5_digest": "",
+        "packagetype": "bdist_wheel" if is_wheel else "sdist",
+        "python_version": "py3" if is_wheel else "source",
+        "requires_python": requires_python,
+        "size": 4321,
+        "upload_time": at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
+        "upload_time_iso_8601": at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "url": f"https://files.pythonhosted.org/packages/{filename}",
+        "yanked": False,
+        "yanked_reason": None,
+    }
+
+
+def _conditional(body: dict[str, Any], kind: str, serial: int, environ: dict[str, Any]) -> Answer | None:
+    """Answer with a body's ETag, or None where the asker has that body already."""
+    data = json.dumps(body).encode()
+    etag = f'"{hashlib.md5(data).hexdigest()}"'
+    if environ.get("HTTP_IF_NONE_MATCH") == etag:
+        return None
+    return answer("200 OK", data, kind, ETag=etag, X_PyPI_Last_Serial=str(serial), Vary="Accept")
+
+
+def _is_yanked(release: FakeRelease) -> bool:
+    return any(file["yanked"] for file in release.files)
+
+
+def _standing(release: FakeRelease) -> tuple[bool, bool, Version]:
+    """Return what the index chooses the described release by."""
+    try:
+        version = Version(release.number)
+    except InvalidVersion:
+        version = Version("0")
+    return not _is_yanked(release), not version.is_prerelease, version
