@@ -30,6 +30,7 @@ class Setting:
     default: str
     read: Callable[[str], Any]
     meaning: str
+    is_secret: bool = False  # a refusal does not repeat its value
 
 
 def text(value: str) -> str:
@@ -79,6 +80,37 @@ def web_address(value: str) -> str:
     return address
 
 
+@dataclass(frozen=True)
+class Host:
+    """A code host, as the setting CODE_HOSTS names it: its kind, and where its API is if not at the usual place."""
+
+    kind: str
+    api: str
+
+
+def code_hosts(value: str) -> dict[str, Host]:
+    """Read comma-separated hosts, each "name kind" or "name kind address-of-its-API"."""
+    found = {}
+    for entry in names(value):
+        words = entry.split()
+        if len(words) not in (2, 3) or words[1] not in HOST_KINDS:
+            kinds = ", ".join(HOST_KINDS)
+            raise ValueError(f"expected hosts such as `git.example.org gitlab`, of one of the kinds {kinds}")
+        found[words[0].lower()] = Host(words[1], web_address("".join(words[2:])))
+    return found
+
+
+def tokens(value: str) -> dict[str, str]:
+    """Read comma-separated "host=token"."""
+    found = {}
+    for entry in names(value):
+        host, equals, token = entry.partition("=")
+        if not (host.strip() and equals and token.strip()):
+            raise ValueError("expected tokens such as `github.com=ghp_…`")
+        found[host.strip().lower()] = token.strip()
+    return found
+
+
 def time_zone(value: str) -> ZoneInfo:
     try:
         return ZoneInfo(value.strip())
@@ -96,6 +128,8 @@ def database_url(value: str) -> str:
     return address
 
 
+HOST_KINDS = ("github", "gitlab", "bitbucket", "forgejo")
+
 SETTINGS = (
     Setting("HOST", "127.0.0.1", text, "Address that the web server listens on."),
     Setting("PORT", "8000", whole(1, 65535), "Port that the web server listens on."),
@@ -112,6 +146,7 @@ SETTINGS = (
         "",
         text,
         "Key that signs sessions. Empty: made once and kept in DATA_DIR/secret_key, readable by its owner only.",
+        is_secret=True,
     ),
     Setting("SITE_TITLE", "pkgsite", text, "The site's name, in its header and page titles."),
     Setting("SITE_SUBJECT", "Django", text, "What the packages are for, as in “Django packages”; may be empty."),
@@ -137,12 +172,59 @@ SETTINGS = (
         "Number of proxies in front whose X-Forwarded-* headers are believed; 0: none is.",
     ),
     Setting("MAX_BODY_BYTES", "1048576", whole(1024, 1 << 30), "Largest request body taken, in bytes; more is 413."),
-    Setting("SCHEDULER", "web", one_of("web", "off"), "Where scheduled jobs run: in the web process, or nowhere."),
+    Setting(
+        "SCHEDULER",
+        "web",
+        one_of("web", "off"),
+        "Where scheduled jobs run: in one of the web processes, or (`off`) only where `flask jobs run` runs.",
+    ),
     Setting(
         "PACKAGE_INDEX_URL",
         "https://pypi.org",
         web_address,
-        "Address of the Python package index that package pages link to.",
+        "Address of the Python package index that package pages link to and releases are read from.",
+    ),
+    Setting(
+        "DOWNLOAD_COUNTS_URL",
+        "https://pypistats.org",
+        web_address,
+        "Address of the host that counts the package index's downloads.",
+    ),
+    Setting(
+        "CODE_HOSTS",
+        "github.com github https://api.github.com, gitlab.com gitlab, bitbucket.org bitbucket, codeberg.org forgejo",
+        code_hosts,
+        "Code hosts that repositories are read from, comma-separated: each a name, a kind (github, gitlab, bitbucket, "
+        "forgejo) and, if it is not at the usual place, the address of its API.",
+    ),
+    Setting(
+        "CODE_HOST_TOKENS",
+        "",
+        tokens,
+        "Tokens for code hosts, comma-separated, as in `github.com=ghp_…`; one that may read public data is enough. "
+        "Without one GitHub answers 60 requests an hour.",
+        is_secret=True,
+    ),
+    Setting(
+        "ALLOWED_HOSTS_OUT",
+        "",
+        names,
+        "Hosts, comma-separated, with the port where it is an unusual one, that may lie on this machine or its "
+        "network. The site asks no host but these and those of the addresses above, and those only in the open "
+        "internet.",
+    ),
+    Setting(
+        "CONTACT",
+        "",
+        text,
+        "Whom the hosts that the site asks can write to: a mail address or a page. Empty: PUBLIC_URL.",
+    ),
+    Setting(
+        "WEBHOOK_SECRET",
+        "",
+        text,
+        "Secret with which code hosts sign (GitHub) or open (GitLab) what they send. Empty: webhooks are refused.",
+        is_secret=True,
     ),
 )
 
@@ -160,7 +242,8 @@ def read_settings(environ: Mapping[str, str]) -> dict[str, Any]:
         try:
             values[setting.name] = setting.read(given)
         except ValueError as error:
-            refusals.append(f"{setting.name}={given!r}: {error}")
+            shown = "…" if setting.is_secret else repr(given)
+            refusals.append(f"{setting.name}={shown}: {error}")
     if refusals:
         raise BadSetting("; ".join(refusals))
     return values

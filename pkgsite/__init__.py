@@ -9,6 +9,7 @@ import orjson
 from flask import Flask
 
 from pkgsite import answers, api, cli, server, views
+from pkgsite.clients.gateways import open_gateways
 from pkgsite.extensions import compress, db, migrate
 from pkgsite.models import prepare_engine
 
@@ -26,6 +27,7 @@ def create_app(config: Mapping[str, Any]) -> Flask:
         prepare_engine(db.engine)
     migrate.init_app(app, db, directory=app.config["MIGRATIONS"])
     compress.init_app(app)
+    app.extensions["gateways"] = open_gateways(app.config)
     answers.init_app(app)
     views.init_app(app)
     api.init_app(app)

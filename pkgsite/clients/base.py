@@ -17,6 +17,7 @@ __all__ = [
     "CodeHost",
     "DownloadFacts",
     "Fetched",
+    "Gateways",
     "GridFacts",
     "IndexFacts",
     "PackageFacts",
@@ -186,6 +187,11 @@ class CodeHost(Protocol):
 
     quotas: Mapping[str, Quota]  # by the name of the quota, as the host last told
 
+    @property
+    def is_batched(self) -> bool:
+        """Whether one request tells of many repositories."""
+        ...
+
     def repos(self, asked: Sequence[RepoAsk], *, now: datetime) -> list[Fetched[RepoFacts] | UpstreamError]:
         """Return what came of each repository, in their order; one that fails never takes others with it."""
         ...
@@ -235,3 +241,22 @@ class PackageIndex(Protocol):
             UpstreamError: the count could not be read.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Gateways:
+    """The hosts that facts come from, as the settings name them.
+
+    Attributes:
+        code_hosts: Those that repositories are read from, by name.
+        kinds: For each of them its kind, by which its addresses are read.
+        index: The package index, and the count of its downloads.
+        index_host: The name of the index's host.
+        counts_host: The name of the host that counts its downloads.
+    """
+
+    code_hosts: Mapping[str, CodeHost]
+    kinds: Mapping[str, str]
+    index: PackageIndex
+    index_host: str
+    counts_host: str

@@ -42,6 +42,7 @@ class Bitbucket:
     """
 
     quotas: Mapping[str, Quota]
+    is_batched = False
 
     def __init__(
         self, reader: JsonReader, *, api: Callable[[str], str] = bitbucket_api, tokens: Mapping[str, str] | None = None

@@ -41,6 +41,7 @@ class Forgejo:
     """
 
     quotas: Mapping[str, Quota]
+    is_batched = False
 
     def __init__(
         self, reader: JsonReader, *, api: Callable[[str], str] = forgejo_api, tokens: Mapping[str, str] | None = None

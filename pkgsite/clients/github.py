@@ -81,6 +81,10 @@ class GitHub:
         self._size = BatchSize()
         self.quotas = {}
 
+    @property
+    def is_batched(self) -> bool:
+        return self._token is not None
+
     def repos(self, asked: Sequence[RepoAsk], *, now: datetime) -> list[Outcome]:
         """Return what came of each repository, in their order; one that fails never takes others with it.
 

@@ -48,6 +48,7 @@ class GitLab:
     """
 
     quotas: Mapping[str, Quota]
+    is_batched = False
 
     def __init__(
         self, reader: JsonReader, *, api: Callable[[str], str] = gitlab_api, tokens: Mapping[str, str] | None = None

@@ -20,14 +20,14 @@ MAY_IMPORT = {
     "forms": {"rules", "errors", "services"},
     "views": {"services", "forms", "rules", "errors", "clock", "extensions"},
     "api": {"services", "rules", "errors", "clock", "extensions"},
-    "jobs": {"services", "clients", "errors", "clock", "extensions"},
-    "cli": {"services", "clients", "errors", "clock", "extensions", "models"},
-    "server": {"services", "errors", "clock", "extensions"},
+    "jobs": {"services", "clients", "rules", "errors", "clock", "extensions"},
+    "cli": {"jobs", "rules", "services", "clients", "errors", "clock", "extensions", "models"},
+    "server": {"jobs", "services", "errors", "clock", "extensions"},
     "answers": {"api", "views", "errors", "extensions"},
-    "extensions": {"models"},
+    "extensions": {"models", "clients.base"},
     "config": set(),
     "wsgi": {"pkgsite", "config"},
-    "__init__": {"answers", "api", "cli", "server", "views", "extensions", "models"},
+    "__init__": {"answers", "api", "cli", "clients", "server", "views", "extensions", "models"},
 }
 WITHOUT_FLASK = {"errors", "clock", "rules", "models", "clients", "services", "config"}
 WITHOUT_NETWORK = {"errors", "clock", "rules", "models", "services", "forms", "views", "api", "extensions", "answers"}

@@ -24,6 +24,9 @@ BAD = {
     "MAX_BODY_BYTES": "lots",
     "SCHEDULER": "sometimes",
     "PACKAGE_INDEX_URL": "ftp://index.example",
+    "DOWNLOAD_COUNTS_URL": "pypistats",
+    "CODE_HOSTS": "git.example.org subversion",
+    "CODE_HOST_TOKENS": "ghp_without_a_host",
 }
 
 
@@ -45,7 +48,9 @@ def test_the_defaults_are_good() -> None:
 
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_value_is_refused_by_name(name: str) -> None:
-    with pytest.raises(config.BadSetting, match=f"{name}='{BAD[name]}': expected "):
+    is_secret = next(setting.is_secret for setting in config.SETTINGS if setting.name == name)
+    shown = "…" if is_secret else f"'{BAD[name]}'"
+    with pytest.raises(config.BadSetting, match=f"{name}={shown}: expected "):
         config.read_settings({name: BAD[name]})
 
 
