@@ -17,7 +17,6 @@ def upgrade() -> None:
     if op.get_bind().dialect.name == "postgresql":
         for table, name in UNBOUNDED:
             op.alter_column(table, name, type_=sa.String(), existing_nullable=True)
-    op.execute("DELETE FROM source_state")  # nothing has filled it before
 
     op.create_table(
         "host_state",
@@ -76,77 +75,123 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_lease")),
         sqlite_autoincrement=True,
     )
-    with op.batch_alter_table("package", schema=None) as batch_op:
-        batch_op.add_column(sa.Column("repo_moved_to", sa.String(), nullable=True))
-        batch_op.add_column(sa.Column("gone_at", UtcDateTime(), nullable=True))
-        batch_op.add_column(sa.Column("open_issues", sa.Integer(), nullable=True))
-        batch_op.add_column(
-            sa.Column(
-                "topics",
-                sa.JSON(none_as_null=True).with_variant(
-                    postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql"
-                ),
-                nullable=True,
-            )
-        )
-        batch_op.add_column(sa.Column("default_branch", sa.String(), nullable=True))
-        batch_op.add_column(sa.Column("repo_licence", sa.String(), nullable=True))
-        batch_op.add_column(
-            sa.Column(
-                "requires_dist",
-                sa.JSON(none_as_null=True).with_variant(
-                    postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql"
-                ),
-                nullable=True,
-            )
-        )
-        batch_op.add_column(
-            sa.Column(
-                "project_urls",
-                sa.JSON(none_as_null=True).with_variant(
-                    postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql"
-                ),
-                nullable=True,
-            )
-        )
-        batch_op.add_column(sa.Column("index_documentation_url", sa.String(), nullable=True))
-        batch_op.add_column(
-            sa.Column(
-                "vulnerabilities",
-                sa.JSON(none_as_null=True).with_variant(
-                    postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql"
-                ),
-                nullable=True,
-            )
-        )
-        batch_op.add_column(sa.Column("score", sa.Integer(), nullable=True))
-        batch_op.create_index(batch_op.f("ix_package_score"), ["score"], unique=False)
+    # One by one: a batch would read the table back, and its indexes on expressions can't be read from SQLite.
+    op.add_column("package", sa.Column("repo_moved_to", sa.String(), nullable=True))
+    op.add_column("package", sa.Column("gone_at", UtcDateTime(), nullable=True))
+    op.add_column("package", sa.Column("open_issues", sa.Integer(), nullable=True))
+    op.add_column(
+        "package",
+        sa.Column(
+            "topics",
+            sa.JSON(none_as_null=True).with_variant(
+                postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql"
+            ),
+            nullable=True,
+        ),
+    )
+    op.add_column("package", sa.Column("default_branch", sa.String(), nullable=True))
+    op.add_column("package", sa.Column("repo_licence", sa.String(), nullable=True))
+    op.add_column(
+        "package",
+        sa.Column(
+            "requires_dist",
+            sa.JSON(none_as_null=True).with_variant(
+                postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql"
+            ),
+            nullable=True,
+        ),
+    )
+    op.add_column(
+        "package",
+        sa.Column(
+            "project_urls",
+            sa.JSON(none_as_null=True).with_variant(
+                postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql"
+            ),
+            nullable=True,
+        ),
+    )
+    op.add_column("package", sa.Column("index_documentation_url", sa.String(), nullable=True))
+    op.add_column(
+        "package",
+        sa.Column(
+            "vulnerabilities",
+            sa.JSON(none_as_null=True).with_variant(
+                postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql"
+            ),
+            nullable=True,
+        ),
+    )
+    op.add_column("package", sa.Column("score", sa.Integer(), nullable=True))
+    op.create_index(op.f("ix_package_score"), "package", ["score"], unique=False)
 
-    with op.batch_alter_table("source_state", schema=None) as batch_op:
-        batch_op.add_column(sa.Column("host", sa.String(length=255), nullable=False))
-        batch_op.add_column(sa.Column("target", sa.String(length=255), nullable=False))
-        batch_op.add_column(sa.Column("priority", sa.SmallInteger(), nullable=False))
-        batch_op.add_column(sa.Column("misses", sa.Integer(), nullable=False))
-        batch_op.add_column(sa.Column("first_missed_at", UtcDateTime(), nullable=True))
-        batch_op.alter_column("next_due_at", existing_type=postgresql.TIMESTAMP(timezone=True), nullable=False)
-        batch_op.drop_index(batch_op.f("ix_source_state_next_due_at"))
-        batch_op.create_index("ix_source_state_age", ["source", "fetched_at"], unique=False)
+    # Nothing has filled it before, and made anew it needs no default for its new columns.
+    op.drop_table("source_state")
+    op.create_table(
+        "source_state",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("package_id", sa.Integer(), nullable=False),
+        sa.Column("source", sa.String(length=20), nullable=False),
+        sa.Column("host", sa.String(length=255), nullable=False),
+        sa.Column("target", sa.String(length=255), nullable=False),
+        sa.Column(
+            "validators",
+            sa.JSON(none_as_null=True).with_variant(
+                postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql"
+            ),
+            nullable=False,
+        ),
+        sa.Column("fetched_at", UtcDateTime(), nullable=True),
+        sa.Column("next_due_at", UtcDateTime(), nullable=False),
+        sa.Column("priority", sa.SmallInteger(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("misses", sa.Integer(), nullable=False),
+        sa.Column("first_missed_at", UtcDateTime(), nullable=True),
+        sa.Column("last_error", sa.String(), nullable=True),
+        sa.Column("last_error_at", UtcDateTime(), nullable=True),
+        sa.Column("claimed_by", sa.String(length=100), nullable=True),
+        sa.Column("claimed_until", UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["package_id"], ["package.id"], name=op.f("fk_source_state_package_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_source_state")),
+        sa.UniqueConstraint("package_id", "source", name=op.f("uq_source_state_package_id_source")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ix_source_state_age", "source_state", ["source", "fetched_at"])
     op.create_index("ix_source_state_due", "source_state", ["host", sa.text("priority DESC"), "next_due_at"])
 
 
 def downgrade() -> None:
-    op.drop_index("ix_source_state_due", "source_state")
-    with op.batch_alter_table("source_state", schema=None) as batch_op:
-        batch_op.drop_index("ix_source_state_age")
-        batch_op.create_index(batch_op.f("ix_source_state_next_due_at"), ["next_due_at"], unique=False)
-        batch_op.alter_column("next_due_at", existing_type=postgresql.TIMESTAMP(timezone=True), nullable=True)
-        batch_op.drop_column("first_missed_at")
-        batch_op.drop_column("misses")
-        batch_op.drop_column("priority")
-        batch_op.drop_column("target")
-        batch_op.drop_column("host")
+    op.drop_table("source_state")
+    op.create_table(
+        "source_state",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("package_id", sa.Integer(), nullable=False),
+        sa.Column("source", sa.String(length=20), nullable=False),
+        sa.Column(
+            "validators",
+            sa.JSON(none_as_null=True).with_variant(
+                postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), "postgresql"
+            ),
+            nullable=False,
+        ),
+        sa.Column("fetched_at", UtcDateTime(), nullable=True),
+        sa.Column("next_due_at", UtcDateTime(), nullable=True),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("last_error", sa.String(), nullable=True),
+        sa.Column("last_error_at", UtcDateTime(), nullable=True),
+        sa.Column("claimed_by", sa.String(length=100), nullable=True),
+        sa.Column("claimed_until", UtcDateTime(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["package_id"], ["package.id"], name=op.f("fk_source_state_package_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_source_state")),
+        sa.UniqueConstraint("package_id", "source", name=op.f("uq_source_state_package_id_source")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(op.f("ix_source_state_next_due_at"), "source_state", ["next_due_at"])
 
-    # One by one: a batch would remake the table, and on SQLite lose its indexes on expressions.
     op.drop_index(op.f("ix_package_score"), "package")
     op.drop_column("package", "score")
     op.drop_column("package", "vulnerabilities")
