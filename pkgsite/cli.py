@@ -19,6 +19,7 @@ from pkgsite.clients.v4_site import V4Site
 from pkgsite.clock import utc_now
 from pkgsite.errors import Conflict, Invalid, UpstreamError
 from pkgsite.extensions import db
+from pkgsite.jobs import commands
 from pkgsite.services.catalogue import SHIPPED, load_catalogue
 from pkgsite.services.importer import DONE, ImportState, import_state, take_page
 from pkgsite.services.records import Outcome, Tally
@@ -30,6 +31,7 @@ STOPPED_BY_CTRL_C = 130  # what a shell expects of a program that Ctrl-C stopped
 def init_app(app: Flask) -> None:
     app.cli.add_command(import_v4)
     app.cli.add_command(load_catalogue_file)
+    commands.init_app(app)
 
 
 @click.command("import-v4")

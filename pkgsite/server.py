@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from flask_migrate import upgrade
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
+from werkzeug.utils import import_string
 
 from pkgsite.clock import utc_now
 from pkgsite.extensions import db
+from pkgsite.jobs.scheduler import Scheduler
 from pkgsite.services.catalogue import load_catalogue_when_empty
 
 THREADS = 4  # requests that a worker is at together; more would only wait for the same lock of the interpreter
@@ -49,8 +52,22 @@ def serve() -> None:
         respawn_failed_workers=True,
         workers_kill_timeout=STOP_WITHIN_S,
         working_dir=Path(current_app.root_path).parent,
-    ).serve()
+    ).serve(target_loader=load_worker)
     click.echo("Stopped.", err=True)
+
+
+def load_worker(target: str) -> Flask:
+    """Return the application to a worker that begins to serve it, and start the worker's scheduler.
+
+    Each worker has one, and the lease in the database decides which of them is at work. It is started here, in the
+    worker, and nowhere else: threads do not live through a fork, and what is imported has no business to begin jobs.
+    """
+    app: Flask = import_string(target)
+    if app.config["SCHEDULER"] == "web":
+        scheduler = Scheduler(app)
+        scheduler.start()
+        Finalize(None, scheduler.stop, exitpriority=100)  # the way out of a process that multiprocessing made
+    return app
 
 
 def prepare_database() -> None:

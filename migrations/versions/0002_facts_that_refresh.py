@@ -11,12 +11,15 @@ down_revision = "0001"
 
 # Licences and Python ranges as their authors write them. SQLite heeds no length, and has nothing to change.
 UNBOUNDED = [(table, name) for table in ("package", "release") for name in ("licence", "requires_python")]
+LARGE = [("package", "pypi_downloads"), ("sample", "downloads")]
 
 
 def upgrade() -> None:
     if op.get_bind().dialect.name == "postgresql":
         for table, name in UNBOUNDED:
             op.alter_column(table, name, type_=sa.String(), existing_nullable=True)
+        for table, name in LARGE:
+            op.alter_column(table, name, type_=sa.BigInteger(), existing_nullable=True)
 
     op.create_table(
         "host_state",
@@ -215,3 +218,6 @@ def downgrade() -> None:
         for table, name in UNBOUNDED:
             shortened = f"substr({name}, 1, 100)"
             op.alter_column(table, name, type_=sa.String(100), existing_nullable=True, postgresql_using=shortened)
+        for table, name in LARGE:
+            fitting = f"least({name}, 2147483647)"
+            op.alter_column(table, name, type_=sa.Integer(), existing_nullable=True, postgresql_using=fitting)

@@ -30,7 +30,7 @@ from pkgsite.clients.github_answers import (
 )
 from pkgsite.clients.http import Answer, JsonReader, limited_for_s
 from pkgsite.clock import utc_now
-from pkgsite.errors import BadAnswer, Gone, RateLimited, Unavailable, UpstreamError
+from pkgsite.errors import BadAnswer, Gone, NotAllowed, RateLimited, Unavailable, UpstreamError
 from pkgsite.rules.activity import WEEKS
 
 Outcome = Fetched[RepoFacts] | UpstreamError
@@ -165,7 +165,10 @@ class GitHub:
         """Return what one GraphQL request tells of some repositories; it is asked once, as halving is what may help."""
         self._check_quota("graphql", now)
         body = question(refs)
-        answer = self._reader.ask(f"{self._api}/graphql", headers=self._headers(), body=body, attempts=1)
+        try:
+            answer = self._reader.ask(f"{self._api}/graphql", headers=self._headers(), body=body, attempts=1)
+        except Gone as failure:  # of the address, which says nothing of the repositories
+            raise NotAllowed(f"{self._api} answers no GraphQL") from failure
         self._record_quota(answer)
         if spare := quota_of_graphql(answer.data):
             self.quotas = {**self.quotas, "graphql": spare}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ForeignKey, Index, SmallInteger, String, func, literal_column
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from pkgsite.models.base import Base, Id, Slug, Title
+from pkgsite.models.base import Base, Id, Large, Slug, Title
 
 if TYPE_CHECKING:
     from pkgsite.models.category import Category
@@ -55,7 +55,7 @@ class Package(Base):
     # What the package index tells.
     pypi_version: Mapped[str | None] = mapped_column(String(100))
     released_at: Mapped[datetime | None]
-    pypi_downloads: Mapped[int | None]  # downloads of the last month
+    pypi_downloads: Mapped[int | None] = mapped_column(Large)  # downloads of the last month
     licence: Mapped[str | None]  # the chief one, by the index, or by the code host where the index names none
     licences: Mapped[list[Any] | None]
     classifiers: Mapped[list[Any] | None]

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, SmallInteger, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from pkgsite.models.base import Base, Id
+from pkgsite.models.base import Base, Id, Large
 
 
 class SourceState(Base):
@@ -71,7 +71,7 @@ class Sample(Base):
     day_on: Mapped[date]
     stars: Mapped[int | None]
     forks: Mapped[int | None]
-    downloads: Mapped[int | None]  # of the last month
+    downloads: Mapped[int | None] = mapped_column(Large)  # of the last month
 
 
 class ImportProgress(Base):

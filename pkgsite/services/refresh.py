@@ -86,6 +86,12 @@ def count_due(session: Session, *, now: datetime, only: Only = ALL) -> int:
     return session.scalar(select(func.count()).select_from(SourceState).where(*_due(now), *only.conditions)) or 0
 
 
+def paused_hosts(session: Session, *, now: datetime) -> list[tuple[str, datetime, str]]:
+    """Return the hosts that are left alone now: each with until when and why."""
+    rows = select(HostState.host, HostState.paused_until, HostState.last_error).where(HostState.paused_until > now)
+    return [(host, until, why or "") for host, until, why in session.execute(rows.order_by(HostState.host)) if until]
+
+
 def claim(
     session: Session, host: str, *, holder: str, sizes: Mapping[Source, int], now: datetime, only: Only = ALL
 ) -> list[Claim]:
@@ -128,8 +134,9 @@ def settle(session: Session, claimed: Claim, outcome: Fetched[Any] | UpstreamErr
     host stays due.
     """
     begin_write(session)
-    state = session.scalar(select(SourceState).where(SourceState.id == claimed.id).with_for_update())
-    package = session.get(Package, claimed.package_id)
+    # The package first, as everywhere: of two that settle its sources at once, the second sees what the first wrote.
+    package = session.get(Package, claimed.package_id, with_for_update={"of": Package})
+    state = session.get(SourceState, claimed.id, with_for_update=True)
     if state is None or package is None or state.claimed_by != claimed.holder:
         return Result.LOST
     state.claimed_by = state.claimed_until = None

@@ -184,6 +184,7 @@ def _rearrange(
     now: datetime,
 ) -> None:
     """Bring one package's sources in line."""
+    session.execute(select(Package.id).where(Package.id == package_id).with_for_update())
     moved = [source for source in known if wanted.get(source) != known[source]]
     if moved:
         session.execute(delete(SourceState).where(SourceState.package_id == package_id, SourceState.source.in_(moved)))

@@ -1,0 +1,119 @@
+"""Runs the timetable in one process of many: the one that holds the lease, renewed by a heartbeat.
+
+When its holder dies, the lease runs out, and another process has it within `LASTS` and a heartbeat: well below a
+minute. A tick of a job runs once, whoever holds the lease, since the log takes one run of each tick.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, timedelta
+from typing import TypeVar
+
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+from flask import Flask
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from pkgsite.clock import utc_now
+from pkgsite.errors import UpstreamError
+from pkgsite.extensions import db, gateways
+from pkgsite.jobs.refresh import worker_name
+from pkgsite.jobs.timetable import WORK, Work
+from pkgsite.rules.timetable import Job
+from pkgsite.services.duties import begin_run, end_run, give_up_lease, take_lease
+
+log = logging.getLogger(__name__)
+
+LEASE = "scheduler"
+LASTS = timedelta(seconds=35)
+HEARTBEAT = timedelta(seconds=10)
+T = TypeVar("T")
+
+
+class Scheduler:
+    """The timetable of one process, at work while the process holds the lease."""
+
+    def __init__(self, app: Flask) -> None:
+        self._app = app
+        self._name = worker_name()
+        self._stop = threading.Event()
+        self._held_until = 0.0  # by time.monotonic: a clock that is set back does not lengthen it
+        with app.app_context():
+            self._work = Work(app, gateways(), self._stop)
+        self._scheduler = BackgroundScheduler(
+            timezone=UTC,
+            # A thread for each job and one for the heartbeat: no job can keep the lease from being renewed.
+            executors={"default": ThreadPoolExecutor(len(WORK) + 1)},
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        )
+
+    @property
+    def holds_lease(self) -> bool:
+        return time.monotonic() < self._held_until
+
+    def start(self) -> None:
+        """Begin, in threads of its own."""
+        # A job that is still at work at its next tick skips that one, and APScheduler says so each time.
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)
+        now = utc_now()
+        self._scheduler.add_job(self._beat, IntervalTrigger(seconds=HEARTBEAT.seconds), next_run_time=now)
+        for job in WORK:
+            every = IntervalTrigger(seconds=int(job.every.total_seconds()), start_date=job.next_tick(now))
+            self._scheduler.add_job(self._run, every, args=[job], id=job.name)
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """End: what is being asked is finished, all else given back, and the lease is another's to take."""
+        self._stop.set()
+        self._scheduler.shutdown(wait=False)
+        if self.holds_lease:
+            self._held_until = 0.0
+            self._write(give_up_lease, LEASE, holder=self._name, now=utc_now())
+
+    def _beat(self) -> None:
+        """Take or renew the lease; who has it anew runs each job whose last tick has had no run."""
+        asked_at, had_it = time.monotonic(), self.holds_lease
+        try:
+            has_it = self._write(take_lease, LEASE, holder=self._name, lasts=LASTS, now=utc_now())
+        except SQLAlchemyError:
+            log.exception("the scheduler's lease can't be renewed; trying again in %s s", HEARTBEAT.seconds)
+            return
+        self._held_until = asked_at + LASTS.total_seconds() if has_it and not self._stop.is_set() else 0.0
+        if has_it and not had_it:
+            log.info("%s has the scheduler's lease", self._name)
+            for job in WORK:
+                self._scheduler.modify_job(job.name, next_run_time=utc_now())
+
+    def _run(self, job: Job) -> None:
+        """Run a job for its present tick, unless that has had its run or another process has the lease."""
+        if not self.holds_lease or self._stop.is_set():
+            return
+        now = utc_now()
+        run_id = self._write(begin_run, job.name, job.tick(now), holder=self._name, now=now)
+        if run_id is None:
+            return
+        try:
+            with self._app.app_context():
+                result = WORK[job](self._work)
+        except UpstreamError as failure:
+            log.warning("%s: %s", job.name, failure)
+            self._write(end_run, run_id, now=utc_now(), error=str(failure))
+        except Exception as error:
+            log.exception("%s failed", job.name)
+            self._write(end_run, run_id, now=utc_now(), error=f"{type(error).__name__}: {error}")
+        else:
+            self._write(end_run, run_id, now=utc_now(), result=result)
+
+    def _write(self, work: Callable[..., T], *args: object, **options: object) -> T:
+        """Do some work in a transaction of its own."""
+        with self._app.app_context():
+            session: Session = db.session()
+            done = work(session, *args, **options)
+            session.commit()
+            return done

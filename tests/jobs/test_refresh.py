@@ -1,0 +1,378 @@
+"""What a refresh takes in, what it leaves alone, and what comes first."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import func, select, update
+
+from pkgsite.errors import RateLimited, Unavailable
+from pkgsite.extensions import db
+from pkgsite.models import HostState, Package, Release, SourceState
+from pkgsite.rules.freshness import Priority, Source
+from pkgsite.rules.scores import score
+from pkgsite.services.refresh import LEASE, Only, Result, claim, pause_host
+from pkgsite.services.sources import make_due
+from tests.factories import NOW
+from tests.fakes.github import secondary_limit
+from tests.fakes.rest_host import weeks_by_hand
+from tests.fakes.v4_site import answer
+from tests.jobs.world import Results, Site, World
+
+GITHUB = "https://github.com/ada/one"
+EVERY_SIZE = dict.fromkeys(Source, 50)
+
+
+def test_everything_that_the_hosts_tell_comes_in(site: Site, world: World) -> None:
+    site.add_one_of_each_host()
+    tally = site.refresh()
+    assert tally.totals() == {"fetched": 14}
+    assert tally.failures == {}
+
+    package = site.package("at-github-com")
+    assert (package.stars, package.forks, package.open_issues) == (511, 70, 12)
+    assert package.topics == ["django", "cms"]
+    assert package.last_commit_at == datetime(2026, 1, 28, 13, 56, 56, tzinfo=UTC)
+    assert package.commits_over_52 == [*range(52)]
+    assert package.participants == ["gasman", "kaedroho"]
+    assert (package.pypi_version, package.licence, package.repo_licence) == ("1.1", "MIT", "BSD-3-Clause")
+    assert package.pypi_downloads == 4321
+    assert package.vulnerabilities == []
+    assert package.supports_python3 is True
+    assert package.score == score(
+        stars=511, last_commit_at=package.last_commit_at, supports_python3=True, now=world.now()
+    )
+    assert package.last_fetched_at is not None
+
+    counted = site.package("at-codeberg-org")
+    assert tuple(counted.commits_over_52) == weeks_by_hand(
+        world.forgejo.repositories["ada/one"].commits, now=world.now()
+    )
+    assert site.read(select(func.count()).select_from(Release)) == 2
+
+
+def test_a_refresh_is_no_edit(site: Site) -> None:
+    site.add_one_of_each_host()
+    before = site.package("at-github-com")
+    site.refresh()
+    after = site.package("at-github-com")
+    assert (after.version, after.modified_at, after.modified_by_id) == (1, NOW, None)
+    assert after.changed_at == after.last_fetched_at
+    assert after.changed_at > before.changed_at
+
+
+def test_nothing_is_asked_again_before_its_time(site: Site, world: World) -> None:
+    site.add_one_of_each_host()
+    site.refresh()
+    asked = len(world.github.asked)
+    assert site.refresh().totals() == {}
+    world.later = timedelta(hours=11)
+    assert site.refresh().totals() == {}
+    assert len(world.github.asked) == asked
+    world.later = timedelta(hours=37)
+    tally = site.refresh()
+    assert {source for source, _ in tally.counts} == {Source.REPO}
+
+
+def test_what_is_not_told_is_kept(site: Site, world: World) -> None:
+    site.add("one", repo_url="https://bitbucket.org/ada/one", stars=77, commit_count=5, licence="MIT")
+    site.refresh()
+    package = site.package("one")
+    assert (package.stars, package.commit_count, package.licence) == (77, 5, "MIT")  # that host tells none of these
+
+
+def test_a_documentation_address_that_people_wrote_is_kept(site: Site, world: World) -> None:
+    world.pypi.add("two", "1.0", project_urls={"Documentation": "https://two.example/from-the-index"})
+    site.add("one", pypi_url="two", documentation_url="https://docs.example/by-people")
+    site.refresh()
+    package = site.package("one")
+    assert package.documentation_url == "https://docs.example/by-people"
+    assert package.index_documentation_url == "https://two.example/from-the-index"
+
+
+def test_new_commits_bring_the_weeks_and_the_people(site: Site, world: World) -> None:
+    repo = world.github.add("ada/two")
+    site.add("two", repo_url="https://github.com/ada/two")
+    site.refresh()
+    world.later = timedelta(hours=37)
+    assert site.refresh().totals() == {"fetched": 1}
+    repo.committed_at, repo.weeks, repo.people = "2026-02-01T00:00:00Z", [9] * 52, ["ada"]
+    world.later = timedelta(hours=74)
+    tally = site.refresh()
+    assert {source for source, _ in tally.counts} == {Source.REPO, Source.ACTIVITY, Source.PEOPLE}
+    package = site.package("two")
+    assert (package.commits_over_52, package.participants) == ([9] * 52, ["ada"])
+
+
+def test_weeks_that_are_still_being_counted_come_later(site: Site, world: World) -> None:
+    repo = world.github.add("ada/two", weeks=None)
+    site.add("two", repo_url="https://github.com/ada/two", commits_over_52=[1] * 52)
+    tally = site.refresh()
+    assert tally.counts[Source.ACTIVITY, Result.LATER] == 1
+    assert site.package("two").commits_over_52 == [1] * 52
+    assert site.state("two", Source.ACTIVITY).last_error is None
+    repo.weeks = [2] * 52
+    world.later = timedelta(minutes=15)
+    assert site.refresh().counts[Source.ACTIVITY, Result.FETCHED] == 1
+    assert site.package("two").commits_over_52 == [2] * 52
+
+
+def test_gone_only_after_days_of_being_missing_and_undone_when_it_returns(site: Site, world: World) -> None:
+    site.add_one_of_each_host()
+    site.refresh()
+    world.github.rename("ada/one", "ada/elsewhere")
+    world.github._moved.clear()
+    gone_on = None
+    for days in range(2, 30):
+        world.later = timedelta(days=days)
+        site.refresh(Source.REPO)
+        if site.package("at-github-com").gone_at:
+            gone_on = days
+            break
+    state = site.state("at-github-com", Source.REPO)
+    assert gone_on is not None
+    assert gone_on >= 5  # the first miss is on the second day, and three more days must pass
+    assert state.misses >= 4
+    assert site.package("at-github-com").gone_at == state.first_missed_at
+    assert site.package("at-github-com").stars == 511
+    world.github.rename("ada/elsewhere", "ada/one")
+    world.later += timedelta(days=4)
+    site.refresh(Source.REPO)
+    assert site.package("at-github-com").gone_at is None
+    assert (site.state("at-github-com", Source.REPO).misses, site.state("at-github-com", Source.REPO).failures) == (
+        0,
+        0,
+    )
+
+
+def test_a_package_that_is_only_on_the_index_is_gone_with_its_project(site: Site, world: World) -> None:
+    site.add("one", pypi_url="one")
+    site.refresh()
+    world.pypi.remove("one")
+    for days in range(11, 40):
+        world.later = timedelta(days=days)
+        site.refresh()
+    assert site.package("one").gone_at is not None
+    assert site.package("one").pypi_version == "1.1"
+
+
+def test_a_repository_that_moved_is_followed_and_said(site: Site, world: World) -> None:
+    site.add("one", repo_url=GITHUB)
+    site.refresh()
+    world.github.rename("ada/one", "grace/better")
+    world.later = timedelta(days=2)
+    site.refresh(Source.REPO)
+    package = site.package("one")
+    assert (package.repo_url, package.repo_moved_to) == (GITHUB, "https://github.com/grace/better")
+    assert package.version == 1
+
+
+def test_another_repository_under_the_old_name_is_not_taken_for_it(site: Site, world: World) -> None:
+    site.add("one", repo_url=GITHUB)
+    site.refresh()
+    world.github.remove("ada/one")
+    world.github.add("ada/one", stars=3)
+    world.later = timedelta(days=2)
+    assert site.refresh(Source.REPO).totals() == {"missing": 1}
+    assert site.package("one").stars == 511
+
+
+def test_archived_and_back(site: Site, world: World) -> None:
+    repo = world.github.add("ada/two", is_archived=True)
+    site.add("two", repo_url="https://github.com/ada/two")
+    site.refresh()
+    archived_at = site.package("two").archived_at
+    assert archived_at is not None
+    world.later = timedelta(days=2)
+    site.refresh(Source.REPO)
+    assert site.package("two").archived_at == archived_at
+    repo.is_archived, world.later = False, timedelta(days=4)
+    site.refresh(Source.REPO)
+    assert site.package("two").archived_at is None
+
+
+def test_an_empty_repository_is_no_failure(site: Site, world: World) -> None:
+    world.github.add("ada/two", is_empty=True)
+    site.add("two", repo_url="https://github.com/ada/two")
+    assert set(site.refresh().totals()) == {"fetched"}
+    package = site.package("two")
+    assert (package.last_commit_at, package.commit_count, package.commits_over_52) == (None, 0, [0] * 52)
+
+
+def test_a_limit_pauses_its_host_alone_and_ends_by_itself(site: Site, world: World) -> None:
+    site.add_one_of_each_host()
+    world.github.fail(secondary_limit(after="1800"))
+    tally = site.refresh()
+    assert list(tally.paused) == ["github.com"]
+    assert tally.counts[Source.REPO, Result.FETCHED] == 3
+    asked = len(world.github.asked)
+    world.github.heal()
+    world.later = timedelta(minutes=29)
+    site.refresh()
+    assert len(world.github.asked) == asked
+    world.later = timedelta(minutes=31)
+    assert site.refresh().counts[Source.REPO, Result.FETCHED] == 1
+
+
+def test_a_host_that_fails_whatever_it_is_asked_is_left_alone_longer_each_time(site: Site, world: World) -> None:
+    for number in range(12):
+        site.add(f"package-{number}", repo_url=f"https://codeberg.org/ada/number-{number}")
+    world.forgejo.faults[""] = answer("500 Internal Server Error", {"message": ""})
+    tally = site.refresh()
+    assert tally.counts[Source.REPO, Result.FAILED] == 5
+    assert len(world.forgejo.asked) == 5
+    first = site.host("codeberg.org").paused_until
+    world.later = timedelta(minutes=6)
+    site.refresh()
+    second = site.host("codeberg.org").paused_until
+    assert second - world.now() > (first - world.now() + timedelta(minutes=6)) * 1.5
+    world.forgejo.faults.clear()
+    world.later = timedelta(hours=1)
+    site.refresh()
+    assert site.host("codeberg.org").last_error
+
+
+def test_an_answer_that_breaks_our_own_code_stops_nothing(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    site.add_one_of_each_host()
+    host = site.gateways.code_hosts["gitlab.com"]
+    monkeypatch.setattr(host, "repos", lambda *_args, **_options: 1 / 0)
+    tally = site.refresh()
+    assert tally.counts[Source.REPO, Result.FAILED] == 1
+    assert tally.counts[Source.REPO, Result.FETCHED] == 3
+    assert "ZeroDivisionError" in site.state("at-gitlab-com", Source.REPO).last_error
+    assert "can't be asked for" in caplog.text
+
+
+def test_what_the_database_refuses_stops_nothing(site: Site, world: World, caplog: pytest.LogCaptureFixture) -> None:
+    site.add_one_of_each_host()
+    world.github.add("ada/two", stars=2**70)
+    site.add("two", repo_url="https://github.com/ada/two", stars=5)
+    tally = site.refresh(Source.REPO)
+    assert tally.counts[Source.REPO, Result.FETCHED] == 4
+    assert tally.counts[Source.REPO, Result.FAILED] == 1
+    assert site.package("two").stars == 5
+    assert site.state("two", Source.REPO).failures == 1
+
+
+def test_a_stopped_refresh_gives_back_what_it_has_not_asked(site: Site, world: World) -> None:
+    for number in range(12):
+        site.add(f"package-{number}", repo_url="https://codeberg.org/ada/one")
+    stop, seen = threading.Event(), Results()
+
+    def on_result(claimed: object, result: Result) -> None:
+        seen(claimed, result)  # type: ignore[arg-type]
+        if len(seen.seen) == 3:
+            stop.set()
+
+    site.refresher(Only(sources=[Source.REPO]), stop=stop, on_result=on_result).run()
+    assert len(seen.seen) == 3
+    with site.app.app_context():
+        assert db.session.scalars(select(SourceState).where(SourceState.claimed_by.is_not(None))).all() == []
+    assert site.refresh(Source.REPO).totals() == {"fetched": 9}
+
+
+def test_what_is_claimed_is_not_claimed_again_until_the_lease_runs_out(site: Site, world: World) -> None:
+    site.add_one_of_each_host()
+    with site.app.app_context():
+        first = claim(db.session(), "github.com", holder="a", sizes=EVERY_SIZE, now=world.now())
+        db.session.commit()
+        assert [one.source for one in first] == [Source.REPO]
+        others = claim(db.session(), "github.com", holder="b", sizes=EVERY_SIZE, now=world.now())
+        db.session.commit()
+        assert {one.source for one in others}.isdisjoint({Source.REPO})
+        later = world.now() + LEASE
+        again = claim(db.session(), "github.com", holder="c", sizes=EVERY_SIZE, now=later + timedelta(seconds=1))
+        db.session.commit()
+        assert again
+
+
+def test_what_comes_after_the_claim_was_lost_is_dropped(site: Site, world: World) -> None:
+    site.add("one", repo_url=GITHUB)
+
+    def lose(_claimed: object = None) -> None:
+        with site.app.app_context():
+            db.session.execute(update(SourceState).values(claimed_by="somebody else"))
+            db.session.commit()
+
+    host = site.gateways.code_hosts["github.com"]
+    ask = host.repos
+
+    def slow_repos(*args: object, **options: object) -> object:
+        lose()
+        return ask(*args, **options)  # type: ignore[arg-type]
+
+    host.repos = slow_repos  # type: ignore[assignment,method-assign]
+    tally = site.refresh(Source.REPO)
+    assert tally.totals() == {"lost": 1}
+    assert site.package("one").stars is None
+
+
+def test_of_what_is_due_the_most_pressing_comes_first(site: Site, world: World) -> None:
+    ids = [site.add(f"package-{number}", repo_url="https://codeberg.org/ada/one") for number in range(4)]
+    with site.app.app_context():
+        for number, priority in zip(ids[1:], (Priority.SERIAL, Priority.WEBHOOK, Priority.CLICK), strict=True):
+            make_due(db.session(), priority=priority, now=world.now(), package_ids=[number], sources=[Source.REPO])
+        db.session.commit()
+    seen = Results()
+    site.refresher(Only(sources=[Source.REPO]), on_result=seen).run()
+    assert [one.package_id for one, _ in seen.seen] == [ids[2], ids[3], ids[1], ids[0]]
+
+
+def test_pauses_are_as_long_as_the_host_says_but_not_for_ever(site: Site, world: World) -> None:
+    site.add_one_of_each_host()
+    now = world.now()
+    with site.app.app_context():
+        session = db.session()
+        assert pause_host(session, "gitlab.com", RateLimited("", 90.0), now=now) == now + timedelta(seconds=90)
+        session.commit()
+        assert pause_host(session, "gitlab.com", RateLimited("", 1e9), now=now) == now + timedelta(days=1)
+        session.commit()
+        assert pause_host(session, "gitlab.com", Unavailable(""), now=now) == now + timedelta(days=1)  # never shortened
+        session.commit()
+
+
+def test_quotas_are_kept_for_the_status_page(site: Site) -> None:
+    site.add_one_of_each_host()
+    site.refresh()
+    state: HostState = site.host("github.com")
+    assert set(state.quotas) == {"core", "graphql"}
+    assert state.quotas["core"]["left"] < state.quotas["core"]["whole"] == 5000
+    assert state.last_answer_at is not None
+
+
+def test_releases_follow_the_index(site: Site, world: World) -> None:
+    site.add("one", pypi_url="One")
+    site.refresh()
+    world.pypi.release("one", "2.0", requires_python=">=3.12")
+    world.pypi.yank("one", "1.1", "broken")
+    del world.pypi["one"].releases["1.0"]
+    world.later = timedelta(days=11)
+    site.refresh()
+    with site.app.app_context():
+        rows = db.session.execute(select(Release.number, Release.yanked_reason, Release.licence).order_by(Release.id))
+        assert [tuple(row) for row in rows] == [("1.1", "broken", "MIT"), ("2.0", None, "MIT")]
+    package = site.package("one")
+    assert (package.pypi_version, package.requires_python) == ("2.0", ">=3.12")
+
+
+def test_a_vulnerability_is_told_and_goes_when_it_is_mended(site: Site, world: World) -> None:
+    site.add("one", pypi_url="one")
+    world.pypi.warn("one", "PYSEC-2026-1", fixed_in=["1.2"], aliases=["CVE-2026-1"], summary="Reads too far")
+    site.refresh()
+    (told,) = site.package("one").vulnerabilities or []
+    assert told["id"] == "PYSEC-2026-1"
+    assert told["fixed_in"] == ["1.2"]
+    world.pypi["one"].vulnerabilities.clear()
+    world.later = timedelta(days=11)
+    site.refresh()
+    assert site.package("one").vulnerabilities == []
+
+
+def test_a_package_without_sources_is_left_alone(site: Site) -> None:
+    site.add("one", repo_url="https://example.org/ada/one", pypi_url="", stars=8)
+    assert site.refresh().totals() == {}
+    assert site.read(select(Package.stars)) == 8
