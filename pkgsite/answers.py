@@ -13,6 +13,7 @@ from pkgsite.api import errors as api_errors
 from pkgsite.errors import SiteError
 from pkgsite.extensions import compress
 from pkgsite.views import errors as page_errors
+from pkgsite.views import webhooks
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -51,8 +52,9 @@ def answer_failure(error: HTTPException | SiteError) -> Response:
 
     The path decides: a blueprint's own handlers would never see an unknown URL below its prefix.
     """
-    is_api = request.path == "/api" or request.path.startswith("/api/")
-    return api_errors.answer(error) if is_api else page_errors.answer(error)
+    if request.path == "/api" or request.path.startswith("/api/"):
+        return api_errors.answer(error)
+    return webhooks.answer(error) if request.path in webhooks.PATHS else page_errors.answer(error)
 
 
 def refuse_large_body() -> None:

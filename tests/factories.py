@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from pkgsite.models import Category, Cell, Feature, Grid, GridPackage, Package
+from pkgsite.models import Category, Cell, Feature, Grid, GridPackage, Package, SourceState
 
 NOW = datetime(2026, 3, 1, 12, 30, 15, 250000, tzinfo=UTC)
 
@@ -64,3 +64,14 @@ def fill_cell(session: Session, feature: Feature, package: Package, text: str) -
     session.add(cell)
     session.flush()
     return cell
+
+
+def make_source(
+    session: Session, package: Package, source: str, host: str = "github.com", **fields: Any
+) -> SourceState:
+    """Add a source of a package's facts, fetched now."""
+    defaults = {"target": package.slug, "fetched_at": NOW, "next_due_at": NOW}
+    state = SourceState(package_id=package.id, source=source, host=host, **defaults | fields)
+    session.add(state)
+    session.flush()
+    return state

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import pairwise
+
+TABLE_ROWS = 60  # a table behind a chart has so many rows at most
+STEPS = 4  # a chart's height is about so many round steps of its axis
+LEAST_SHARE = 20  # an axis spans at least one part in so many of the greatest value, so that a ripple is no mountain
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,25 +19,108 @@ class Bar:
     x: float
     y: float
     height: float
-    value: int
+    value: int | None  # None: the week has not been counted
     week_on: date | None  # the Monday of the bar's week
 
 
-def activity_bars(commits: Sequence[int], *, height: int, width: int, ends_on: date | None = None) -> list[Bar]:
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A value on a day."""
+
+    day_on: date
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class LineChart:
+    """A line through days, as the data of SVG paths in the chart's own units, y counted from the top."""
+
+    line: str  # broken where days without a value lie between; a value that stands alone is a dot
+    marks: str  # dots on the least and the greatest value
+    bottom: int  # the value at the lower edge
+    top: int  # the value at the upper edge
+    first: Point
+    last: Point
+    least: Point  # the last day of those that had it
+    most: Point  # the last day of those that had it
+    count: int  # days with a value
+    rows: list[Point]  # for a table, newest first; `TABLE_ROWS` at most, evenly chosen where there are more days
+
+
+def activity_bars(commits: Sequence[int | None], *, height: int, width: int, ends_on: date | None = None) -> list[Bar]:
     """Return a bar for each week, oldest first: the busiest is full height, a week with any commit is at least 2 high.
 
     A week without commits has a flat bar of height 1, so that the reader sees a time without work rather than
-    nothing.
+    nothing; so has a week that has not been counted, whose value is None.
     """
-    most = max(commits, default=0)
+    most = max((value for value in commits if value is not None), default=0)
     monday = ends_on - timedelta(days=ends_on.weekday()) if ends_on else None
     step = width / len(commits) if commits else 0
     bars = []
     for number, value in enumerate(commits):
-        size = max(2.0, round(height * value / most, 1)) if value > 0 else 1.0
+        size = max(2.0, round(height * value / most, 1)) if value else 1.0
         week_on = monday - timedelta(weeks=len(commits) - 1 - number) if monday else None
         bars.append(Bar(round(number * step, 2), round(height - size, 1), size, value, week_on))
     return bars
+
+
+def line_chart(
+    days: Sequence[tuple[date, int | None]], *, height: int, width: int, joined_days: int = 1
+) -> LineChart | None:
+    """Return the line through a value's days; None where fewer than two of them have a value.
+
+    Args:
+        days: Each day once, oldest first, with its value or None; a day may be missing altogether.
+        height: Of the chart, in its own units.
+        width: Of the chart, in its own units.
+        joined_days: Two values are joined if they are at most so many days apart.
+    """
+    points = [Point(day_on, value) for day_on, value in days if value is not None]
+    if len(points) < 2:
+        return None
+    newest_first = points[::-1]
+    least = min(newest_first, key=lambda point: point.value)
+    most = max(newest_first, key=lambda point: point.value)
+    bottom, top = axis(least.value, most.value)
+    first, last = points[0], points[-1]
+
+    def place(point: Point) -> str:
+        x = width * (point.day_on - first.day_on).days / (last.day_on - first.day_on).days
+        y = height * (top - point.value) / (top - bottom)
+        return f"{x:.1f} {y:.1f}"
+
+    return LineChart(
+        line="".join(_stroke([place(point) for point in run]) for run in _runs(points, joined_days)),
+        marks="".join(_stroke([place(point)]) for point in (least, most)),
+        bottom=bottom,
+        top=top,
+        first=first,
+        last=last,
+        least=least,
+        most=most,
+        count=len(points),
+        rows=thinned(points, TABLE_ROWS)[::-1],
+    )
+
+
+def axis(least: int, most: int) -> tuple[int, int]:
+    """Return the values at the lower and the upper edge of a chart: round numbers around what it shows.
+
+    The axis begins at 0 where that is not far below the least value.
+    """
+    room = max(most - least, most // LEAST_SHARE, STEPS)
+    step = _round_step(room)
+    middle = (least + most) // 2
+    bottom = max(0, min(least, middle - room // 2) // step * step)
+    top = max(-(-most // step) * step, bottom + step)
+    return (0 if bottom <= room else bottom), top
+
+
+def thinned(points: Sequence[Point], most: int) -> list[Point]:
+    """Return so many of the points at most, evenly chosen, the first and the last among them."""
+    if len(points) <= most:
+        return list(points)
+    return [points[round(number * (len(points) - 1) / (most - 1))] for number in range(most)]
 
 
 def spark_points(commits: Sequence[int], *, height: int, width: int) -> str:
@@ -43,3 +131,29 @@ def spark_points(commits: Sequence[int], *, height: int, width: int) -> str:
     return " ".join(
         f"{number * step:.1f},{height - 1 - (height - 2) * value / most:.1f}" for number, value in enumerate(sums)
     )
+
+
+def _runs(points: Sequence[Point], joined_days: int) -> list[list[Point]]:
+    """Return the points cut into runs where two neighbours are too far apart to be joined."""
+    runs = [[points[0]]]
+    for before, point in pairwise(points):
+        if (point.day_on - before.day_on).days > joined_days:
+            runs.append([])
+        runs[-1].append(point)
+    return runs
+
+
+def _stroke(places: Sequence[str]) -> str:
+    """Return the path through these places; one alone is a line without length, which round ends make a dot."""
+    start, *rest = places
+    return f"M{start}" + (f"L{' '.join(rest)}" if rest else "h0")
+
+
+def _round_step(room: int) -> int:
+    """Return the least of 1, 2, 5, 10, 20, 50 … of which `STEPS` fill the room."""
+    step = 1
+    while True:
+        for factor in (1, 2, 5):
+            if step * factor * STEPS >= room:
+                return step * factor
+        step *= 10

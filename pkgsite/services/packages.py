@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
@@ -13,12 +13,18 @@ from sqlalchemy.orm import Session
 
 from pkgsite.errors import Moved, NotFound
 from pkgsite.models import Category, Favourite, Grid, GridPackage, OldPackageSlug, Package, Release, SiteUsing, Usage
+from pkgsite.rules.health import Report
+from pkgsite.rules.links import safe_url
 from pkgsite.rules.pypi_names import pypi_name
+from pkgsite.rules.scores import ScoreParts
+from pkgsite.services import package_health
+from pkgsite.services.package_health import Activity, Day, Sources, Vulnerability
 
 AnySelect = Select[*tuple[Any, ...]]
 
 VISIBLE = Package.hidden_at.is_(None)
 LIVING = Package.archived_at.is_(None) & Package.deprecated_at.is_(None) & Package.replaced_by_id.is_(None)
+MOST_RELEASES = 200  # on a page
 BY_STARS = func.coalesce(Package.stars, literal_column("-1")).desc()  # unknown comes last; there is an index on it
 
 
@@ -42,10 +48,16 @@ class PackageRecord:
     grids: tuple[Ref, ...]  # in the order in which the package was put into them
     repo_url: str
     pypi_url: str
-    documentation_url: str | None
+    documentation_url: str | None  # what people wrote, or else what the package index tells
+    documentation_is_by_index: bool
+    repo_moved_to: str | None
+    gone_at: datetime | None
     description: str
     stars: int | None
     forks: int | None
+    open_issues: int | None
+    topics: list[str] | None
+    default_branch: str | None
     archived_at: datetime | None
     deprecated_at: datetime | None
     replaced_by_id: int | None
@@ -63,6 +75,9 @@ class PackageRecord:
     requires_python: str | None
     supports_python3: bool | None
     development_status: int | None
+    project_urls: dict[str, str] | None  # by label
+    vulnerabilities: list[dict[str, Any]] | None  # of the present release
+    score: int | None  # as of the last fetch
     created_at: datetime
     modified_at: datetime
     changed_at: datetime
@@ -95,9 +110,15 @@ class PackageRecord:
         """Commits of the last 52 weeks; None where the host has not told."""
         return sum(self.commits_over_52) if self.commits_over_52 else None
 
+    @property
+    def project_links(self) -> list[tuple[str, str]]:
+        """The addresses that the package index lists, those that can be linked to, with their labels."""
+        return [(label, url) for label, told in (self.project_urls or {}).items() if (url := safe_url(told))]
 
-_PLAIN = [field.name for field in fields(PackageRecord) if field.name not in {"category", "grids"}]
-_COLUMNS = [getattr(Package, name) for name in _PLAIN]
+
+_MADE = {"category", "grids", "documentation_url", "documentation_is_by_index"}
+_PLAIN = [field.name for field in fields(PackageRecord) if field.name not in _MADE]
+_COLUMNS = [getattr(Package, name) for name in _PLAIN] + [Package.documentation_url, Package.index_documentation_url]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +150,14 @@ class PackagePage:
     """Everything on a package's page."""
 
     package: PackageRecord
-    releases: list[ReleaseLine]  # newest first
+    sources: Sources
+    activity: Activity
+    samples: list[Day]  # of the last 400 days, oldest first
+    report: Report
+    score: ScoreParts
+    vulnerabilities: list[Vulnerability] | None  # of the present release; None: nobody has told
+    releases: list[ReleaseLine]  # newest first; 200 at most
+    release_count: int  # of all
     sites: list[Site]
     replaced_by: Ref | None
     replaces: list[Ref]
@@ -151,6 +179,8 @@ def load_records(session: Session, statement: AnySelect) -> list[PackageRecord]:
     return [
         PackageRecord(
             **{name: getattr(row, name) for name in _PLAIN},
+            documentation_url=row.documentation_url or row.index_documentation_url or row.documentation_url,
+            documentation_is_by_index=bool(row.index_documentation_url and not row.documentation_url),
             category=Ref(row.category_id, row.category_title, row.category_slug),
             grids=tuple(grids[row.id]),
         )
@@ -202,26 +232,16 @@ def package_by_slug(session: Session, slug: str) -> PackageRecord:
     raise Moved(present) if present else NotFound("Package")
 
 
-def package_page(session: Session, slug: str) -> PackagePage:
-    """Return everything on the page of the package with this slug.
+def package_page(session: Session, slug: str, *, now: datetime) -> PackagePage:
+    """Return everything on the page of the package with this slug, in a fixed number of queries.
 
     Raises:
         Moved: a package once had this slug and has another one now.
         NotFound: none ever had it.
     """
     package = package_by_slug(session, slug)
-    releases = session.execute(
-        select(
-            Release.number,
-            Release.uploaded_at,
-            Release.is_prerelease,
-            Release.yanked_reason,
-            Release.requires_python,
-            Release.licence,
-        )
-        .where(Release.package_id == package.id)
-        .order_by(Release.uploaded_at.desc().nulls_last(), Release.id.desc())
-    )
+    sources = package_health.load_sources(session, package, now=now)
+    releases, release_count = _releases(session, package.id)
     sites = session.execute(
         select(SiteUsing.title, SiteUsing.url)
         .where(SiteUsing.package_id == package.id, SiteUsing.is_approved.is_(True))
@@ -235,7 +255,14 @@ def package_page(session: Session, slug: str) -> PackagePage:
     ).all()
     return PackagePage(
         package=package,
-        releases=[ReleaseLine(*row) for row in releases],
+        sources=sources,
+        activity=package_health.activity(package, sources, now=now),
+        samples=package_health.load_samples(session, package.id, now=now),
+        report=package_health.report(package, sources, now=now),
+        score=package_health.score(package, now=now),
+        vulnerabilities=package_health.vulnerabilities(package),
+        releases=releases,
+        release_count=release_count,
         sites=[Site(*row) for row in sites],
         replaced_by=next((Ref(*row) for row in refs if row.id == package.replaced_by_id), None),
         replaces=[Ref(*row) for row in refs if row.id != package.replaced_by_id],
@@ -245,12 +272,37 @@ def package_page(session: Session, slug: str) -> PackagePage:
     )
 
 
+def ids_by_slug(session: Session, slugs: Collection[str]) -> dict[str, int]:
+    """Return the ids of the packages that have these slugs now; unknown slugs are left out."""
+    rows = session.execute(select(Package.slug, Package.id).where(Package.slug.in_(slugs), VISIBLE))
+    return {row.slug: row.id for row in rows}
+
+
 def usage_counts(session: Session, package_ids: Iterable[int]) -> dict[int, int]:
     """Return how many people say that they use each of these packages; those without any are left out."""
     rows = session.execute(
         select(Usage.package_id, func.count()).where(Usage.package_id.in_(list(package_ids))).group_by(Usage.package_id)
     )
     return {row.package_id: row[1] for row in rows}
+
+
+def _releases(session: Session, package_id: int) -> tuple[list[ReleaseLine], int]:
+    """Return the newest releases, and how many there are of all."""
+    rows = session.execute(
+        select(
+            func.count().over().label("of_all"),
+            Release.number,
+            Release.uploaded_at,
+            Release.is_prerelease,
+            Release.yanked_reason,
+            Release.requires_python,
+            Release.licence,
+        )
+        .where(Release.package_id == package_id)
+        .order_by(Release.uploaded_at.desc().nulls_last(), Release.id.desc())
+        .limit(MOST_RELEASES)
+    ).all()
+    return [ReleaseLine(*row[1:]) for row in rows], rows[0].of_all if rows else 0
 
 
 def _count(session: Session, condition: ColumnElement[bool]) -> int:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from flask import Blueprint, Flask, Response, redirect, request
 
 from pkgsite.errors import Moved
-from pkgsite.views import categories, filters, grids, links, packages, search, site, statics
+from pkgsite.views import categories, filters, grids, links, packages, search, site, statics, status, webhooks
 from pkgsite.views.slugs import SlugConverter
 
-BLUEPRINTS = (site.pages, categories.pages, packages.pages, grids.pages, search.pages)
+BLUEPRINTS = (site.pages, categories.pages, packages.pages, grids.pages, search.pages, status.pages, webhooks.pages)
 
 
 def init_app(app: Flask) -> None:

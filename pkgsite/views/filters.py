@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from urllib.parse import quote
 
 from flask import Flask, current_app
 from markupsafe import Markup
 
 from pkgsite.clock import utc_now
-from pkgsite.rules.charts import activity_bars, spark_points
+from pkgsite.rules.charts import LineChart, activity_bars, line_chart, spark_points
+from pkgsite.rules.freshness import EVERY, Source
 from pkgsite.rules.grid_cells import CellView, read_cell
 from pkgsite.rules.links import host_title, profile_url, safe_url, without_scheme
 from pkgsite.rules.pypi_names import is_pypi_name
 from pkgsite.rules.shortcodes import expand_shortcodes
+from pkgsite.services.package_health import Day
 
 _STEPS = ((365 * 86400, "year"), (30 * 86400, "month"), (86400, "day"), (3600, "hour"), (60, "minute"))
+LONGEST_LINE = 160
+# The source of each fact that is kept from day to day.
+SAMPLED = {"stars": Source.REPO, "downloads": Source.DOWNLOADS}
 DEVELOPMENT_STATUS = {
     1: "Planning",
     2: "Pre-alpha",
@@ -42,6 +49,9 @@ def init_app(app: Flask) -> None:
     app.jinja_env.filters.update(
         day=day,
         ago=ago,
+        since=since,
+        until=until,
+        one_line=one_line,
         number=number,
         shortcodes=expand_shortcodes,
         safe_url=safe_url,
@@ -54,9 +64,9 @@ def init_app(app: Flask) -> None:
     app.jinja_env.globals.update(
         subject=f"{subject} " if subject else "",
         activity_bars=activity_bars,
+        history_chart=history_chart,
         spark_points=spark_points,
         profile_url=profile_url,
-        site_day=site_day,
         cell_samples=cell_samples,
     )
 
@@ -65,31 +75,46 @@ def day(at: datetime | date) -> Markup:
     """Write a day as in "15 Feb 2026", in the site's time zone; programs find the instant in the element."""
     local = at.astimezone(current_app.config["TIMEZONE"]) if isinstance(at, datetime) else at
     words = f"{local.day} {local:%b %Y}"
-    if not isinstance(local, datetime):
-        return Markup('<time datetime="{}">{}</time>').format(local.isoformat(), words)
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(
-        local.isoformat(timespec="seconds"), f"{words}, {local:%H:%M %Z}", words
-    )
-
-
-def site_day(at: datetime | None) -> date | None:
-    """Return the day on which this instant falls in the site's time zone."""
-    return at.astimezone(current_app.config["TIMEZONE"]).date() if at else None
+    if isinstance(at, datetime):
+        return _moment(at, words)
+    return Markup('<time datetime="{}">{}</time>').format(local.isoformat(), words)
 
 
 def ago(at: datetime) -> str:
     """Write how long ago an instant was, in its largest whole unit, as in "3 months ago"."""
-    seconds = (utc_now() - at).total_seconds()
-    for size, unit in _STEPS:
-        whole = int(seconds // size)
-        if whole >= 1:
-            return f"{whole} {unit}{'' if whole == 1 else 's'} ago"
-    return "just now"
+    words = _length(utc_now() - at)
+    return f"{words} ago" if words else "just now"
 
 
-def number(value: int) -> str:
-    """Write a number with a comma between thousands."""
-    return f"{value:,}"
+def since(at: datetime) -> Markup:
+    """Write how long ago an instant was; programs, and who points at it, find the instant in the element."""
+    return _moment(at, ago(at))
+
+
+def until(at: datetime) -> Markup:
+    """Write how far ahead an instant lies, as in "in 3 hours"; programs find the instant in the element."""
+    words = _length(at - utc_now())
+    return _moment(at, f"in {words}" if words else "soon")
+
+
+def one_line(text: str) -> str:
+    """Return what another site wrote as one short line, without what can't be seen."""
+    seen = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return seen if len(seen) <= LONGEST_LINE else f"{seen[: LONGEST_LINE - 1].rstrip()}…"
+
+
+def number(value: int | Decimal) -> str:
+    """Write a number with a comma between thousands, and its tenths where it has some."""
+    return f"{value:,}".removesuffix(".0").replace("-", "−")
+
+
+def history_chart(samples: Sequence[Day], fact: str, *, width: int, height: int) -> LineChart | None:
+    """Return the line through a fact's days; None where too few are known.
+
+    Two values are joined if no more days lie between them than there may be from one fetch to the next.
+    """
+    days = [(sample.day_on, getattr(sample, fact)) for sample in samples]
+    return line_chart(days, width=width, height=height, joined_days=(EVERY[SAMPLED[fact]] * 3 / 2).days)
 
 
 def status(value: int | None) -> str:
@@ -107,3 +132,19 @@ def index_url(name: str) -> str | None:
 def cell_samples() -> list[tuple[str, CellView, str]]:
     """Return examples of the markup of cells: what is written, what it shows, and when."""
     return [(written, read_cell(written), words) for written, words in CELL_SAMPLES]
+
+
+def _moment(at: datetime, words: str) -> Markup:
+    """Return these words as an element that holds the instant, in the site's time zone."""
+    local = at.astimezone(current_app.config["TIMEZONE"])
+    title = f"{local.day} {local:%b %Y, %H:%M %Z}"
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(local.isoformat(timespec="seconds"), title, words)
+
+
+def _length(time: timedelta) -> str:
+    """Write a length of time in its largest whole unit, as in "3 months"; nothing for less than a minute."""
+    for size, unit in _STEPS:
+        whole = int(time.total_seconds() // size)
+        if whole >= 1:
+            return f"{whole} {unit}{'' if whole == 1 else 's'}"
+    return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, render_template
 
+from pkgsite.clock import utc_now
 from pkgsite.extensions import db
 from pkgsite.services.listing import latest_packages, liked_packages, list_packages
 from pkgsite.services.packages import package_page
@@ -29,4 +30,4 @@ def liked() -> str:
 
 @pages.get("/p/<slug:slug>/")
 def detail(slug: str) -> str:
-    return render_template("packages/detail.html", page=package_page(db.session(), slug))
+    return render_template("packages/detail.html", page=package_page(db.session(), slug, now=utc_now()))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from flask import Blueprint, Response, current_app, redirect, render_template
 
 from pkgsite.extensions import db
+from pkgsite.rules import health, scores
 from pkgsite.services.front import front_page
+from pkgsite.services.package_health import score_examples
 
 pages = Blueprint("site", __name__)
 
@@ -24,6 +26,11 @@ def about() -> str:
 @pages.get("/help/")
 def help() -> str:
     return render_template("site/help.html")
+
+
+@pages.get("/help/scores/", endpoint="scores")
+def explain_scores() -> str:
+    return render_template("site/scores.html", scores=scores, health=health, examples=score_examples())
 
 
 @pages.get("/favicon.ico")

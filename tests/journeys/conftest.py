@@ -16,7 +16,7 @@ from pkgsite import create_app
 from pkgsite.extensions import db
 from tests.conftest import settings_for
 from tests.databases import Template
-from tests.views.data import add_many, fill
+from tests.views.data import add_many, fill, stop_the_clock
 
 ARGUMENTS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -26,8 +26,9 @@ ARGUMENTS = [
 
 @pytest.fixture(scope="session")
 def address(templates: Callable[[str], Template], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a filled site, served over real HTTP for as long as the tests run."""
-    with templates("sqlite").copy() as url:
+    """The address of a filled site, served over real HTTP, at the time of its data, for as long as the tests run."""
+    with templates("sqlite").copy() as url, pytest.MonkeyPatch.context() as patch:
+        stop_the_clock(patch)
         app = create_app(settings_for(url, tmp_path_factory.mktemp("journeys")))
         with app.app_context():
             fill(db.session())

@@ -8,9 +8,9 @@ from axe_playwright_python.sync_playwright import Axe
 from tests.journeys.conftest import Open
 
 PAGES = (
-    "/", "/packages/?all=1&category=nope", "/packages/p/known/", "/packages/p/archived/",
-    "/grids/", "/grids/g/caching/", "/search/?q=known", "/search/?q=zzzz", "/categories/", "/help/",
-    "/about/", "/no-such-page/",
+    "/", "/packages/?all=1&category=nope", "/packages/p/known/", "/packages/p/archived/", "/packages/p/told/",
+    "/grids/", "/grids/g/caching/", "/search/?q=known", "/search/?q=zzzz", "/categories/", "/help/", "/help/scores/",
+    "/about/", "/status/", "/no-such-page/",
 )  # fmt: skip
 
 

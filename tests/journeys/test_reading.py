@@ -10,9 +10,9 @@ from playwright.sync_api import expect
 from tests.journeys.conftest import Open
 
 PAGES = (
-    "/", "/packages/", "/packages/latest/", "/packages/liked/", "/packages/p/known/", "/categories/",
-    "/categories/apps/", "/grids/", "/grids/g/caching/", "/grids/g/many/", "/grids/g/many/packages/",
-    "/search/?q=known", "/help/", "/about/", "/no-such-page/",
+    "/", "/packages/", "/packages/latest/", "/packages/liked/", "/packages/p/known/", "/packages/p/told/",
+    "/categories/", "/categories/apps/", "/grids/", "/grids/g/caching/", "/grids/g/many/", "/grids/g/many/packages/",
+    "/search/?q=known", "/help/", "/help/scores/", "/about/", "/no-such-page/",
 )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from sqlalchemy.orm import Session
 
 from pkgsite.models import (
@@ -12,11 +13,21 @@ from pkgsite.models import (
     OldPackageSlug,
     Package,
     Release,
+    Sample,
     SiteUsing,
     Usage,
     User,
 )
-from tests.factories import NOW, fill_cell, make_category, make_feature, make_grid, make_package, put_into_grid
+from tests.factories import (
+    NOW,
+    fill_cell,
+    make_category,
+    make_feature,
+    make_grid,
+    make_package,
+    make_source,
+    put_into_grid,
+)
 
 HARD_SLUGS = ("master", "a#b", "under__score", "UPPER", "ünï-çødé", "100%", "a+b c", "a&b=c", "q?x", "1234", "…")
 EVIL = """<script>alert('x')</script> & "quoted" {{ 7*7 }} :rocket:"""
@@ -68,12 +79,20 @@ def fill(session: Session) -> None:
         participants=["<b>", "../../x"],
         pypi_version='"><i>',
         licence="<u>",
+        repo_moved_to="javascript:alert(3)",
+        topics=["<b>bold</b>"],
+        project_urls={"<i>Bad</i>": "javascript:alert(4)"},
+        vulnerabilities=[
+            {"id": "<b>V</b>", "aliases": ["<i>"], "summary": EVIL, "link": "javascript:alert(5)", "fixed_in": ["<u>"]}
+        ],
     )
     successor = make_package(session, "successor", category=apps, title="Successor", stars=40)
     replaced = make_package(session, "replaced", category=apps, replaced_by_id=successor.id, stars=9000)
     archived = make_package(session, "archived", category=apps, archived_at=NOW, deprecated_at=NOW, stars=8000)
     make_package(session, "hidden", category=apps, hidden_at=NOW, stars=99999)
     hard = [make_package(session, slug, category=apps, stars=number) for number, slug in enumerate(HARD_SLUGS)]
+
+    tell_all(session, make_package(session, "told", category=apps, stars=8000))
 
     everything = (known, unknown, zero, evil, successor, replaced, archived)
     caching = make_grid(session, "caching", packages=everything, title="Caching", description="Keeping results.")
@@ -117,6 +136,62 @@ def fill(session: Session) -> None:
     session.add(OldPackageSlug(slug="once#hard", package_id=hard[1].id, created_at=NOW))
     session.add(OldGridSlug(slug="cache", grid_id=caching.id, created_at=NOW))
     session.commit()
+
+
+def tell_all(session: Session, package: Package) -> None:
+    """Let every source of a package have told something, long or not so long ago; and one fails."""
+    facts = {
+        "repo_url": "https://codeberg.org/owner/old",
+        "repo_moved_to": "https://codeberg.org/owner/new",
+        "archived_at": NOW - timedelta(days=6),
+        "gone_at": NOW - timedelta(days=6),
+        "pypi_url": "old-on-index",
+        "pypi_version": "0.9",
+        "index_documentation_url": "https://old.example.org/docs/",
+        "open_issues": 17,
+        "topics": ["cache", "redis"],
+        "commits_over_52": [3] * 51 + [1],
+        "last_commit_at": NOW - timedelta(days=400),
+        "supports_python3": False,
+        "project_urls": {"Changes": "https://old.example.org/changes/", "Odd": "javascript:alert(6)"},
+        "vulnerabilities": [
+            {
+                "id": "PYSEC-2026-1",
+                "aliases": ["CVE-2026-1", "GHSA-1"],
+                "summary": "Keys collide.",
+                "link": "https://osv.example.org/PYSEC-2026-1",
+                "fixed_in": ["1.0", "1.1"],
+            }
+        ],
+    }
+    for name, value in facts.items():
+        setattr(package, name, value)
+    error = "https://codeberg.org/api/v1/repos/owner/old answered 502: <b>bad\n\u202egateway</b> " + "on and on " * 50
+    trouble = {"failures": 2, "last_error": error, "last_error_at": NOW - timedelta(minutes=20)}
+    due = NOW + timedelta(hours=2, minutes=1)
+    make_source(
+        session, package, "repo", "codeberg.org", fetched_at=NOW - timedelta(hours=3), next_due_at=due, **trouble
+    )
+    make_source(session, package, "activity", "codeberg.org", fetched_at=NOW - timedelta(days=15))
+    make_source(session, package, "people", "codeberg.org", fetched_at=None)
+    make_source(session, package, "index", "pypi.org", fetched_at=NOW - timedelta(days=2))
+    make_source(session, package, "downloads", "pypistats.org")
+    for day in range(100):
+        session.add(
+            Sample(
+                package_id=package.id,
+                day_on=(NOW - timedelta(days=day)).date(),
+                stars=None if day == 5 else 8000 - day,
+                downloads=500 - day if day % 7 == 0 else None,
+            )
+        )
+    session.add(Sample(package_id=package.id, day_on=(NOW - timedelta(days=401)).date(), stars=1, downloads=1))
+
+
+def stop_the_clock(patch: pytest.MonkeyPatch) -> None:
+    """Let pages be read at the time of the data."""
+    patch.setattr("pkgsite.views.packages.utc_now", lambda: NOW)
+    patch.setattr("pkgsite.views.filters.utc_now", lambda: NOW)
 
 
 def add_many(session: Session, count: int) -> list[Package]:

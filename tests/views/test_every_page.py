@@ -13,7 +13,7 @@ from tests.views.conftest import addresses_in
 
 FIXED = (
     "/", "/categories/", "/packages/", "/packages/latest/", "/packages/liked/", "/grids/", "/search/",
-    "/search/?q=cache", "/help/", "/about/", "/faq/",
+    "/search/?q=cache", "/help/", "/help/scores/", "/about/", "/faq/", "/status/",
 )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 PATHS = (
     "/", "/packages/", "/packages/latest/", "/packages/liked/", "/packages/p/known/", "/categories/apps/", "/grids/",
-    "/grids/g/caching/", "/grids/g/caching/packages/", "/search/", "/help/",
+    "/grids/g/caching/", "/grids/g/caching/packages/", "/search/", "/help/", "/status/",
 )  # fmt: skip
 QUERIES = (
     "q=%00", "q=a%00b&category=%00&sort=%00&page=%00&all=%00&stable=%00", "q=" + "a" * 10_000, "q=" + "a+" * 5_000,

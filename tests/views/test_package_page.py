@@ -1,12 +1,22 @@
 """A package's page: its facts, where they are from, and nothing that was not told."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
+import pytest
 from sqlalchemy.orm import Session
 
+from pkgsite.models import Package, Release, Sample
+from tests.factories import NOW, make_package, make_source
 from tests.views.conftest import addresses_in, plain
+from tests.views.data import stop_the_clock
 
 Get = Callable[[str], str]
+
+
+@pytest.fixture(autouse=True)
+def _at_the_time_of_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    stop_the_clock(monkeypatch)
 
 
 def test_everything_that_is_known_is_on_it(site: Session, get: Get) -> None:
@@ -15,8 +25,8 @@ def test_everything_that_is_known_is_on_it(site: Session, get: Get) -> None:
     for told in (
         "Known package", "Keeps caches 🚀 fresh", "python -m pip install known-on-index", "Stars 2,500", "Forks 0",
         "Last commit 26 Feb 2026", "Commits 812", "Version 3.2.1 19 Feb 2026", "Licence MIT", "Python >=3.9",
-        "Status Stable", "Downloads a month 123,456", "101 commits in the 52 weeks before 28 Feb 2026",
-        "GitHub, fetched 28 Feb 2026", "PyPI, fetched 28 Feb 2026", "Used by 2", "Favourite of 2", "and others",
+        "Status Stable", "Downloads a month 123,456", "101 commits in the last 52 weeks.",
+        "github.com, 1 day ago", "pypi.org, 1 day ago", "Used by 2", "Favourite of 2", "and others",
         "Good site", "Odd site", "3.2.0rc1 pre-release", "3.1 yanked", "Added 1 Mar 2026",
     ):  # fmt: skip
         assert told in words, told
@@ -85,3 +95,235 @@ def test_archived_and_deprecated_packages_have_a_banner(site: Session, get: Get)
 def test_times_are_those_of_the_sites_zone(site: Session, make_app: Callable[..., object]) -> None:
     html = make_app(TIMEZONE="Pacific/Kiritimati").test_client().get("/packages/p/known/").text  # type: ignore[attr-defined]
     assert '<time datetime="2026-03-02T02:30:15+14:00" title="2 Mar 2026, 02:30 +14">2 Mar 2026</time>' in html
+
+
+def section(html: str, name: str) -> str:
+    """Return the words of the part of a page that is headed by the element with this id."""
+    return plain(html.partition(f'aria-labelledby="{name}">')[2].partition("</section>")[0])
+
+
+def test_each_source_says_how_old_it_is(site: Session, get: Get) -> None:
+    html = get("/packages/p/told/")
+    for name, words in (
+        ("repository-facts", "codeberg.org, 3 hours ago"),
+        ("activity", "codeberg.org, 15 days ago Counted by this site, in weeks from Monday 00:00 UTC."),
+        ("people", "codeberg.org: not fetched yet"),
+        ("index-facts", "pypi.org, 2 days ago Downloads: pypistats.org, just now"),
+        ("vulnerabilities", "pypi.org, 2 days ago"),
+    ):
+        assert words in section(html, name), name
+    assert '<time datetime="2026-03-01T04:30:15-05:00" title="1 Mar 2026, 04:30 EST">3 hours ago</time>' in html
+
+
+def test_a_failed_attempt_is_told_in_one_short_line(site: Session, get: Get) -> None:
+    html = get("/packages/p/told/")
+    words = section(html, "repository-facts")
+    assert (
+        "The last attempt, 20 minutes ago , failed: “https://codeberg.org/api/v1/repos/owner/old answered 502" in words
+    )
+    assert "<b>bad gateway</b> on and on" in words
+    assert words.endswith("…”. It will be tried again in 2 hours .")
+    assert "<b>bad" not in html
+    assert "\u202e" not in html
+    assert html.count("The last attempt") == 1
+
+
+def test_a_failure_before_the_last_success_is_not_told(site: Session, get: Get) -> None:
+    package = make_package(site, "mended", repo_url="https://github.com/a/b")
+    make_source(site, package, "repo", last_error="broken", last_error_at=NOW - timedelta(hours=1))
+    site.commit()
+    assert "failed" not in plain(get("/packages/p/mended/"))
+
+
+def test_once_the_site_has_fetched_something_imported_times_are_no_longer_those_of_the_rest(
+    site: Session, get: Get
+) -> None:
+    package = make_package(site, "half", repo_url="https://github.com/a/b", pypi_url="half", last_fetched_at=NOW)
+    make_source(site, package, "repo", fetched_at=None)
+    make_source(site, package, "index", "pypi.org", fetched_at=None)
+    site.commit()
+    assert section(get("/packages/p/half/"), "index-facts").endswith("pypi.org, just now")
+    make_source(site, package, "people")
+    site.commit()
+    html = get("/packages/p/half/")
+    assert section(html, "index-facts").endswith("pypi.org: not fetched yet")
+    assert section(html, "people").endswith("github.com, just now")
+
+
+def test_an_import_says_nothing_of_licences_archives_and_vulnerabilities(site: Session, get: Get) -> None:
+    make_package(
+        site, "taken", repo_url="https://github.com/a/b", pypi_url="taken", pypi_version="1", last_fetched_at=NOW
+    )
+    site.commit()
+    words = section(get("/packages/p/taken/"), "health")
+    assert words.startswith("Health Unknown 0 of 8 checks are good and 8 are unknown. How health is judged")
+    assert "has not told whether its repository is archived" in words
+    assert "has not told its licence" in words
+
+
+def test_gone_and_moved_packages_have_a_banner(site: Session, get: Get) -> None:
+    html = get("/packages/p/told/")
+    words = plain(html)
+    assert "Gone. codeberg.org has answered since 23 Feb 2026 that there is no such repository." in words
+    assert "Moved. Its repository is now found at codeberg.org/owner/new ." in words
+    assert "https://codeberg.org/owner/new" in addresses_in(html)
+    evil = get("/packages/p/evil/")
+    assert "Its repository is now found at javascript:alert(3)." in plain(evil)
+    known = plain(get("/packages/p/known/"))
+    assert "Gone." not in known
+    assert "Moved." not in known
+
+
+def test_a_project_without_repository_can_be_gone_from_the_index(site: Session, get: Get) -> None:
+    make_package(site, "lost", pypi_url="lost", gone_at=NOW)
+    site.commit()
+    html = get("/packages/p/lost/")
+    assert "Gone. pypi.org has answered since 1 Mar 2026 that there is no such project." in plain(html)
+    assert "The package index no longer has its project." in section(html, "health")
+
+
+def test_weeks_move_on_and_those_after_the_count_are_not_zero(site: Session, get: Get) -> None:
+    html = get("/packages/p/told/")
+    words = section(html, "activity")
+    assert "148 commits in those of the last 52 weeks that are counted: 2 began after the count." in words
+    table = words.partition("Week of Commits ")[2]
+    assert table.startswith("23 Feb 2026 not counted yet 16 Feb 2026 not counted yet 9 Feb 2026 1 2 Feb 2026 3")
+    assert html.count('class="bar uncounted"') == 2
+
+
+def test_weeks_that_were_all_counted_too_long_ago_are_unknown(site: Session, get: Get) -> None:
+    make_package(
+        site,
+        "stale",
+        repo_url="https://github.com/a/b",
+        commits_over_52=[1] * 52,
+        last_fetched_at=NOW - timedelta(weeks=60),
+    )
+    site.commit()
+    html = get("/packages/p/stale/")
+    assert "in the last 52 weeks is unknown: they were last counted on 5 Jan 2025" in section(html, "activity")
+    assert 'class="chart"' not in html
+
+
+def test_a_host_that_counts_itself_is_named(site: Session, get: Get) -> None:
+    package = make_package(site, "hub", repo_url="https://github.com/a/b", commits_over_52=[1] * 52)
+    make_source(site, package, "activity")
+    site.commit()
+    words = section(get("/packages/p/hub/"), "activity")
+    assert "The counts are those that github.com tells itself; its weeks may begin on another day than Monday." in words
+    assert "Counted by this site" not in words
+
+
+def test_histories_are_lines_with_their_numbers_in_tables(site: Session, get: Get) -> None:
+    html = get("/packages/p/told/")
+    stars = section(html, "stars-history")
+    assert "First 7,901 22 Nov 2025 Last 8,000 1 Mar 2026 Least 7,901 22 Nov 2025 Most 8,000 1 Mar 2026" in stars
+    assert "The numbers, 60 of 99 days" in stars
+    downloads = section(html, "downloads-history")
+    assert "First 402 23 Nov 2025 Last 500 1 Mar 2026" in downloads
+    assert "The numbers, day by day" in downloads
+    paths = [part.partition('"')[0] for part in html.split('<path class="line" d="')[1:]]
+    assert [path.count("M") for path in paths] == [2, 1], "a day without stars is a gap; downloads come by the week"
+    assert 'aria-labelledby="stars-history"' not in get("/packages/p/known/")
+
+
+def test_one_sample_is_no_history(site: Session, get: Get) -> None:
+    package = make_package(site, "young")
+    site.add(Sample(package_id=package.id, day_on=NOW.date(), stars=3))
+    site.commit()
+    assert "stars-history" not in get("/packages/p/young/")
+
+
+def add_releases(site: Session, count: int) -> None:
+    package = make_package(site, "busy", pypi_url="busy")
+    site.add_all(
+        Release(package_id=package.id, number=f"1.{number}", uploaded_at=NOW + timedelta(days=number), created_at=NOW)
+        for number in range(count)
+    )
+    site.commit()
+
+
+@pytest.mark.parametrize(("count", "shown", "words"), [
+    (10, 10, None),
+    (11, 11, "All 11 releases"),
+    (201, 200, "The newest 200 are shown here; 1 older one is not."),
+    (500, 200, "The newest 200 are shown here; 300 older ones are not."),
+])  # fmt: skip
+def test_ten_releases_are_shown_and_more_on_demand(
+    site: Session, get: Get, count: int, shown: int, words: str | None
+) -> None:
+    add_releases(site, count)
+    html = get("/packages/p/busy/").partition('aria-labelledby="releases"')[2].partition("</section>")[0]
+    first, details, rest = html.partition("<details>")
+    assert first.count("<tr>") == 1 + 10
+    assert html.count('class="version"') == shown
+    assert bool(details) == (words is not None)
+    assert words is None or words in plain(rest)
+
+
+def test_known_vulnerabilities_come_first(site: Session, get: Get) -> None:
+    html = get("/packages/p/told/")
+    assert section(html, "vulnerabilities").endswith(
+        "A known vulnerability in 0.9 PYSEC-2026-1 also CVE-2026-1, GHSA-1 Keys collide. Fixed in 1.0, 1.1 ."
+        " pypi.org, 2 days ago"
+    )
+    assert "https://osv.example.org/PYSEC-2026-1" in addresses_in(html)
+    assert html.index('id="vulnerabilities"') < html.index('id="install"')
+    assert "Vulnerabilities 1 known" in section(html, "index-facts")
+    assert "has 1 known vulnerability: PYSEC-2026-1." in section(html, "health")
+    assert "Vulnerabilities unknown" in section(get("/packages/p/known/"), "index-facts")
+
+
+def test_no_known_vulnerability_is_told_as_such(site: Session, get: Get) -> None:
+    package = make_package(site, "safe", pypi_url="safe", pypi_version="2", vulnerabilities=[])
+    make_source(site, package, "index", "pypi.org")
+    site.commit()
+    html = get("/packages/p/safe/")
+    assert 'id="vulnerabilities"' not in html
+    assert "Vulnerabilities none known" in section(html, "index-facts")
+    assert "No known vulnerability Good Version 2 has no known vulnerability. The package index, just now" in section(
+        html, "health"
+    )
+
+
+def test_health_says_state_evidence_source_age_and_advice(site: Session, get: Get) -> None:
+    html = get("/packages/p/told/")
+    words = section(html, "health")
+    assert words.startswith("Health Poor ")
+    assert "Not archived or given up Poor The code host no longer has its repository." in words
+    assert "another package is the safer choice. The code host, 3 hours ago" in words
+    assert "/help/scores/#health" in addresses_in(html)
+    assert html.count('<li class="check">') == 8
+
+
+def test_the_score_shows_its_parts(site: Session, get: Get) -> None:
+    words = section(get("/packages/p/told/"), "score")
+    assert words.startswith("Score 3,800 How it comes about Stars 8,000 13 whole months without a commit −3,200")
+    assert "Known not to run on Python 3 −1,000" in words
+    unknown = section(get("/packages/p/unknown/"), "score")
+    assert (
+        "Score 0 How it comes about Stars unknown: they count as none 0 Last commit unknown it counts as 24" in unknown
+    )
+
+
+def test_facts_of_the_code_host_and_links_of_the_index_are_shown(site: Session, get: Get) -> None:
+    html = get("/packages/p/told/")
+    words = section(html, "repository-facts")
+    assert "Open issues 17" in words
+    assert "Topics cache redis" in words
+    links = addresses_in(html)
+    assert "https://old.example.org/changes/" in links
+    assert not [link for link in links if link.startswith("javascript")]
+    assert "Open issues unknown" in section(get("/packages/p/unknown/"), "repository-facts")
+
+
+def test_documentation_that_the_index_tells_stands_in_where_people_wrote_none(site: Session, get: Get) -> None:
+    html = get("/packages/p/told/")
+    assert addresses_in(html).count("https://old.example.org/docs/") == 2
+    assert "old.example.org/docs as the package index tells" in section(html, "site-facts")
+    assert "https://old.example.org/docs/. The package index, 2 days ago" in section(html, "health")
+    site.query(Package).filter_by(slug="told").one().documentation_url = "https://people.example.org/"
+    site.commit()
+    html = get("/packages/p/told/")
+    assert "https://old.example.org/docs/" not in html
+    assert "as the package index tells" not in html

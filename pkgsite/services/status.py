@@ -1,0 +1,253 @@
+"""How the site's own work goes: its jobs, the hosts that it asks, the age of what they told, and what failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from pkgsite.models import HostState, JobRun, Lease, Package, SourceState
+from pkgsite.rules.freshness import Source
+from pkgsite.rules.timetable import TIMETABLE, Job
+from pkgsite.services.packages import VISIBLE
+
+DUTY = "scheduler"  # the lease of the process that starts jobs
+MOST_FAILURES = 20
+PERCENTILES = (50, 95)
+HAS_FAILED = SourceState.last_error_at.is_not(None) & SourceState.last_error.is_not(None)
+
+
+@dataclass(frozen=True, slots=True)
+class JobLine:
+    """A scheduled job: its last run, if it has run, and its next."""
+
+    title: str
+    every: timedelta
+    next_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    counts: tuple[tuple[str, int], ...] = ()  # what came of it, by name; nothing that is 0
+    error: str | None = None
+
+    @property
+    def lasted(self) -> timedelta | None:
+        return self.ended_at - self.started_at if self.started_at and self.ended_at else None
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether it has begun and not ended; that is also so where its process died."""
+        return self.started_at is not None and self.ended_at is None
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaLine:
+    """What a host says of one of our quotas."""
+
+    name: str
+    whole: int
+    left: int
+    resets_at: datetime | None  # None: that time is over, so that the quota is whole again
+
+
+@dataclass(frozen=True, slots=True)
+class HostLine:
+    """A host that facts come from."""
+
+    host: str
+    last_answer_at: datetime | None
+    paused_until: datetime | None  # None: it can be asked
+    last_error: str | None  # the last one that nothing has followed
+    last_error_at: datetime | None
+    checked_at: datetime | None  # when it last told what has changed on it, where it can
+    quotas: tuple[QuotaLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLine:
+    """How fresh one kind of facts is, over all packages."""
+
+    source: Source
+    number: int
+    never: int  # of them not fetched yet
+    due: int
+    failing: int
+    missing: int
+    half_since: datetime | None = None  # half of what has been fetched was fetched since then
+    most_since: datetime | None = None  # the same for 95 of 100
+
+
+@dataclass(frozen=True, slots=True)
+class FailureLine:
+    """A source of a package that could not be fetched the last time."""
+
+    slug: str
+    title: str
+    source: Source
+    host: str
+    error: str
+    at: datetime
+    next_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StatusPage:
+    """Everything on the status page."""
+
+    jobs: list[JobLine]
+    is_duty_held: bool  # whether some process starts jobs; which one is no stranger's affair
+    hosts: list[HostLine]
+    sources: list[SourceLine]
+    failures: list[FailureLine]
+
+    @property
+    def has_run(self) -> bool:
+        return any(job.started_at for job in self.jobs)
+
+    @property
+    def has_sources(self) -> bool:
+        return any(line.number for line in self.sources)
+
+
+def status_page(session: Session, *, now: datetime) -> StatusPage:
+    """Return how the site's own work goes."""
+    return StatusPage(
+        jobs=_jobs(session, now),
+        is_duty_held=_is_duty_held(session, now),
+        hosts=_hosts(session, now),
+        sources=_sources(session, now),
+        failures=_failures(session),
+    )
+
+
+def _is_duty_held(session: Session, now: datetime) -> bool:
+    held = select(Lease.name).where(Lease.name == DUTY, Lease.held_until > now)
+    return session.scalar(held) is not None
+
+
+def _jobs(session: Session, now: datetime) -> list[JobLine]:
+    last = [
+        select(JobRun.id).where(JobRun.job == job.name).order_by(JobRun.tick_at.desc()).limit(1).scalar_subquery()
+        for job in TIMETABLE
+    ]
+    runs = {run.job: run for run in session.scalars(select(JobRun).where(JobRun.id.in_(last)))}
+    return [_job(job, runs.get(job.name), now) for job in TIMETABLE]
+
+
+def _job(job: Job, run: JobRun | None, now: datetime) -> JobLine:
+    next_at = job.next_tick(now)
+    if run is None:
+        return JobLine(job.title, job.every, next_at)
+    return JobLine(job.title, job.every, next_at, run.started_at, run.ended_at, _counts(run.result), run.error)
+
+
+def _counts(result: Mapping[str, Any] | None) -> tuple[tuple[str, int], ...]:
+    """Return the counts of a run; whatever else it may have noted is for the log."""
+    found = (result or {}).items()
+    return tuple((name.replace("_", " "), number) for name, number in found if type(number) is int and number)
+
+
+def _hosts(session: Session, now: datetime) -> list[HostLine]:
+    states = session.scalars(select(HostState).order_by(HostState.host)).all()
+    errors = _errors_by_host(session)
+    return [_host(state, errors.get(state.host), now) for state in states]
+
+
+def _host(state: HostState, of_source: tuple[str, datetime] | None, now: datetime) -> HostLine:
+    answered, is_paused = state.last_answer_at, state.paused_until is not None and state.paused_until > now
+    error, error_at = state.last_error, state.last_error_at
+    if error is None and answered is None and of_source:
+        # Too few of its packages failed for a pause, but it has told us nothing at all.
+        error, error_at = of_source
+    if answered and error_at and error_at < answered and not is_paused:
+        error = error_at = None  # it has answered since
+    return HostLine(
+        host=state.host,
+        last_answer_at=answered,
+        paused_until=state.paused_until if is_paused else None,
+        last_error=error,
+        last_error_at=error_at,
+        checked_at=state.checked_at,
+        quotas=tuple(_quota(name, told, now) for name, told in sorted(state.quotas.items())),
+    )
+
+
+def _errors_by_host(session: Session) -> dict[str, tuple[str, datetime]]:
+    """Return the last failure of any source of each host, where there is one."""
+    place = func.row_number().over(
+        partition_by=SourceState.host, order_by=[SourceState.last_error_at.desc(), SourceState.id]
+    )
+    failed = select(SourceState.host, SourceState.last_error, SourceState.last_error_at, place.label("place"))
+    ranked = failed.where(HAS_FAILED).subquery().c
+    rows = session.execute(select(ranked.host, ranked.last_error, ranked.last_error_at).where(ranked.place == 1))
+    return {host: (error, at) for host, error, at in rows}
+
+
+def _quota(name: str, told: Mapping[str, Any], now: datetime) -> QuotaLine:
+    resets_at = datetime.fromisoformat(told["resets_at"])
+    if resets_at <= now:
+        return QuotaLine(name, told["whole"], told["whole"], None)
+    return QuotaLine(name, told["whole"], told["left"], resets_at)
+
+
+def _sources(session: Session, now: datetime) -> list[SourceLine]:
+    counts = select(
+        SourceState.source,
+        func.count(),
+        func.count(SourceState.fetched_at),
+        *[
+            func.count().filter(condition)
+            for condition in (SourceState.next_due_at <= now, SourceState.failures > 0, SourceState.misses > 0)
+        ],
+    ).group_by(SourceState.source)
+    found = {source: tuple(numbers) for source, *numbers in session.execute(counts)}
+    told = {source: found.get(source, (0, 0, 0, 0, 0)) for source in Source}
+    moments = iter(_fetched_since(session, {source: numbers[1] for source, numbers in told.items()}))
+    return [
+        SourceLine(source, number, number - fetched, due, failing, missing, next(moments), next(moments))
+        for source, (number, fetched, due, failing, missing) in told.items()
+    ]
+
+
+def _fetched_since(session: Session, fetched: Mapping[Source, int]) -> Sequence[datetime | None]:
+    """Return, for each source and percentile, since when so many of 100 have been fetched.
+
+    The index by source and age is walked to the place in question; no ages are read but those that are returned.
+    """
+    moments = [
+        select(SourceState.fetched_at)
+        .where(SourceState.source == source, SourceState.fetched_at.is_not(None))
+        .order_by(SourceState.fetched_at.desc())
+        .offset(max(-(-number * percentile // 100) - 1, 0))
+        .limit(1)
+        .scalar_subquery()
+        for source, number in fetched.items()
+        for percentile in PERCENTILES
+    ]
+    return tuple(session.execute(select(*moments)).one())
+
+
+def _failures(session: Session) -> list[FailureLine]:
+    rows = session.execute(
+        select(
+            Package.slug,
+            Package.title,
+            SourceState.source,
+            SourceState.host,
+            SourceState.last_error,
+            SourceState.last_error_at,
+            SourceState.next_due_at,
+        )
+        .join(Package, Package.id == SourceState.package_id)
+        .where(HAS_FAILED, VISIBLE)
+        .order_by(SourceState.last_error_at.desc(), SourceState.id)
+        .limit(MOST_FAILURES)
+    )
+    return [
+        FailureLine(slug, title, Source(source), host, str(error), at, next_at)
+        for slug, title, source, host, error, at, next_at in rows
+        if at is not None
+    ]

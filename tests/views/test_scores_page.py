@@ -1,0 +1,59 @@
+"""The page that explains scores and health says what the rules do."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from pkgsite.rules import health, scores
+from pkgsite.services.package_health import score_examples
+from tests.views.conftest import addresses_in, plain
+
+
+def test_it_has_the_numbers_of_the_rules(client: FlaskClient) -> None:
+    words = plain(client.get("/help/scores/").text)
+    for told in (
+        "For every 3 whole months since the last commit, a tenth of the stars.", "three tenths of the stars",
+        "never more than 1,000", "minus half of the stars", "24 months ago", "within 365 days", "within 730 days",
+        "within 182 days", "5 or more have committed", "2 or more", "names or lets in 3.14 or 3.15",
+        "3.11, 3.12, 3.13, 3.14 and 3.15 get security fixes", "3 checks or more are poor", "fewer than 4 checks",
+        "2 at most are fair",
+    ):  # fmt: skip
+        assert told in words, told
+
+
+@pytest.mark.parametrize(
+    ("rules", "name", "value", "told"),
+    [
+        (scores, "MONTHS_A_STEP", 7, "For every 7 whole months"),
+        (scores, "STEP_TENTHS", 4, "since the last commit, 4 tenths of the stars"),
+        (scores, "FLOOR_TENTHS", -7, "below minus 7 tenths of the stars"),
+        (scores, "NO_PYTHON_3_MOST", 4321, "never more than 4,321"),
+        (scores, "UNKNOWN_COMMIT_MONTHS", 99, "an unknown last commit as 99 months ago"),
+        (health, "RELEASE_GOOD_DAYS", 77, "within 77 days"),
+        (health, "COMMIT_FAIR_DAYS", 78, "within 78 days"),
+        (health, "LIVING_AS_OF", "May 2031", "As of May 2031"),
+        (health, "POOR_MANY", 6, "6 checks or more are poor"),
+    ],
+)
+def test_its_numbers_are_those_of_the_rules_at_work(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch, rules: Any, name: str, value: object, told: str
+) -> None:
+    monkeypatch.setattr(rules, name, value)
+    assert told in plain(client.get("/help/scores/").text)
+
+
+def test_every_check_of_a_report_is_on_it(client: FlaskClient) -> None:
+    html = client.get("/help/scores/").text
+    known = dict.fromkeys(health.Known.__dataclass_fields__) | {"commits_over_52": (), "has_repo": False}
+    for check in health.health(health.Known(**known), now=health.datetime(2026, 1, 1, tzinfo=health.UTC)).checks:  # type: ignore[arg-type,attr-defined]
+        assert f'<th scope="row">{check.title}</th>' in html
+
+
+def test_the_examples_are_reckoned_by_the_rules() -> None:
+    assert [parts.total for _, parts in score_examples()] == [120, 72, 36, 24, -60, 11000]
+
+
+def test_help_leads_to_it(client: FlaskClient, get: Callable[[str], str]) -> None:
+    assert "/help/scores/" in addresses_in(get("/help/"))

@@ -1,0 +1,367 @@
+"""Webhooks: who may send one, what follows from it, and that nothing in a body makes one fail."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+from werkzeug.test import TestResponse
+
+from pkgsite.clock import utc_now
+from pkgsite.models import SourceState
+from pkgsite.rules.freshness import EVERY, Priority, Source
+from pkgsite.rules.signatures import signature_of
+from tests.factories import NOW, make_package, make_source
+from tests.queries import counted_queries
+
+SECRET = "open sesame"
+GITHUB, GITLAB = "/packages/github-webhook/", "/packages/gitlab-webhook/"
+URL = "https://github.com/Ada/One"
+GROUPED = "https://gitlab.com/group/sub/One"
+LATER = utc_now() + EVERY[Source.PEOPLE]
+FORM = "application/x-www-form-urlencoded"
+Send = Callable[..., TestResponse]
+
+
+@pytest.fixture
+def guarded(make_app: Callable[..., Flask], session: Session) -> FlaskClient:
+    """A client of a site that has a secret and two packages, with nothing due for weeks."""
+    for slug, host, target in (("one", "github.com", "ada/one"), ("grouped", "gitlab.com", "group/sub/one")):
+        package = make_package(session, slug, repo_url=f"https://{host}/{target}")
+        for source in Source:
+            place = (
+                {"host": host, "target": target} if source in {"repo", "activity", "people"} else {"host": "pypi.org"}
+            )
+            make_source(session, package, source, **place, next_due_at=LATER)
+    session.commit()
+    return make_app(WEBHOOK_SECRET=SECRET).test_client()
+
+
+@pytest.fixture
+def github(guarded: FlaskClient) -> Send:
+    """A function that sends what GitHub would: an event, and a payload in JSON, or bytes as they are."""
+
+    def send(event: str, payload: Any, **headers: str) -> TestResponse:
+        body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+        return guarded.post(GITHUB, data=body, headers=github_headers(event, body) | headers)
+
+    return send
+
+
+@pytest.fixture
+def gitlab(guarded: FlaskClient) -> Send:
+    def send(payload: Any, token: str = SECRET) -> TestResponse:
+        body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+        headers = {"X-Gitlab-Token": token, "Content-Type": "application/json"}
+        return guarded.post(GITLAB, data=body, headers=headers)
+
+    return send
+
+
+def github_headers(event: str, body: bytes, content_type: str = "application/json") -> dict[str, str]:
+    return {
+        "X-GitHub-Event": event,
+        "X-Hub-Signature-256": signature_of(SECRET, body),
+        "Content-Type": content_type,
+    }
+
+
+def about(url: str = URL, **more: Any) -> dict[str, Any]:
+    """Return a payload as GitHub makes them today."""
+    path = url.partition("github.com/")[2]
+    return {"repository": {"html_url": url, "url": f"https://api.github.com/repos/{path}"}} | more
+
+
+def brought_forward(session: Session) -> dict[str, set[str]]:
+    """Return the sources, by package, that a webhook has made due."""
+    session.rollback()
+    found: dict[str, set[str]] = {}
+    for state in session.scalars(select(SourceState).where(SourceState.priority == Priority.WEBHOOK)):
+        assert state.next_due_at <= utc_now()
+        found.setdefault("one" if state.package_id == 1 else "grouped", set()).add(state.source)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("event", "more", "sources"),
+    [
+        ("push", {}, {"repo"}),
+        ("release", {"action": "published"}, {"repo", "index"}),
+        ("create", {"ref_type": "branch"}, {"repo"}),
+        ("create", {"ref_type": "tag"}, {"repo", "index"}),
+        ("delete", {"ref_type": "tag"}, {"repo", "index"}),
+        ("delete", {"ref_type": ["tag"]}, {"repo"}),
+        ("repository", {"action": "archived"}, {"repo"}),
+        ("public", {}, {"repo"}),
+        ("star", {"action": "deleted"}, {"repo"}),
+        ("watch", {}, {"repo"}),
+        ("fork", {}, {"repo"}),
+    ],
+)
+def test_an_event_of_github_makes_sources_due(
+    github: Send, session: Session, event: str, more: dict[str, Any], sources: set[str]
+) -> None:
+    answer = github(event, about(**more))
+    assert answer.status_code == 200
+    assert answer.json == {"detail": "It will be fetched soon.", "packages": ["one"], "sources": len(sources)}
+    assert brought_forward(session) == {"one": sources}
+
+
+@pytest.mark.parametrize(
+    ("kind", "sources"), [("push", {"repo"}), ("tag_push", {"repo", "index"}), ("release", {"repo", "index"})]
+)
+def test_an_event_of_gitlab_makes_sources_due(gitlab: Send, session: Session, kind: str, sources: set[str]) -> None:
+    answer = gitlab({"object_kind": kind, "project": {"web_url": GROUPED}})
+    assert (answer.status_code, answer.json["packages"]) == (200, ["grouped"])
+    assert brought_forward(session) == {"grouped": sources}
+
+
+def test_what_nothing_follows_from_is_taken_and_ignored(github: Send, gitlab: Send, session: Session) -> None:
+    for answer in (
+        github("issues", about()),
+        github("", about()),
+        github("PUSH", {}),
+        gitlab({"object_kind": "note", "project": {"web_url": GROUPED}}),
+        gitlab({"object_kind": ["push"]}),
+        gitlab({}),
+    ):
+        assert (answer.status_code, answer.json) == (202, {"detail": "Nothing here follows from this event."})
+    assert brought_forward(session) == {}
+
+
+def test_a_ping_says_that_it_works(github: Send, session: Session) -> None:
+    for payload in ({"zen": "Keep it logically awesome."}, about("https://github.com/no/body")):
+        answer = github("ping", payload)
+        assert (answer.status_code, answer.json) == (200, {"detail": "The webhook works."})
+    assert brought_forward(session) == {}
+
+
+def test_a_form_is_read_as_well(guarded: FlaskClient, session: Session) -> None:
+    body = urlencode({"payload": json.dumps(about(words="ünï & çødé +"))}).encode()
+    for content_type in (FORM, f"{FORM}; charset=utf-8"):
+        answer = guarded.post(GITHUB, data=body, headers=github_headers("push", body, content_type))
+        assert (answer.status_code, answer.content_type) == (200, "application/json")
+    assert brought_forward(session) == {"one": {"repo"}}
+
+
+def test_a_large_form_is_read_up_to_the_sites_limit(guarded: FlaskClient) -> None:
+    body = urlencode({"payload": json.dumps(about(words="x" * 900_000))}).encode()
+    assert guarded.post(GITHUB, data=body, headers=github_headers("push", body, FORM)).status_code == 200
+    body = urlencode({"payload": "x" * 2_000_000}).encode()
+    answer = guarded.post(GITHUB, data=body, headers=github_headers("push", body, FORM))
+    assert (answer.status_code, answer.json) == (413, {"detail": "Request Entity Too Large."})
+
+
+def test_the_same_webhook_again_does_nothing(github: Send, session: Session) -> None:
+    assert github("push", about()).json["sources"] == 1
+    due = session.scalars(select(SourceState.next_due_at).where(SourceState.priority == Priority.WEBHOOK)).all()
+    for _ in range(3):
+        answer = github("push", about())
+        assert (answer.status_code, answer.json["sources"]) == (200, 0)
+        assert answer.json["detail"] == "It was to be fetched soon already."
+    session.rollback()
+    assert session.scalars(select(SourceState.next_due_at).where(SourceState.priority == Priority.WEBHOOK)).all() == due
+
+
+def test_what_was_due_already_comes_first_now(github: Send, session: Session) -> None:
+    for state in session.scalars(select(SourceState).where(SourceState.package_id == 1)):
+        state.next_due_at, state.priority = NOW, Priority.CLICK
+    session.commit()
+    assert github("push", about()).json["sources"] == 1
+    assert brought_forward(session) == {"one": {"repo"}}
+
+
+@pytest.mark.parametrize(
+    "repository",
+    [
+        {"html_url": "https://github.com/ada/one"},
+        {"html_url": "https://GitHub.com/ADA/ONE/"},
+        {"html_url": "https://www.github.com/ada/one.git"},
+        {"url": "https://github.com/ada/one"},
+        {"url": "http://github.com/ada/one", "html_url": ""},
+        {"url": "https://github.com/ada/one", "html_url": None},
+    ],
+)
+def test_the_repository_is_found_however_it_is_written(github: Send, repository: dict[str, Any]) -> None:
+    assert github("push", {"repository": repository}).json["packages"] == ["one"]
+
+
+def test_every_visible_package_of_the_repository_is_meant(github: Send, session: Session) -> None:
+    for slug, hidden_at in (("twin", None), ("hidden", NOW)):
+        package = make_package(session, slug, hidden_at=hidden_at)
+        make_source(session, package, "repo", target="ada/one", next_due_at=LATER)
+    session.commit()
+    answer = github("push", about())
+    assert (answer.json["packages"], answer.json["sources"]) == (["one", "twin"], 2)
+
+
+@pytest.mark.parametrize(
+    ("url", "changes"),
+    [
+        ("https://github.com/Ada/Renamed", {"repository": {"name": {"from": "One"}}}),
+        ("https://github.com/grace/One", {"owner": {"from": {"user": {"login": "Ada"}}}}),
+        ("https://github.com/acme/One/", {"owner": {"from": {"organization": {"login": "ada"}, "user": None}}}),
+    ],
+)
+def test_a_repository_that_has_moved_is_known_by_where_it_was(
+    github: Send, session: Session, url: str, changes: dict[str, Any]
+) -> None:
+    answer = github("repository", about(url, action="renamed", changes=changes))
+    assert (answer.status_code, answer.json["packages"]) == (200, ["one"])
+    assert brought_forward(session) == {"one": {"repo"}}
+
+
+def test_a_new_name_that_is_known_comes_before_the_old_one(github: Send, session: Session) -> None:
+    make_source(session, make_package(session, "renamed"), "repo", target="ada/renamed", next_due_at=LATER)
+    session.commit()
+    changes = {"repository": {"name": {"from": "One"}}}
+    answer = github("repository", about("https://github.com/Ada/Renamed", changes=changes))
+    assert answer.json["packages"] == ["renamed"]
+
+
+def test_what_the_host_told_of_a_move_is_remembered(github: Send, session: Session) -> None:
+    make_package(session, "elsewhere", repo_moved_to="https://github.com/New/Home")
+    session.commit()
+    answer = github("push", about("https://github.com/new/home"))
+    assert (answer.status_code, answer.json["packages"]) == (200, ["elsewhere"])
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://github.com/no/body", "https://evil.example/ada/one", "https://gitlab.com/ada/one", "https://github.com/ada",
+     "javascript:alert(1)", "https://[::1", "https://github.com/a%00b/c", "ada/one", "https://github.com/\ud800/x",
+     "https://api.github.com/repos/ada/one", "https://github.com:99999/ada/one", "%", "https://github.com/../one"],
+)  # fmt: skip
+def test_an_unknown_repository_is_not_found(github: Send, gitlab: Send, session: Session, url: str) -> None:
+    for answer in (
+        github("push", {"repository": {"html_url": url.encode("utf-8", "replace").decode()}}),
+        gitlab({"object_kind": "push", "project": {"web_url": url.encode("utf-8", "replace").decode()}}),
+    ):
+        assert (answer.status_code, answer.json) == (404, {"detail": "No package of this site has this repository."})
+    assert brought_forward(session) == {}
+
+
+NAMELESS: tuple[Any, ...] = (
+    {}, {"repository": None, "project": None}, {"repository": [], "project": []}, {"repository": "x", "project": 1},
+    {"repository": {"html_url": 7}, "project": {"web_url": 7}}, {"repository": {"html_url": ["x"], "url": {}}},
+    {"repository": {"html_url": "https://github.com/" + "x" * 400_000}, "project": {"web_url": "x" * 400_000}},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("number", range(len(NAMELESS)))
+def test_a_payload_without_a_repository_is_refused(github: Send, gitlab: Send, number: int) -> None:
+    changes = {"changes": {"repository": ["name"], "owner": {"from": "x"}}}
+    for answer in (github("push", NAMELESS[number] | changes), gitlab(NAMELESS[number] | {"object_kind": "push"})):
+        assert (answer.status_code, answer.json) == (400, {"detail": "The payload names no repository."})
+
+
+@pytest.mark.parametrize("changes", [None, [], "x", {"repository": {"name": {"from": 7}}}, {"owner": {"from": [{}]}}])
+def test_odd_changes_change_nothing(github: Send, changes: Any) -> None:
+    assert github("repository", about(changes=changes)).status_code == 200
+    assert github("repository", about("https://github.com/x/y", changes=changes)).status_code == 404
+
+
+UNREADABLE = {
+    b"": "There is no payload.",
+    b"{": "The payload is not JSON.",
+    b"\xff\xfe{}": "The payload is not JSON.",
+    b'{"a": "\xed\xa0\x80"}': "The payload is not JSON.",
+    b'{"a": NaN}': "The payload is not JSON.",
+    b"payload={}": "The payload is not JSON.",
+    b"[" * 500_000: "The payload is not JSON.",
+    b'{"a":' * 100_000 + b"1" + b"}" * 100_000: "The payload is not JSON.",
+    b"[]": "The payload is not a JSON object.",
+    b"null": "The payload is not a JSON object.",
+    b"7": "The payload is not a JSON object.",
+    b'"' + b"x" * 900_000 + b'"': "The payload is not a JSON object.",
+}
+
+
+@pytest.mark.parametrize("number", range(len(UNREADABLE)))
+def test_what_cannot_be_read_is_refused_in_clear_words(github: Send, gitlab: Send, number: int) -> None:
+    body, words = list(UNREADABLE.items())[number]
+    for answer in (github("push", body), github("ping", body), gitlab(body)):
+        assert (answer.status_code, answer.json) == (400, {"detail": words})
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "There is no payload."),
+        (b"payload=", "There is no payload."),
+        (b"other=%7B%7D", "There is no payload."),
+        (b"payload=%7B", "The payload is not JSON."),
+        (b"payload=%5B%5D", "The payload is not a JSON object."),
+        (b"payload=%ff%fe", "The form can't be read."),
+        (b"\xff=1", "The form can't be read."),
+        (b"a=1&" * 200_000, "The form can't be read."),
+    ],
+)
+def test_a_form_that_cannot_be_read_is_refused_in_clear_words(guarded: FlaskClient, body: bytes, words: str) -> None:
+    answer = guarded.post(GITHUB, data=body, headers=github_headers("push", body, FORM))
+    assert (answer.status_code, answer.json) == (400, {"detail": words})
+
+
+def test_who_does_not_know_the_secret_is_refused(github: Send, gitlab: Send, session: Session) -> None:
+    body = json.dumps(about()).encode()
+    refused = {"detail": "The signature or secret is missing or wrong."}
+    for signature in ("", "sha256=", signature_of("other", body), signature_of(SECRET, body + b" "), "sha1=abc", "ü"):
+        answer = github("push", body, **{"X-Hub-Signature-256": signature})
+        assert (answer.status_code, answer.json) == (403, refused)
+    for token in ("", "open", "open sesame2", "ü"):
+        answer = gitlab({"object_kind": "push", "project": {"web_url": GROUPED}}, token)
+        assert (answer.status_code, answer.json) == (403, refused)
+    assert brought_forward(session) == {}
+
+
+def test_nothing_is_read_before_the_signature(github: Send, gitlab: Send, guarded: FlaskClient) -> None:
+    with counted_queries(guarded.application) as statements:
+        for body in UNREADABLE:
+            assert github("push", body, **{"X-Hub-Signature-256": "sha256=no"}).status_code == 403
+            assert gitlab(body, "no").status_code == 403
+    assert statements == []
+
+
+def test_a_site_without_a_secret_takes_no_webhook(client: FlaskClient) -> None:
+    for url in (GITHUB, GITLAB):
+        headers = {"X-Hub-Signature-256": signature_of("", b"{}"), "X-Gitlab-Token": "", "X-GitHub-Event": "ping"}
+        answer = client.post(url, data=b"{}", headers=headers)
+        assert (answer.status_code, answer.content_type) == (403, "application/json")
+        assert answer.json == {"detail": "This site takes no webhooks: it has no secret for them."}
+
+
+@pytest.mark.parametrize("url", [GITHUB, GITLAB])
+def test_other_methods_are_told_to_post(client: FlaskClient, url: str) -> None:
+    for method in ("GET", "PUT", "DELETE"):
+        answer = client.open(url, method=method)
+        assert (answer.status_code, answer.json) == (405, {"detail": "A webhook is sent with POST."})
+        assert answer.headers["Allow"] == "OPTIONS, POST"
+    assert client.head(url).status_code == 405
+
+
+def test_an_answer_has_what_all_answers_have(github: Send) -> None:
+    answer = github("push", about())
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert "Set-Cookie" not in answer.headers
+
+
+def test_a_webhook_asks_the_database_as_much_for_many_packages(
+    github: Send, guarded: FlaskClient, session: Session
+) -> None:
+    def cost() -> int:
+        with counted_queries(guarded.application) as statements:
+            assert github("push", about()).status_code == 200
+        return len([one for one in statements if not one.startswith("BEGIN")])
+
+    before = cost()
+    for number in range(30):
+        make_source(session, make_package(session, f"many-{number}"), "repo", target="ada/one", next_due_at=LATER)
+    session.commit()
+    assert cost() == before <= 3
