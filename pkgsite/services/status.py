@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,6 +19,7 @@ from pkgsite.services.packages import VISIBLE
 DUTY = "scheduler"  # the lease of the process that starts jobs
 MOST_FAILURES = 20
 PERCENTILES = (50, 95)
+MISTAKE = re.compile(r"(\w+(?:Error|Exception)): ")  # of ours, as the log of runs has it: the exception, and its words
 HAS_FAILED = SourceState.last_error_at.is_not(None) & SourceState.last_error.is_not(None)
 
 
@@ -32,15 +34,12 @@ class JobLine:
     ended_at: datetime | None = None
     counts: tuple[tuple[str, int], ...] = ()  # what came of it, by name; nothing that is 0
     error: str | None = None
+    is_at_work: bool = False
+    is_cut_off: bool = False  # it has not ended, and the process that was at it has the duty no more
 
     @property
     def lasted(self) -> timedelta | None:
         return self.ended_at - self.started_at if self.started_at and self.ended_at else None
-
-    @property
-    def is_at_work(self) -> bool:
-        """Whether it has begun and not ended; that is also so where its process died."""
-        return self.started_at is not None and self.ended_at is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,34 +113,46 @@ class StatusPage:
 
 def status_page(session: Session, *, now: datetime) -> StatusPage:
     """Return how the site's own work goes."""
+    holder = session.scalar(select(Lease.holder).where(Lease.name == DUTY, Lease.held_until > now))
     return StatusPage(
-        jobs=_jobs(session, now),
-        is_duty_held=_is_duty_held(session, now),
+        jobs=_jobs(session, holder, now),
+        is_duty_held=holder is not None,
         hosts=_hosts(session, now),
         sources=_sources(session, now),
         failures=_failures(session),
     )
 
 
-def _is_duty_held(session: Session, now: datetime) -> bool:
-    held = select(Lease.name).where(Lease.name == DUTY, Lease.held_until > now)
-    return session.scalar(held) is not None
-
-
-def _jobs(session: Session, now: datetime) -> list[JobLine]:
+def _jobs(session: Session, holder: str | None, now: datetime) -> list[JobLine]:
     last = [
         select(JobRun.id).where(JobRun.job == job.name).order_by(JobRun.tick_at.desc()).limit(1).scalar_subquery()
         for job in TIMETABLE
     ]
     runs = {run.job: run for run in session.scalars(select(JobRun).where(JobRun.id.in_(last)))}
-    return [_job(job, runs.get(job.name), now) for job in TIMETABLE]
+    return [_job(job, runs.get(job.name), holder, now) for job in TIMETABLE]
 
 
-def _job(job: Job, run: JobRun | None, now: datetime) -> JobLine:
+def _job(job: Job, run: JobRun | None, holder: str | None, now: datetime) -> JobLine:
     next_at = job.next_tick(now)
     if run is None:
         return JobLine(job.title, job.every, next_at)
-    return JobLine(job.title, job.every, next_at, run.started_at, run.ended_at, _counts(run.result), run.error)
+    return JobLine(
+        title=job.title,
+        every=job.every,
+        next_at=next_at,
+        started_at=run.started_at,
+        ended_at=run.ended_at,
+        counts=_counts(run.result),
+        error=_public(run.error),
+        is_at_work=run.ended_at is None and run.holder == holder,
+        is_cut_off=run.ended_at is None and run.holder != holder,
+    )
+
+
+def _public(error: str | None) -> str | None:
+    """Return a run's failure as everybody may read it: of a mistake of ours its kind, for the words may tell of us."""
+    mistake = MISTAKE.match(error or "")
+    return f"{mistake.group(1)} (the site's log says more)" if mistake else error
 
 
 def _counts(result: Mapping[str, Any] | None) -> tuple[tuple[str, int], ...]:

@@ -64,10 +64,31 @@ def test_what_is_no_count_is_left_out(session: Session, result: dict[str, Any] |
     assert job_line(session, REFRESH).counts == ()
 
 
-def test_a_run_without_an_end_is_at_work(session: Session) -> None:
+@pytest.mark.parametrize(("holder", "at_work"), [("machine:1:ab", True), ("another:2:cd", False), (None, False)])
+def test_a_run_without_an_end_is_at_work_while_its_process_has_the_duty(
+    session: Session, holder: str | None, at_work: bool
+) -> None:
+    if holder:
+        session.add(Lease(name=DUTY, holder=holder, held_until=NOW + MINUTE))
     add_run(session, SAMPLES, NOW, ended_at=None)
-    line = job_line(session, SAMPLES)
-    assert (line.is_at_work, line.lasted) == (True, None)
+    add_run(session, REFRESH, NOW)
+    line, ended = job_line(session, SAMPLES), job_line(session, REFRESH)
+    assert (line.is_at_work, line.is_cut_off, line.lasted) == (at_work, not at_work, None)
+    assert (ended.is_at_work, ended.is_cut_off, ended.lasted) == (False, False, MINUTE)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ("pypi.org can't be reached", "pypi.org can't be reached"),
+        ("OperationalError: no route to db.internal, port 5432", "OperationalError (the site's log says more)"),
+        ("DoesNotError", "DoesNotError"),
+        (None, None),
+    ],
+)
+def test_of_a_mistake_of_ours_only_its_kind_is_told(session: Session, error: str | None, told: str | None) -> None:
+    add_run(session, REFRESH, NOW, error=error)
+    assert job_line(session, REFRESH).error == told
 
 
 @pytest.mark.parametrize(
