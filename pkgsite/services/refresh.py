@@ -140,14 +140,11 @@ def settle(session: Session, claimed: Claim, outcome: Fetched[Any] | UpstreamErr
     if state is None or package is None or state.claimed_by != claimed.holder:
         return Result.LOST
     state.claimed_by = state.claimed_until = None
-    if isinstance(outcome, UpstreamError):
-        return _take_failure(state, package, outcome, now)
-    if outcome.is_later:
-        state.failures += 1
-        state.next_due_at = retry_at(state.failures, state.package_id, claimed.source, now=now)
-        return Result.LATER
-    _take_success(session, state, package, outcome, now)
-    return Result.UNCHANGED if outcome.facts is None else Result.FETCHED
+    pressing = (state.next_due_at, state.priority) if state.next_due_at > claimed.until - LEASE else None
+    result = _take_outcome(session, state, package, outcome, now)
+    if pressing:  # something brought it forward while it was being asked: it is asked once more
+        state.next_due_at, state.priority = pressing
+    return result
 
 
 def release(session: Session, claims: Sequence[Claim]) -> None:
@@ -207,6 +204,19 @@ def _claim(state: SourceState) -> Claim:
         until=state.claimed_until,  # type: ignore[arg-type]
         validators=dict(state.validators),
     )
+
+
+def _take_outcome(
+    session: Session, state: SourceState, package: Package, outcome: Fetched[Any] | UpstreamError, now: datetime
+) -> Result:
+    if isinstance(outcome, UpstreamError):
+        return _take_failure(state, package, outcome, now)
+    if outcome.is_later:
+        state.failures += 1
+        state.next_due_at = retry_at(state.failures, state.package_id, Source(state.source), now=now)
+        return Result.LATER
+    _take_success(session, state, package, outcome, now)
+    return Result.UNCHANGED if outcome.facts is None else Result.FETCHED
 
 
 def _take_success(

@@ -124,7 +124,9 @@ def make_due(
         unless_fetched_since: Leave those that have been fetched since then.
     """
     due = update(SourceState).values(next_due_at=now, priority=priority)
-    due = due.where((SourceState.next_due_at > now) | (SourceState.priority < priority))
+    # What is being asked at this moment is brought forward too: the answer may be older than what brings it.
+    is_asked = SourceState.claimed_until.is_not(None)
+    due = due.where((SourceState.next_due_at > now) | (SourceState.priority < priority) | is_asked)
     due = due.where(SourceState.priority <= priority)
     if package_ids is not None:
         due = due.where(SourceState.package_id.in_(package_ids))

@@ -311,6 +311,32 @@ def test_what_comes_after_the_claim_was_lost_is_dropped(site: Site, world: World
     assert site.package("one").stars is None
 
 
+def test_a_webhook_that_comes_while_its_source_is_asked_is_not_lost(site: Site, world: World) -> None:
+    number = site.add("one", repo_url=GITHUB)
+    host = site.gateways.code_hosts["github.com"]
+    ask, times = host.repos, []
+
+    def slow_repos(*args: object, **options: object) -> object:
+        told = ask(*args, **options)  # type: ignore[arg-type]
+        if not times:
+            with site.app.app_context():
+                make_due(
+                    db.session(),
+                    priority=Priority.WEBHOOK,
+                    now=world.now(),
+                    package_ids=[number],
+                    sources=[Source.REPO],
+                )
+                db.session.commit()
+        times.append(told)
+        return told
+
+    host.repos = slow_repos  # type: ignore[assignment,method-assign]
+    assert site.refresh(Source.REPO).totals() == {"fetched": 2}
+    assert site.state("one", Source.REPO).priority == Priority.AGE
+    assert site.refresh(Source.REPO).totals() == {}
+
+
 def test_of_what_is_due_the_most_pressing_comes_first(site: Site, world: World) -> None:
     ids = [site.add(f"package-{number}", repo_url="https://codeberg.org/ada/one") for number in range(4)]
     with site.app.app_context():
