@@ -26,9 +26,8 @@ ARGUMENTS = [
 
 @pytest.fixture(scope="session")
 def address(templates: Callable[[str], Template], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a filled site, served over real HTTP, at the time of its data, for as long as the tests run."""
-    with templates("sqlite").copy() as url, pytest.MonkeyPatch.context() as patch:
-        stop_the_clock(patch)
+    """The address of a filled site, served over real HTTP, for as long as the tests run."""
+    with templates("sqlite").copy() as url:
         app = create_app(settings_for(url, tmp_path_factory.mktemp("journeys")))
         with app.app_context():
             fill(db.session())
@@ -58,13 +57,15 @@ Open = Callable[..., Page]
 
 
 @pytest.fixture
-def open_page(browser: Browser, address: str) -> Iterator[Open]:
-    """A function that opens a path of the site; its options are those of a browser context.
+def open_page(browser: Browser, address: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
+    """A function that opens a path of the site at the time of its data; its options are those of a browser context.
 
     A request that leaves the site, a refused resource or an error in a script fails the test.
     """
     contexts: list[BrowserContext] = []
     troubles: list[str] = []
+    # For this test alone: other tests of this process, which the site outlives, have the real time.
+    stop_the_clock(monkeypatch)
 
     def open_at(path: str, *, width: int = 1280, height: int = 900, **options: object) -> Page:
         context = browser.new_context(base_url=address, viewport={"width": width, "height": height}, **options)  # type: ignore[arg-type]
