@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from urllib.parse import quote
 
-from pkgsite.clients.base import ActivityFacts, Fetched, PeopleFacts, Quota, RepoAsk, RepoFacts, RepoRef
-from pkgsite.clients.http import JsonReader
-from pkgsite.clients.rest import (
-    Commit,
-    RestApi,
-    Told,
-    check_same,
-    count_authors,
-    count_weeks,
-    hidden_code,
-    one_by_one,
-    person_name,
-)
-from pkgsite.errors import BadAnswer, Gone, NotAllowed, UpstreamError
+from pkgsite.clients.base import ActivityFacts, Fetched, PeopleFacts, RepoAsk, RepoFacts, RepoRef
+from pkgsite.clients.rest import Commit, Told, count_authors, count_weeks, person_name
+from pkgsite.clients.rest_host import RestHost, check_same, hidden_code
+from pkgsite.errors import BadAnswer, Gone, NotAllowed
 
 PAGE_COMMITS = 100  # the host gives no more a page
 # What a commit is read for: of its author neither the e-mail address nor anything else is even sent to us.
@@ -27,37 +17,17 @@ COMMIT_FIELDS = "next,values.hash,values.date,values.author.user.nickname,values
 OPEN_ISSUES = 'state="new" OR state="open"'
 
 
-def bitbucket_api(host: str) -> str:
-    """Return where a host's API is by default."""
-    return f"https://api.{host}/2.0"
-
-
-class Bitbucket:
+class Bitbucket(RestHost):
     """A `CodeHost`. It tells of no stars (watchers are not that), no licence, no topics, and not how many commits.
 
     The API lists no contributors: `people` are the accounts that wrote the newest commits.
-
-    Attributes:
-        quotas: By host, where it tells of one.
     """
 
-    quotas: Mapping[str, Quota]
-    is_batched = False
+    landmark = "hook_events"  # which it tells to everybody
 
-    def __init__(
-        self, reader: JsonReader, *, api: Callable[[str], str] = bitbucket_api, tokens: Mapping[str, str] | None = None
-    ) -> None:
-        """Know where each host's API is, and the token for each host that has one."""
-        self._api = RestApi(reader, api, tokens or {})
-        self.quotas = self._api.quotas
-
-    def repos(  # no fact of these depends on the time
-        self,
-        asked: Sequence[RepoAsk],
-        *,
-        now: datetime,  # noqa: ARG002
-    ) -> list[Fetched[RepoFacts] | UpstreamError]:
-        return one_by_one(asked, self._repo)
+    @staticmethod
+    def usual_api(host: str) -> str:
+        return f"https://api.{host}/2.0"
 
     def activity(self, ref: RepoRef, *, validators: Mapping[str, str], now: datetime) -> Fetched[ActivityFacts]:
         return count_weeks(self._commits(ref), validators=validators, now=now)

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from http import HTTPStatus
 from urllib.parse import quote
 
-from pkgsite.clients.base import ActivityFacts, Fetched, PeopleFacts, Quota, RepoAsk, RepoFacts, RepoRef
-from pkgsite.clients.http import JsonReader
-from pkgsite.clients.rest import (
-    Commit,
-    RestApi,
-    Told,
-    check_same,
-    count_authors,
-    count_weeks,
-    objects,
-    one_by_one,
-)
-from pkgsite.errors import BadAnswer, Gone, NotAllowed, UpstreamError
+from pkgsite.clients.base import ActivityFacts, Fetched, PeopleFacts, RepoAsk, RepoFacts, RepoRef
+from pkgsite.clients.rest import Commit, Told, count_authors, count_weeks, objects
+from pkgsite.clients.rest_host import RestHost, check_same, hidden_code
+from pkgsite.errors import Gone, NotAllowed
 from pkgsite.rules.activity import window_start
 
 PAGE_COMMITS = 50  # hosts give no more a page, unless their operator says so
@@ -28,35 +19,15 @@ WITHOUT_EXTRAS = {"stat": "false", "verification": "false", "files": "false"}
 EMPTY_REPOSITORY = {HTTPStatus.CONFLICT}
 
 
-def forgejo_api(host: str) -> str:
-    """Return where a host's API is by default."""
-    return f"https://{host}/api/v1"
+class Forgejo(RestHost):
+    """A `CodeHost`. The API lists no contributors: `people` are the accounts that wrote the newest commits."""
 
+    landmark = "version"
+    scheme = "token"
 
-class Forgejo:
-    """A `CodeHost`. The API lists no contributors: `people` are the accounts that wrote the newest commits.
-
-    Attributes:
-        quotas: By host, where it tells of one.
-    """
-
-    quotas: Mapping[str, Quota]
-    is_batched = False
-
-    def __init__(
-        self, reader: JsonReader, *, api: Callable[[str], str] = forgejo_api, tokens: Mapping[str, str] | None = None
-    ) -> None:
-        """Know where each host's API is, and the token for each host that has one."""
-        self._api = RestApi(reader, api, tokens or {}, scheme="token")
-        self.quotas = self._api.quotas
-
-    def repos(  # no fact of these depends on the time
-        self,
-        asked: Sequence[RepoAsk],
-        *,
-        now: datetime,  # noqa: ARG002
-    ) -> list[Fetched[RepoFacts] | UpstreamError]:
-        return one_by_one(asked, self._repo)
+    @staticmethod
+    def usual_api(host: str) -> str:
+        return f"https://{host}/api/v1"
 
     def activity(self, ref: RepoRef, *, validators: Mapping[str, str], now: datetime) -> Fetched[ActivityFacts]:
         # Older hosts know no `since`, and list on.
@@ -68,14 +39,12 @@ class Forgejo:
 
     def _repo(self, ask: RepoAsk) -> Fetched[RepoFacts]:
         told = self._api.told(ask.ref.host, _path(ask.ref))
-        number = told.count("id")
-        if number is None:
-            raise BadAnswer(f"{told.url} answered an object without id")
-        check_same(ask, str(number))
+        node_id = str(told.needed_count("id"))
+        check_same(ask, node_id)
         last_commit_at, commit_count = (None, 0) if told.flag("empty") else self._last_commit(ask.ref)
         licences = told.texts("licenses") or ()
         facts = RepoFacts(
-            node_id=str(number),
+            node_id=node_id,
             web_url=told.web_url("html_url"),
             description=told.words("description"),
             stars=told.count("stars_count"),
@@ -88,7 +57,7 @@ class Forgejo:
             licence=licences[0] if len(licences) == 1 else None,  # of several it is not told how they join
             topics=told.texts("topics"),
         )
-        return Fetched(facts, {"node_id": str(number)})
+        return Fetched(facts, {"node_id": node_id})
 
     def _last_commit(self, ref: RepoRef) -> tuple[datetime | None, int | None]:
         """Return when the last commit was made, and the number of all, where they are shown."""
@@ -113,7 +82,7 @@ class Forgejo:
         except Gone as failure:
             # Raises Gone where the repository is; where only its code is hidden, it must not count as lost.
             self._api.told(ref.host, _path(ref))
-            raise NotAllowed(f"{ref.host}/{ref.path} is there, but does not show its commits") from failure
+            raise hidden_code(ref) from failure
 
 
 def _path(ref: RepoRef) -> str:

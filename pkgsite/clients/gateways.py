@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from pkgsite.clients.base import CodeHost, Gateways
-from pkgsite.clients.bitbucket import Bitbucket, bitbucket_api
-from pkgsite.clients.forgejo import Forgejo, forgejo_api
+from pkgsite.clients.bitbucket import Bitbucket
+from pkgsite.clients.forgejo import Forgejo
 from pkgsite.clients.github import GitHub
-from pkgsite.clients.gitlab import GitLab, gitlab_api
+from pkgsite.clients.gitlab import GitLab
 from pkgsite.clients.http import JsonReader, Patience
 from pkgsite.clients.outside import Outside
 from pkgsite.clients.pypi import PyPI
+from pkgsite.clients.rest_host import RestHost
 
 # A limit is not waited out but told: the refresh leaves that host alone until then, and goes on with others.
 PATIENCE = Patience(timeout_s=15, whole_s=60, attempts=2, longest_wait_s=0)
 # The list of all projects on the index is some 50 MiB, and grows.
 PATIENCE_WITH_ALL = replace(PATIENCE, timeout_s=30, whole_s=300, largest_bytes=256 * 2**20)
-REST_HOSTS: Mapping[str, type[GitLab] | type[Bitbucket] | type[Forgejo]] = {
-    "gitlab": GitLab,
-    "bitbucket": Bitbucket,
-    "forgejo": Forgejo,
-}
-USUAL_API = {
-    "github": lambda host: f"https://{host}/api/v3",  # GitHub Enterprise; that of github.com is in the settings
-    "gitlab": gitlab_api,
-    "bitbucket": bitbucket_api,
-    "forgejo": forgejo_api,
+REST_HOSTS: Mapping[str, type[RestHost]] = {"gitlab": GitLab, "bitbucket": Bitbucket, "forgejo": Forgejo}
+USUAL_API: Mapping[str, Callable[[str], str]] = {
+    "github": GitHub.usual_api,
+    **{kind: client.usual_api for kind, client in REST_HOSTS.items()},
 }
 
 

@@ -29,6 +29,7 @@ from pkgsite.clients.github_answers import (
     weeks,
 )
 from pkgsite.clients.http import Answer, JsonReader, limited_for_s
+from pkgsite.clients.presence import Presence
 from pkgsite.clock import utc_now
 from pkgsite.errors import BadAnswer, Gone, NotAllowed, RateLimited, Unavailable, UpstreamError
 from pkgsite.rules.activity import WEEKS
@@ -37,6 +38,7 @@ Outcome = Fetched[RepoFacts] | UpstreamError
 
 MOST_IN_BATCH = 50  # a hundred and more are often answered 502, since GitHub gives a query ten seconds
 GROWTH = 5  # repositories more, after a batch that went well
+LANDMARK = "meta"  # a path that every API of the kind has (see `Presence`)
 DOWN_AFTER = 3  # single repositories failing in a row: it is the host that fails
 PEOPLE_PAGES = 5
 PEOPLE_PER_PAGE = 100
@@ -78,8 +80,16 @@ class GitHub:
         self._api = api.rstrip("/")
         self._reader = reader
         self._token = token
+        # GitHub Enterprise has its GraphQL beside its REST: /api/graphql and /api/v3.
+        self._graphql = f"{self._api.removesuffix('/v3')}/graphql"
+        self._presence = Presence(reader, LANDMARK)
         self._size = BatchSize()
         self.quotas = {}
+
+    @staticmethod
+    def usual_api(host: str) -> str:
+        """Return where the API of a GitHub Enterprise is; that of github.com is in the settings."""
+        return f"https://{host}/api/v3"
 
     @property
     def is_batched(self) -> bool:
@@ -166,9 +176,9 @@ class GitHub:
         self._check_quota("graphql", now)
         body = question(refs)
         try:
-            answer = self._reader.ask(f"{self._api}/graphql", headers=self._headers(), body=body, attempts=1)
+            answer = self._reader.ask(self._graphql, headers=self._headers(), body=body, attempts=1)
         except Gone as failure:  # of the address, which says nothing of the repositories
-            raise NotAllowed(f"{self._api} answers no GraphQL") from failure
+            raise NotAllowed(f"{self._graphql} answers no GraphQL") from failure
         self._record_quota(answer)
         if spare := quota_of_graphql(answer.data):
             self.quotas = {**self.quotas, "graphql": spare}
@@ -209,7 +219,12 @@ class GitHub:
         self._check_quota("core", now)
         etag = (validators or {}).get(self._etag_name(url))
         headers = self._headers() | ({"If-None-Match": etag} if etag else {})
-        answer = self._reader.ask(url, headers=headers, empty=empty)
+        try:
+            answer = self._reader.ask(url, headers=headers, empty=empty)
+        except Gone:
+            self._presence.check(self._api, self._headers())
+            raise
+        self._presence.note(self._api)
         self._record_quota(answer)
         return answer
 

@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from itertools import islice
 from urllib.parse import quote
 
-from pkgsite.clients.base import ActivityFacts, Fetched, PeopleFacts, Quota, RepoAsk, RepoFacts, RepoRef
-from pkgsite.clients.http import JsonReader
-from pkgsite.clients.rest import (
-    Commit,
-    RestApi,
-    Told,
-    check_same,
-    count_weeks,
-    hidden_code,
-    one_by_one,
-    person_name,
-)
-from pkgsite.errors import Gone, NotAllowed, UpstreamError
+from pkgsite.clients.base import ActivityFacts, Fetched, PeopleFacts, RepoAsk, RepoFacts, RepoRef
+from pkgsite.clients.rest import Commit, Told, count_weeks, person_name
+from pkgsite.clients.rest_host import RestHost, check_same, hidden_code
+from pkgsite.errors import Gone, NotAllowed
 from pkgsite.rules.activity import window_start
 
 PAGE_SIZE = 100  # hosts give no more a page
@@ -35,35 +26,14 @@ _NAMES = (
 LICENCES = {name.lower(): name for name in _NAMES}  # SPDX identifiers by GitLab's keys
 
 
-def gitlab_api(host: str) -> str:
-    """Return where a host's API is by default."""
-    return f"https://{host}/api/v4"
+class GitLab(RestHost):
+    """A `CodeHost`. Who committed is told by name and e-mail address; the addresses are never kept."""
 
+    landmark = "version"  # which it tells to those with a token only
 
-class GitLab:
-    """A `CodeHost`. Who committed is told by name and e-mail address; the addresses are never kept.
-
-    Attributes:
-        quotas: By host, where it tells of one.
-    """
-
-    quotas: Mapping[str, Quota]
-    is_batched = False
-
-    def __init__(
-        self, reader: JsonReader, *, api: Callable[[str], str] = gitlab_api, tokens: Mapping[str, str] | None = None
-    ) -> None:
-        """Know where each host's API is, and the token for each host that has one."""
-        self._api = RestApi(reader, api, tokens or {})
-        self.quotas = self._api.quotas
-
-    def repos(  # no fact of these depends on the time
-        self,
-        asked: Sequence[RepoAsk],
-        *,
-        now: datetime,  # noqa: ARG002
-    ) -> list[Fetched[RepoFacts] | UpstreamError]:
-        return one_by_one(asked, self._repo)
+    @staticmethod
+    def usual_api(host: str) -> str:
+        return f"https://{host}/api/v4"
 
     def activity(self, ref: RepoRef, *, validators: Mapping[str, str], now: datetime) -> Fetched[ActivityFacts]:
         since = window_start(now).strftime("%Y-%m-%dT%H:%M:%SZ")

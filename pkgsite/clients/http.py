@@ -22,12 +22,20 @@ log = logging.getLogger(__name__)
 
 # A hundred packages with thousands of participants each stay far below this; more is not an answer but an attack.
 LARGEST_ANSWER_BYTES = 32 * 2**20
+UNREACHED = (
+    requests.ConnectionError,
+    requests.Timeout,
+    urllib3.exceptions.ProtocolError,
+    urllib3.exceptions.TimeoutError,
+)
 CHUNK_BYTES = 64 * 2**10
 MOST_REDIRECTS = 5
 REDIRECTS = {301, 302, 303, 307, 308}
 # Good answers besides 200, whose body, if any, says nothing.
 EMPTY = {HTTPStatus.ACCEPTED, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
 Shape = Callable[[dict[str, Any]], Any]
+LONGEST_TIMESTAMP = 12  # digits of seconds since 1970
+LONGEST_LIMIT_S = 366 * 24 * 3600.0  # a host may name any number; what is longer can't be reckoned with
 MAY_PASS = {HTTPStatus.FORBIDDEN, HTTPStatus.SERVICE_UNAVAILABLE}  # limits, where the head names a time
 
 
@@ -148,15 +156,16 @@ class JsonReader:
                     if method != "GET":
                         raise BadAnswer(f"{url} redirects what was sent to it")
                     url = _redirected(url, answer.headers.get("Location", ""))
-            except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
+            except UNREACHED as error:
                 raise Unavailable(f"{url} can't be reached: {_reason(error)}") from error
-            except (requests.RequestException, ValueError) as error:
+            except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
                 raise BadAnswer(f"{url} can't be read: {_reason(error)}") from error
         raise BadAnswer(f"{asked} redirects without end")
 
     def _read(self, url: str, answer: requests.Response) -> bytearray:
         body, deadline = bytearray(), time.monotonic() + self._patience.whole_s
-        for chunk in answer.iter_content(CHUNK_BYTES):
+        # What has come is read as it comes: a body that drips must not hold us until a whole chunk is full.
+        while chunk := answer.raw.read1(CHUNK_BYTES, decode_content=True):
             body += chunk
             if len(body) > self._patience.largest_bytes:
                 raise BadAnswer(f"{url} answers more than {self._patience.largest_bytes // 2**20} MiB")
@@ -195,13 +204,14 @@ def limited_for_s(headers: Mapping[str, str]) -> float | None:
     written = headers.get("Retry-After")
     try:
         if written is not None:
-            return urllib3.Retry().parse_retry_after(written)
-    except urllib3.exceptions.InvalidHeader:
+            return min(urllib3.Retry().parse_retry_after(written), LONGEST_LIMIT_S)
+    except (urllib3.exceptions.InvalidHeader, ValueError, OverflowError):
         log.info("a Retry-After that can't be read: %.80s", written)
     for prefix in ("X-RateLimit", "RateLimit"):
         reset = headers.get(f"{prefix}-Reset", "")
         if headers.get(f"{prefix}-Remaining") == "0" and reset.isdecimal():
-            return max(0.0, int(reset) - utc_now().timestamp())
+            is_a_date = len(reset) <= LONGEST_TIMESTAMP
+            return min(max(0.0, int(reset) - utc_now().timestamp()), LONGEST_LIMIT_S) if is_a_date else LONGEST_LIMIT_S
     return None
 
 

@@ -8,6 +8,7 @@ as in `gitlab.example.org:8443`, are allowed on that port only.
 from __future__ import annotations
 
 import ipaddress
+import logging
 import socket
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from pkgsite.errors import NotAllowed
 
+log = logging.getLogger(__name__)
+
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # IPv4 addresses, as IPv6 alone reaches them
 USUAL_PORTS = {"http": 80, "https": 443}
 
 
@@ -62,6 +66,8 @@ def is_public(address: str) -> bool:
     """Tell whether an IP address is one of the open internet's."""
     found = ipaddress.ip_address(address.partition("%")[0])
     mapped = getattr(found, "ipv4_mapped", None) or getattr(found, "sixtofour", None)
+    if found in NAT64:
+        mapped = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
     return (mapped or found).is_global and not (mapped or found).is_multicast
 
 
@@ -103,7 +109,9 @@ def connect(host: str, port: int, timeout: Any, outside: Outside) -> socket.sock
     private_too = outside.may_be_private(host, port)
     for family, kind, protocol, _name, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
         if not private_too and not is_public(str(place[0])):
-            raise NotAllowed(f"{host} leads to {place[0]}, which is not on the open internet")
+            # Which address is for the log alone: the failure's words are shown to everybody.
+            log.warning("%s leads to %s, which is not on the open internet", host, place[0])
+            raise NotAllowed(f"{host} leads to an address that is not on the open internet")
         connection = socket.socket(family, kind, protocol)
         try:
             connection.settimeout(timeout if isinstance(timeout, (int, float)) else None)

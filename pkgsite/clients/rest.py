@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain, islice
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from requests.utils import parse_header_links
 
-from pkgsite.clients.base import ActivityFacts, Fetched, PeopleFacts, Quota, RepoAsk, RepoFacts, RepoRef
+from pkgsite.clients.base import ActivityFacts, Fetched, PeopleFacts, Quota
 from pkgsite.clients.http import Answer, JsonReader
-from pkgsite.errors import BadAnswer, Gone, NotAllowed, RateLimited, UpstreamError
+from pkgsite.clients.presence import Presence
+from pkgsite.errors import BadAnswer, Gone
 from pkgsite.rules.activity import weekly_counts, window_start
+from pkgsite.rules.links import safe_url
 
 # 10,000 commits a year at 50 a page; a list that is longer is not read in part, since its counts would be wrong.
 MOST_PAGES = 200
@@ -106,9 +108,8 @@ class Told:
             raise BadAnswer(f"{self.url} answered an unreadable time as {name}: {written:.80} ({error})") from error
 
     def web_url(self, name: str) -> str | None:
-        """Return an address that can be linked to."""
-        found = self.text(name)
-        return found if found and urlsplit(found).scheme in {"http", "https"} else None
+        """Return an address that can be linked to; None for one that can't, or that is none."""
+        return safe_url(self.text(name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,13 @@ class RestApi:
     """
 
     def __init__(
-        self, reader: JsonReader, api: Callable[[str], str], tokens: Mapping[str, str], scheme: str = "Bearer"
+        self,
+        reader: JsonReader,
+        api: Callable[[str], str],
+        tokens: Mapping[str, str],
+        *,
+        landmark: str,
+        scheme: str = "Bearer",
     ) -> None:
         """Know where each host's API is, and with which token to ask it.
 
@@ -136,10 +143,12 @@ class RestApi:
             reader: Asks.
             api: From a host's name to its API's address, without a closing slash.
             tokens: By host; one without is asked as anybody.
+            landmark: A path that every API of the kind has.
             scheme: How a token is announced.
         """
         self.quotas: dict[str, Quota] = {}
         self._reader = reader
+        self._presence = Presence(reader, landmark)
         self._api = api
         self._heads = {host: {"Authorization": f"{scheme} {token}"} for host, token in tokens.items()}
 
@@ -148,8 +157,18 @@ class RestApi:
         return f"{self._api(host)}/{path}" + (f"?{urlencode(query)}" if query else "")
 
     def ask(self, host: str, url: str, *, empty: Collection[int] = ()) -> Answer:
-        """Return the host's answer, and note what it says of our quota."""
-        answer = self._reader.ask(url, headers=self._heads.get(host), empty=empty)
+        """Return the host's answer, and note what it says of our quota.
+
+        Raises:
+            Gone: there is no such page, on an API that is there.
+        """
+        head = self._heads.get(host)
+        try:
+            answer = self._reader.ask(url, headers=head, empty=empty)
+        except Gone:
+            self._presence.check(self._api(host), head)
+            raise
+        self._presence.note(self._api(host))
         quota = read_quota(answer.headers)
         if quota:
             self.quotas[host] = quota
@@ -208,11 +227,6 @@ def has_next(headers: Mapping[str, str]) -> bool:
     return any(link.get("rel") == "next" for link in parse_header_links(headers.get("Link", "")))
 
 
-def hidden_code(ref: RepoRef) -> NotAllowed:
-    """Return the failure of a repository that must not count as lost, since only its code can't be read."""
-    return NotAllowed(f"{ref.host}/{ref.path} is there, but does not show its commits")
-
-
 def person_name(written: str | None) -> str | None:
     """Return somebody's name as it may be kept: None where it is blank, or has an e-mail address in it."""
     name = " ".join((written or "").split())
@@ -227,35 +241,6 @@ def read_quota(headers: Mapping[str, str]) -> Quota | None:
             whole, left, reset = map(int, told)
             return Quota(whole, left, datetime.fromtimestamp(reset, UTC))
     return None
-
-
-def one_by_one(
-    asked: Sequence[RepoAsk], one: Callable[[RepoAsk], Fetched[RepoFacts]]
-) -> list[Fetched[RepoFacts] | UpstreamError]:
-    """Return what came of each; a host that asked us to stay away is not asked for the rest of its repositories."""
-    found: list[Fetched[RepoFacts] | UpstreamError] = []
-    limited: dict[str, RateLimited] = {}
-    for ask in asked:
-        host = ask.ref.host
-        try:
-            found.append(limited[host] if host in limited else one(ask))
-        except RateLimited as failure:
-            limited[host] = failure
-            found.append(failure)
-        except UpstreamError as failure:
-            found.append(failure)
-    return found
-
-
-def check_same(ask: RepoAsk, node_id: str) -> None:
-    """Refuse another repository than the one that we know by this name.
-
-    Raises:
-        Gone: the host's id is not the one of the last time.
-    """
-    known = ask.validators.get("node_id", node_id)
-    if known != node_id:
-        raise Gone(f"{ask.ref.host}/{ask.ref.path} is another repository now: the name was reused")
 
 
 def count_weeks(

@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 from collections.abc import Collection, Mapping
+from datetime import datetime
 
 import click
 from flask import Flask, current_app
@@ -50,7 +51,11 @@ def run() -> None:
 @click.command("refresh")
 @click.argument("slugs", nargs=-1, metavar="[SLUG]…")
 @click.option(
-    "--source", "sources", multiple=True, type=click.Choice([*Source]), help="This source only; may be repeated."
+    "--source",
+    "sources",
+    multiple=True,
+    type=click.Choice([source.value for source in Source]),  # of an enumeration's members click takes the names
+    help="This source only; may be repeated.",
 )
 @click.option("--all", "everything", is_flag=True, help="What is not due yet, too.")
 @with_appcontext
@@ -71,7 +76,7 @@ def refresh(slugs: tuple[str, ...], sources: tuple[str, ...], everything: bool) 
     if was_stopped:
         click.echo("Stopped. What was not asked stays due.", err=True)
         sys.exit(STOPPED_BY_CTRL_C)
-    if tally.paused or any(result in WORST for _, result in tally.counts):
+    if any(result in WORST for _, result in tally.counts) or is_left(session, now, only):
         sys.exit(1)
 
 
@@ -109,6 +114,13 @@ def refresh_with_progress(session: Session, only: Only) -> tuple[Tally, bool]:
         finally:
             signal.signal(signal.SIGINT, before)
     return tally, stop.is_set()
+
+
+def is_left(session: Session, since: datetime, only: Only) -> bool:
+    """Tell whether something that was due at the start has not been asked, since its host is left alone."""
+    left = count_due(session, now=since, only=only)
+    session.rollback()
+    return left > 0
 
 
 def say_what_came(session: Session, tally: Tally, only: Only) -> None:

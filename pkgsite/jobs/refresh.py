@@ -19,7 +19,7 @@ from flask import Flask
 
 from pkgsite.clients.base import Fetched, Gateways, RepoAsk, RepoRef
 from pkgsite.clock import utc_now
-from pkgsite.errors import BadAnswer, RateLimited, UpstreamError
+from pkgsite.errors import BadAnswer, RateLimited, Unavailable, UpstreamError
 from pkgsite.extensions import db
 from pkgsite.rules.freshness import Source
 from pkgsite.services.refresh import (
@@ -150,8 +150,8 @@ class Refresher:
                 outcomes = self._ask(host, batch)
                 left = left[len(batch) :]
                 for claimed, outcome in zip(batch, outcomes, strict=True):
-                    result = self._settle(claimed, outcome)
-                    in_a_row = in_a_row + 1 if result is Result.FAILED else 0
+                    self._settle(claimed, outcome)
+                    in_a_row = in_a_row + 1 if isinstance(outcome, Unavailable | BadAnswer) else 0
                     if isinstance(outcome, UpstreamError):
                         self._pause_if_needed(host, outcome, in_a_row)
                 self._stop.wait(PAUSES_S.get(claims[0].source, 0))

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from pkgsite.models import Category, Cell, Feature, Grid, GridPackage, Package
 from pkgsite.rules.catalogue_files import Catalogue, FeatureFacts, read_catalogue
+from pkgsite.services.facts import score_packages
 from pkgsite.services.history import deleted_by_people, former_titles, people_fields
 from pkgsite.services.records import Tally, begin_alone, set_fields, take_categories, take_grids, take_packages
 
@@ -55,6 +56,7 @@ def _load(session: Session, catalogue: Catalogue, now: datetime) -> dict[str, Ta
         now=now,
         tally=tallies["packages"],
     )
+    score_packages(session, tallies["packages"].outcomes.keys(), now=now)
     facts = [feature for feature in catalogue.features if feature.grid_id in tallies["grids"].outcomes]
     features = _take_features(session, facts, now, tallies["features"])
     _take_cells(session, features, now, tallies["cells"])

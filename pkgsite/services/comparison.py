@@ -63,8 +63,8 @@ class Comparison:
 
     @property
     def sorted_by(self) -> str:
-        """What the columns are really sorted by: the site keeps no score yet, and stars stand for it."""
-        return "watchers" if self.query.sort == DEFAULT_SORT else self.query.sort
+        """What the columns are sorted by."""
+        return self.query.sort
 
     @property
     def count(self) -> int:
@@ -162,7 +162,8 @@ def _latest(at: datetime | None) -> Key:
 
 
 ORDERS: Mapping[str, Callable[[PackageRecord], Key]] = {
-    "score": lambda package: _falling(package.stars),  # the site keeps no score yet: stars stand for it
+    # More stars come first of two with the same score, and where none has been reckoned yet.
+    "score": lambda package: (*_falling(package.score), *_falling(package.stars)),
     "title": lambda package: (package.title.lower(),),
     "commit_date": lambda package: _latest(package.last_commit_at),
     "watchers": lambda package: _falling(package.stars),

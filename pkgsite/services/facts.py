@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -14,6 +14,12 @@ from pkgsite.clients.base import ActivityFacts, DownloadFacts, IndexFacts, Peopl
 from pkgsite.models import Package, Release
 from pkgsite.rules.repo_urls import repo_key
 from pkgsite.rules.scores import score
+
+BATCH = 500  # packages that are asked for together; SQLite takes some 32,000 values a question
+
+# What the index tells of the present release alone; another release may have none of it.
+OF_RELEASE = ("licences", "classifiers", "requires_python", "requires_dist", "supports_python3", "development_status",
+              "vulnerabilities")  # fmt: skip
 
 Facts = RepoFacts | ActivityFacts | PeopleFacts | IndexFacts | DownloadFacts
 
@@ -43,6 +49,14 @@ def keep_score(package: Package, *, now: datetime) -> None:
     )
 
 
+def score_packages(session: Session, package_ids: Collection[int], *, now: datetime) -> None:
+    """Bring the scores of these packages in line with their facts, in one query for some hundreds of them."""
+    ids = sorted(package_ids)
+    for start in range(0, len(ids), BATCH):
+        for package in session.scalars(select(Package).where(Package.id.in_(ids[start : start + BATCH]))):
+            keep_score(package, now=now)
+
+
 def _set(record: object, values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         if value is not None:
@@ -51,11 +65,12 @@ def _set(record: object, values: Mapping[str, Any]) -> None:
 
 def _take_repo(package: Package, facts: RepoFacts, now: datetime) -> None:
     # The licence is the index's word; the host's stands in where the index has none.
-    licence = facts.licence if package.licence in {None, package.repo_licence} else None
+    is_ours = not package.licences and package.licence in {None, package.repo_licence}
+    licence = facts.licence if is_ours else None
     _set(
         package,
         {
-            "description": facts.description,
+            "description": facts.description or None,  # a repository without one leaves the index's summary
             "stars": facts.stars,
             "forks": facts.forks,
             "open_issues": facts.open_issues,
@@ -75,6 +90,10 @@ def _take_repo(package: Package, facts: RepoFacts, now: datetime) -> None:
 
 
 def _take_index(session: Session, package: Package, facts: IndexFacts, now: datetime) -> None:
+    if facts.version not in {None, package.pypi_version}:
+        for name in OF_RELEASE:  # what is known is known of another release
+            setattr(package, name, None)
+        package.licence = package.repo_licence
     _set(
         package,
         {

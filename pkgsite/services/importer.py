@@ -19,6 +19,7 @@ from pkgsite.clients.base import GridFacts, Page
 from pkgsite.errors import Conflict
 from pkgsite.models import GridPackage, ImportProgress
 from pkgsite.rules.records import record_name
+from pkgsite.services.facts import score_packages
 from pkgsite.services.history import people_memberships
 from pkgsite.services.records import Outcome, Tally, begin_alone, take_categories, take_grids, take_packages
 
@@ -91,6 +92,7 @@ def _tally_of(session: Session, state: ImportState, page: Page, now: datetime) -
         take_grids(session, page.records, now=now, tally=tally)
     elif state.stage == PACKAGES:
         take_packages(session, page.records, category_ids=categories, grid_ids=grids, now=now, tally=tally)
+        score_packages(session, {record.id for record in page.records} & tally.outcomes.keys(), now=now)
     else:
         told = [record for record in page.records if isinstance(record, GridFacts) and record.id in grids]
         tally.remarks += _differences(session, told, state.tally(PACKAGES))

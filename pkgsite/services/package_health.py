@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pkgsite.models import Sample, SourceState
+from pkgsite.models import HostState, Sample, SourceState
 from pkgsite.rules import health as checks
 from pkgsite.rules.activity import WEEKS, shift_counts, week_of
 from pkgsite.rules.freshness import Source, is_gone
@@ -41,6 +41,7 @@ class SourceLine:
     last_error_at: datetime | None = None
     is_gone: bool = False  # its host has often, and for long, answered that there is no such thing
     next_due_at: datetime | None = None  # None: it is not asked
+    confirmed_at: datetime | None = None  # when its host last told that nothing has changed since it was fetched
 
     @property
     def is_failing(self) -> bool:
@@ -53,6 +54,11 @@ class SourceLine:
     def asked_at(self) -> datetime | None:
         """When this site itself last fetched it."""
         return None if self.is_imported else self.fetched_at
+
+    @property
+    def as_of(self) -> datetime | None:
+        """When its facts were last known to be so."""
+        return self.confirmed_at or self.fetched_at
 
 
 Sources = Mapping[Source, SourceLine]  # all of them
@@ -116,7 +122,11 @@ def load_sources(session: Session, package: PackageRecord, *, now: datetime) -> 
             SourceState.misses,
             SourceState.first_missed_at,
             SourceState.next_due_at,
-        ).where(SourceState.package_id == package.id)
+            SourceState.validators,
+            HostState.checked_at,
+        )
+        .outerjoin(HostState, (HostState.host == SourceState.host) & (SourceState.source == Source.INDEX))
+        .where(SourceState.package_id == package.id)
     ).all()
     is_imported = package.last_fetched_at is not None and not any(state.fetched_at for state in states)
     imported_at = dict.fromkeys(IMPORTED if is_imported else (), package.last_fetched_at)
@@ -130,6 +140,7 @@ def load_sources(session: Session, package: PackageRecord, *, now: datetime) -> 
             last_error_at=state.last_error_at,
             is_gone=is_gone(state.misses, state.first_missed_at, now=now),
             next_due_at=state.next_due_at,
+            confirmed_at=_confirmed_at(state, now),
         )
         for state in states
     }
@@ -237,6 +248,21 @@ def score_examples() -> list[tuple[bool | None, ScoreParts]]:
         )
         for stars, years, runs_on_3 in EXAMPLES
     ]
+
+
+def _confirmed_at(state: Any, now: datetime) -> datetime | None:
+    """Return when the index told for all of its projects which have changed, and this one had not.
+
+    A project that has changed is due from then on; one without a serial, or whose last attempt failed, is not vouched
+    for.
+    """
+    checked_at, fetched_at = state.checked_at, state.fetched_at
+    if not checked_at or not fetched_at or checked_at <= fetched_at or state.next_due_at <= now:
+        return None
+    if "serial" not in state.validators:
+        return None
+    has_failed = state.last_error_at is not None and state.last_error_at > fetched_at
+    return None if has_failed else checked_at
 
 
 def _is_archived(package: PackageRecord, sources: Sources) -> bool | None:

@@ -175,7 +175,8 @@ def pause_host(session: Session, host: str, failure: UpstreamError, *, now: date
         session.add(state)
     if isinstance(failure, RateLimited):
         told = failure.retry_after_s
-        wait = PAUSE_UNTOLD if told is None else timedelta(seconds=max(told, 1.0))
+        longest = LONGEST_PAUSE.total_seconds()
+        wait = PAUSE_UNTOLD if told is None else timedelta(seconds=min(max(told, 1.0), longest))
     else:
         wait = FIRST_PAUSE * (1 << min(state.failures, 10))
         state.failures += 1
@@ -245,7 +246,7 @@ def _ask_for_commits(session: Session, package_id: int, now: datetime) -> None:
             SourceState.package_id == package_id,
             SourceState.source.in_(WITH_NEW_COMMITS),
             SourceState.failures == 0,
-            SourceState.next_due_at > now,
+            or_(SourceState.next_due_at > now, SourceState.claimed_until.is_not(None)),  # who asks may have the old
         )
         .values(next_due_at=now, priority=Priority.SERIAL)
     )

@@ -8,7 +8,7 @@ from datetime import UTC, timedelta
 import pytest
 
 from pkgsite.clients.base import ActivityFacts, Fetched, PeopleFacts, RepoFacts
-from pkgsite.clients.bitbucket import Bitbucket, bitbucket_api
+from pkgsite.clients.bitbucket import Bitbucket
 from pkgsite.clients.http import JsonReader, Patience
 from pkgsite.errors import BadAnswer, Gone, NotAllowed, RateLimited, Unavailable, UpstreamError
 from pkgsite.rules.repo_urls import RepoRef
@@ -36,7 +36,7 @@ def bitbucket(serve: Serve, fake: FakeBitbucket) -> Bitbucket:
 
 
 def test_where_the_api_is() -> None:
-    assert bitbucket_api("bitbucket.org") == "https://api.bitbucket.org/2.0"
+    assert Bitbucket.usual_api("bitbucket.org") == "https://api.bitbucket.org/2.0"
 
 
 def test_a_repository_is_told_of_and_watchers_are_not_stars(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:

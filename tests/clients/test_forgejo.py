@@ -8,7 +8,7 @@ from datetime import UTC, timedelta
 import pytest
 
 from pkgsite.clients.base import ActivityFacts, Fetched, PeopleFacts, Quota, RepoFacts
-from pkgsite.clients.forgejo import Forgejo, forgejo_api
+from pkgsite.clients.forgejo import Forgejo
 from pkgsite.clients.http import JsonReader, Patience
 from pkgsite.errors import BadAnswer, Gone, NotAllowed, RateLimited, Unavailable, UpstreamError
 from pkgsite.rules.repo_urls import RepoRef
@@ -35,7 +35,7 @@ def forgejo(serve: Serve, fake: FakeForgejo) -> Forgejo:
 
 
 def test_where_an_api_is() -> None:
-    assert forgejo_api("codeberg.org") == "https://codeberg.org/api/v1"
+    assert Forgejo.usual_api("codeberg.org") == "https://codeberg.org/api/v1"
 
 
 def test_a_repository_is_told_of_and_stars_are_stars(fake: FakeForgejo, forgejo: Forgejo) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -299,6 +299,20 @@ def test_a_quota_known_to_be_used_up_is_not_asked_of(host: FakeGitHub, github: G
     assert host.requests("POST") == 3
 
 
+def test_an_enterprise_has_its_two_apis_beside_each_other(serve: Serve, host: FakeGitHub) -> None:
+    def enterprise(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        environ["PATH_INFO"] = "/graphql" if path == "/api/graphql" else path.removeprefix("/api/v3")
+        return host(environ, start_response)
+
+    host.add("a/b")
+    client = GitHub(f"{serve(enterprise)}/api/v3", JsonReader(user_agent="pkgsite", patience=HURRIED), TOKEN)
+    (outcome,) = ask(client, ["a/b"])
+    assert facts(outcome).stars == 511
+    assert client.people(ref("a/b"), validators={}).facts is not None
+    assert GitHub.usual_api("git.example.org") == "https://git.example.org/api/v3"
+
+
 def test_a_bad_token_is_asked_with_once(host: FakeGitHub, connect: Callable[..., GitHub]) -> None:
     outcomes = ask(connect("stolen"), many(host, 150))
     assert kinds(outcomes) == [NotAllowed] * 150
@@ -454,7 +468,7 @@ def test_each_of_rests_faults_has_its_name(
     host: FakeGitHub, connect: Callable[..., GitHub], fault: Answer, kind: type[UpstreamError]
 ) -> None:
     host.add("a/b")
-    host.fail(fault)
+    host.fail(fault, path="/repos/")
     client = connect(patience=Patience(timeout_s=0.25, attempts=1, longest_wait_s=0))
     with pytest.raises(kind):
         client.people(ref("a/b"), validators={})

@@ -11,7 +11,7 @@ import pytest
 from packaging.licenses import canonicalize_license_expression
 
 from pkgsite.clients.base import ActivityFacts, Fetched, PeopleFacts, Quota, RepoFacts
-from pkgsite.clients.gitlab import LICENCES, GitLab, gitlab_api
+from pkgsite.clients.gitlab import LICENCES, GitLab
 from pkgsite.clients.http import JsonReader, Patience
 from pkgsite.errors import BadAnswer, Gone, NotAllowed, RateLimited, Unavailable, UpstreamError
 from pkgsite.rules.repo_urls import RepoRef, repo_ref
@@ -54,7 +54,7 @@ def gitlab(make: Make) -> GitLab:
     [("gitlab.com", "https://gitlab.com/api/v4"), ("git.example.org:8443", "https://git.example.org:8443/api/v4")],
 )
 def test_where_an_api_is(host: str, api: str) -> None:
-    assert gitlab_api(host) == api
+    assert GitLab.usual_api(host) == api
 
 
 def test_a_repository_is_told_of_with_all_of_its_groups(fake: FakeGitLab, gitlab: GitLab) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from email.utils import formatdate
 from typing import Any
 
@@ -256,3 +258,31 @@ def test_one_question_can_have_its_own_attempts_and_empty_answers(serve: Serve, 
     assert len(host.asked) == 1
     told = reader.ask(url, empty={409})
     assert (told.status, told.data) == (409, None)
+
+
+@pytest.mark.parametrize("number", ["9" * 14, "9" * 400, "9" * 5000])
+def test_no_host_can_ask_for_longer_than_can_be_reckoned_with(number: str) -> None:
+    for headers in (
+        {"Retry-After": number},
+        {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": number},
+    ):
+        seconds = http.limited_for_s(headers)
+        assert seconds is None or 0 <= seconds <= http.LONGEST_LIMIT_S
+
+
+def test_a_body_that_drips_is_given_up_in_time(serve: Serve) -> None:
+    dropped = threading.Event()
+
+    def dripping(_environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [("Content-Type", "application/json")])
+        try:
+            while True:
+                yield b" "
+                dropped.wait(0.05)
+        finally:
+            dropped.set()
+
+    hurried = replace(HURRIED, whole_s=0.3, attempts=1)
+    with pytest.raises(Unavailable, match="takes more than"):
+        JsonReader(user_agent="tests", patience=hurried).get(serve(dripping))
+    assert dropped.wait(5)  # we hung up: the host notices when it drips the next time

@@ -20,6 +20,7 @@ class FakeForgejo(FakeHost):
     """
 
     knows_since = True
+    landmark = "/api/v1/version"
 
     def answer(self, root: str, path: str, query: dict[str, str]) -> Answer:
         owner, name, *rest = unquote(path).removeprefix("/api/v1/repos/").split("/")

@@ -1,4 +1,4 @@
-"""A GitHub, small and obedient: its GraphQL, the four REST addresses that we read, its quotas, and its moods.
+"""A GitHub, small and obedient: its GraphQL, the five REST addresses that we read, its quotas, and its moods.
 
 As the real one does, it counts GraphQL points apart from REST's requests, takes nothing for a 304 (where a token
 asked), makes another ETag for each token, answers under the new name who asks for the old one, and counts pull
@@ -113,6 +113,7 @@ class FakeGitHub:
         self.failing: dict[str, str | None] = {}
         self._faults: list[list[Any]] = []
         self._repos: dict[str, FakeRepo] = {}
+        self._numbers: dict[int, FakeRepo] = {}
         self._moved: dict[str, int] = {}
         self._last_id = 1000
         self._lock = threading.Lock()
@@ -120,7 +121,7 @@ class FakeGitHub:
     def add(self, name: str, **fields: Any) -> FakeRepo:
         self._last_id += 1
         repo = FakeRepo(self._last_id, f"R_kgDO{self._last_id}", name, **fields)
-        self._repos[name.lower()] = repo
+        self._repos[name.lower()] = self._numbers[repo.id] = repo
         return repo
 
     def rename(self, old: str, new: str) -> None:
@@ -128,7 +129,7 @@ class FakeGitHub:
         repo.name, self._repos[new.lower()], self._moved[old.lower()] = new, repo, repo.id
 
     def remove(self, name: str) -> None:
-        del self._repos[name.lower()]
+        del self._numbers[self._repos.pop(name.lower()).id]
 
     def fail(self, fault: Answer, *, path: str = "", times: int | None = None) -> None:
         """Answer the next requests to an address that contains `path` by a fault, for ever without `times`."""
@@ -211,7 +212,7 @@ class FakeGitHub:
         return found or self._by_id(self._moved.get(name.lower()))
 
     def _by_id(self, number: int | None) -> FakeRepo | None:
-        return next((repo for repo in self._repos.values() if repo.id == number), None)
+        return None if number is None else self._numbers.get(number)
 
     def _rate(self, cost: int) -> dict[str, Any]:
         left = max(0, self.limits["graphql"] - self.spent["graphql"])
@@ -233,6 +234,8 @@ class FakeGitHub:
 
     def _record(self, environ: dict[str, Any]) -> tuple[str, Any, dict[str, str]]:
         """Return status, body and headers of a REST address."""
+        if environ["PATH_INFO"] == "/meta":
+            return "200 OK", {"verifiable_password_authentication": False}, {}
         match = REPO.match(environ["PATH_INFO"])
         missing = "404 Not Found", {"message": "Not Found"}, {}
         if match is None or environ["REQUEST_METHOD"] != "GET":

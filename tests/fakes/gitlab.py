@@ -26,6 +26,12 @@ class FakeGitLab(FakeHost):
     hidden = "403 Forbidden"
     lost: str | None = "404 Not Found"
     counts = True
+    landmark = "/api/v4/version"
+
+    def shows_itself(self, environ: dict[str, Any]) -> Answer:
+        if "HTTP_AUTHORIZATION" in environ:
+            return answer("200 OK", {"version": "18.7.0"})
+        return answer("401 Unauthorized", {"message": "401 Unauthorized"})
 
     def answer(self, root: str, path: str, query: dict[str, str]) -> Answer:
         written, *rest = path.removeprefix("/api/v4/projects/").split("/")

@@ -62,7 +62,10 @@ class FakeHost:
         heads: The request headers of each.
         faults: For a part of an address the answer that is given in place of the true one.
         moved: Old paths, and the repositories that they lead to.
+        landmark: The path that shows that there is an API.
     """
+
+    landmark: str
 
     def __init__(self, *repositories: FakeRepository) -> None:
         self.repositories = {repository.path: repository for repository in repositories}
@@ -79,9 +82,15 @@ class FakeHost:
             if part in written:
                 return fault(environ, start_response)
         parts = urlsplit(written)
+        if parts.path == self.landmark:
+            return self.shows_itself(environ)(environ, start_response)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         root = f"http://{environ['HTTP_HOST']}"
         return self.answer(root, parts.path, query)(environ, start_response)
+
+    def shows_itself(self, environ: dict[str, Any]) -> Answer:  # noqa: ARG002 - some look at who asks
+        """Return the answer that shows that there is an API."""
+        return answer("200 OK", {})
 
     def answer(self, root: str, path: str, query: dict[str, str]) -> Answer:
         """Return the host's own answer."""

@@ -402,3 +402,25 @@ def test_a_package_without_sources_is_left_alone(site: Site) -> None:
     site.add("one", repo_url="https://example.org/ada/one", pypi_url="", stars=8)
     assert site.refresh().totals() == {}
     assert site.read(select(Package.stars)) == 8
+
+
+def test_a_release_is_not_told_of_by_the_one_before(site: Site, world: World) -> None:
+    world.pypi.add("two", "1.0", classifiers=["Development Status :: 5 - Production/Stable"], license_expression="MIT")
+    site.add("one", pypi_url="two")
+    site.refresh()
+    package = site.package("one")
+    assert (package.development_status, package.requires_python, package.licence) == (5, ">=3.10", "MIT")
+    world.pypi.add("two", "2.0", classifiers=[])
+    world.pypi.release("two", "2.1", requires_python=None)
+    world.later = timedelta(days=40)
+    site.refresh()
+    package = site.package("one")
+    assert package.pypi_version == "2.1"
+    assert (package.development_status, package.requires_python) == (None, None)
+
+
+def test_a_repository_without_a_description_leaves_the_one_of_the_index(site: Site, world: World) -> None:
+    world.github.add("ada/two", description="")
+    site.add("one", repo_url="https://github.com/ada/two", description="By the index")
+    site.refresh()
+    assert site.package("one").description == "By the index"

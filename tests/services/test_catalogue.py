@@ -74,6 +74,12 @@ def cells(session: Session) -> dict[tuple[str, str], str]:
     return {(row.title, row.slug): row.text for row in rows}
 
 
+def scores(session: Session) -> dict[str, int | None]:
+    found = {row.slug: row.score for row in session.execute(select(Package.slug, Package.score))}
+    session.rollback()
+    return found
+
+
 def a_person(session: Session, noun: str, number: int, action: str = "edit", **states: Any) -> None:
     """Record that a person did something; `before` and `after` are the states."""
     session.add(Revision(at=NOW, object_type=noun, object_id=number, action=action, **states))
@@ -92,6 +98,15 @@ def test_everything_comes_in(session: Session, file: dict[str, Any]) -> None:
     assert cells(session) == {("Is fast", "foo"): "yes", ("Is fast", "bar"): "no", ("Is small", "foo"): "2 KB"}
     assert not package_by_id(session, 12).participants_complete
     assert package_by_id(session, 13).participants_complete
+
+
+def test_scores_are_there_at_once(session: Session, file: dict[str, Any]) -> None:
+    file["packages"][0] |= {"repo_watchers": 100, "last_updated": "2025-08-20T00:00:00Z"}  # six whole months before
+    load(session, file)
+    assert scores(session) == {"foo": 80, "bar": 511}
+    load(session, file, now=NOW + timedelta(days=100))  # the facts are the same, but older
+    assert scores(session) == {"foo": 70, "bar": 408}
+    assert set(session.scalars(select(Package.changed_at))) == {NOW}
 
 
 def test_a_second_load_changes_nothing(session: Session, file: dict[str, Any]) -> None:

@@ -124,7 +124,7 @@ def test_a_package_comes_in_as_it_is_there(session: Session, fake: FakeV4Site) -
         "project_urls": None,
         "index_documentation_url": None,
         "vulnerabilities": None,
-        "score": None,
+        "score": 511,  # reckoned here, of the facts above
         "created_at": datetime(2014, 2, 18, 14, 0, 3, 904872, UTC),
         "created_by_id": None,
         "modified_at": datetime(2026, 1, 28, 18, 56, 56, 732864, UTC),
@@ -143,6 +143,18 @@ def test_a_second_run_changes_nothing(session: Session, fake: FakeV4Site) -> Non
     assert session.get_one(Package, 12).changed_at == NOW
     assert session.get_one(Grid, 7).changed_at == NOW
     assert session.scalars(select(ImportProgress)).all() == []
+
+
+def test_scores_are_there_at_once_and_follow_the_facts(session: Session, fake: FakeV4Site) -> None:
+    for number in range(50):
+        fake.add_package(100 + number, f"p{number}", repo_watchers=number, last_updated="2024-12-04T07:52:57-05:00")
+    copy_site(session, fake)
+    scores = {row.stars: row.score for row in session.execute(select(Package.stars, Package.score))}
+    # Fourteen whole months without a commit take four tenths; what remains loses its fraction.
+    assert scores == {511: 511} | {stars: stars * 6 // 10 for stars in range(50)}
+    fake.lists["packages"][0]["repo_watchers"] = 600
+    copy_site(session, fake, now=LATER)
+    assert session.get_one(Package, 12).score == 600
 
 
 def test_what_has_changed_there_changes_here(session: Session, fake: FakeV4Site) -> None:

@@ -72,25 +72,37 @@ def test_headers_name_what_they_head(site: Session, get: Get) -> None:
 
 def test_a_grid_can_be_sorted(session: Session, get: Get) -> None:
     packages = (
-        make_package(session, "a", title="beta", stars=1, forks=3, pypi_downloads=2, last_commit_at=NOW),
-        make_package(session, "b", title="Alpha", stars=3, forks=2, last_commit_at=NOW - timedelta(days=1)),
-        make_package(session, "c", title="gamma", stars=2, forks=1, pypi_downloads=3),
+        make_package(session, "a", title="beta", stars=1, score=1, forks=3, pypi_downloads=2, last_commit_at=NOW),
+        make_package(session, "b", title="Alpha", stars=3, score=1, forks=2, last_commit_at=NOW - timedelta(days=1)),
+        make_package(session, "c", title="gamma", stars=2, score=2, forks=1, pypi_downloads=3),
         make_package(session, "d", title="past", stars=99, archived_at=NOW, pypi_downloads=99, last_commit_at=NOW),
     )
     make_grid(session, "g", packages)
     session.commit()
     for sort, order in {
-        "": ["Alpha", "gamma", "beta", "past"],
-        "score": ["Alpha", "gamma", "beta", "past"],
+        "": ["gamma", "Alpha", "beta", "past"],
+        "score": ["gamma", "Alpha", "beta", "past"],
         "watchers": ["Alpha", "gamma", "beta", "past"],
         "forks": ["beta", "Alpha", "gamma", "past"],
         "downloads": ["gamma", "beta", "Alpha", "past"],
         "commit_date": ["beta", "Alpha", "gamma", "past"],
         "title": ["Alpha", "beta", "gamma", "past"],
-        "-title": ["Alpha", "gamma", "beta", "past"],
+        "-title": ["gamma", "Alpha", "beta", "past"],
     }.items():
         assert columns_in(get(f"/grids/g/g/?sort={sort}")) == order, sort
     assert "There is no order “-title”" in plain(get("/grids/g/g/?sort=-title"))
+
+
+def test_stars_decide_where_no_score_has_been_reckoned(session: Session, get: Get) -> None:
+    packages = (
+        make_package(session, "few", stars=1),
+        make_package(session, "many", stars=900),
+        make_package(session, "scored", stars=7, score=-3),
+        make_package(session, "unknown"),
+    )
+    make_grid(session, "g", packages)
+    session.commit()
+    assert columns_in(get("/grids/g/g/")) == ["scored", "many", "few", "unknown"]
 
 
 def test_a_grid_can_be_filtered_and_filters_keep_each_other(site: Session, get: Get) -> None:

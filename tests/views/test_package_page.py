@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy.orm import Session
 
-from pkgsite.models import Package, Release, Sample
+from pkgsite.models import HostState, Package, Release, Sample
 from tests.factories import NOW, make_package, make_source
 from tests.views.conftest import addresses_in, plain
 from tests.views.data import stop_the_clock
@@ -126,6 +127,53 @@ def test_a_failed_attempt_is_told_in_one_short_line(site: Session, get: Get) -> 
     assert "<b>bad" not in html
     assert "\u202e" not in html
     assert html.count("The last attempt") == 1
+
+
+def make_indexed(site: Session, slug: str, **fields: Any) -> None:
+    """Add a package whose project was fetched two days ago, and is not due yet."""
+    package = make_package(site, slug, pypi_url=slug, pypi_version="2", vulnerabilities=[])
+    defaults = {
+        "fetched_at": NOW - timedelta(days=2),
+        "next_due_at": NOW + timedelta(days=5),
+        "validators": {"serial": "7"},
+    }
+    make_source(site, package, "index", "pypi.org", **defaults | fields)
+    make_source(site, package, "downloads", "pypistats.org", **defaults)
+
+
+def test_the_index_facts_are_as_fresh_as_the_last_word_on_what_changed(site: Session, get: Get) -> None:
+    hour = timedelta(hours=1)
+    site.add(HostState(host="pypi.org", checked_at=NOW - hour))
+    make_indexed(site, "same")
+    make_indexed(site, "fresher", fetched_at=NOW)
+    make_indexed(site, "changed", next_due_at=NOW - hour, priority=1)
+    make_indexed(site, "never", fetched_at=None)
+    make_indexed(site, "uncounted", validators={})
+    make_indexed(site, "failed", failures=1, last_error="502", last_error_at=NOW - 2 * hour)
+    make_indexed(site, "mended", last_error="502", last_error_at=NOW - timedelta(days=3))
+    site.commit()
+    for slug, words in (
+        ("same", "pypi.org, 1 hour ago Downloads: pypistats.org, 2 days ago"),
+        ("fresher", "pypi.org, just now Downloads"),
+        ("changed", "pypi.org, 2 days ago Downloads"),
+        ("never", "pypi.org: not fetched yet Downloads"),
+        ("uncounted", "pypi.org, 2 days ago Downloads"),
+        ("failed", "pypi.org, 2 days ago The last attempt, 2 hours ago , failed"),
+        ("mended", "pypi.org, 1 hour ago Downloads"),
+    ):
+        assert words in section(get(f"/packages/p/{slug}/"), "index-facts"), slug
+
+
+def test_no_word_on_what_changed_speaks_of_vulnerabilities(site: Session, get: Get) -> None:
+    site.add(HostState(host="pypi.org", checked_at=NOW - timedelta(hours=1)))
+    make_indexed(site, "same")
+    site.commit()
+    html = get("/packages/p/same/")
+    assert "Vulnerabilities none known 2 days ago" in section(html, "index-facts")
+    assert "has no known vulnerability. The package index, 2 days ago" in section(html, "health")
+    site.query(Package).filter_by(slug="same").one().vulnerabilities = [{"id": "PYSEC-1"}]
+    site.commit()
+    assert section(get("/packages/p/same/"), "vulnerabilities").endswith("pypi.org, 2 days ago")
 
 
 def test_a_failure_before_the_last_success_is_not_told(site: Session, get: Get) -> None:

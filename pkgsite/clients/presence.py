@@ -1,0 +1,53 @@
+"""Whether an API is there at all: only one that is can say that something is missing.
+
+Behind a wrong address, or a proxy that has lost its server, all is answered 404: believed, that would make every
+repository count as gone within days.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from pkgsite.clients.http import JsonReader
+from pkgsite.errors import BadAnswer, Gone, NotAllowed
+
+SURE_FOR_S = 600.0  # after a good answer; what is gone for good is answered 404 for days
+
+
+class Presence:
+    """Remembers when each API last answered, and asks those that did not for what each of its kind has."""
+
+    def __init__(self, reader: JsonReader, landmark: str) -> None:
+        """Know how to ask.
+
+        Args:
+            reader: Asks.
+            landmark: A path below the API's address that is there on every host of the kind, for everybody or for
+                those with a token.
+        """
+        self._reader = reader
+        self._landmark = landmark
+        self._answered: dict[str, float] = {}  # by API, by time.monotonic
+
+    def note(self, api: str) -> None:
+        """Note that an API has just answered."""
+        self._answered[api] = time.monotonic()
+
+    def check(self, api: str, headers: Mapping[str, str] | None) -> None:
+        """Make sure that an API that answered 404 is there; one that answered lately is not asked.
+
+        Raises:
+            BadAnswer: it is not, or what is there is none.
+            UpstreamError: the host could not tell.
+        """
+        if time.monotonic() - self._answered.get(api, -SURE_FOR_S) < SURE_FOR_S:
+            return
+        try:
+            self._reader.ask(f"{api}/{self._landmark}", headers=headers)
+        except NotAllowed:  # it is there, and wants to know who asks
+            pass
+        except Gone as failure:
+            words = f"{api} has no {self._landmark}: it is not the address of this host's API (setting CODE_HOSTS)"
+            raise BadAnswer(words) from failure
+        self.note(api)
