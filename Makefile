@@ -17,8 +17,9 @@ test: .venv/.dev  ## Install what the tests need and run them all, on SQLite and
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/pytest -n auto
 
-bench: .venv/.dev  ## Measure what each page costs, as ratios in one run
+bench: .venv/.dev  ## Measure what pages and refreshing cost
 	@$(BIN)/python -m bench.pages
+	@$(BIN)/python -m bench.refresh
 
 lint: .venv/.dev  ## Check style and types
 	@$(BIN)/ruff check .

@@ -104,7 +104,7 @@ def test_hosts_that_refuse(
             time.sleep(0.5)
         told = hosts_in(ask(site, "/status/").text)
         assert set(told) == {*KINDS, index, counts}
-        assert f"http://{index}/simple/ can't be reached: Connection refused" in told[index]
+        assert f"http://{index}/" in told[index]
         assert f"http://{code_hosts}/repos/" in told["github.com"]
         assert "Answers" not in " ".join(told.values())
         assert_pages_answer(site)

@@ -10,11 +10,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
@@ -34,6 +35,16 @@ LEASE = "scheduler"
 LASTS = timedelta(seconds=35)
 HEARTBEAT = timedelta(seconds=10)
 T = TypeVar("T")
+
+
+class Ticks(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
+    """Fires at a job's ticks, also after it has been made to run between two of them."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:  # noqa: ARG002
+        return self._job.next_tick(now)
 
 
 class Scheduler:
@@ -64,8 +75,7 @@ class Scheduler:
         now = utc_now()
         self._scheduler.add_job(self._beat, IntervalTrigger(seconds=HEARTBEAT.seconds), next_run_time=now)
         for job in WORK:
-            every = IntervalTrigger(seconds=int(job.every.total_seconds()), start_date=job.next_tick(now))
-            self._scheduler.add_job(self._run, every, args=[job], id=job.name)
+            self._scheduler.add_job(self._run, Ticks(job), args=[job], id=job.name)
         self._scheduler.start()
 
     def stop(self) -> None:

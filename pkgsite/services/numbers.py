@@ -21,7 +21,9 @@ def take_samples(session: Session, *, now: datetime) -> int:
     told = or_(*(column.is_not(None) for column in COUNTED))
     rows = select(Package.id, today, *COUNTED).where(Package.hidden_at.is_(None), told, ~sampled)
     columns = ["package_id", "day_on", "stars", "forks", "downloads"]
-    return session.execute(insert(Sample).from_select(columns, rows)).rowcount  # type: ignore[attr-defined,no-any-return]
+    # Unless asked to, SQLAlchemy lets go of PostgreSQL's count.
+    statement = insert(Sample).from_select(columns, rows).execution_options(preserve_rowcount=True)
+    return session.execute(statement).rowcount  # type: ignore[attr-defined,no-any-return]
 
 
 def keep_scores(session: Session, *, now: datetime) -> int:

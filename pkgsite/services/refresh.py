@@ -234,7 +234,8 @@ def _take_success(
     package.last_fetched_at = package.changed_at = now
     if _tells_whether_gone(state, package):
         package.gone_at = None
-    if state.source == Source.REPO and (package.last_commit_at, package.commit_count) != before:
+    has_new_commits = before not in ((None, None), (package.last_commit_at, package.commit_count))
+    if state.source == Source.REPO and has_new_commits:  # of what was never told, all is due anyway
         _ask_for_commits(session, package.id, now)
 
 

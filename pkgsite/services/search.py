@@ -34,6 +34,7 @@ class Hit:
     stars: int | None = None
     forks: int | None = None
     downloads: int | None = None
+    score: int | None = None
     usage_count: int = 0
     participants: tuple[str, ...] = ()
     last_commit_at: datetime | None = None
@@ -88,6 +89,7 @@ def _packages(session: Session, whole: str, words: list[str], *, limit: int, now
             Package.created_at,
             Package.modified_at,
             Package.participants,
+            Package.score,
             Category.title.label("category"),
             case((LIVING, True), else_=False).label("is_living"),
             *_WEIGHED,
@@ -114,6 +116,7 @@ def _packages(session: Session, whole: str, words: list[str], *, limit: int, now
                 stars=row.stars,
                 forks=row.forks,
                 downloads=row.pypi_downloads,
+                score=row.score,
                 usage_count=row.usage_count,
                 participants=tuple(row.participants),
                 last_commit_at=row.last_commit_at,

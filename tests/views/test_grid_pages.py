@@ -102,7 +102,9 @@ def test_stars_decide_where_no_score_has_been_reckoned(session: Session, get: Ge
     )
     make_grid(session, "g", packages)
     session.commit()
-    assert columns_in(get("/grids/g/g/")) == ["scored", "many", "few", "unknown"]
+    html = get("/grids/g/g/")
+    assert columns_in(html) == ["scored", "many", "few", "unknown"]
+    assert '<a href="/grids/g/g/" aria-current="true">Score</a>' in html
 
 
 def test_a_grid_can_be_filtered_and_filters_keep_each_other(site: Session, get: Get) -> None:

@@ -34,7 +34,7 @@ class HitSchema(Schema):
     repo_watchers = Count(attribute="stars")
     repo_forks = Count(attribute="forks")
     pypi_downloads = Count(attribute="downloads")
-    score = fields.Constant(0)  # the site keeps no score yet
+    score = Count()
     usage = Count(attribute="usage_count")
     participants = fields.Function(lambda hit: ",".join(hit.participants))
     last_committed = SiteTime(attribute="last_commit_at")

@@ -1,0 +1,44 @@
+"""A worker process for tests: refreshes what is due by the real engine, and says on its output what it claims.
+
+    python -m tests.jobs.worker SECONDS
+
+A line is printed for each batch of claims before any of it is asked for: "id@until" of each. SECONDS moves the clock.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import config
+from pkgsite import create_app
+from pkgsite.clock import utc_now
+from pkgsite.extensions import gateways
+from pkgsite.jobs.refresh import Refresher
+from pkgsite.services.refresh import Claim
+
+
+class Telling(Refresher):
+    """A refresher that tells what it has claimed."""
+
+    def _work(self, host: str, claims: Sequence[Claim]) -> None:
+        told = " ".join(f"{one.id}@{one.until.timestamp():.6f}" for one in claims)
+        os.write(1, f"{told}\n".encode())  # at once, and whole: this process may be killed at any moment
+        super()._work(host, claims)
+
+
+def main() -> int:
+    later = timedelta(seconds=float(sys.argv[1]))
+    app = create_app(config.from_environment())
+    with app.app_context():
+        options: dict[str, Any] = {"clock": lambda: utc_now() + later}
+        refresher = Telling(app, gateways(), **options)
+    refresher.run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
