@@ -6,7 +6,9 @@ This file imports nothing of ours.
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -59,7 +61,7 @@ def one_of(*choices: str) -> Callable[[str], str]:
     def read(value: str) -> str:
         word = value.strip().lower()
         if word not in choices:
-            raise ValueError(f"expected one of {', '.join(choices)}")
+            raise ValueError(f"expected one of {', '.join(filter(None, choices))}")
         return word
 
     return read
@@ -126,6 +128,22 @@ def database_url(value: str) -> str:
     if not address.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
         raise ValueError("expected sqlite:///file.db or postgresql://user@host/name")
     return address
+
+
+def sender(value: str) -> str:
+    """Read the address that letters come from, with or without a name before it."""
+    given = value.strip()
+    if given and not re.fullmatch(r"(?:[^<>@\x00-\x1f\x7f]+ )?<?[^\s<>@,;]+@[^\s<>@,;]+>?", given):
+        raise ValueError("expected an address such as Packages <packages@example.org>")
+    return given
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine can reach a host."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 HOST_KINDS = ("github", "gitlab", "bitbucket", "forgejo")
@@ -226,7 +244,86 @@ SETTINGS = (
         "Secret with which code hosts sign (GitHub) or open (GitLab) what they send. Empty: webhooks are refused.",
         is_secret=True,
     ),
+    Setting(
+        "REVIEW_FIRST_EDITS",
+        "0",
+        whole(0, 1000),
+        "Number of each person's first edits that are held until a moderator has looked at them; 0: none is.",
+    ),
+    Setting(
+        "MAIL",
+        "",
+        one_of("", "smtp", "outbox", "off"),
+        "How letters about accounts go: `smtp` (through SMTP_HOST; needs PUBLIC_URL), `outbox` (shown on a page, for "
+        "trying the site out; refused where others than this machine can reach the site) or `off`. "
+        "Empty: `outbox` where only this machine can reach the site, otherwise `off`.",
+    ),
+    Setting("SMTP_HOST", "localhost", text, "Name of the mail server."),
+    Setting("SMTP_PORT", "587", whole(1, 65535), "Port of the mail server."),
+    Setting("SMTP_USER", "", text, "Name to log in to the mail server with. Empty: without."),
+    Setting("SMTP_PASSWORD", "", text, "Password to log in to the mail server with.", is_secret=True),
+    Setting(
+        "SMTP_TLS",
+        "starttls",
+        one_of("starttls", "tls", "none"),
+        "How the talk with the mail server is kept secret: `starttls`, `tls` (from the first byte on) or `none`.",
+    ),
+    Setting("MAIL_FROM", "", sender, "Address that letters come from. With MAIL=smtp it must be set."),
+    Setting(
+        "LIMITS",
+        "on",
+        one_of("on", "off"),
+        "Whether it is limited how often one caller may ask the API, search and log in; `off` is for benchmarks.",
+    ),
+    Setting(
+        "REDIS_URL",
+        "",
+        text,
+        "Redis in which the limits of several machines are counted together, as in redis://host:6379/0; needs the "
+        "package `redis`. Empty: each machine counts for itself, in DATA_DIR.",
+        is_secret=True,
+    ),
+    Setting("OAUTH_GITHUB_ID", "", text, "Client ID with which people log in by GitHub. Empty: they can't."),
+    Setting("OAUTH_GITHUB_SECRET", "", text, "Client secret that belongs to OAUTH_GITHUB_ID.", is_secret=True),
+    Setting("OAUTH_GITHUB_URL", "https://github.com", web_address, "Address of the GitHub that people log in by."),
+    Setting("OAUTH_GITHUB_API", "https://api.github.com", web_address, "Address of that GitHub's API."),
+    Setting("OAUTH_GITLAB_ID", "", text, "Client ID with which people log in by GitLab. Empty: they can't."),
+    Setting("OAUTH_GITLAB_SECRET", "", text, "Client secret that belongs to OAUTH_GITLAB_ID.", is_secret=True),
+    Setting("OAUTH_GITLAB_URL", "https://gitlab.com", web_address, "Address of the GitLab that people log in by."),
 )
+
+
+def is_local(values: Mapping[str, Any]) -> bool:
+    """Tell whether, by its settings, a site can only be reached from its own machine."""
+    public = urlsplit(values["PUBLIC_URL"]).hostname
+    names_of_others = [name for name in values["TRUSTED_HOSTS"] if not is_loopback(name)]
+    return (
+        is_loopback(values["HOST"])
+        and not values["PROXY_HOPS"]
+        and (not public or is_loopback(public))
+        and not names_of_others
+    )
+
+
+def clashes(values: Mapping[str, Any]) -> list[str]:
+    """Return what does not fit together, each setting by its name."""
+    found = []
+    mail = values["MAIL"]
+    if mail == "outbox" and not is_local(values):
+        found.append(
+            "MAIL='outbox': it shows every letter to whoever looks, so it is refused where others than this machine "
+            "can reach the site (HOST, PUBLIC_URL, TRUSTED_HOSTS, PROXY_HOPS); expected smtp or off"
+        )
+    if mail == "smtp":
+        found += [
+            f"{name}='': expected a value, since MAIL is smtp"
+            for name in ("PUBLIC_URL", "MAIL_FROM", "SMTP_HOST")
+            if not values[name]
+        ]
+    for provider in ("GITHUB", "GITLAB"):
+        if values[f"OAUTH_{provider}_ID"] and not values[f"OAUTH_{provider}_SECRET"]:
+            found.append(f"OAUTH_{provider}_SECRET=…: expected a value, since OAUTH_{provider}_ID is set")
+    return found
 
 
 def read_settings(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -244,8 +341,10 @@ def read_settings(environ: Mapping[str, str]) -> dict[str, Any]:
         except ValueError as error:
             shown = "…" if setting.is_secret else repr(given)
             refusals.append(f"{setting.name}={shown}: {error}")
+    refusals += clashes(values) if not refusals else []
     if refusals:
         raise BadSetting("; ".join(refusals))
+    values["MAIL"] = values["MAIL"] or ("outbox" if is_local(values) else "off")
     return values
 
 
@@ -284,6 +383,8 @@ def flask_config(settings: Mapping[str, Any]) -> dict[str, Any]:
         "SESSION_COOKIE_SECURE": https,
         "SESSION_COOKIE_HTTPONLY": True,
         "SESSION_COOKIE_SAMESITE": "Lax",
+        "WTF_CSRF_TIME_LIMIT": None,  # a form may lie open as long as its session lasts
+        "WTF_CSRF_SSL_STRICT": False,  # the token is enough; a referrer may be withheld
     }
 
 

@@ -8,9 +8,10 @@ from typing import Any
 import orjson
 from flask import Flask
 
-from pkgsite import answers, api, cli, server, views
+from pkgsite import answers, api, cli, limits, server, views
 from pkgsite.clients.gateways import open_gateways
-from pkgsite.extensions import compress, db, migrate
+from pkgsite.clients.people import open_people
+from pkgsite.extensions import compress, csrf, db, login_manager, migrate
 from pkgsite.models import prepare_engine
 
 
@@ -27,7 +28,12 @@ def create_app(config: Mapping[str, Any]) -> Flask:
         prepare_engine(db.engine)
     migrate.init_app(app, db, directory=app.config["MIGRATIONS"])
     compress.init_app(app)
+    csrf.init_app(app)
+    # Without its init_app, which would look for a "remember me" cookie in every answer and so make all vary by cookie.
+    app.login_manager = login_manager  # type: ignore[attr-defined]
     app.extensions["gateways"] = open_gateways(app.config)
+    app.extensions["people"] = open_people(app.config)
+    limits.init_app(app)
     answers.init_app(app)
     views.init_app(app)
     api.init_app(app)

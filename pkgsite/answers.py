@@ -6,11 +6,12 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Response, abort, current_app, request
 from flask.sessions import SecureCookieSessionInterface
+from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from pkgsite.api import errors as api_errors
-from pkgsite.errors import SiteError
+from pkgsite.errors import Forbidden, SiteError
 from pkgsite.extensions import compress
 from pkgsite.views import errors as page_errors
 from pkgsite.views import webhooks
@@ -43,6 +44,7 @@ def init_app(app: Flask) -> None:
     app.session_interface = SessionCookie()
     app.register_error_handler(HTTPException, answer_failure)
     app.register_error_handler(SiteError, answer_failure)
+    app.register_error_handler(CSRFError, lambda _error: answer_failure(Forbidden("no CSRF token")))
     app.before_request(refuse_large_body)
     app.after_request(finish)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import click
 from flask import Flask, current_app
@@ -17,21 +17,27 @@ from pkgsite.clients.base import RecordSite
 from pkgsite.clients.http import JsonReader, Patience
 from pkgsite.clients.v4_site import V4Site
 from pkgsite.clock import utc_now
-from pkgsite.errors import Conflict, Invalid, UpstreamError
+from pkgsite.errors import Conflict, Invalid, NotFound, UpstreamError
 from pkgsite.extensions import db
 from pkgsite.jobs import commands
+from pkgsite.services import account_settings
+from pkgsite.services.accounts import SiteAddress, named_or_refused
 from pkgsite.services.catalogue import SHIPPED, load_catalogue
 from pkgsite.services.importer import DONE, ImportState, import_state, take_page
+from pkgsite.services.passwords import hash_password
 from pkgsite.services.records import Outcome, Tally
+from pkgsite.services.registering import check_new_password, make_by_operator
 
 PATIENCE = Patience()
 STOPPED_BY_CTRL_C = 130  # what a shell expects of a program that Ctrl-C stopped
+ROLES = ("user", "moderator", "staff")
 
 
 def init_app(app: Flask) -> None:
     app.cli.add_command(import_v4)
     app.cli.add_command(load_catalogue_file)
     commands.init_app(app)
+    app.cli.add_command(users)
 
 
 @click.command("import-v4")
@@ -138,3 +144,91 @@ def say_what_came(tallies: Mapping[str, Tally], nouns: tuple[str, ...]) -> None:
         click.echo(f"\n{len(remarks)} to look at:")
     for remark in remarks:
         click.echo(f"  {remark}")
+
+
+@click.group()
+def users() -> None:
+    """Make accounts, give them roles, close them, and help who can't log in."""
+
+
+@users.command()
+@click.argument("username")
+@click.option("--email", default="", help="Their address; it counts as confirmed.")
+@click.option("--role", type=click.Choice(ROLES), default="user", show_default=True, help="What they may do.")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input, without asking.")
+@with_appcontext
+def create(username: str, email: str, role: str, password_stdin: bool) -> None:
+    """Make the account USERNAME. The password is asked for; it is never an argument, which others could see."""
+    try:
+        password = _read_password(password_stdin)
+        check_new_password(password, username, email)
+        make_by_operator(db.session(), username, email, hash_password(password), role, now=utc_now())
+    except Invalid as refusal:
+        raise _refused(refusal) from refusal
+    db.session.commit()
+    click.echo(f"{username} can log in at {_url('accounts.login')}, with the role {role}.")
+
+
+@users.command()
+@click.argument("username")
+@click.option("--role", type=click.Choice(ROLES), default="moderator", show_default=True, help="What they may do.")
+@with_appcontext
+def promote(username: str, role: str) -> None:
+    """Give the account USERNAME (or its e-mail address) another role."""
+    try:
+        name = account_settings.set_role(db.session(), username, role)
+    except NotFound as gone:
+        raise _nobody(username) from gone
+    db.session.commit()
+    click.echo(f"{name} now has the role {role}.")
+
+
+@users.command()
+@click.argument("username")
+@click.option("--undo", is_flag=True, help="Open the account again.")
+@with_appcontext
+def disable(username: str, undo: bool) -> None:
+    """Close the account USERNAME: they are logged out everywhere, can't log in, and their programs' tokens end."""
+    try:
+        name = account_settings.set_active(db.session(), username, is_active=undo, now=utc_now())
+    except NotFound as gone:
+        raise _nobody(username) from gone
+    db.session.commit()
+    click.echo(f"{name} can log in again." if undo else f"{name} is logged out everywhere and can't log in any more.")
+
+
+@users.command("reset-link")
+@click.argument("username")
+@with_appcontext
+def reset_link(username: str) -> None:
+    """Print a link with which USERNAME can choose a new password, once, within two hours. Give it to nobody else."""
+    try:
+        user = named_or_refused(db.session(), username)
+    except NotFound as gone:
+        raise _nobody(username) from gone
+    if not user.is_active:
+        raise click.ClickException(f"{user.username} is disabled. First run: flask --app wsgi users disable --undo …")
+    site = SiteAddress(current_app.config["SITE_TITLE"], str(current_app.secret_key), _url)
+    click.echo(account_settings.reset_url(site, user))
+
+
+def _read_password(from_stdin: bool) -> str:
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\r\n")
+    return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
+
+
+def _url(endpoint: str, **values: Any) -> str:
+    """Return the full address of a page, as the settings let it be known."""
+    settings = current_app.config
+    host = f"[{settings['HOST']}]" if ":" in settings["HOST"] else settings["HOST"]
+    root = settings["PUBLIC_URL"] or f"http://{host}:{settings['PORT']}"
+    return str(root + current_app.url_map.bind("site").build(endpoint, values))
+
+
+def _refused(refusal: Invalid) -> click.ClickException:
+    return click.ClickException(" ".join(word for words in refusal.problems.values() for word in words))
+
+
+def _nobody(username: str) -> click.ClickException:
+    return click.ClickException(f"Nobody here is called {username}.")

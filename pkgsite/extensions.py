@@ -4,18 +4,31 @@ from __future__ import annotations
 
 from flask import current_app
 from flask_compress import Compress
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
+from flask_login import LoginManager
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
+from flask_wtf import CSRFProtect
 
-from pkgsite.clients.base import Gateways
+from pkgsite.clients.base import Gateways, People
 from pkgsite.models.base import Base
 
 db = SQLAlchemy(model_class=Base, disable_autonaming=True)
 migrate = Migrate(render_as_batch=True)
 compress = Compress()
+csrf = CSRFProtect()
+limiter = Limiter(get_remote_address)
+login_manager = LoginManager()
 
 
 def gateways() -> Gateways:
     """Return the hosts that the application in hand can ask; `create_app` has bound them to it."""
     bound: Gateways = current_app.extensions["gateways"]
+    return bound
+
+
+def people() -> People:
+    """Return what accounts need of the world outside; `create_app` has bound it to the application."""
+    bound: People = current_app.extensions["people"]
     return bound

@@ -19,10 +19,12 @@ from werkzeug.utils import import_string
 from pkgsite.clock import utc_now
 from pkgsite.extensions import db
 from pkgsite.jobs.scheduler import Scheduler
+from pkgsite.services.accounts import has_staff
 from pkgsite.services.catalogue import load_catalogue_when_empty
 
 THREADS = 4  # requests that a worker is at together; more would only wait for the same lock of the interpreter
 STOP_WITHIN_S = 10  # what a worker may take to finish the requests that it is at
+MAKE_STAFF = ".venv/bin/flask --app wsgi users create NAME --role staff"
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
@@ -77,6 +79,9 @@ def prepare_database() -> None:
         loaded = load_catalogue_when_empty(db.session(), now=utc_now())
     if loaded:
         click.echo("The database was empty: the catalogue has been loaded.", err=True)
+    if not has_staff(db.session()):
+        click.echo(f"Nobody can moderate yet. To make the first account that can: {MAKE_STAFF}", err=True)
+    db.session.rollback()
 
 
 def refuse_taken_port(host: str, port: int) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Flask
+from flask import Flask, g
 from flask.testing import FlaskClient
 from flask_migrate import upgrade
 from sqlalchemy.orm import Session
@@ -67,7 +67,8 @@ def worker(request: pytest.FixtureRequest) -> str:
 
 def settings_for(url: str, folder: Path, **changed: str) -> dict[str, Any]:
     """Return a configuration as the environment would give it."""
-    environment = {"DATABASE_URL": url, "DATA_DIR": str(folder), "SECRET_KEY": "for tests only", "SCHEDULER": "off"}
+    environment = {"DATABASE_URL": url, "DATA_DIR": str(folder), "SECRET_KEY": "for tests only", "SCHEDULER": "off",
+                   "LIMITS": "off"}  # fmt: skip
     return config.flask_config(config.read_settings(environment | changed))
 
 
@@ -98,6 +99,12 @@ def database_url(request: pytest.FixtureRequest, templates: Callable[[str], Temp
         yield url
 
 
+def forget_visitor() -> None:
+    """Let a request find out for itself who asks: below a test's `session` all of them share one context."""
+    for name in ("_login_user", "csrf_token", "csrf_valid"):
+        g.pop(name, None)
+
+
 @pytest.fixture
 def make_app(database_url: str, tmp_path: Path) -> Iterator[Callable[..., Flask]]:
     """A function that makes an application on the test's database; its arguments are settings, as texts."""
@@ -105,6 +112,7 @@ def make_app(database_url: str, tmp_path: Path) -> Iterator[Callable[..., Flask]
 
     def make(**changed: str) -> Flask:
         apps.append(create_app(settings_for(database_url, tmp_path, **changed)))
+        apps[-1].before_request_funcs.setdefault(None, []).insert(0, forget_visitor)
         return apps[-1]
 
     yield make

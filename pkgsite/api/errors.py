@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flask import Response, request
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import BadRequest, HTTPException, MethodNotAllowed, UnsupportedMediaType
 
 from pkgsite.api.negotiation import ALLOWED, Rendering, json_answer
 from pkgsite.errors import Conflict, Forbidden, Invalid, NotFound, SiteError, UpstreamError
@@ -15,6 +15,7 @@ WORDS = {
     413: "The request's body is too large.",
     500: "Something went wrong here. It has been recorded.",
 }
+SAID_BY_US = (BadRequest, UnsupportedMediaType)
 STATUS: dict[type[SiteError], int] = {Invalid: 400, Forbidden: 403, NotFound: 404, Conflict: 409, UpstreamError: 502}
 
 
@@ -31,7 +32,9 @@ def _http_failure(error: HTTPException) -> tuple[int, dict[str, str]]:
     status = error.code or 500
     if isinstance(error, MethodNotAllowed):
         return status, {"detail": f'Method "{request.method}" not allowed.'}
-    return status, {"detail": WORDS.get(status, error.description or error.name)}
+    # What a body or its type should have been is said by who refused it; other words may tell of the machine.
+    words = error.description if type(error) in SAID_BY_US else WORDS.get(status)
+    return status, {"detail": words or error.description or error.name}
 
 
 def _site_failure(error: SiteError) -> tuple[int, dict[str, str] | dict[str, list[str]]]:

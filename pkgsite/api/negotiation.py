@@ -12,19 +12,23 @@ from werkzeug.exceptions import NotAcceptable, NotFound
 from werkzeug.http import parse_options_header
 
 ALLOWED = "GET, HEAD, OPTIONS"
-OURS = {"application/json", "text/html"}  # a browser gets JSON too, for as long as there is no page made for it
+JSON, HTML = "application/json", "text/html"
+FORMATS = {"json": JSON, "api": HTML}  # as `?format=` and a URL's ending name them
 WIDEST_INDENT = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Rendering:
-    """How the JSON is written: compact, or indented by so many spaces."""
+    """How a body is written: as JSON, compact or indented by so many spaces, or as a page for people."""
 
     indent: int | None = None
+    is_page: bool = False
 
 
 def negotiate(suffix: str | None) -> Rendering:
     """Return how to answer this request.
+
+    Of what the caller accepts the most narrowly named goes first, and JSON where both are named alike.
 
     Args:
         suffix: The format named by the URL's ending (`.json`); it wins over `?format=`.
@@ -34,12 +38,15 @@ def negotiate(suffix: str | None) -> Rendering:
         NotAcceptable: the Accept header leaves nothing that we have.
     """
     wanted = suffix or (request.args.getlist("format") or [""])[-1]
-    if wanted not in {"", "json"}:
+    if wanted not in {"", *FORMATS}:
         raise NotFound
-    best = max(_accepted(), key=lambda offer: offer[0], default=None)
+    ours = (FORMATS[wanted],) if wanted else (JSON, HTML)
+    offers = _accepted((JSON, HTML) if wanted else ours)
+    best = max(offers, key=lambda offer: offer[0], default=None)
     if best is None:
         raise NotAcceptable("Could not satisfy the request Accept header.")
-    return Rendering(_indent(best[1]))
+    _, media, parameters = best
+    return Rendering(_indent(parameters), is_page=(FORMATS[wanted] if wanted else media) == HTML)
 
 
 def json_answer(body: Any, rendering: Rendering, status: int = 200) -> Response:
@@ -50,19 +57,23 @@ def json_answer(body: Any, rendering: Rendering, status: int = 200) -> Response:
         data = json.dumps(body, indent=rendering.indent, ensure_ascii=False).encode()
     # These two end a line in old JavaScript, so that JSON with them could not be pasted into a script.
     data = data.replace(b"\xe2\x80\xa8", rb"\u2028").replace(b"\xe2\x80\xa9", rb"\u2029")
-    return Response(data, status, {"Vary": "Accept"}, content_type="application/json")
+    return Response(data, status, {"Vary": "Accept"}, content_type=JSON)
 
 
-def _accepted() -> list[tuple[int, dict[str, str]]]:
-    """Return the ranges of the Accept header that we can serve: how narrow each is, and its parameters."""
+def _accepted(ours: tuple[str, ...]) -> list[tuple[tuple[int, int], str, dict[str, str]]]:
+    """Return what of the Accept header we can serve: how narrow it is named, as which of ours, and its parameters."""
     offers = []
     for part in (request.headers.get("Accept") or "*/*").split(","):
         media, parameters = parse_options_header(part.strip())
         kind, _, subtype = media.partition("/")
-        if media in OURS:
-            offers.append((3 if set(parameters) - {"q"} else 2, parameters))
-        elif subtype == "*" and kind in {"application", "text", "*"}:
-            offers.append((0 if kind == "*" else 1, parameters))
+        for place, own in enumerate(ours):
+            if media == own:
+                narrow = 3 if set(parameters) - {"q"} else 2
+            elif subtype == "*" and kind in {own.partition("/")[0], "*"}:
+                narrow = 0 if kind == "*" else 1
+            else:
+                continue
+            offers.append(((narrow, -place), own, parameters))
     return offers
 
 

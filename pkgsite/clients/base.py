@@ -260,3 +260,63 @@ class Gateways:
     index: PackageIndex
     index_host: str
     counts_host: str
+
+
+@dataclass(frozen=True, slots=True)
+class Vouched:
+    """Whom another site vouches for: a person who has just logged in there.
+
+    Attributes:
+        provider: "github" or "gitlab".
+        subject: The number that the person has there, which a rename does not change.
+        login: The name that they have there now.
+        email: Their address, if the other site has confirmed it.
+    """
+
+    provider: str
+    subject: str
+    login: str
+    email: str | None
+
+
+class LoginProvider(Protocol):
+    """A site with whose accounts people can log in."""
+
+    title: str
+
+    def authorize_url(self, *, state: str, verifier: str, callback: str) -> str:
+        """Return where to send a person to be asked whether they want to log in here."""
+        ...
+
+    def vouched(self, *, code: str, verifier: str, callback: str) -> Vouched:
+        """Return who came back with this code.
+
+        Raises:
+            UpstreamError: the provider could not tell; NotAllowed: it does not accept the code.
+        """
+        ...
+
+
+class Mailer(Protocol):
+    """A way to send letters."""
+
+    def send(self, *, to: str, subject: str, body: str) -> None:
+        """Send a message in plain text.
+
+        Raises:
+            UpstreamError: it was not taken.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """What accounts need of the world outside.
+
+    Attributes:
+        providers: Where people can log in, by name; empty where none is set.
+        mailer: None where no mail is sent.
+    """
+
+    providers: Mapping[str, LoginProvider]
+    mailer: Mailer | None

@@ -105,7 +105,7 @@ class Scheduler:
         if not self.holds_lease or self._stop.is_set():
             return
         now = utc_now()
-        run_id = self._write(begin_run, job.name, job.tick(now), holder=self._name, now=now)
+        run_id = self._write(begin_run, job.name, job.tick(now), duty=LEASE, holder=self._name, now=now)
         if run_id is None:
             return
         try:

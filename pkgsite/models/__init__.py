@@ -3,13 +3,14 @@
 from pkgsite.models.base import Base, begin_write, prepare_engine
 from pkgsite.models.category import Category
 from pkgsite.models.grid import Cell, Feature, Grid, GridPackage, OldGridSlug
+from pkgsite.models.held import HeldEdit
 from pkgsite.models.job import JobRun, Lease
 from pkgsite.models.package import OldPackageSlug, Package
 from pkgsite.models.release import Release
 from pkgsite.models.revision import Revision
 from pkgsite.models.source import HostState, ImportProgress, Sample, SourceState
 from pkgsite.models.usage import Favourite, Flag, SiteUsing, Usage
-from pkgsite.models.user import ApiToken, Identity, User
+from pkgsite.models.user import ApiToken, Identity, LoginAttempt, LoginSession, OutboxMessage, User
 
 __all__ = [
     "ApiToken",
@@ -21,13 +22,17 @@ __all__ = [
     "Flag",
     "Grid",
     "GridPackage",
+    "HeldEdit",
     "HostState",
     "Identity",
     "ImportProgress",
     "JobRun",
     "Lease",
+    "LoginAttempt",
+    "LoginSession",
     "OldGridSlug",
     "OldPackageSlug",
+    "OutboxMessage",
     "Package",
     "Release",
     "Revision",

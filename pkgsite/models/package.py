@@ -34,6 +34,7 @@ class Package(Base):
     deprecated_at: Mapped[datetime | None]
     replaced_by_id: Mapped[int | None] = mapped_column(ForeignKey("package.id", ondelete="SET NULL"), index=True)
     hidden_at: Mapped[datetime | None]
+    merged_into_id: Mapped[int | None] = mapped_column(index=True)  # another package; SQLite can't add a foreign key
 
     # What the code host tells.
     repo_moved_to: Mapped[str | None]  # where the repository is found now, if that is not at `repo_url`

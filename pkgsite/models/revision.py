@@ -21,10 +21,17 @@ class Revision(Base):
     user_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"), index=True)
     object_type: Mapped[str] = mapped_column(String(20))  # "package", "grid", "feature", "cell" …
     object_id: Mapped[int]  # no foreign key: the revision outlives its object
-    action: Mapped[str] = mapped_column(String(20))  # "add", "edit", "delete" …
+    action: Mapped[str] = mapped_column(String(20))  # "add", "edit", "delete": what became of the object
     before: Mapped[dict[str, Any] | None]  # the changed fields alone, by name; None where there was nothing
     after: Mapped[dict[str, Any] | None]
     reason: Mapped[str] = mapped_column(default="")
+    via: Mapped[str] = mapped_column(String(10), default="page")  # "page", "api" or "command"
+    part_of_id: Mapped[int | None] = mapped_column(index=True)  # the first revision of the same act; None: this one
+
+    # Whose history it is told in. No foreign keys, for the same reason.
+    grid_id: Mapped[int | None] = mapped_column(index=True)
+    package_id: Mapped[int | None] = mapped_column(index=True)
+    feature_id: Mapped[int | None] = mapped_column(index=True)
 
 
 Index("ix_revision_object", Revision.object_type, Revision.object_id, Revision.id)

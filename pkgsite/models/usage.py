@@ -44,6 +44,7 @@ class SiteUsing(Base):
     title: Mapped[Title]
     url: Mapped[str] = mapped_column(String(200))
     is_approved: Mapped[bool | None]  # None: nobody has decided yet
+    version: Mapped[int] = mapped_column(default=1)  # counts people's edits
     created_at: Mapped[datetime]
     created_by_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"), index=True)
 
@@ -60,6 +61,9 @@ class Flag(Base):
     kind: Mapped[str] = mapped_column(String(20))
     reason: Mapped[str]
     created_at: Mapped[datetime]
+    answer: Mapped[str | None]  # what an author of the package says to it
+    answered_at: Mapped[datetime | None]
+    answered_by_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"), index=True)
     closed_at: Mapped[datetime | None]
     closed_by_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"), index=True)
     outcome: Mapped[str | None]  # the moderator's words

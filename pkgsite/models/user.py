@@ -44,6 +44,42 @@ class Identity(Base):
     created_at: Mapped[datetime]
 
 
+class LoginSession(Base):
+    """A browser in which a person is logged in: its cookie holds a secret of which only the SHA-256 is kept."""
+
+    __tablename__ = "login_session"
+
+    id: Mapped[Id]
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), index=True)
+    secret_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[datetime]
+    last_seen_at: Mapped[datetime]
+    address: Mapped[str] = mapped_column(String(64), default="")
+    agent: Mapped[str] = mapped_column(String(200), default="")
+
+
+class LoginAttempt(Base):
+    """A failed try to log in, kept for as long as it counts against its account and its address."""
+
+    __tablename__ = "login_attempt"
+
+    id: Mapped[Id]
+    key: Mapped[str] = mapped_column(String(80))  # "account …" or "address …", hashed
+    at: Mapped[datetime] = mapped_column(index=True)
+
+
+class OutboxMessage(Base):
+    """A message that was not sent, but laid where the person at this machine can read it."""
+
+    __tablename__ = "outbox_message"
+
+    id: Mapped[Id]
+    to: Mapped[str] = mapped_column(String(254))
+    subject: Mapped[str]
+    body: Mapped[str]
+    at: Mapped[datetime]
+
+
 class ApiToken(Base):
     """A program's key: only its SHA-256 is kept."""
 
@@ -61,5 +97,6 @@ class ApiToken(Base):
     revoked_at: Mapped[datetime | None]
 
 
+Index("ix_login_attempt_key", LoginAttempt.key, LoginAttempt.at)
 Index("uq_user_username_lower", func.lower(User.username), unique=True)
 Index("uq_user_email_lower", func.lower(User.email), unique=True)

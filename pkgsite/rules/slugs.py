@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Callable, Collection
 
 LONGEST = 50
 LARGEST_ID = 2**31 - 1
@@ -45,3 +47,27 @@ def id_in(key: str) -> int | None:
         return None
     digits = key.lstrip("0")
     return int(digits or "0") if len(digits) <= 10 and int(digits or "0") <= LARGEST_ID else 0
+
+
+def slug_of(title: str, *, noun: str, reserved: Collection[str], is_free: Callable[[str], bool]) -> str:
+    """Return a slug made from a title, with a number behind it where the plain one is not free.
+
+    >>> slug_of("Rich Text!", noun="grid", reserved=(), is_free=lambda slug: slug != "rich-text")
+    'rich-text-2'
+
+    Args:
+        title: Whatever people wrote.
+        noun: What stands in where the title has no letters of an address.
+        reserved: Words that have a meaning of their own in addresses.
+        is_free: Tells whether nothing else has a slug.
+    """
+    plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
+    base = re.sub(r"[^a-z0-9_]+", "-", plain).strip("-_")[:LONGEST].strip("-_") or noun
+    if base.isdigit() or base in reserved:
+        base = f"{noun}-{base}"[:LONGEST]
+    slug, number = base, 1
+    while not is_free(slug):
+        number += 1
+        end = f"-{number}"
+        slug = base[: LONGEST - len(end)].rstrip("-_") + end
+    return slug

@@ -33,12 +33,13 @@ class CategoryListing:
     records: list[CategoryRecord]
 
 
-def category_list(session: Session, *, limit: int, offset: int) -> CategoryListing:
-    """Return a stretch of all categories, newest id first."""
+def category_list(session: Session, *, limit: int, offset: int, by_title: bool = False) -> CategoryListing:
+    """Return a stretch of all categories, newest id first, or by title."""
+    order = (Category.title, Category.id) if by_title else (Category.id.desc(),)
     count = session.scalar(select(func.count()).select_from(Category)) or 0
     if offset >= count:
         return CategoryListing(count, [])
-    return CategoryListing(count, _load(session, _select().order_by(Category.id.desc()).limit(limit).offset(offset)))
+    return CategoryListing(count, _load(session, _select().order_by(*order).limit(limit).offset(offset)))
 
 
 def category_by_id(session: Session, category_id: int) -> CategoryRecord:

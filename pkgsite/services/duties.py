@@ -32,12 +32,15 @@ def give_up_lease(session: Session, name: str, *, holder: str, now: datetime) ->
     session.execute(update(Lease).where(Lease.name == name, Lease.holder == holder).values(held_until=now))
 
 
-def begin_run(session: Session, job: str, tick_at: datetime, *, holder: str, now: datetime) -> int | None:
+def begin_run(session: Session, job: str, tick_at: datetime, *, duty: str, holder: str, now: datetime) -> int | None:
     """Note that a job begins to run for a tick, and return the run's id; None if that tick has had its run.
 
-    A run that another holder began and did not end died with it: it is begun anew.
+    A run that another holder began and did not end died with it: it is begun anew. So only who has the duty may begin
+    one: another may have taken it while this holder still believed in it (a machine that slept, clocks that differ).
     """
     begin_write(session)
+    if session.scalar(select(Lease.holder).where(Lease.name == duty).with_for_update(read=True)) != holder:
+        return None
     run = session.scalar(select(JobRun).where(JobRun.job == job, JobRun.tick_at == tick_at).with_for_update())
     if run is None:
         run = JobRun(job=job, tick_at=tick_at, holder=holder, started_at=now)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pkgsite.errors import Moved, NotFound
-from pkgsite.models import Grid, GridPackage, OldGridSlug, Package
+from pkgsite.models import Cell, Feature, Grid, GridPackage, OldGridSlug, Package
 from pkgsite.services.packages import VISIBLE, AnySelect
 
 
@@ -69,12 +70,33 @@ def load_grids(session: Session, statement: AnySelect) -> list[GridRecord]:
     return [GridRecord(**row._mapping, package_ids=tuple(members[row.id])) for row in rows]
 
 
-def grid_list(session: Session, *, limit: int, offset: int) -> GridListing:
-    """Return a stretch of all grids, newest id first."""
-    count = session.scalar(select(func.count()).select_from(Grid)) or 0
-    if offset >= count:
-        return GridListing(count, [])
-    return GridListing(count, load_grids(session, select_grids().order_by(Grid.id.desc()).limit(limit).offset(offset)))
+@dataclass(frozen=True, slots=True)
+class FeatureLine:
+    """A feature of a grid, with its cells: the package's id and the text, where somebody has written one."""
+
+    id: int
+    title: str
+    description: str
+    cells: tuple[tuple[int, str], ...]
+
+
+def features_of(session: Session, grid_ids: Collection[int]) -> dict[int, list[FeatureLine]]:
+    """Return the features of these grids in their order, in two queries whatever their number."""
+    cells: defaultdict[int, list[tuple[int, str]]] = defaultdict(list)
+    for feature_id, package_id, text in session.execute(
+        select(Cell.feature_id, GridPackage.package_id, Cell.text)
+        .join(GridPackage, GridPackage.id == Cell.grid_package_id)
+        .join(Package, Package.id == GridPackage.package_id)
+        .where(GridPackage.grid_id.in_(grid_ids), VISIBLE, Cell.text != "")
+        .order_by(Package.title, Package.id)
+    ):
+        cells[feature_id].append((package_id, text))
+    found: defaultdict[int, list[FeatureLine]] = defaultdict(list)
+    rows = select(Feature).where(Feature.grid_id.in_(grid_ids)).order_by(Feature.position, Feature.id)
+    for feature in session.scalars(rows):
+        line = FeatureLine(feature.id, feature.title, feature.description, tuple(cells[feature.id]))
+        found[feature.grid_id].append(line)
+    return dict(found)
 
 
 def grid_by_id(session: Session, grid_id: int) -> GridRecord:

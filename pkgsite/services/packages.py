@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, func, literal_column, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from pkgsite.errors import Moved, NotFound
 from pkgsite.models import Category, Favourite, Grid, GridPackage, OldPackageSlug, Package, Release, SiteUsing, Usage
@@ -18,7 +18,9 @@ from pkgsite.rules.links import safe_url
 from pkgsite.rules.pypi_names import pypi_name
 from pkgsite.rules.scores import ScoreParts
 from pkgsite.services import package_health
+from pkgsite.services.flags import Standing, standing
 from pkgsite.services.package_health import Activity, Day, Sources, Vulnerability
+from pkgsite.services.permissions import ANONYMOUS, Viewer
 
 AnySelect = Select[*tuple[Any, ...]]
 
@@ -141,8 +143,11 @@ class ReleaseLine:
 
 @dataclass(frozen=True, slots=True)
 class Site:
+    id: int
     title: str
     url: str
+    is_approved: bool | None  # None: nobody has decided yet; shown to its adder alone
+    created_by_id: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +169,14 @@ class PackagePage:
     neighbours: list[PackageRecord]  # living packages of the same grids, most stars first, six at most
     favourite_count: int
     usage_count: int
+    own: Standing  # what is for the person who looks alone
 
 
-def select_packages() -> AnySelect:
+def select_packages(*, hidden_too: bool = False) -> AnySelect:
     """Return the query that `load_records` reads; callers add conditions, order and limits."""
     category = [Category.title.label("category_title"), Category.slug.label("category_slug")]
-    return select(*_COLUMNS, Package.category_id, *category).join(Category).where(VISIBLE)
+    statement = select(*_COLUMNS, Package.category_id, *category).join(Category)
+    return statement if hidden_too else statement.where(VISIBLE)
 
 
 def load_records(session: Session, statement: AnySelect) -> list[PackageRecord]:
@@ -192,14 +199,18 @@ def count_packages(session: Session, *conditions: ColumnElement[bool]) -> int:
     return session.scalar(select(func.count()).select_from(Package).where(VISIBLE, *conditions)) or 0
 
 
-def package_list(session: Session, *, limit: int, offset: int) -> Listing:
-    """Return a stretch of all packages, newest id first."""
-    count = count_packages(session)
-    if offset >= count:
-        return Listing(count, [])
-    return Listing(
-        count, load_records(session, select_packages().order_by(Package.id.desc()).limit(limit).offset(offset))
-    )
+def releases_of(session: Session, package_ids: Collection[int]) -> dict[int, list[ReleaseLine]]:
+    """Return the newest releases of each of these packages, `MOST_RELEASES` at most, in one query."""
+    columns = [Release.package_id, Release.number, Release.uploaded_at, Release.is_prerelease, Release.yanked_reason,
+               Release.requires_python, Release.licence]  # fmt: skip
+    newest: list[ColumnElement[Any]] = [Release.uploaded_at.desc().nulls_last(), Release.id.desc()]
+    place = func.row_number().over(partition_by=Release.package_id, order_by=newest).label("place")
+    ranked = select(*columns, place).where(Release.package_id.in_(package_ids)).subquery()
+    rows = select(ranked).where(ranked.c.place <= MOST_RELEASES).order_by(ranked.c.package_id, ranked.c.place)
+    found: defaultdict[int, list[ReleaseLine]] = defaultdict(list)
+    for package_id, *values, _ in session.execute(rows):
+        found[package_id].append(ReleaseLine(*values))
+    return dict(found)
 
 
 def package_by_id(session: Session, package_id: int) -> PackageRecord:
@@ -214,38 +225,50 @@ def package_by_id(session: Session, package_id: int) -> PackageRecord:
     return found[0]
 
 
-def package_by_slug(session: Session, slug: str) -> PackageRecord:
+def package_by_slug(session: Session, slug: str, *, hidden_too: bool = False) -> PackageRecord:
     """Return the package that has this slug now.
 
     Raises:
-        Moved: a package once had this slug and has another one now.
+        Moved: a package once had this slug and has another one now, or was merged into another.
         NotFound: none ever had it.
     """
-    found = load_records(session, select_packages().where(Package.slug == slug))
+    found = load_records(session, select_packages(hidden_too=hidden_too).where(Package.slug == slug))
     if found:
         return found[0]
-    present = session.scalar(
-        select(Package.slug)
-        .join(OldPackageSlug, OldPackageSlug.package_id == Package.id)
-        .where(OldPackageSlug.slug == slug, VISIBLE)
-    )
-    raise Moved(present) if present else NotFound("Package")
+    raise moved_to(session, slug)
 
 
-def package_page(session: Session, slug: str, *, now: datetime) -> PackagePage:
+def moved_to(session: Session, slug: str) -> Moved | NotFound:
+    """Return where a slug leads that is no visible package's, or that it leads nowhere."""
+    survivor = aliased(Package)
+    old = select(OldPackageSlug.package_id).where(OldPackageSlug.slug == slug)
+    row = session.execute(
+        select(Package.slug, Package.hidden_at, survivor.slug.label("into"))
+        .outerjoin(survivor, (survivor.id == Package.merged_into_id) & survivor.hidden_at.is_(None))
+        .where((Package.slug == slug) | Package.id.in_(old))
+        .order_by(Package.slug != slug)
+        .limit(1)
+    ).one_or_none()
+    target = None if row is None else row.slug if row.hidden_at is None else row.into
+    return Moved(target) if target and target != slug else NotFound("Package")
+
+
+def package_page(session: Session, slug: str, *, now: datetime, viewer: Viewer = ANONYMOUS) -> PackagePage:
     """Return everything on the page of the package with this slug, in a fixed number of queries.
 
     Raises:
-        Moved: a package once had this slug and has another one now.
-        NotFound: none ever had it.
+        Moved: a package once had this slug and has another one now, or was merged into another.
+        NotFound: none ever had it, or it is hidden from who looks.
     """
-    package = package_by_slug(session, slug)
+    package = package_by_slug(session, slug, hidden_too=viewer.is_moderator)
     sources = package_health.load_sources(session, package, now=now)
     releases, release_count = _releases(session, package.id)
+    columns = (SiteUsing.id, SiteUsing.title, SiteUsing.url, SiteUsing.is_approved, SiteUsing.created_by_id)
+    shown: ColumnElement[bool] = SiteUsing.is_approved.is_(True)
+    if viewer.is_known:
+        shown |= SiteUsing.created_by_id == viewer.user_id
     sites = session.execute(
-        select(SiteUsing.title, SiteUsing.url)
-        .where(SiteUsing.package_id == package.id, SiteUsing.is_approved.is_(True))
-        .order_by(SiteUsing.title, SiteUsing.id)
+        select(*columns).where(SiteUsing.package_id == package.id, shown).order_by(SiteUsing.title, SiteUsing.id)
     )
     either_way = Package.replaced_by_id == package.id
     if package.replaced_by_id is not None:
@@ -269,6 +292,7 @@ def package_page(session: Session, slug: str, *, now: datetime) -> PackagePage:
         neighbours=_neighbours(session, package),
         favourite_count=_count(session, Favourite.package_id == package.id),
         usage_count=_count(session, Usage.package_id == package.id),
+        own=standing(session, package.id, viewer),
     )
 
 
@@ -276,6 +300,12 @@ def ids_by_slug(session: Session, slugs: Collection[str]) -> dict[str, int]:
     """Return the ids of the packages that have these slugs now; unknown slugs are left out."""
     rows = session.execute(select(Package.slug, Package.id).where(Package.slug.in_(slugs), VISIBLE))
     return {row.slug: row.id for row in rows}
+
+
+def slugs_by_id(session: Session, package_ids: Collection[int]) -> dict[int, str]:
+    """Return the slugs of these packages."""
+    rows = session.execute(select(Package.id, Package.slug).where(Package.id.in_(package_ids)))
+    return {row.id: row.slug for row in rows}
 
 
 def usage_counts(session: Session, package_ids: Iterable[int]) -> dict[int, int]:

@@ -88,6 +88,13 @@ def sync_sources(
         package_ids: Look at these packages only; without it, at all.
     """
     begin_write(session)
+    return arrange_sources(session, gateways, now=now, package_ids=package_ids)
+
+
+def arrange_sources(
+    session: Session, gateways: Gateways, *, now: datetime, package_ids: Collection[int] | None = None
+) -> int:
+    """Do what `sync_sources` does within a transaction that already writes."""
     packages = select(Package.id, Package.repo_url, Package.pypi_url, Package.hidden_at)
     states = select(SourceState.package_id, SourceState.source, SourceState.host, SourceState.target)
     if package_ids is not None:

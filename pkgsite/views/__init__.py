@@ -5,10 +5,34 @@ from __future__ import annotations
 from flask import Blueprint, Flask, Response, redirect, request
 
 from pkgsite.errors import Moved
-from pkgsite.views import categories, filters, grids, links, packages, search, site, statics, status, webhooks
+from pkgsite.views import (
+    accounts,
+    categories,
+    filters,
+    grid_edits,
+    grids,
+    history,
+    links,
+    moderation,
+    package_edits,
+    package_people,
+    packages,
+    profiles,
+    search,
+    site,
+    statics,
+    status,
+    viewer,
+    webhooks,
+)
 from pkgsite.views.slugs import SlugConverter
 
-BLUEPRINTS = (site.pages, categories.pages, packages.pages, grids.pages, search.pages, status.pages, webhooks.pages)
+BLUEPRINTS = (
+    site.pages, categories.pages, packages.pages, grids.pages, search.pages, status.pages, webhooks.pages,
+    accounts.pages, profiles.pages, moderation.pages, history.pages,
+    grid_edits.pages,
+    package_edits.pages, package_people.favourites,
+)  # fmt: skip
 
 
 def init_app(app: Flask) -> None:
@@ -17,6 +41,7 @@ def init_app(app: Flask) -> None:
     filters.init_app(app)
     links.init_app(app)
     statics.init_app(app)
+    viewer.init_app(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
 
@@ -25,7 +50,7 @@ def _follow_renames(blueprint: Blueprint) -> None:
     """Send who asks a page of these by an old slug to the same page under the present one, query and all."""
 
     def to_present_slug(moved: Moved) -> Response:
-        path = links.link(str(request.endpoint), slug=moved.slug)
+        path = links.link(str(request.endpoint), **(request.view_args or {}) | {"slug": moved.slug})
         return redirect(path + links.query_string(), 301)  # type: ignore[return-value]
 
     blueprint.register_error_handler(Moved, to_present_slug)

@@ -9,6 +9,7 @@ from flask import Response, make_response, render_template
 from werkzeug.exceptions import HTTPException
 
 from pkgsite.errors import Conflict, Forbidden, Invalid, NotFound, SiteError, UpstreamError
+from pkgsite.services.permissions import ANONYMOUS
 
 STATUSES: dict[type[SiteError], int] = {
     NotFound: 404,
@@ -26,7 +27,9 @@ def answer(error: SiteError | HTTPException) -> Response:
         return make_response(error.response)
     status = _status(error)
     noun = error.noun.lower() if isinstance(error, NotFound) else None
-    response = make_response(render_template("errors/error.html", status=status, noun=noun), status)
+    # Who looks is not asked of a database that may just have failed.
+    who = {"viewer": ANONYMOUS} if status >= 500 else {}
+    response = make_response(render_template("errors/error.html", status=status, noun=noun, **who), status)
     if isinstance(error, HTTPException):  # such as the methods that a 405 allows
         for name, value in error.get_headers():
             if name.lower() not in NOT_CARRIED:

@@ -9,6 +9,7 @@ from pkgsite.extensions import db
 from pkgsite.services.listing import latest_packages, liked_packages, list_packages
 from pkgsite.services.packages import package_page
 from pkgsite.views.asking import package_query, page_number
+from pkgsite.views.viewer import viewer
 
 pages = Blueprint("packages", __name__, url_prefix="/packages")
 
@@ -30,4 +31,5 @@ def liked() -> str:
 
 @pages.get("/p/<slug:slug>/")
 def detail(slug: str) -> str:
-    return render_template("packages/detail.html", page=package_page(db.session(), slug, now=utc_now()))
+    page = package_page(db.session(), slug, now=utc_now(), viewer=viewer())
+    return render_template("packages/detail.html", page=page)

@@ -132,3 +132,11 @@ def test_search_answers_a_bare_list(client: FlaskClient, session: Session) -> No
     assert " ".join(hits[0]) == HIT
     assert next(hit for hit in hits if hit["item_type"] == "package")["participants"] == "ada,grace"
     assert client.get("/api/v4/search/").json == client.get("/api/v4/search/?q=").json == []
+
+
+def test_search_tells_scores(client: FlaskClient, session: Session) -> None:
+    packages = (make_package(session, "cache-one", score=-7), make_package(session, "cache-new"))
+    make_grid(session, "caches", packages)
+    session.commit()
+    hits = client.get("/api/v4/search/?q=cache").json
+    assert {hit["slug"]: hit["score"] for hit in hits} == {"cache-one": -7, "cache-new": 0, "caches": 0}

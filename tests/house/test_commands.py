@@ -25,7 +25,7 @@ def commands(group: click.Group, before: str = "") -> Iterator[tuple[str, click.
 def words_of(parameter: click.Parameter) -> list[str]:
     """Return what a person may write for an option or argument."""
     if isinstance(parameter, click.Option):
-        choices = [choice.name for choice in parameter.type.choices] if isinstance(parameter.type, click.Choice) else []
+        choices = [str(choice) for choice in parameter.type.choices] if isinstance(parameter.type, click.Choice) else []
         return [*parameter.opts, *parameter.secondary_opts, *choices]
     return [parameter.make_metavar(click.Context(click.Command("any"))).strip("[]…")]
 

@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "services": {"models", "rules", "errors", "clients.base"},
     "forms": {"rules", "errors", "services"},
     "views": {"services", "forms", "rules", "errors", "clock", "extensions"},
-    "api": {"services", "rules", "errors", "clock", "extensions"},
+    "api": {"services", "rules", "errors", "clock", "extensions", "limits"},
     "jobs": {"services", "clients", "rules", "errors", "clock", "extensions"},
     "cli": {"jobs", "rules", "services", "clients", "errors", "clock", "extensions", "models"},
     "server": {"jobs", "services", "errors", "clock", "extensions"},
@@ -27,7 +27,8 @@ MAY_IMPORT = {
     "extensions": {"models", "clients.base"},
     "config": set(),
     "wsgi": {"pkgsite", "config"},
-    "__init__": {"answers", "api", "cli", "clients", "server", "views", "extensions", "models"},
+    "limits": {"extensions"},
+    "__init__": {"limits", "answers", "api", "cli", "clients", "server", "views", "extensions", "models"},
 }
 WITHOUT_FLASK = {"errors", "clock", "rules", "models", "clients", "services", "config"}
 WITHOUT_NETWORK = {"errors", "clock", "rules", "models", "services", "forms", "views", "api", "extensions", "answers"}

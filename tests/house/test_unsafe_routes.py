@@ -1,55 +1,206 @@
-"""Every URL that changes something is listed here with what guards it, and refuses whoever comes without."""
+"""Every URL that changes something: who may call it and what guards it. Everybody else is refused."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 from werkzeug.routing import Rule
 
+from pkgsite.models import Base
+from tests.house.world import World, fill
+from tests.people import Visitor
+
 SAFE = {"GET", "HEAD", "OPTIONS"}
+
+ALL = "everybody"
+KNOWN = "whoever is logged in"
+OWN = "the owner of the thing, and moderators"
+MINE = "the owner of the thing alone"
+MODERATORS = "moderators"
+CODE_HOSTS = "code hosts"
+PROGRAMS = "everybody; it only reads"
+TOKEN = "CSRF token"
+SIGNATURE = "a signature of the body with WEBHOOK_SECRET"
+SECRET = "WEBHOOK_SECRET in a header"
+NOTHING = "nothing: it changes nothing"
+
 GUARDS = {
-    ("POST", "/packages/github-webhook/"): "a signature of the body with WEBHOOK_SECRET",
-    ("POST", "/packages/gitlab-webhook/"): "WEBHOOK_SECRET in a header",
+    # Accounts. What a stranger may begin is counted, and answers the same whoever has an account.
+    "/account/login/": (ALL, TOKEN),
+    "/account/register/": (ALL, TOKEN),
+    "/account/register/<token>/": (ALL, TOKEN),
+    "/account/reset/": (ALL, TOKEN),
+    "/account/reset/<token>/": (ALL, TOKEN),
+    "/account/oauth/<provider>/": (ALL, TOKEN),
+    "/account/oauth/new/": (ALL, TOKEN),
+    "/account/confirm/<token>/": (KNOWN, TOKEN),
+    "/account/logout/": (ALL, TOKEN),
+    "/account/delete/": (KNOWN, TOKEN),
+    "/account/email/": (KNOWN, TOKEN),
+    "/account/email/confirm/": (KNOWN, TOKEN),
+    "/account/password/": (KNOWN, TOKEN),
+    "/account/sessions/end-others/": (KNOWN, TOKEN),
+    "/account/sessions/<int:session_id>/end/": (MINE, TOKEN),
+    "/account/identities/<int:identity_id>/unlink/": (MINE, TOKEN),
+    "/profiles/edit/": (KNOWN, TOKEN),
+    # Packages.
+    "/packages/add/": (KNOWN, TOKEN),
+    "/packages/add/validate/": (KNOWN, TOKEN),
+    "/packages/<slug:slug>/edit/": (KNOWN, TOKEN),
+    "/packages/<slug:slug>/documentation/edit/": (KNOWN, TOKEN),
+    "/packages/<slug:slug>/favourite/": (KNOWN, TOKEN),
+    "/packages/<slug:slug>/usage/": (KNOWN, TOKEN),
+    "/packages/usage/<slug:slug>/<any(add, remove):value>/": (KNOWN, TOKEN),
+    "/favorites/<any(add, remove):value>/<int(max=2147483647):package_id>/": (KNOWN, TOKEN),
+    "/packages/<slug:slug>/flag/": (KNOWN, TOKEN),
+    "/packages/<slug:slug>/flag/withdraw/": (KNOWN, TOKEN),
+    "/packages/<slug:slug>/flags/<int(max=2147483647):flag_id>/answer/": (OWN, TOKEN),
+    "/packages/<slug:slug>/sites/add/": (KNOWN, TOKEN),
+    "/packages/<slug:slug>/sites/<int(max=2147483647):site_id>/edit/": (OWN, TOKEN),
+    "/packages/<slug:slug>/sites/<int(max=2147483647):site_id>/delete/": (OWN, TOKEN),
+    "/packages/github-webhook/": (CODE_HOSTS, SIGNATURE),
+    "/packages/gitlab-webhook/": (CODE_HOSTS, SECRET),
+    # Grids. A locked one is changed by moderators only.
+    "/grids/add/": (KNOWN, TOKEN),
+    "/grids/<slug:slug>/edit/": (KNOWN, TOKEN),
+    "/grids/<slug:slug>/lock/": (MODERATORS, TOKEN),
+    "/grids/<slug:slug>/delete/": (MODERATORS, TOKEN),
+    "/grids/<slug:slug>/package/add/": (KNOWN, TOKEN),
+    "/grids/package/<slug:slug>/<int(max=2147483647):package_id>/delete/": (OWN, TOKEN),
+    "/grids/feature/add/<slug:slug>/": (KNOWN, TOKEN),
+    "/grids/feature/<int(max=2147483647):feature_id>/": (KNOWN, TOKEN),
+    "/grids/feature/<int(max=2147483647):feature_id>/move/": (KNOWN, TOKEN),
+    "/grids/feature/<int(max=2147483647):feature_id>/delete/": (OWN, TOKEN),
+    "/grids/cell/preview/": (KNOWN, TOKEN),
+    "/grids/element/<slug:slug>/<int(max=2147483647):package_id>/<int(max=2147483647):feature_id>/": (KNOWN, TOKEN),
+    # History.
+    "/changes/<int(max=2147483647):revision_id>/undo/": (OWN, TOKEN),
+    "/changes/by/<slug:username>/undo/": (MODERATORS, TOKEN),
+    "/history/<kind>/<int(max=2147483647):object_id>/restore/<int(max=2147483647):revision_id>/": (OWN, TOKEN),
+    # Moderation.
+    "/moderation/edits/<int(max=2147483647):held_id>/approve/": (MODERATORS, TOKEN),
+    "/moderation/edits/<int(max=2147483647):held_id>/reject/": (MODERATORS, TOKEN),
+    "/moderation/flags/<int(max=2147483647):flag_id>/dismiss/": (MODERATORS, TOKEN),
+    "/moderation/packages/<slug:slug>/deprecate/": (MODERATORS, TOKEN),
+    "/moderation/packages/<slug:slug>/hide/": (MODERATORS, TOKEN),
+    "/moderation/packages/<slug:slug>/merge/": (MODERATORS, TOKEN),
+    "/moderation/packages/<slug:slug>/show/": (MODERATORS, TOKEN),
+    "/moderation/sites/<int(max=2147483647):site_id>/<any(approve, reject):decision>/": (MODERATORS, TOKEN),
+    # The API.
+    "/api/v4/packages/lookup/": (PROGRAMS, NOTHING),
 }
-# Answers 405 by itself, in the words that its readers know.
-READS_ONLY = "api_v4"
-BODIES = (
+# These answer 405 by themselves, in the words that their readers know.
+READS_ONLY = "api_v4."
+BODIES: tuple[dict[str, Any], ...] = (
     {"data": b""},
     {"json": {"action": "x"}},
     {"data": {"payload": "{}"}},
     {"data": b"\xff{["},
 )
+REFUSED = {403, 404}
 
 
-def unsafe(app: Flask) -> list[tuple[str, Rule]]:
-    """Return each unsafe method of each URL of the site."""
-    return [(method, rule) for rule in app.url_map.iter_rules() for method in sorted((rule.methods or set()) - SAFE)]
+def unsafe(app: Flask) -> list[Rule]:
+    """Return the rules of the URLs that take another method than those that only read."""
+    return [rule for rule in app.url_map.iter_rules() if (rule.methods or set()) - SAFE]
 
 
 def is_read_only(rule: Rule) -> bool:
-    return str(rule.endpoint).startswith(f"{READS_ONLY}.")
+    return str(rule.endpoint).startswith(READS_ONLY) and rule.rule not in GUARDS
+
+
+def guarded(app: Flask, *who: str) -> list[Rule]:
+    """Return the rules that are guarded by a CSRF token and open to these only."""
+    return [rule for rule in unsafe(app) if rule.rule in GUARDS and GUARDS[rule.rule] in [(one, TOKEN) for one in who]]
+
+
+def everything(session: Session) -> dict[str, list[Any]]:
+    """Return every row of every table."""
+    session.rollback()
+    found = {}
+    for table in Base.metadata.sorted_tables:
+        if table.name != "login_session":
+            found[table.name] = sorted((tuple(row) for row in session.execute(select(table))), key=repr)
+    session.rollback()
+    return found
+
+
+@pytest.fixture
+def world(session: Session) -> World:
+    return fill(session)
 
 
 def test_every_unsafe_route_is_listed_with_its_guard(app: Flask) -> None:
-    found = {(method, rule.rule) for method, rule in unsafe(app) if not is_read_only(rule)}
-    assert found == set(GUARDS), "say here what guards a URL that changes something"
+    found = {rule.rule for rule in unsafe(app) if not is_read_only(rule)}
+    assert found == set(GUARDS), "say here who may call a URL that changes something, and what guards it"
+    assert all((rule.methods or set()) - SAFE == {"POST"} for rule in unsafe(app) if not is_read_only(rule))
+
+
+def test_without_a_csrf_token_nobody_changes_anything(app: Flask, session: Session, world: World) -> None:
+    visitors = [Visitor(app, world.moderator), Visitor(app, world.owner), Visitor(app)]
+    before = everything(session)
+    for rule in guarded(app, ALL, KNOWN, OWN, MINE, MODERATORS):
+        path = world.path(app, rule)
+        for visitor in visitors:
+            for token in ({}, {"csrf_token": ""}, {"csrf_token": "forged"}):
+                assert visitor.client.post(path, data=token).status_code == 403, path
+    assert everything(session) == before
+
+
+def test_who_is_not_logged_in_changes_nothing(app: Flask, session: Session, world: World) -> None:
+    before, nobody = everything(session), Visitor(app)
+    for rule in guarded(app, KNOWN, OWN, MINE, MODERATORS):
+        path = world.path(app, rule)
+        assert nobody.post(path, FORM).status_code in REFUSED, path
+    assert everything(session) == before
+
+
+def test_what_is_for_moderators_is_refused_to_others(app: Flask, session: Session, world: World) -> None:
+    before, others = everything(session), [Visitor(app, world.other), Visitor(app, world.owner)]
+    for rule in guarded(app, MODERATORS):
+        path = world.path(app, rule)
+        for visitor in others:
+            assert visitor.post(path, FORM).status_code in REFUSED, path
+    assert everything(session) == before
+
+
+def test_what_is_anothers_is_refused(app: Flask, session: Session, world: World) -> None:
+    before, other, moderator = everything(session), Visitor(app, world.other), Visitor(app, world.moderator)
+    for rule in guarded(app, OWN, MINE):
+        path = world.path(app, rule)
+        assert other.post(path, FORM).status_code in REFUSED, path
+    for rule in guarded(app, MINE):
+        path = world.path(app, rule)
+        assert moderator.post(path, FORM).status_code in REFUSED, path
+    assert everything(session) == before
+
+
+FORM = {"title": "x", "url": "https://x.example/", "reason": "x", "answer": "x", "seen": "99", "package": "1",
+        "text": "x", "version": "1", "into": "two", "locked": "yes", "to": "up", "value": "add"}  # fmt: skip
 
 
 @pytest.mark.parametrize("secret", ["", "open sesame"])
-def test_an_unguarded_call_is_refused(make_app: Callable[..., Flask], secret: str) -> None:
+def test_a_webhook_without_its_guard_is_refused(make_app: Callable[..., Flask], secret: str) -> None:
     client = make_app(WEBHOOK_SECRET=secret).test_client()
-    for method, url in GUARDS:
-        for body in BODIES:
-            assert client.open(url, method=method, **body).status_code == 403, (method, url)
+    for url, (who, _) in GUARDS.items():
+        if who == CODE_HOSTS:
+            for body in BODIES:
+                assert client.post(url, **body).status_code == 403, url
 
 
-def test_what_only_reads_does_nothing_else(app: Flask) -> None:
-    client = app.test_client()
-    read_only = [(method, rule.rule) for method, rule in unsafe(app) if is_read_only(rule)]
+def test_what_only_reads_does_nothing_else(app: Flask, session: Session, world: World) -> None:
+    client, before = app.test_client(), everything(session)
+    read_only = [rule for rule in unsafe(app) if is_read_only(rule)]
     assert len(read_only) > 4
-    for method, url in read_only:
-        path = url.replace("<key:key>", "1").replace("<suffix:suffix>", "json")
-        for body in BODIES:
-            assert client.open(path, method=method, **body).status_code == 405, (method, path)
+    for rule in read_only:
+        path = rule.rule.replace("<key:key>", "1").replace("<suffix:suffix>", "json")
+        for method in sorted((rule.methods or set()) - SAFE):
+            for body in BODIES:
+                assert client.open(path, method=method, **body).status_code == 405, (method, path)
+    client.post("/api/v4/packages/lookup/", json={"keys": ["one"]})
+    assert everything(session) == before

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from pkgsite.jobs import refresh
 from tests.jobs.world import Site, World
 
 
@@ -19,3 +20,9 @@ def world(serve: Callable[[Any], str]) -> World:
 @pytest.fixture
 def site(world: World, make_app: Callable[..., Flask]) -> Site:
     return Site(make_app(**world.settings()), world)
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait no second between two questions: on loopback nobody is spared by it."""
+    monkeypatch.setattr(refresh, "PAUSES_S", {})

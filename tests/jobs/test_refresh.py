@@ -10,6 +10,8 @@ from sqlalchemy import func, select, update
 
 from pkgsite.errors import RateLimited, Unavailable
 from pkgsite.extensions import db
+from pkgsite.jobs import refresh
+from pkgsite.jobs.refresh import PAUSES_S
 from pkgsite.models import HostState, Package, Release, SourceState
 from pkgsite.rules.freshness import Priority, Source
 from pkgsite.rules.scores import score
@@ -424,3 +426,27 @@ def test_a_repository_without_a_description_leaves_the_one_of_the_index(site: Si
     site.add("one", repo_url="https://github.com/ada/two", description="By the index")
     site.refresh()
     assert site.package("one").description == "By the index"
+
+
+class Waits(threading.Event):
+    """Keeps for how long it was waited for, and lets no time pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float | None] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.seconds.append(timeout)
+        return self.is_set()
+
+
+def test_the_small_host_of_the_counts_is_spared_between_two_questions(
+    site: Site, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refresh, "PAUSES_S", PAUSES_S)  # those of the real site
+    for name in ("one", "two", "three"):
+        world.add_project(name)
+        site.add(name, pypi_url=name)
+    waits = Waits()
+    assert site.refresher(Only(sources=[Source.DOWNLOADS]), stop=waits).run().totals() == {"fetched": 3}
+    assert waits.seconds == [1.0] * 3

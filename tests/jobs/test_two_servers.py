@@ -9,7 +9,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -18,15 +18,18 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
+from pkgsite import create_app
 from pkgsite.clock import utc_now
 from pkgsite.extensions import db
 from pkgsite.models import JobRun, Lease
 from pkgsite.rules.timetable import TIMETABLE
-from tests.databases import free_port
+from tests.conftest import KINDS, settings_for
+from tests.databases import Template, free_port
 from tests.test_server import ask, running
 
 DEADLINE_S = 100
 TAKEN_OVER_S = 60
+NAMES = {job.name for job in TIMETABLE}
 
 
 @pytest.fixture
@@ -44,11 +47,14 @@ def closed_host(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-class Log:
-    """What the database says of who works, and what ran."""
+class Pair:
+    """Two servers, and what their database says of who works and what ran."""
 
-    def __init__(self, app: Flask) -> None:
+    def __init__(self, app: Flask, started: list[tuple[subprocess.Popen[str], str]]) -> None:
         self._app = app
+        self._processes = [process for process, _ in started]
+        self._sites = [site for _, site in started]
+        self.first, self.killed_at = "", utc_now()
 
     def holder(self) -> str:
         """Return the name of the worker that has the duty now; empty if nobody has."""
@@ -65,9 +71,47 @@ class Log:
             db.session.remove()
             return found
 
+    def assert_one_of_them_works(self) -> None:
+        """Both serve, every job has run, and one worker alone ran them."""
+        for site in self._sites:
+            assert ask(site, "/api/v4/").status_code == 200
+        assert wait_until(lambda: {job for job, *_, ended in self.runs() if ended} == NAMES), self.runs()
+        self.first = self.holder()
+        assert {holder for *_, holder, _ in self.runs()} == {self.first}
 
-def wait_until(condition: Callable[[], bool], seconds: float = DEADLINE_S) -> bool:
-    ends_at = time.monotonic() + seconds
+    def kill_who_works(self) -> None:
+        """End the whole server of the worker that has the duty, with no time for a last word."""
+        doomed = self._server_of(self.first)
+        self.killed_at = utc_now()
+        os.killpg(doomed.pid, signal.SIGKILL)
+        self._processes.remove(doomed)
+
+    def assert_the_other_takes_over(self) -> None:
+        """The survivor has the duty and begins to work in time, and no tick has had two runs."""
+        assert wait_until(lambda: self.holder() not in ("", self.first)), self.runs()
+        second = self.holder()
+        assert [self._server_of(second)] == self._processes
+        assert wait_until(lambda: any(holder == second for *_, holder, _ in self.runs())), self.runs()
+        runs = self.runs()
+        taken_over_at = min(began for _, _, began, holder, _ in runs if holder == second)
+        assert (taken_over_at - self.killed_at).total_seconds() < TAKEN_OVER_S
+        assert set(Counter((job, tick) for job, tick, *_ in runs).values()) == {1}
+
+    def assert_who_leaves_gives_the_duty_up(self) -> None:
+        (last,) = self._processes
+        last.send_signal(signal.SIGTERM)
+        _, said = last.communicate(timeout=60)
+        assert last.returncode == 0, said
+        assert self.holder() == ""
+
+    def _server_of(self, holder: str) -> subprocess.Popen[str]:
+        """Return the server that a worker belongs to."""
+        group = os.getpgid(int(holder.split(":")[1]))
+        return next(process for process in self._processes if process.pid == group)
+
+
+def wait_until(condition: Callable[[], bool]) -> bool:
+    ends_at = time.monotonic() + DEADLINE_S
     while not condition():
         if time.monotonic() > ends_at:
             return False
@@ -75,43 +119,32 @@ def wait_until(condition: Callable[[], bool], seconds: float = DEADLINE_S) -> bo
     return True
 
 
-def process_of(holder: str) -> int:
-    return int(holder.split(":")[1])
+@pytest.fixture
+def pairs(closed_host: None, templates: Callable[[str], Template], tmp_path: Path) -> Iterator[list[Pair]]:
+    """Two servers on SQLite and two on PostgreSQL, at once: a lease runs out in real time, which is waited for once."""
+    with ExitStack() as open_things:
+        found = []
+        for kind in KINDS:
+            folder = tmp_path / kind
+            folder.mkdir()
+            url = open_things.enter_context(templates(kind).copy())
+            app = create_app(settings_for(url, folder))
+            open_things.callback(let_go, app)
+            found.append(Pair(app, [open_things.enter_context(running(url, folder)) for _ in range(2)]))
+        yield found
 
 
-def group_of(processes: list[subprocess.Popen[str]], pid: int) -> subprocess.Popen[str]:
-    """Return the server that a worker belongs to."""
-    return next(process for process in processes if os.getpgid(pid) == process.pid)
+def let_go(app: Flask) -> None:
+    with app.app_context():
+        db.engine.dispose()
 
 
-@pytest.mark.usefixtures("closed_host")
-def test_the_other_server_takes_over(database_url: str, make_app: Callable[..., Flask], tmp_path: Path) -> None:
-    log = Log(make_app())
-    with ExitStack() as servers:
-        started = [servers.enter_context(running(database_url, tmp_path)) for _ in range(2)]
-        processes = [process for process, _ in started]
-        for _, site in started:
-            assert ask(site, "/api/v4/").status_code == 200
-        names = {job.name for job in TIMETABLE}
-        assert wait_until(lambda: {job for job, *_, ended in log.runs() if ended} == names), log.runs()
-        first = log.holder()
-        assert {holder for *_, holder, _ in log.runs()} == {first}
-
-        doomed = group_of(processes, process_of(first))
-        killed_at = utc_now()
-        os.killpg(doomed.pid, signal.SIGKILL)
-        assert wait_until(lambda: log.holder() not in ("", first), TAKEN_OVER_S), log.holder()
-        second = log.holder()
-        assert wait_until(lambda: any(holder == second for *_, holder, _ in log.runs())), log.runs()
-
-        runs = log.runs()
-        taken_over_at = min(began for _, _, began, holder, _ in runs if holder == second)
-        assert (taken_over_at - killed_at).total_seconds() < TAKEN_OVER_S
-        ticks = Counter((job, tick) for job, tick, *_ in runs)
-        assert max(ticks.values()) == 1
-        other = next(process for process in processes if process is not doomed)
-        assert group_of([other], process_of(second)) is other
-        other.send_signal(signal.SIGTERM)
-        _, said = other.communicate(timeout=60)
-        assert other.returncode == 0, said
-        assert log.holder() == ""  # who leaves gives the duty up
+def test_the_other_server_takes_over(pairs: list[Pair]) -> None:
+    for pair in pairs:
+        pair.assert_one_of_them_works()
+    for pair in pairs:
+        pair.kill_who_works()
+    for pair in pairs:
+        pair.assert_the_other_takes_over()
+    for pair in pairs:
+        pair.assert_who_leaves_gives_the_duty_up()

@@ -95,6 +95,7 @@ def test_a_package_comes_in_as_it_is_there(session: Session, fake: FakeV4Site) -
         "deprecated_at": None,
         "replaced_by_id": None,
         "hidden_at": None,
+        "merged_into_id": None,
         "description": "Does one thing :rocket:",
         "stars": 511,
         "forks": 70,

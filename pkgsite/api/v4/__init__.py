@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from flask import Blueprint, Flask
 
+from pkgsite.api.limits import limited
+from pkgsite.api.v4 import bulk
 from pkgsite.api.v4.categories import CategoryInstance, CategoryList
 from pkgsite.api.v4.grids import GridInstance, GridList
 from pkgsite.api.v4.packages import PackageInstance, PackageList
 from pkgsite.api.v4.resource import METHODS, KeyConverter, Resource, SuffixConverter
 from pkgsite.api.v4.root import Root
 from pkgsite.api.v4.search import Search
+from pkgsite.extensions import csrf
 
 RESOURCES: dict[str, type[Resource]] = {
     "": Root,
@@ -23,11 +26,22 @@ RESOURCES: dict[str, type[Resource]] = {
 }
 
 
-def init_app(app: Flask) -> None:
-    app.url_map.converters.update(key=KeyConverter, suffix=SuffixConverter)
-    blueprint = Blueprint("api_v4", __name__, url_prefix="/api/v4")
+def make_blueprint() -> Blueprint:
+    made = Blueprint("api_v4", __name__, url_prefix="/api/v4")
+    csrf.exempt(made)  # a session's token is asked for where something is written: see `callers.writer`
+    limited("read", methods=["GET", "HEAD", "OPTIONS"])(made)
+    limited("write", methods=["POST", "PUT", "PATCH", "DELETE"])(made)
+    bulk.add_rules(made)
     for path, resource in RESOURCES.items():
         view = resource.as_view(resource.__name__.lower())
-        blueprint.add_url_rule(f"/{path}/" if path else "/", view_func=view, methods=METHODS)
-        blueprint.add_url_rule(f"/{path}.<suffix:suffix>", view_func=view, methods=METHODS, strict_slashes=False)
+        made.add_url_rule(f"/{path}/" if path else "/", view_func=view, methods=METHODS)
+        made.add_url_rule(f"/{path}.<suffix:suffix>", view_func=view, methods=METHODS, strict_slashes=False)
+    return made
+
+
+blueprint = make_blueprint()
+
+
+def init_app(app: Flask) -> None:
+    app.url_map.converters.update(key=KeyConverter, suffix=SuffixConverter)
     app.register_blueprint(blueprint)

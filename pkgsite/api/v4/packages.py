@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from flask import g
 from marshmallow import Schema, fields
 
+from pkgsite.api.v4.asking import asked_find, names, only
 from pkgsite.api.v4.fields import Count, Hyperlink, Hyperlinks, SiteTime
 from pkgsite.api.v4.paging import asked_stretch, envelope
 from pkgsite.api.v4.resource import Resource
@@ -13,6 +16,7 @@ from pkgsite.errors import NotFound
 from pkgsite.extensions import db
 from pkgsite.rules.slugs import id_in, slug_problem
 from pkgsite.services import packages
+from pkgsite.services.finding import deleted_packages, find_packages, last_package_change
 
 
 class PackageSchema(Schema):
@@ -43,17 +47,82 @@ class PackageList(Resource):
     description = "API endpoint that allows packages to be viewed or edited."
 
     def get(self) -> dict[str, Any]:
-        stretch = asked_stretch()
-        listing = packages.package_list(db.session(), limit=stretch.limit, offset=stretch.offset)
-        return envelope(stretch, listing.count, SCHEMA.dump(listing.records, many=True))
+        stretch, find, session = asked_stretch(), asked_find(), db.session()
+        listing = find_packages(session, find, limit=stretch.limit, offset=stretch.offset)
+        g.changed_at = last_package_change(session)
+        body = envelope(stretch, listing.count, dumped(listing.records))
+        if find.with_deleted:
+            body["deleted"] = DELETED.dump(deleted_packages(session, find.updated_since), many=True)
+        return body
 
 
 class PackageInstance(Resource):
     name = "Package Instance"
     description = PackageList.description
+    is_one = True
 
     def get(self, key: str) -> Any:
-        return SCHEMA.dump(find(key))
+        record = find(key)
+        g.changed_at = record.changed_at
+        return dumped([record])[0]
+
+
+class DeletedSchema(Schema):
+    """A package that is gone."""
+
+    id = fields.Raw()
+    slug = fields.Raw()
+    merged_into = fields.Function(lambda gone: g.links.to(f"packages/{gone.merged_into}") if gone.merged_into else None)
+    changed = SiteTime(attribute="at")
+
+
+class DetailSchema(Schema):
+    """What `?expand=` adds to a package; names and meaning as on its page, null where nobody has told."""
+
+    score = fields.Raw()
+    downloads = fields.Raw(attribute="pypi_downloads")
+    licence = fields.Raw()
+    licences = fields.Raw()
+    python = fields.Function(
+        lambda package: {"requires": package.requires_python, "supports_3": package.supports_python3}
+    )
+    status = fields.Function(
+        lambda package: {
+            "is_archived": package.is_archived,
+            "is_deprecated": package.is_deprecated,
+            "is_gone": package.gone_at is not None,
+            "development_status": package.development_status,
+            "replaced_by": g.links.to(f"packages/{package.replaced_by_id}") if package.replaced_by_id else None,
+        }
+    )
+    topics = fields.Raw()
+    changed = SiteTime(attribute="changed_at")
+    released = SiteTime(attribute="released_at")
+    releases = fields.Raw()  # filled in by `dumped`
+
+
+class ReleaseSchema(Schema):
+    """A release of a package."""
+
+    version = fields.Raw(attribute="number")
+    released = SiteTime(attribute="uploaded_at")
+    is_prerelease = fields.Raw()
+    yanked_reason = fields.Raw()
+    requires_python = fields.Raw()
+    licence = fields.Raw()
+
+
+def dumped(records: Sequence[packages.PackageRecord]) -> list[dict[str, Any]]:
+    """Return records as they go over the wire, with the detail and the fields that the request asks for."""
+    bodies: list[dict[str, Any]] = SCHEMA.dump(records, many=True)
+    expand, wanted = names("expand"), names("fields")
+    chosen = [name for name in DETAIL.fields if name in expand or "all" in expand]
+    if chosen:
+        releases = packages.releases_of(db.session(), [record.id for record in records]) if "releases" in chosen else {}
+        for body, record in zip(bodies, records, strict=True):
+            detail = DETAIL.dump(record) | {"releases": RELEASE.dump(releases.get(record.id, []), many=True)}
+            body |= {name: detail[name] for name in chosen}
+    return [only(body, wanted) for body in bodies] if wanted else bodies
 
 
 def find(key: str) -> packages.PackageRecord:
@@ -71,4 +140,4 @@ def find(key: str) -> packages.PackageRecord:
     return packages.package_by_slug(db.session(), key)
 
 
-SCHEMA = PackageSchema()
+SCHEMA, DELETED, DETAIL, RELEASE = PackageSchema(), DeletedSchema(), DetailSchema(), ReleaseSchema()

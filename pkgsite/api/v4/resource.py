@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any, ClassVar
 from urllib.parse import quote, urlencode
 
@@ -12,6 +13,8 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import BaseConverter
 
 from pkgsite.api import errors
+from pkgsite.api.browse import page_answer
+from pkgsite.api.caching import cacheable
 from pkgsite.api.negotiation import ALLOWED, Rendering, json_answer, negotiate
 from pkgsite.errors import Moved, SiteError
 
@@ -54,26 +57,32 @@ class Resource(View):
     name: ClassVar[str]  # as OPTIONS tells it
     description: ClassVar[str]
     get: ClassVar[Callable[..., Any]]  # takes the URL's key, where it has one; returns what the body says
+    is_one: ClassVar[bool] = False  # it tells of one record
 
     def dispatch_request(self, suffix: str | None = None, **key: str) -> Response:
-        rendering = None
+        rendering = Rendering()
         try:
             rendering = negotiate(suffix)
-            g.links = Links(suffix)
-            response = self._answer(rendering, **key)
+            g.links, g.changed_at = Links(suffix), None
+            body, response = self._answer(rendering, **key)
         except Moved as moved:
-            response = _redirect(moved, suffix)
+            body, response = None, _redirect(moved, suffix)
         except (HTTPException, SiteError) as error:
             response = errors.answer(error, rendering)
+            body = response.get_json()
         response.headers["Allow"] = ALLOWED
+        if rendering.is_page and body is not None:
+            response = page_answer(self.name, self.description, response, body)
+            response.headers["Allow"] = ALLOWED
+        if request.method in {"GET", "HEAD"} and response.status_code == HTTPStatus.OK:
+            cacheable(response, changed_at=g.changed_at, is_one=self.is_one)
         return response
 
-    def _answer(self, rendering: Rendering, **key: str) -> Response:
-        if request.method == "OPTIONS":
-            return json_answer(self._options(), rendering)
-        if request.method not in {"GET", "HEAD"}:
+    def _answer(self, rendering: Rendering, **key: str) -> tuple[Any, Response]:
+        if request.method not in {"GET", "HEAD", "OPTIONS"}:
             raise MethodNotAllowed
-        return json_answer(self.get(**key), rendering)
+        body = self._options() if request.method == "OPTIONS" else self.get(**key)
+        return body, json_answer(body, rendering)
 
     def _options(self) -> dict[str, Any]:
         return {

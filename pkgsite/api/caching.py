@@ -1,0 +1,57 @@
+"""What lets callers keep an answer: validators, and who may keep it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import UTC, datetime
+
+from flask import Response, request
+from werkzeug.http import parse_etags
+
+from pkgsite.api.callers import caller
+
+# A compressed answer is another representation, with the name of its coding behind the tag of the plain one.
+_CODING = re.compile(r":[a-z]+$")
+
+
+def tag_of(body: bytes) -> str:
+    """Return the strong entity tag of a body, without quotes."""
+    return hashlib.sha256(body).hexdigest()[:32]
+
+
+def asks_for(tag: str, header: str) -> bool:
+    """Tell whether a header of conditions names an entity tag, in whatever coding it was sent."""
+    written = request.headers.get(header, "")
+    if written.strip() == "*":
+        return True
+    return tag in {_CODING.sub("", known) for known in parse_etags(written).as_set()}
+
+
+def cacheable(response: Response, *, changed_at: datetime | None, is_one: bool) -> Response:
+    """Give an answer its validators, and return 304 in its place if the caller has it already.
+
+    Args:
+        response: An answer to a GET, whole.
+        changed_at: When what it tells was last changed; None: nobody knows.
+        is_one: It tells of one record. A list may lose a record without any later date, so that for lists the entity
+            tag alone counts.
+    """
+    tag = tag_of(response.get_data())
+    response.set_etag(tag)
+    if changed_at is not None:
+        response.last_modified = changed_at.astimezone(UTC)
+    response.headers["Cache-Control"] = "private, no-cache" if caller().is_known else "public, no-cache"
+    if "If-None-Match" in request.headers:
+        is_known = asks_for(tag, "If-None-Match")
+    else:
+        since = request.if_modified_since
+        is_known = (
+            is_one and since is not None and changed_at is not None and changed_at.replace(microsecond=0) <= since
+        )
+    if is_known:
+        response.status_code = 304
+        response.set_data(b"")
+        response.headers.pop("Content-Length", None)
+        response.headers.pop("Content-Type", None)
+    return response

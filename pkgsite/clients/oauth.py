@@ -1,0 +1,185 @@
+"""Logging in with an account elsewhere, by OAuth 2.0 with PKCE.
+
+GitHub: https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps
+GitLab: https://docs.gitlab.com/api/oauth2/
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+import requests
+import urllib3
+from authlib.common.errors import AuthlibBaseError
+from authlib.integrations.requests_client import OAuth2Session
+
+from pkgsite.clients.base import Vouched
+from pkgsite.clients.http import UNREACHED
+from pkgsite.clients.outside import GuardedAdapter, Outside
+from pkgsite.errors import BadAnswer, Gone, NotAllowed, Unavailable
+from pkgsite.rules.emails import email_problems
+
+TIMEOUT_S = 10.0  # without a byte; a visitor waits meanwhile
+WHOLE_S = 20.0  # for a whole answer
+LARGEST_ANSWER_BYTES = 2**20
+CHUNK_BYTES = 2**14
+LONGEST_SUBJECT = 20  # digits
+LONGEST_LOGIN = 255
+# What comes of JSON that is broken, too deep, or of another shape than the provider's.
+UNREADABLE = (
+    requests.RequestException,
+    urllib3.exceptions.HTTPError,
+    ValueError,
+    RecursionError,
+    LookupError,
+    TypeError,
+    AttributeError,
+)
+
+
+class SmallAnswers(GuardedAdapter):
+    """Reads answers whole, up to a size and for a time."""
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        answer = super().send(request, *args, **options | {"stream": True})
+        body, deadline = bytearray(), time.monotonic() + WHOLE_S
+        while chunk := answer.raw.read1(CHUNK_BYTES, decode_content=True):
+            body += chunk
+            if len(body) > LARGEST_ANSWER_BYTES or time.monotonic() > deadline:
+                answer.close()
+                raise BadAnswer(f"{request.url} answers too much or too slowly")
+        answer.close()
+        answer._content = bytes(body)
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
+class OAuthProvider:
+    """What GitHub and GitLab have in common.
+
+    Attributes:
+        url: Where its pages are.
+        api: Where its API is.
+    """
+
+    client_id: str
+    client_secret: str = field(repr=False)
+    url: str
+    api: str
+    outside: Outside
+    user_agent: str
+
+    name = ""
+    title = ""
+    scope = ""
+    authorize_path = ""
+    token_path = ""
+
+    def authorize_url(self, *, state: str, verifier: str, callback: str) -> str:
+        """Return where to send a person to be asked whether they want to log in here."""
+        with self._session(callback) as session:
+            url, _state = session.create_authorization_url(
+                self.url + self.authorize_path, state=state, code_verifier=verifier
+            )
+        return str(url)
+
+    def vouched(self, *, code: str, verifier: str, callback: str) -> Vouched:
+        """Return who came back with this code.
+
+        Raises:
+            UpstreamError: the provider could not tell; NotAllowed: it does not accept the code.
+        """
+        with self._session(callback) as session:
+            try:
+                session.fetch_token(
+                    self.url + self.token_path, code=code, code_verifier=verifier, grant_type="authorization_code"
+                )
+                return self._person(session)
+            except AuthlibBaseError as refusal:
+                raise NotAllowed(f"{self.title} does not accept the login: {refusal}") from refusal
+            except UNREACHED as error:
+                raise Unavailable(f"{self.title} can't be reached") from error
+            except requests.HTTPError as error:
+                raise Unavailable(f"{self.title} fails: {error}") from error
+            except UNREADABLE as error:
+                raise BadAnswer(f"{self.title} answers what can't be read: {type(error).__name__}") from error
+
+    def _session(self, callback: str) -> OAuth2Session:
+        session = OAuth2Session(
+            self.client_id,
+            self.client_secret,
+            scope=self.scope,
+            redirect_uri=callback,
+            code_challenge_method="S256",
+            token_endpoint_auth_method="client_secret_post",  # noqa: S106 - the name of a method
+            default_timeout=TIMEOUT_S,
+        )
+        session.trust_env = False
+        session.max_redirects = 0
+        session.headers["User-Agent"] = self.user_agent
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, SmallAnswers(self.outside))
+        return session
+
+    def _read(self, session: OAuth2Session, path: str) -> Any:
+        """Return the JSON that the provider's API tells the person's token."""
+        answer = session.get(self.api + path, headers={"Accept": "application/json"})
+        status = answer.status_code
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS:
+            raise Unavailable(f"{self.title} answered {status}")
+        if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+            raise NotAllowed(f"{self.title} answered {status}")
+        if status == HTTPStatus.NOT_FOUND:
+            raise Gone(f"{self.title} answered {status}")
+        if status != HTTPStatus.OK:
+            raise BadAnswer(f"{self.title} answered {status}")
+        return json.loads(answer.content)
+
+    def _person(self, session: OAuth2Session) -> Vouched:
+        raise NotImplementedError
+
+    def _vouched(self, subject: Any, login: Any, email: Any) -> Vouched:
+        if isinstance(subject, bool) or not isinstance(subject, int) or not 0 < subject < 10**LONGEST_SUBJECT:
+            raise BadAnswer(f"{self.title} tells no number of the person")
+        if not isinstance(login, str) or not 0 < len(login) <= LONGEST_LOGIN or not login.isprintable():
+            raise BadAnswer(f"{self.title} tells no name of the person")
+        good = email if isinstance(email, str) and not email_problems(email) else None
+        return Vouched(self.name, str(subject), login, good)
+
+
+class GitHubLogin(OAuthProvider):
+    """GitHub, or a GitHub Enterprise server."""
+
+    name = "github"
+    title = "GitHub"
+    scope = "read:user user:email"
+    authorize_path = "/login/oauth/authorize"
+    token_path = "/login/oauth/access_token"  # noqa: S105 - a path
+
+    def _person(self, session: OAuth2Session) -> Vouched:
+        person = self._read(session, "/user")
+        try:
+            addresses = self._read(session, "/user/emails")
+        except (Gone, NotAllowed):  # the person has not let us see them
+            addresses = []
+        confirmed = [one["email"] for one in addresses if one.get("primary") is True and one.get("verified") is True]
+        return self._vouched(person["id"], person["login"], confirmed[0] if confirmed else None)
+
+
+class GitLabLogin(OAuthProvider):
+    """GitLab, here or elsewhere."""
+
+    name = "gitlab"
+    title = "GitLab"
+    scope = "read_user"
+    authorize_path = "/oauth/authorize"
+    token_path = "/oauth/token"  # noqa: S105 - a path
+
+    def _person(self, session: OAuth2Session) -> Vouched:
+        person = self._read(session, "/api/v4/user")
+        email = person.get("email") if person.get("confirmed_at") else None
+        return self._vouched(person["id"], person["username"], email)

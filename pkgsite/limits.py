@@ -1,0 +1,116 @@
+"""How often one caller may ask: counted for all workers of a machine in a file of their own, or for several in Redis.
+
+An answer that says only "you have it already" is not counted.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, Response
+from limits.storage import Storage
+
+from pkgsite.extensions import limiter
+
+FILE = "limits.db"
+PREFIX = "RateLimit-"
+
+
+class SharedStorage(Storage):
+    """Counters in an SQLite file that all processes of a machine share; losing it only forgets who asked how often."""
+
+    STORAGE_SCHEME = ["shared"]  # noqa: RUF012  # the library's own attribute
+
+    def __init__(self, uri: str, **options: Any) -> None:
+        super().__init__(uri, **options)
+        self._path = uri.removeprefix("shared://")
+        self._here = threading.local()
+
+    @property
+    def base_exceptions(self) -> type[Exception]:
+        return sqlite3.Error
+
+    def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+        now = time.time()
+        row = self._run(
+            "INSERT INTO counter (key, count, ends_at) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET "
+            "count = CASE WHEN ends_at <= ? THEN excluded.count ELSE count + excluded.count END, "
+            "ends_at = CASE WHEN ends_at <= ? THEN excluded.ends_at ELSE ends_at END RETURNING count",
+            (key, amount, now + expiry, now, now),
+        )
+        return int(row[0]) if row else amount
+
+    def get(self, key: str) -> int:
+        row = self._run("SELECT count FROM counter WHERE key = ? AND ends_at > ?", (key, time.time()))
+        return int(row[0]) if row else 0
+
+    def get_expiry(self, key: str) -> float:
+        row = self._run("SELECT ends_at FROM counter WHERE key = ?", (key,))
+        return max(float(row[0]), time.time()) if row else time.time()
+
+    def check(self) -> bool:
+        return self._run("SELECT 1", ()) is not None
+
+    def reset(self) -> int | None:
+        self._run("DELETE FROM counter", ())
+        return None
+
+    def clear(self, key: str) -> None:
+        self._run("DELETE FROM counter WHERE key = ?", (key,))
+
+    def _run(self, statement: str, values: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        with self._connection() as connection:
+            found: tuple[Any, ...] | None = connection.execute(statement, values).fetchone()
+            return found
+
+    def _connection(self) -> sqlite3.Connection:
+        """Return this thread's connection; a process that was forked makes its own."""
+        if getattr(self._here, "process", None) != os.getpid():
+            connection = sqlite3.connect(self._path, timeout=5, isolation_level=None)
+            connection.execute("PRAGMA journal_mode=WAL").close()
+            connection.execute("PRAGMA synchronous=OFF").close()
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS counter (key TEXT PRIMARY KEY, count INTEGER, ends_at REAL) WITHOUT ROWID"
+            ).close()
+            connection.execute("DELETE FROM counter WHERE ends_at <= ?", (time.time(),)).close()
+            self._here.connection, self._here.process = connection, os.getpid()
+        found: sqlite3.Connection = self._here.connection
+        return found
+
+
+def init_app(app: Flask) -> None:
+    redis = app.config["REDIS_URL"]
+    app.config.update(
+        RATELIMIT_ENABLED=app.config["LIMITS"] == "on",
+        RATELIMIT_STORAGE_URI=redis or f"shared://{Path(app.config['DATA_DIR']) / FILE}",
+        RATELIMIT_STRATEGY="fixed-window",
+        RATELIMIT_HEADERS_ENABLED=True,
+        RATELIMIT_HEADER_LIMIT=f"{PREFIX}Limit",
+        RATELIMIT_HEADER_REMAINING=f"{PREFIX}Remaining",
+        RATELIMIT_HEADER_RESET=f"{PREFIX}Reset",
+        RATELIMIT_HEADER_RETRY_AFTER_VALUE="delta-seconds",
+        RATELIMIT_SWALLOW_ERRORS=True,  # a counter that can't be kept stops nobody; the library logs it
+        RATELIMIT_KEY_PREFIX="pkgsite",
+    )
+    Path(app.config["DATA_DIR"]).mkdir(parents=True, exist_ok=True)
+    app.after_request(keep_off)  # what is registered first runs last
+    limiter.init_app(app)
+
+
+def keep_off(response: Response) -> Response:
+    """Leave what was not counted without its counters."""
+    if response.status_code != 429:  # the library writes it into every answer
+        response.headers.pop("Retry-After", None)
+    if response.status_code == 304:
+        for name in [name for name, _ in response.headers if name.startswith(PREFIX)]:
+            del response.headers[name]
+    return response
+
+
+def is_counted(response: Response) -> bool:
+    return response.status_code != 304

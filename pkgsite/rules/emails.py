@@ -1,0 +1,25 @@
+"""E-mail addresses as people type them."""
+
+from __future__ import annotations
+
+import re
+
+LONGEST = 254  # characters: what a mail server has to take
+LONGEST_LOCAL = 64
+_ADDRESS = re.compile(
+    r"([A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+)@([A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)+)"
+)
+
+
+def email_problems(address: str) -> list[str]:
+    """Return what is wrong with an address; whether it is anybody's only a letter can tell.
+
+    >>> email_problems("ada@example.org")
+    []
+    >>> email_problems("ada@example.org\\nBcc: all")
+    ['This is no e-mail address such as ada@example.org.']
+    """
+    found = _ADDRESS.fullmatch(address) if len(address) <= LONGEST else None
+    local = found[1] if found else ""
+    wrong = not found or len(local) > LONGEST_LOCAL or local.startswith(".") or local.endswith(".") or ".." in local
+    return ["This is no e-mail address such as ada@example.org."] if wrong else []

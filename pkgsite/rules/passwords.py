@@ -1,0 +1,84 @@
+"""Which passwords are too easy to guess. Length is what counts; signs and digits are nobody's duty."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+LEAST, MOST = 10, 1000  # characters
+LEET = str.maketrans("013457@$!", "oleastasi")
+# What the lists of stolen passwords are full of, without the digits and signs that people put around it.
+_COMMON = (
+    "1q2w3e4r5t 1qaz2wsx3edc 1qazxsw23edc abc admin administrator adobe alexander angel apple asdf asdfgh asdfghjkl "
+    "asdfghjkl; autumn baseball basketball batman bismillah blink butterfly changeit changeme charlie chocolate "
+    "christopher computer cookie correcthorsebatterystaple daniel default django donald dragon elizabeth facebook "
+    "flower football freedom fuckyou george ginger google guest hannah harley hello helloworld hottie hunter iloveu "
+    "iloveyou iloveyouforever internet jennifer jessica jordan killer killerqueen letmein letmeinnow liverpool login "
+    "lovelove lovely loveme manchester manchesterunited master matrix michael michelle minecraft monkey mustang "
+    "mypassword naruto newpassword nicole ninja nintendo nothing opensesame pass passpass passphrase passw passwd "
+    "password passwordpassword passwort patrick pepper playstation pokemon princess python q1w2e3r4t5 qazwsx "
+    "qazwsxedc qazwsxedcrfv qwe qweasd qweasdzxc qwer qwert qwerty qwertyqwerty qwertyuiop qwertyuiopasdfghjkl qwertz "
+    "qwertzuiop rainbow rockyou root samantha secret server shadow spiderman spring starwars summer sunshine superman "
+    "supersecret superuser sweetheart temp temporary test testing testtest thomas tigger trustno trustnoone unknown "
+    "user welcome welcomeback whatever william winter world xsw yankees zaq zaqwsx zaqxsw zxcvb zxcvbn zxcvbnm"
+)
+COMMON = frozenset(_COMMON.split())
+ROWS = (
+    "abcdefghijklmnopqrstuvwxyz" * 2,
+    "01234567890123456789",
+    "qwertyuiopasdfghjklzxcvbnm",
+    "qwertzuiopasdfghjklyxcvbnm",
+)
+
+
+def normalised(password: str) -> str:
+    """Return a password as it is hashed: the same, whichever way a keyboard composes its letters."""
+    return unicodedata.normalize("NFKC", password)
+
+
+def password_problems(password: str, *own: str) -> list[str]:
+    """Return what is wrong with a password that somebody wants to have.
+
+    Args:
+        password: As it was typed.
+        own: Names and addresses of the person, which others know.
+
+    >>> password_problems("a long walk at night")
+    []
+    >>> password_problems("Password123!")
+    ['This is one of the first passwords that anybody would try. Several words in a row make a good one.']
+    """
+    if len(password) < LEAST:
+        return [f"Use {LEAST} characters or more. Several words in a row make a good one."]
+    if len(password) > MOST:
+        return [f"Use {MOST} characters at most."]
+    low = normalised(password).lower()
+    if is_common(low):
+        return ["This is one of the first passwords that anybody would try. Several words in a row make a good one."]
+    if any(_is_mostly(low, name) for name in own):
+        return ["This is your own name or address, which others know."]
+    return []
+
+
+def is_common(low: str) -> bool:
+    """Tell whether a password, in small letters, is a common one or one that a machine tries at once."""
+    bare = re.sub(r"\s", "", low)
+    core = re.sub(r"^[\W\d_]+|[\W\d_]+$", "", bare)  # without what people put around a word
+    plain = bare.translate(LEET)
+    spelt = re.sub(r"^[\W\d_]+|[\W\d_]+$", "", plain)
+    if {bare, core, core.translate(LEET), plain, spelt, re.sub(r"\d+$", "", bare).translate(LEET)} & COMMON:
+        return True
+    if len(set(bare)) < 4 or _repeats(bare):
+        return True
+    return any(bare in row or bare[::-1] in row for row in ROWS) or (bare.isdigit() and len(bare) <= 12)
+
+
+def _repeats(text: str) -> bool:
+    """Tell whether a text is a short piece, said again and again."""
+    return any(text == (text[:size] * len(text))[: len(text)] for size in range(1, min(6, len(text) // 2) + 1))
+
+
+def _is_mostly(low: str, name: str) -> bool:
+    """Tell whether little is left of a password without a name."""
+    parts = {name.lower(), name.lower().partition("@")[0]}
+    return any(len(part) >= 4 and part in low and len(low) - len(part) < 6 for part in parts)

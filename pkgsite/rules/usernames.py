@@ -1,0 +1,40 @@
+"""The names by which people are known on the site."""
+
+from __future__ import annotations
+
+import re
+
+LEAST, MOST = 2, 39  # characters
+WORDS = (
+    f"Use {LEAST} to {MOST} letters (a to z), digits, dots, underscores or hyphens, a letter or digit first and last."
+)
+# Paths below /profiles/, and names that speak for the site.
+_RESERVED = (
+    "account accounts add admin administrator all anonymous api contributed delete deleted edit extra-field favorites "
+    "favourites help host info login logout mail me mod moderation moderator moderators nobody none null official "
+    "owner packages pkgsite postmaster profile profiles register root security settings signup site staff status "
+    "support system team undefined user users webmaster www"
+)
+RESERVED = frozenset(_RESERVED.split())
+_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+
+
+def username_problems(name: str) -> list[str]:
+    """Return what is wrong with a name that somebody wants, whoever else may have it.
+
+    >>> username_problems("ada.l-2")
+    []
+    >>> username_problems("Admin")
+    ['This name is kept for the site itself. Choose another.']
+    """
+    if not LEAST <= len(name) <= MOST or not _NAME.fullmatch(name):
+        return [WORDS]
+    if name.lower() in RESERVED:
+        return ["This name is kept for the site itself. Choose another."]
+    return []
+
+
+def name_from(login: str) -> str:
+    """Return the name that is nearest to a login elsewhere; empty where none is near."""
+    near = re.sub(r"[^A-Za-z0-9._-]+", "-", login).strip("._-")[:MOST].strip("._-")
+    return near if not username_problems(near) else ""

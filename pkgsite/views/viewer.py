@@ -1,0 +1,100 @@
+"""Who looks: the person of this request, from the secret in their browser's cookie."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+from flask import Flask, abort, redirect, request
+from flask import session as cookie
+from flask_login import UserMixin, current_user, login_user
+from werkzeug.local import LocalProxy
+from werkzeug.wrappers import Response
+
+from pkgsite.clock import utc_now
+from pkgsite.extensions import db, gateways, login_manager
+from pkgsite.services.accounts import OpenSession, open_session, start_session
+from pkgsite.services.changes import Act
+from pkgsite.services.permissions import ANONYMOUS, Viewer
+from pkgsite.views.links import link
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Person(UserMixin):  # type: ignore[misc]  # Flask-Login has no types
+    """Who is logged in, as Flask-Login wants it: its id is the secret of this browser's session."""
+
+    def __init__(self, secret: str, opened: OpenSession) -> None:
+        self.secret = secret
+        self.session_id = opened.id
+        self.is_note_due = opened.is_note_due
+        self.viewer = opened.viewer
+
+    def get_id(self) -> str:
+        return self.secret
+
+
+def init_app(app: Flask) -> None:
+    app.context_processor(lambda: {"viewer": LocalProxy(viewer)})
+
+
+@login_manager.user_loader  # type: ignore[untyped-decorator]
+def load(secret: str) -> Person | None:
+    opened = open_session(db.session(), secret, now=utc_now())
+    return Person(secret, opened) if opened else None
+
+
+def viewer() -> Viewer:
+    """Return who looks."""
+    found: Viewer = getattr(current_user, "viewer", ANONYMOUS)
+    return found
+
+
+def log_in(user_id: int) -> None:
+    """Log a person in, with a session that has nothing of the one before; commits."""
+    secret = start_session(
+        db.session(), user_id, now=utc_now(), address=request.remote_addr or "", agent=str(request.user_agent)
+    )
+    db.session.commit()
+    opened = open_session(db.session(), secret, now=utc_now())
+    if opened is None:
+        abort(403)
+    cookie.clear()
+    login_user(Person(secret, opened))
+    cookie.permanent = True
+
+
+def login_needed(view: Callable[P, R]) -> Callable[P, R | Response]:
+    """Send who is not logged in to the page for it, and back again; what would change something is refused."""
+
+    @wraps(view)
+    def guarded(*args: P.args, **values: P.kwargs) -> R | Response:
+        if viewer().is_known:
+            return view(*args, **values)
+        if request.method not in {"GET", "HEAD"}:
+            abort(403)
+        here = request.full_path.rstrip("?")
+        return redirect(link("accounts.login", next=here))
+
+    return guarded
+
+
+def moderator_needed(view: Callable[P, R]) -> Callable[P, R | Response]:
+    """Let only moderators in."""
+
+    @wraps(view)
+    def guarded(*args: P.args, **values: P.kwargs) -> R | Response:
+        if not viewer().is_moderator:
+            abort(403)
+        return view(*args, **values)
+
+    return login_needed(guarded)
+
+
+def act(reason: str = "") -> Act:
+    """Begin an act of the person who looks, in a transaction of its own."""
+    by = viewer()
+    db.session.rollback()  # who looks has been read; what follows sees the present
+    return Act(db.session(), by=by, now=utc_now(), gateways=gateways(), reason=reason)

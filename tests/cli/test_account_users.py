@@ -1,0 +1,135 @@
+"""`flask users …`, as the operator runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from flask import Flask
+from sqlalchemy.orm import Session
+
+from pkgsite.extensions import db
+from pkgsite.models import LoginSession, User
+from pkgsite.server import prepare_database
+from tests.browsers import OTHER, PASSWORD, Browser, make_person
+
+
+@pytest.fixture
+def users(app: Flask, session: Session) -> Callable[..., tuple[int, str]]:
+    """A function that runs `flask users …` and returns its exit status and what it said."""
+
+    def run(*arguments: str, typed: str = "") -> tuple[int, str]:
+        session.rollback()  # a command begins anew
+        result = app.test_cli_runner().invoke(args=["users", *arguments], input=typed)
+        return result.exit_code, result.output
+
+    return run
+
+
+Users = Callable[..., tuple[int, str]]
+
+
+def test_the_first_staff_account(session: Session, app: Flask, users: Users) -> None:
+    status, said = users(
+        "create", "ada", "--role", "staff", "--email", "ada@example.org", typed=f"{PASSWORD}\n{PASSWORD}\n"
+    )
+    assert status == 0, said
+    assert "ada can log in at http://127.0.0.1:8000/account/login/, with the role staff." in said
+    assert PASSWORD not in said
+    user = session.query(User).one()
+    assert (user.role, user.email) == ("staff", "ada@example.org")
+    assert user.email_confirmed_at is not None
+    assert Browser(app).log_in().status_code == 303
+
+
+def test_the_start_says_how_to_make_it(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ".venv/bin/flask --app wsgi users create NAME --role staff"
+    prepare_database()
+    assert command in capsys.readouterr().err
+    make_person(session, role="moderator")
+    prepare_database()
+    assert command in capsys.readouterr().err
+    make_person(session, "bob", role="staff")
+    prepare_database()
+    assert command not in capsys.readouterr().err
+
+
+def test_a_password_from_standard_input(session: Session, app: Flask, users: Users) -> None:
+    assert users("create", "ada", "--password-stdin", typed=f"{PASSWORD}\n")[0] == 0
+    assert Browser(app).log_in().status_code == 303
+    user = session.query(User).one()
+    assert (user.role, user.email) == ("user", None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "typed", "words"),
+    [
+        (("create", "ada", "--password-stdin"), "short\n", "Use 10 characters or more."),
+        (("create", "ada", "--password-stdin"), "", "Use 10 characters or more."),
+        (("create", "a/b", "--password-stdin"), f"{PASSWORD}\n", "Use 2 to 39 letters"),
+        (("create", "BOB", "--password-stdin"), f"{PASSWORD}\n", "Somebody has this name already."),
+        (("create", "ada", "--password-stdin", "--email", "x"), f"{PASSWORD}\n", "This is no e-mail address"),
+        (
+            ("create", "ada", "--password-stdin", "--email", "BOB@example.org"),
+            f"{PASSWORD}\n",
+            "belongs to another account",
+        ),
+        (("promote", "nobody"), "", "Nobody here is called nobody."),
+        (("disable", "nobody"), "", "Nobody here is called nobody."),
+        (("reset-link", "nobody"), "", "Nobody here is called nobody."),
+    ],
+)
+def test_what_can_not_be_is_said(
+    session: Session, users: Users, arguments: tuple[str, ...], typed: str, words: str
+) -> None:
+    make_person(session, "bob")
+    status, said = users(*arguments, typed=typed)
+    assert status == 1
+    assert said.startswith("Error: ")
+    assert words in said
+    session.rollback()
+    assert session.query(User).count() == 1
+
+
+def test_a_password_is_no_argument(users: Users) -> None:
+    assert users("create", "ada", "--password", PASSWORD)[0] == 2
+    assert users("create", "ada", "--role", "king")[0] == 2
+
+
+def test_a_role_is_given_and_taken(session: Session, users: Users) -> None:
+    ada = make_person(session).id
+    for arguments, role in ((("ADA",), "moderator"), (("ada@example.org", "--role", "staff"), "staff"),
+                            (("ada", "--role", "user"), "user")):  # fmt: skip
+        assert users("promote", *arguments) == (0, f"ada now has the role {role}.\n")
+        session.rollback()
+        session.expire_all()
+        assert session.get_one(User, ada).role == role
+
+
+def test_an_account_is_closed_and_opened_again(session: Session, app: Flask, users: Users) -> None:
+    make_person(session)
+    browser = Browser(app)
+    browser.log_in()
+    assert users("disable", "ada")[0] == 0
+    assert browser.username is None
+    session.rollback()
+    assert session.query(LoginSession).count() == 0
+    assert Browser(app).log_in().status_code == 422
+    assert users("reset-link", "ada")[0] == 1
+    assert users("disable", "--undo", "ada") == (0, "ada can log in again.\n")
+    assert Browser(app).log_in().status_code == 303
+
+
+def test_a_link_for_who_has_forgotten_the_password(make_app: Callable[..., Flask]) -> None:
+    app = make_app(MAIL="off", PUBLIC_URL="https://packages.example.org")
+    with app.app_context():
+        make_person(db.session(), email_confirmed_at=None)
+    said = app.test_cli_runner().invoke(args=["users", "reset-link", "ada"]).output
+    assert said.startswith("https://packages.example.org/account/reset/")
+    path = said.strip().removeprefix("https://packages.example.org")
+    app.config["SESSION_COOKIE_SECURE"] = False  # the test's browser comes by http
+    assert Browser(app).post(path, {"password": OTHER}).status_code == 303
+    assert Browser(app).log_in(password=OTHER).status_code == 303
+    with app.app_context():
+        assert db.session.query(User).one().email_confirmed_at is None, "the operator's link proves no address"
+    assert Browser(app).get(path).status_code == 410

@@ -1,0 +1,534 @@
+"""Histories as people read them, and the ways back through pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from xml.etree import ElementTree
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from pkgsite.clock import utc_now
+from pkgsite.models import Cell, Feature, Grid, GridPackage, Package, Revision, SiteUsing, User
+from pkgsite.services.changes import Act
+from tests.factories import NOW, make_category, make_grid, make_package, put_into_grid
+from tests.people import Visitor, make_user, viewer_of
+from tests.queries import counted_queries
+from tests.views.conftest import addresses_in, plain
+
+ATOM = "{http://www.w3.org/2005/Atom}"
+EVIL = """<script>alert('x')</script> & "quoted" {{ 7*7 }}"""
+
+
+class World:
+    """A grid with two packages, three people, and a clock that goes on with each act."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.ada, self.bob = make_user(session, "ada"), make_user(session, "bob")
+        self.mod = make_user(session, "mod", role="moderator")
+        make_category(session, "apps", title="App")
+        make_category(session, "tools", title="Tool")
+        self.one = make_package(session, "one", title="Package One")
+        self.two = make_package(session, "two", title="Package Two")
+        self.grid = make_grid(session, "caching", (self.one,))
+        self.count = 0
+        session.commit()
+
+    @contextmanager
+    def act(self, by: User, reason: str = "") -> Iterator[Act]:
+        self.count += 1
+        viewer = viewer_of(by)
+        self.session.rollback()
+        with Act(self.session, by=viewer, now=NOW + timedelta(minutes=self.count), reason=reason) as act:
+            yield act
+        self.session.commit()
+
+    def edit_package(self, by: User, **values: object) -> int:
+        with self.act(by) as act:
+            act.edit(self.one, values)
+        return self.last()
+
+    def add_feature(self, by: User, title: str = "Is fast") -> Feature:
+        feature = Feature(grid_id=self.grid.id, title=title, description="", position=0)
+        feature.created_at = feature.modified_at = NOW
+        with self.act(by) as act:
+            act.add(feature)
+        return feature
+
+    def fill(self, by: User, feature: Feature, text: str) -> Cell:
+        member = self.session.scalars(select(GridPackage).where(GridPackage.grid_id == self.grid.id)).first()
+        assert member is not None
+        cell = Cell(grid_package_id=member.id, feature_id=feature.id, text=text)
+        cell.created_at = cell.modified_at = NOW
+        with self.act(by) as act:
+            act.add(cell)
+        return cell
+
+    def last(self) -> int:
+        return self.session.scalar(select(func.max(func.coalesce(Revision.part_of_id, Revision.id)))) or 0
+
+    def count_revisions(self) -> int:
+        return self.session.scalar(select(func.count()).select_from(Revision)) or 0
+
+
+@pytest.fixture
+def world(session: Session) -> World:
+    return World(session)
+
+
+Get = Callable[[str], str]
+
+
+def entries_in(html: str) -> list[str]:
+    """Return the words of each act on a page."""
+    return [plain(part) for part in html.split('<li class="act"')[1:]]
+
+
+def test_a_packages_history_tells_each_field_before_and_after(world: World, get: Get) -> None:
+    tools = 2
+    world.edit_package(
+        world.ada, title="Package I", category_id=tools, deprecated_at=NOW, replaced_by_id=world.two.id,
+        documentation_url="https://docs.example.org/",
+    )  # fmt: skip
+    html = get("/packages/one/history/")
+    words = plain(html)
+    assert "ada , change 1" in words
+    assert "Package Package I changed" in words
+    assert "title Package One I" in words
+    assert "Package <del>One</del><ins>I</ins>" in html
+    assert "category App → Tool" in words
+    assert "deprecated since 1 Mar 2026" in words
+    assert "replaced by Package Two" in words
+    assert "documentation https://docs.example.org/" in words
+    assert '<a href="/profiles/ada/">ada</a>' in html
+    assert "Undo" not in words
+
+
+def test_objects_are_named_by_what_they_belong_to_also_when_gone(world: World, get: Get) -> None:
+    feature = world.add_feature(world.ada)
+    cell = world.fill(world.bob, feature, "yes, since 2.0")
+    with world.act(world.mod, "not a feature") as act:
+        act.delete(feature)
+    words = entries_in(get("/grids/caching/history/"))
+    assert len(words) == 3
+    assert "not a feature" in words[0]
+    assert "Feature “ Is fast ” of the grid Caching removed" in words[0]
+    assert "Cell of Package One for “ Is fast ” in the grid Caching removed" in words[0]
+    assert "text yes, since 2.0" in words[0]
+    assert "Cell of Package One for “ Is fast ” in the grid Caching added" in words[1]
+    assert "Feature “ Is fast ” of the grid Caching added its history title Is fast" in words[2]
+    for path in (f"/history/feature/{feature.id}/", f"/history/cell/{cell.id}/"):
+        assert "removed" in plain(get(path).partition("<main")[2].partition("</header>")[0])
+    with world.act(world.mod) as act:
+        act.delete(world.session.get_one(Grid, world.grid.id))
+    gone = get(f"/history/grid/{world.grid.id}/")
+    assert "Grid “ Caching ” removed" in plain(gone)
+    assert "Place of Package One in the grid “ Caching ” removed" in entries_in(gone)[0]
+
+
+def test_the_history_of_each_kind_is_there_before_anything_changed(world: World, get: Get) -> None:
+    session = world.session
+    put_into_grid(session, world.grid, world.two)
+    site = SiteUsing(package_id=world.one.id, title="A site", url="https://a.example", created_at=NOW, is_approved=True)
+    session.add(site)
+    session.commit()
+    for path in ("/history/membership/1/", f"/history/site/{site.id}/", "/history/package/1/", "/history/grid/1/"):
+        assert "No changes yet" in get(path), path
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/packages/nope/history/", "/grids/nope/history/", "/history/package/99/", "/history/user/1/",
+        "/history/grid/2147483648/", "/changes/99/", "/changes/99999999999999999999/", "/history/cell/1/",
+        "/history/membership/99/", "/history/a%00b/1/", "/changes/by/nobody/",
+    ],
+)  # fmt: skip
+def test_there_is_no_history_of_what_never_was(world: World, client: FlaskClient, path: str) -> None:
+    assert client.get(path).status_code == 404
+
+
+def test_an_old_slug_leads_to_the_history(world: World, client: FlaskClient) -> None:
+    world.edit_package(world.ada, slug="renamed")
+    moved = client.get("/packages/one/history/?before=3")
+    assert (moved.status_code, moved.headers["Location"]) == (301, "/packages/renamed/history/?before=3")
+
+
+def test_strangers_text_is_text(world: World, get: Get) -> None:
+    feature = world.add_feature(world.ada, EVIL)
+    with world.act(world.ada, reason=EVIL) as act:
+        act.edit(feature, {"title": f"{EVIL} again", "description": EVIL + "‮"})
+    for path in ("/grids/caching/history/", "/changes/", f"/changes/{world.last()}/", "/changes/feed/"):
+        html = get(path)
+        assert "<script>alert" not in html, path
+        assert "{{ 7*7 }}" in html, path
+
+
+def test_somebody_who_has_left_is_not_named(world: World, get: Get) -> None:
+    world.edit_package(world.ada, title="Else")
+    world.session.delete(world.session.get_one(User, world.ada.id))
+    world.session.commit()
+    words = plain(get("/changes/"))
+    assert "somebody who has left" in words
+    assert "ada" not in words.split()
+
+
+def test_a_hidden_packages_history_is_for_moderators(world: World, app: Flask, client: FlaskClient) -> None:
+    world.edit_package(world.ada, title="Secret words")
+    secret = world.last()
+    with world.act(world.mod) as act:
+        act.edit(world.two, {"title": "Two again", "replaced_by_id": world.one.id})
+    with world.act(world.mod) as act:
+        act.edit(world.one, {"hidden_at": NOW})
+    for path in ("/packages/one/history/", "/history/package/1/", f"/changes/{secret}/"):
+        assert client.get(path).status_code == 404, path
+        assert Visitor(app, world.ada).get(path).status_code == 404, path
+        assert "Secret words" in Visitor(app, world.mod).get(path).text, path
+    assert Visitor(app, world.ada).post(f"/changes/{secret}/undo/").status_code == 404
+    for path in ("/changes/", "/changes/?kind=package", "/changes/feed/", "/packages/two/history/"):
+        text = client.get(path).text
+        assert "Secret words" not in text, path
+        assert "a hidden package" in text, path
+    assert "Secret words" in Visitor(app, world.mod).get("/changes/").text
+    assert "Secret words" not in Visitor(app, world.mod).get("/changes/feed/").text, "the feed is the same for all"
+
+
+def test_a_site_that_nobody_approved_is_not_advertised_by_its_history(world: World, app: Flask) -> None:
+    site = SiteUsing(package_id=world.one.id, title="Buy now", url="https://spam.example", created_at=NOW)
+    with world.act(world.ada) as act:
+        act.add(site)
+    for path in ("/changes/", "/packages/one/history/", "/changes/feed/"):
+        assert "Buy now" not in app.test_client().get(path).text, path
+    assert app.test_client().get(f"/history/site/{site.id}/").status_code == 404
+    assert Visitor(app, world.bob).get("/changes/1/").status_code == 404
+    assert "Buy now" in Visitor(app, world.mod).get("/changes/").text
+    with world.act(world.mod) as act:
+        act.edit(site, {"is_approved": True})
+    html = app.test_client().get(f"/history/site/{site.id}/").text
+    assert "approved not decided yet → yes" in plain(html)
+
+
+def test_recent_changes_can_be_filtered(world: World, get: Get, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pkgsite.views.history.utc_now", lambda: NOW + timedelta(days=10))
+    world.edit_package(world.ada, title="Old news")
+    world.count += 9 * 24 * 60
+    feature = world.add_feature(world.bob)
+    world.edit_package(world.mod, title="By a moderator")
+    with world.act(world.mod) as act:
+        act.delete(feature)
+    heads = {
+        "": 4, "?kind=package": 2, "?kind=feature": 2, "?kind=cell": 0, "?by=ADA": 1, "?by=mod&kind=feature": 1,
+        "?days=0": 0, "?days=1": 3, "?not_moderators=1": 2, "?by=nobody": 0, "?before=2": 1,
+        "?kind=x": 4, "?days=x": 4, "?before=x": 4, "?before=" + "9" * 40: 4, "?days=9999999999": 4,
+    }  # fmt: skip
+    assert {query: len(entries_in(get("/changes/" + query))) for query in heads} == heads
+    assert "There is nobody called “nobody”" in get("/changes/?by=nobody")
+    assert "There is no kind of object called “x”" in get("/changes/?kind=x")
+
+
+def test_a_filter_finds_acts_by_their_parts(world: World, get: Get) -> None:
+    feature = world.add_feature(world.ada)
+    world.fill(world.ada, feature, "yes")
+    with world.act(world.mod) as act:
+        act.delete(feature)
+    assert len(entries_in(get("/changes/?kind=cell"))) == 2
+
+
+def test_long_histories_come_in_stretches(world: World, get: Get) -> None:
+    for number in range(120):
+        world.edit_package(world.ada, title=f"Title {number}")
+    for path in ("/changes/", "/packages/one/history/"):
+        seen: list[str] = []
+        address = path
+        while True:
+            html = get(address)
+            seen += [entry.split("change ")[1].split(" ")[0] for entry in entries_in(html)]
+            older = [link for link in addresses_in(html) if "before=" in link and not link.endswith("before=")]
+            if not older:
+                break
+            address = older[-1]
+        assert [number.rstrip(",") for number in seen] == [str(number) for number in range(120, 0, -1)], path
+
+
+def test_a_large_act_is_told_in_part_in_lists_and_whole_on_its_page(world: World, get: Get) -> None:
+    features = [Feature(grid_id=world.grid.id, title=f"F{n:02}", description="", position=n) for n in range(30)]
+    with world.act(world.ada) as act:
+        for feature in features:
+            feature.created_at = feature.modified_at = NOW
+            act.add(feature)
+    html = get("/changes/")
+    assert len(entries_in(html)) == 1
+    assert "and 10 more objects" in plain(html)
+    assert "F29" not in html
+    assert "F29" in get("/changes/1/")
+
+
+@pytest.mark.parametrize("acts", [2, 50])
+def test_pages_cost_the_same_whatever_the_history(world: World, app: Flask, acts: int) -> None:
+    gone = world.add_feature(world.ada)
+    world.fill(world.ada, gone, "yes")
+    for number in range(acts):
+        by = (world.ada, world.bob)[number % 2]
+        world.edit_package(by, title=f"T{number}", category_id=2 - number % 2, replaced_by_id=world.two.id)
+        other = world.add_feature(by, f"F{number}")
+        world.fill(by, other, "no")
+    with world.act(world.mod) as act:
+        act.delete(gone)
+    mod, client = Visitor(app, world.mod), app.test_client()
+    costs = {}
+    for who, path in (
+        (client, "/changes/"), (client, "/changes/feed/"), (client, "/packages/one/history/"),
+        (client, "/grids/caching/history/"), (client, "/changes/2/"), (mod, "/changes/"),
+        (mod, "/changes/by/ada/undo/"), (mod, "/history/grid/1/restore/2/"),
+    ):  # fmt: skip
+        with counted_queries(app) as statements:
+            assert who.get(path).status_code == 200, path
+        key = f"{path} by {'a moderator' if who is mod else 'anybody'}"
+        costs[key] = len([one for one in statements if not one.startswith(("BEGIN", "UPDATE login"))])
+    assert costs == {
+        "/changes/ by anybody": 8, "/changes/feed/ by anybody": 8, "/packages/one/history/ by anybody": 15,
+        "/grids/caching/history/ by anybody": 13, "/changes/2/ by anybody": 7, "/changes/ by a moderator": 9,
+        "/changes/by/ada/undo/ by a moderator": 11, "/history/grid/1/restore/2/ by a moderator": 13,
+    }  # fmt: skip
+
+
+def test_the_feed_is_atom(world: World, client: FlaskClient) -> None:
+    empty = ElementTree.fromstring(client.get("/changes/feed/").data)
+    assert empty.findtext(f"{ATOM}updated") == "1970-01-01T00:00:00+00:00"
+    feature = world.add_feature(world.ada, EVIL)
+    with world.act(world.bob, reason="a\x0breason") as act:
+        act.edit(feature, {"title": "Better"})
+    response = client.get("/changes/feed/?kind=feature")
+    assert response.content_type == "application/atom+xml; charset=utf-8"
+    assert "Cookie" not in response.headers.get("Vary", "")
+    feed = ElementTree.fromstring(response.data)
+    assert feed.tag == f"{ATOM}feed"
+    assert feed.findtext(f"{ATOM}id") == "http://localhost/changes/feed/?kind=feature"
+    entries = feed.findall(f"{ATOM}entry")
+    assert [entry.findtext(f"{ATOM}id") for entry in entries] == [
+        "http://localhost/changes/2/", "http://localhost/changes/1/",
+    ]  # fmt: skip
+    assert entries[0].findtext(f"{ATOM}title") == "Feature “Better” of the grid “Caching” changed"
+    assert entries[0].findtext(f"{ATOM}author/{ATOM}name") == "bob"
+    assert f"title: {EVIL} → Better" in (entries[0].findtext(f"{ATOM}summary") or "")
+    assert entries[0].findtext(f"{ATOM}updated") == "2026-03-01T12:32:15+00:00"
+    assert feed.findtext(f"{ATOM}updated") == "2026-03-01T12:32:15+00:00"
+    assert len(ElementTree.fromstring(client.get("/changes/feed/?by=ada").data).findall(f"{ATOM}entry")) == 1
+
+
+def test_who_has_the_feed_is_told_so(world: World, client: FlaskClient) -> None:
+    for number in range(20):
+        world.edit_package(world.ada, title=f"Title {number}")
+    for packing in ("identity", "gzip"):
+        headers = {"Accept-Encoding": packing}
+        first = client.get("/changes/feed/", headers=headers)
+        tag, since = first.headers["ETag"], first.headers["Last-Modified"]
+        assert client.get("/changes/feed/", headers=headers | {"If-None-Match": tag}).status_code == 304
+        assert client.get("/changes/feed/", headers=headers | {"If-Modified-Since": since}).status_code == 304
+        world.edit_package(world.ada, title=f"Newer, {packing}")
+        assert client.get("/changes/feed/", headers=headers | {"If-None-Match": tag}).status_code == 200
+        assert client.get("/changes/feed/", headers=headers | {"If-Modified-Since": since}).status_code == 200
+
+
+def test_who_sees_an_undo_button(world: World, app: Flask) -> None:
+    number = world.edit_package(world.ada, title="Else")
+    action = f'action="/changes/{number}/undo/"'
+    for path in ("/changes/", "/packages/one/history/", f"/changes/{number}/"):
+        assert action in Visitor(app, world.ada).get(path).text, path
+        assert action in Visitor(app, world.mod).get(path).text, path
+        assert action not in Visitor(app, world.bob).get(path).text, path
+        assert action not in app.test_client().get(path).text, path
+
+
+def test_an_edit_is_undone_with_one_click(world: World, app: Flask) -> None:
+    for who in (world.ada, world.mod):
+        number = world.edit_package(world.ada, title="Else")
+        response = Visitor(app, who).post(f"/changes/{number}/undo/", {"reason": "a slip"})
+        assert response.status_code == 303
+        assert response.headers["Location"] == f"/changes/{world.last()}/"
+        world.session.expire_all()
+        assert world.session.get_one(Package, world.one.id).title == "Package One"
+        newest = world.session.get_one(Revision, world.last())
+        assert (newest.user_id, newest.reason) == (who.id, f"Undoes revision {number}. a slip")
+
+
+def test_an_undo_is_refused_to_others(world: World, app: Flask) -> None:
+    number = world.edit_package(world.ada, title="Else")
+    path = f"/changes/{number}/undo/"
+    assert app.test_client().post(path).status_code == 403, "no token"
+    assert Visitor(app, world.ada).client.post(path).status_code == 403, "no token"
+    assert Visitor(app).post(path).status_code == 403, "nobody"
+    assert Visitor(app, world.bob).post(path).status_code == 403, "another's"
+    assert Visitor(app, world.ada).get(path).status_code == 405
+    assert Visitor(app, world.mod).post("/changes/999/undo/").status_code == 404
+    assert world.count_revisions() == 1
+
+
+def test_an_undo_that_came_too_late_names_what_is_in_the_way(world: World, app: Flask) -> None:
+    first = world.edit_package(world.ada, title="First")
+    second = world.edit_package(world.bob, title="Second")
+    visitor = Visitor(app, world.mod)
+    shown = visitor.get(f"/changes/{first}/").text
+    assert "Undo this change" not in shown
+    assert f'href="/changes/{second}/"' in shown
+    refused = visitor.post(f"/changes/{first}/undo/")
+    assert refused.status_code == 409
+    assert "Nothing was changed." in refused.text
+    assert f'href="/changes/{second}/"' in refused.text
+    assert world.count_revisions() == 2
+    world.session.expire_all()
+    assert world.session.get_one(Package, world.one.id).title == "Second"
+
+
+def test_an_undo_that_needs_what_another_has_now_says_so(world: World, app: Flask) -> None:
+    number = world.edit_package(world.ada, slug="moved")
+    with world.act(world.bob) as act:
+        act.edit(world.two, {"slug": "one"})
+    refused = Visitor(app, world.ada).post(f"/changes/{number}/undo/")
+    assert refused.status_code == 409
+    assert "the slug one is another package" in refused.text
+
+
+def test_what_only_moderators_do_is_not_undone_by_who_was_one(world: World, app: Flask) -> None:
+    number = world.edit_package(world.mod, deprecated_at=NOW)
+    with world.act(world.mod) as act:
+        act.edit(world.grid, {"is_locked": True})
+    lock = world.last()
+    world.session.get_one(User, world.mod.id).role = "user"
+    world.session.commit()
+    assert Visitor(app, world.mod).post(f"/changes/{lock}/undo/").status_code == 403
+    assert Visitor(app, world.mod).post(f"/changes/{number}/undo/").status_code == 303
+
+
+def test_a_locked_grid_is_not_changed_by_undoing(world: World, app: Flask) -> None:
+    feature = world.add_feature(world.ada)
+    number = world.last()
+    with world.act(world.mod) as act:
+        act.edit(world.grid, {"is_locked": True})
+    assert Visitor(app, world.ada).post(f"/changes/{number}/undo/").status_code == 403
+    assert Visitor(app, world.mod).post(f"/changes/{number}/undo/").status_code == 303
+    world.session.expire_all()
+    assert world.session.scalar(select(Feature.id).where(Feature.id == feature.id)) is None
+
+
+def test_a_restore_shows_what_it_undoes_and_does_it(world: World, app: Flask) -> None:
+    feature = world.add_feature(world.ada)
+    cell = world.fill(world.ada, feature, "yes")
+    keep = world.last()
+    with world.act(world.bob) as act:
+        act.edit(cell, {"text": "no"})
+    with world.act(world.bob) as act:
+        act.delete(feature)
+    feature_id, cell_id = feature.id, cell.id
+    path = f"/history/feature/{feature_id}/restore/{keep}/"
+    visitor = Visitor(app, world.mod)
+    assert f'href="{path}"' in visitor.get(f"/history/feature/{feature_id}/").text
+    form = visitor.get(path).text
+    assert "Restoring undoes these 2 later changes" in plain(form)
+    assert len(entries_in(form)) == 2
+    seen = form.partition('name="seen" value="')[2].partition('"')[0]
+    response = visitor.post(path, {"seen": seen, "reason": "as it was"})
+    assert (response.status_code, response.headers["Location"]) == (303, f"/history/feature/{feature_id}/")
+    world.session.expire_all()
+    assert world.session.get_one(Cell, cell_id).text == "yes"
+    again = visitor.get(path)
+    assert again.status_code == 200
+    assert "Restoring undoes these 3 later changes" in plain(again.text)
+
+
+@pytest.mark.parametrize("seen", ["", "x", "1", "9" * 30, "-5"])
+def test_a_restore_of_what_has_changed_since_shows_the_form_anew(world: World, app: Flask, seen: str) -> None:
+    first = world.edit_package(world.ada, title="First")
+    world.edit_package(world.bob, title="Second")
+    path = f"/history/package/{world.one.id}/restore/{first}/"
+    newest = world.edit_package(world.bob, title="Third")
+    response = Visitor(app, world.mod).post(path, {"seen": seen, "reason": "my words"})
+    assert response.status_code == 409
+    assert "Nothing was restored" in response.text
+    assert f'name="seen" value="{newest}"' in response.text
+    assert 'value="my words"' in response.text
+    assert len(entries_in(response.text)) == 2
+    assert world.count_revisions() == 3
+
+
+def test_who_may_restore(world: World, app: Flask) -> None:
+    world.edit_package(world.bob, title="Bob's")
+    base = world.edit_package(world.ada, title="Ada's")
+    newest = world.edit_package(world.ada, title="Ada's again")
+    path, early = f"/history/package/{world.one.id}/restore/{base}/", f"/history/package/{world.one.id}/restore/1/"
+    with world.act(world.bob) as act:
+        act.edit(world.grid, {"title": "Other"})  # nothing to do with it
+    ada = Visitor(app, world.ada)
+    assert f'href="{path}"' in ada.get("/packages/one/history/").text
+    assert f'href="{early}"' in ada.get("/packages/one/history/").text, "both later edits are her own"
+    bob = Visitor(app, world.bob)
+    assert "/restore/" not in bob.get("/packages/one/history/").text
+    assert "/restore/" not in app.test_client().get("/packages/one/history/").text
+    assert bob.get(path).status_code == 403
+    assert bob.post(path, {"seen": newest}).status_code == 403
+    assert app.test_client().get(path).status_code == 302
+    assert Visitor(app).post(path, {"seen": newest}).status_code == 403
+    assert ada.client.post(path, data={"seen": newest}).status_code == 403, "no token"
+    assert ada.get(f"/history/package/{world.two.id}/restore/{base}/").status_code == 404
+    assert ada.get(f"/history/package/{world.one.id}/restore/99/").status_code == 404
+    assert ada.post(path, {"seen": newest}).status_code == 303
+    world.session.expire_all()
+    assert world.session.get_one(Package, world.one.id).title == "Ada's"
+
+
+def test_everything_by_a_person_is_undone_at_once(world: World, app: Flask) -> None:
+    feature = world.add_feature(world.bob, "Spam")
+    world.edit_package(world.bob, title="Spam")
+    with world.act(world.bob) as act:
+        act.edit(world.two, {"title": "Spam"})
+    kept = world.last()
+    with world.act(world.ada) as act:
+        act.edit(world.two, {"title": "Mended"})
+    mod = Visitor(app, world.mod)
+    path = "/changes/by/bob/undo/"
+    assert f'href="{path}"' in mod.get("/changes/?by=bob").text
+    form = mod.get(path)
+    assert "2 changes would be taken back, 1 kept" in plain(form.text).replace(" ,", ",")
+    assert [f"change {kept}" in entry for entry in entries_in(form.text)] == [True]
+    response = mod.post(path, {"reason": "spam"})
+    assert (response.status_code, response.headers["Location"]) == (303, "/changes/?by=bob")
+    assert "Taken back: 2. Kept, as others have touched the same since: 1." in mod.get("/changes/").text
+    world.session.expire_all()
+    assert world.session.scalar(select(Feature.id).where(Feature.id == feature.id)) is None
+    assert world.session.get_one(Package, world.one.id).title == "Package One"
+    assert world.session.get_one(Package, world.two.id).title == "Mended"
+
+
+def test_everything_of_some_days_is_undone(world: World, app: Flask) -> None:
+    world.edit_package(world.bob, title="Long ago")
+    bob = viewer_of(world.bob)
+    world.session.rollback()
+    with Act(world.session, by=bob, now=utc_now()) as act:
+        act.edit(world.two, {"title": "Today"})
+    world.session.commit()
+    mod = Visitor(app, world.mod)
+    assert "1 change would be taken back" in plain(mod.get("/changes/by/BOB/undo/?days=2").text)
+    assert mod.post("/changes/by/bob/undo/", {"days": "2"}).status_code == 303
+    world.session.expire_all()
+    assert world.session.get_one(Package, world.one.id).title == "Long ago"
+    assert world.session.get_one(Package, world.two.id).title == "Package Two"
+
+
+def test_only_moderators_undo_a_persons_edits_at_once(world: World, app: Flask) -> None:
+    world.edit_package(world.bob, title="Else")
+    path = "/changes/by/bob/undo/"
+    assert app.test_client().get(path).status_code == 302
+    assert Visitor(app).post(path).status_code == 403
+    for who in (world.ada, world.bob):
+        assert Visitor(app, who).get(path).status_code == 403
+        assert Visitor(app, who).post(path).status_code == 403
+    assert Visitor(app, world.mod).client.post(path).status_code == 403, "no token"
+    assert Visitor(app, world.mod).get("/changes/by/nobody/undo/").status_code == 404
+    assert Visitor(app, world.mod).post("/changes/by/a%00b/undo/").status_code == 404
+    assert world.count_revisions() == 1

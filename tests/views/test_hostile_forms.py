@@ -1,0 +1,152 @@
+"""Two hundred hostile texts in every text field: kept and shown as text, or refused in words; never a failure."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy.orm import Session
+
+from pkgsite.models import Flag
+from tests.factories import NOW, fill_cell, make_feature, make_grid, make_package
+from tests.people import Visitor, make_user
+
+TAGS = ["script", "img src=x onerror=alert(1)", "svg onload=alert(1)", "iframe src=javascript:alert(1)", "b", "style",
+        "a href=javascript:alert(1)", "math", "form action=//evil.example", "meta http-equiv=refresh content=0",
+        "base href=//evil.example/", "input autofocus onfocus=alert(1)", "details open ontoggle=alert(1)",
+        "textarea", "/textarea><script", "/title><script", "!--", "template", "object data=x",
+        "link rel=import"]  # fmt: skip
+ODD = ["\0", "\x01", "\x08", "\x1b[31m", "\x7f", "\x85", "\u200b", "\u200e", "\u202e", "\u2028", "\u2029", "\u2066",
+       "\ufeff", "\ufffe", "\ud7ff", "\U0001f680", "\U000e0041", "e\u0301", "ﬃ", "İ", "ß", "\u0600", "ⅷ", "\u3000",
+       "\u00ad"]  # fmt: skip
+SQL = ["' OR 1=1 --", "'; DROP TABLE package; --", '" OR ""="', "\\'; --", "1) UNION SELECT 1 --", "%", "_", "%%%s",
+       "\\", "\\\\", "$$", ":name", "?", "{}", "{0}", "%(x)s", "E'\\x00'", "null", "NaN", "-0"]  # fmt: skip
+WORDS = ["{{ 7*7 }}", "{% raw %}", "${7*7}", "<%= 7*7 %>", "#{7*7}", "javascript:alert(1)", "JaVaScRiPt:alert(1)",
+         "data:text/html,<script>alert(1)</script>", "vbscript:x", "//evil.example", "https://evil.example/\n<b>",
+         "http://[::1", "http://[", "https://user:pass@evil.example/", "ftp://x", "file:///etc/passwd", "../../x",
+         "..", ".", "/", "a" * 51, "a" * 101, "a" * 301, "a" * 1001, "a" * 10_000, "\n" * 1000, " " * 1000,
+         "é" * 1001, "\U0001f680" * 400, "0", "00", "12345678901234567890", "-1", "True", "None", "add", "p", "edit",
+         "\r\nSet-Cookie: x=1", "=cmd()", "+1", "-", "@", "<![CDATA[x]]>", "&lt;script&gt;", "&#x3c;b&#x3e;",
+         "]]>", "--", "git@github.com:a/b.git", "pip install x; rm -rf /"]  # fmt: skip
+HOSTILE = [
+    *[f"<{tag}>x" for tag in TAGS],
+    *[f'"><{tag}>' for tag in TAGS],
+    *[f"ok <{tag} " for tag in TAGS],
+    *[f"a{odd}b" for odd in ODD],
+    *ODD,
+    *SQL,
+    *WORDS,
+    *[f"{words}\u202e<b>" for words in SQL],
+]
+
+
+def test_there_are_two_hundred() -> None:
+    assert len(set(HOSTILE)) >= 200
+
+
+class Reader(HTMLParser):
+    """Finds what a page would run or load that the site did not write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        given = dict(attributes)
+        if tag in {"iframe", "object", "base", "math", "embed"} or (tag == "script" and not given.get("src")):
+            self.found.append(tag)
+        if any(name.startswith("on") for name in given):
+            self.found.append(f"{tag} {given}")
+        for name in ("href", "src", "action"):
+            address = (given.get(name) or "").strip().lower()
+            if address.startswith(("javascript:", "data:", "vbscript:", "//")):
+                self.found.append(f"{tag} {name}={address}")
+
+
+def dangers_in(html: str) -> list[str]:
+    reader = Reader()
+    reader.feed(html)
+    return reader.found
+
+
+PACKAGE = ("title", "slug", "repo_url", "pypi_url", "documentation_url", "replaced_by", "reason")
+FORMS: list[tuple[str, tuple[str, ...], dict[str, str]]] = [
+    ("/packages/add/validate/", ("where", "grid"), {}),
+    ("/packages/add/", ("title", "slug", "repo_url", "pypi_url", "documentation_url", "category", "grid"), {}),
+    ("/packages/add/", ("title",), {"repo_url": "https://github.com/x/{number}", "category": "apps"}),
+    ("/packages/one/edit/", PACKAGE, {"category": "apps", "package_id": "1", "version": "{version}"}),
+    ("/packages/one/edit/", ("title", "reason"), {"category": "apps", "package_id": "1", "version": "{version}",
+                                                  "repo_url": "https://github.com/ada/one", "slug": "one"}),
+    ("/packages/one/documentation/edit/", ("documentation_url", "version", "reason"), {}),
+    ("/packages/one/sites/add/", ("title", "url"), {}),
+    ("/packages/one/sites/add/", ("title",), {"url": "https://{number}.example/"}),
+    ("/packages/one/flag/", ("reason", "kind"), {}),
+    ("/packages/one/flag/", ("reason",), {"kind": "spam"}),
+    ("/grids/add/", ("title", "slug", "description"), {}),
+    ("/grids/add/", ("title", "description"), {}),
+    ("/grids/caching/edit/", ("title", "slug", "description", "version"), {}),
+    ("/grids/feature/add/caching/", ("title", "description"), {}),
+    ("/grids/feature/1/", ("title", "description", "version"), {}),
+    ("/grids/element/caching/1/1/", ("text", "version"), {}),
+    ("/grids/element/caching/1/1/", ("text",), {"preview": "1"}),
+    ("/grids/cell/preview/", ("text",), {}),
+    ("/grids/caching/package/add/", ("package",), {}),
+    ("/changes/1/undo/", ("reason",), {}),
+    ("/profiles/edit/", ("links-0-label", "links-0-url", "label", "url"), {}),
+    ("/account/register/", ("username", "email"), {}),
+    ("/account/reset/", ("email", "login"), {}),
+    ("/account/email/", ("email", "password"), {}),
+    ("/account/delete/", ("password", "username"), {}),
+    ("/account/login/", ("login", "password", "next"), {}),
+    ("/moderation/packages/one/hide/", ("reason",), {}),
+    ("/moderation/packages/one/deprecate/", ("reason", "replaced_by"), {}),
+    ("/moderation/packages/one/merge/", ("reason", "into"), {}),
+    ("/moderation/flags/1/dismiss/", ("reason",), {}),
+    ("/packages/one/flags/1/answer/", ("answer",), {}),
+    ("/history/package/1/restore/1/", ("reason", "seen"), {}),
+    ("/grids/caching/lock/", ("reason", "locked"), {}),
+    ("/changes/by/ada/undo/", ("reason", "days"), {}),
+]  # fmt: skip
+
+
+FOR_MODERATORS = ("/moderation/", "/history/", "/changes/by/")
+SHOWN = (
+    "/", "/packages/", "/packages/p/one/", "/packages/one/history/", "/grids/", "/grids/g/caching/", "/changes/",
+    "/changes/feed/", "/moderation/", "/profiles/ada/", "/api/v4/packages/?format=api",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("place", range(len(FORMS)), ids=[f"{path}-{fields[0]}" for path, fields, _ in FORMS])
+def test_hostile_texts(app: Flask, session: Session, place: int) -> None:
+    path, fields, others = FORMS[place]
+    package = make_package(session, "one", repo_url="https://github.com/ada/one")
+    feature = make_feature(session, make_grid(session, "caching", (package,)))
+    fill_cell(session, feature, package, "yes")
+    ada, mod = make_user(session, "ada", password_hash="x"), make_user(session, "mod", role="moderator")
+    session.add(Flag(package_id=package.id, user_id=mod.id, kind="dead", reason="It is", created_at=NOW))
+    session.commit()
+    moderator = Visitor(app, mod)
+    visitor = (
+        moderator if path.startswith(FOR_MODERATORS) or path.endswith(("/lock/", "/answer/")) else Visitor(app, ada)
+    )
+    statuses: dict[int, int] = {}
+    # Markup is drawn alike on both databases; what they hold and how long it may be differs.
+    texts = HOSTILE if session.get_bind().dialect.name == "sqlite" else [*ODD, *SQL, *WORDS]
+    for number, text in enumerate(texts):
+        session.refresh(package)
+        values = {"number": number, "version": package.version}
+        data: dict[str, Any] = {name: words.format(**values) for name, words in others.items()}
+        answer = visitor.post(path, data | dict.fromkeys(fields, text.encode("utf-8", "surrogatepass").decode()))
+        statuses[answer.status_code] = statuses.get(answer.status_code, 0) + 1
+        assert answer.status_code < 500, (path, text, answer.status_code)
+        if answer.mimetype == "text/html":
+            assert dangers_in(answer.get_data(as_text=True)) == [], (path, text)
+        assert "Set-Cookie: x=1" not in str(answer.headers)
+    assert sum(statuses.values()) == len(texts)
+    for shown in SHOWN:
+        page = moderator.get(shown, follow_redirects=True)
+        assert page.status_code in {200, 404}, shown
+        if page.mimetype == "text/html":
+            assert dangers_in(page.get_data(as_text=True)) == [], (path, shown)

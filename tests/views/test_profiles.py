@@ -1,0 +1,172 @@
+"""The pages of people."""
+
+from __future__ import annotations
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy.orm import Session
+
+from pkgsite.models import Favourite, Identity, User
+from pkgsite.services.changes import Act
+from tests.factories import NOW, make_grid, make_package
+from tests.people import Visitor, make_user, viewer_of
+from tests.queries import counted_queries
+from tests.views.conftest import plain, titles_in
+
+EVIL = """<script>alert('x')</script> & "q" """
+
+
+def visit_as(session: Session, app: Flask, user: User) -> Visitor:
+    session.commit()
+    return Visitor(app, user)
+
+
+def test_a_profile_tells_what_a_person_did(session: Session, client: FlaskClient) -> None:
+    links = [{"label": EVIL, "url": "https://a.example/"}, {"label": "bad", "url": "javascript:alert(1)"}]
+    ada = make_user(session, "ada", role="moderator", links=links)
+    session.add(Identity(user_id=ada.id, provider="gitlab", subject="7", login="ada.l", created_at=NOW))
+    package = make_package(session, "one", title=EVIL, created_by_id=ada.id)
+    session.add(Favourite(user_id=ada.id, package_id=package.id, created_at=NOW))
+    session.commit()
+    response = client.get("/profiles/ada/")
+    words = plain(response.text)
+    assert response.status_code == 200
+    assert "ada moderator" in words
+    assert "Here since 1 Mar 2026" in words
+    assert '<a href="https://gitlab.com/ada.l" rel="me nofollow noopener">ada.l</a>' in response.text
+    assert "<script>alert" not in response.text
+    assert "javascript:" not in response.text
+    assert 'href="https://a.example/" rel="nofollow noopener ugc"' in response.text
+    assert "Favourites" not in words
+    assert "example.org" not in words, "the address of a person is nobody's business"
+    assert "Edit your profile" not in words
+    assert '<link rel="canonical" href="http://localhost/profiles/ada/">' in client.get("/profiles/ADA/").text
+
+
+@pytest.mark.parametrize("path", ["/profiles/nobody/", "/profiles/closed/", "/profiles/a%00b/", "/profiles/ada/x/",
+                                  "/profiles/" + "x" * 5000 + "/", "/profiles/nobody/added/"])  # fmt: skip
+def test_there_is_no_page_of_who_is_not_here(session: Session, client: FlaskClient, path: str) -> None:
+    make_user(session, "ada")
+    make_user(session, "closed", is_active=False)
+    session.commit()
+    assert client.get(path).status_code == 404
+
+
+def test_lists_have_pages_of_their_own(session: Session, client: FlaskClient) -> None:
+    ada = make_user(session)
+    for number in range(25):
+        make_package(session, f"p-{number:02}", created_by_id=ada.id)
+    session.commit()
+    assert "All 25" in client.get("/profiles/ada/").text
+    assert titles_in(client.get("/profiles/ada/added/").text) == [f"p-{n:02}" for n in range(20)]
+    assert titles_in(client.get("/profiles/ada/added/?page=2").text) == [f"p-{n:02}" for n in range(20, 25)]
+    for which in ("contributed", "edited"):
+        assert "None so far" in client.get(f"/profiles/ada/{which}/").text
+
+
+def test_favourites_are_shown_to_whom_they_may(session: Session, app: Flask) -> None:
+    ada, bob = make_user(session, "ada"), make_user(session, "bob", role="staff")
+    package = make_package(session, "one", title="Liked one")
+    session.add(Favourite(user_id=ada.id, package_id=package.id, created_at=NOW))
+    session.commit()
+    path = "/profiles/ada/favorites/"
+    assert Visitor(app, ada).get(path).status_code == 200
+    assert "Liked one" in Visitor(app, ada).get("/profiles/ada/").text
+    assert Visitor(app, bob).get(path).status_code == 403
+    assert Visitor(app).get(path).status_code == 403
+    assert "Liked one" not in Visitor(app).get("/profiles/ada/").text
+    assert Visitor(app, ada).post("/profiles/edit/", {"shares_favourites": "y"}).status_code == 303
+    assert titles_in(Visitor(app).get(path).text) == ["Liked one"]
+
+
+def test_a_person_edits_their_own_page(session: Session, app: Flask) -> None:
+    ada = visit_as(session, app, make_user(session, "ada"))
+    form = ada.get("/profiles/edit/")
+    assert form.text.count('name="links-') == 6
+    response = ada.post("/profiles/edit/", {"links-0-label": "Blog", "links-0-url": "https://blog.example",
+                                            "links-1-label": "", "links-1-url": ""})  # fmt: skip
+    assert (response.status_code, response.headers["Location"]) == (303, "/profiles/ada/")
+    page = ada.get("/profiles/ada/").text
+    assert "Your profile is saved." in page
+    assert 'href="https://blog.example"' in page
+    assert "Edit your profile" in page
+    assert 'value="https://blog.example"' in ada.get("/profiles/edit/").text
+    ada.post("/profiles/edit/", {"links-0-label": "", "links-0-url": ""})
+    assert "blog.example" not in ada.get("/profiles/ada/").text
+
+
+def test_a_refused_form_comes_back_as_it_was_typed(session: Session, app: Flask) -> None:
+    ada = visit_as(session, app, make_user(session, "ada"))
+    bad = {"links-0-label": EVIL, "links-0-url": "nonsense"}
+    fine = {"links-1-label": "Fine", "links-1-url": "https://fine.example"}
+    response = ada.post("/profiles/edit/", {"shares_favourites": "y"} | bad | fine)
+    assert response.status_code == 422
+    assert "Nothing was saved yet." in response.text
+    assert "A web address begins with https:// or http://." in response.text
+    assert 'value="nonsense"' in response.text
+    assert 'value="https://fine.example"' in response.text
+    assert "<script>alert" not in response.text
+    session.expire_all()
+    user = session.query(User).one()
+    assert (user.links, user.shares_favourites) == ([], False)
+
+
+@pytest.mark.parametrize("evil", ["\x00", "a\x00b", "\u202e", "x" * 10_000, EVIL, "'; DROP TABLE user; --", "\ud7ff"])
+def test_no_text_breaks_the_form(session: Session, app: Flask, evil: str) -> None:
+    ada = visit_as(session, app, make_user(session, "ada"))
+    many = {f"links-{n}-{part}": "https://a.example" for n in range(30) for part in ("label", "url")}
+    for data in (
+        {"links-0-label": evil, "links-0-url": "https://a.example"},
+        {"links-0-label": "Blog", "links-0-url": evil},
+        {f"links-{evil}-label": "x"},
+        {"shares_favourites": evil},
+        many,
+    ):
+        assert ada.post("/profiles/edit/", data).status_code in {303, 422}
+        assert "<script>alert" not in ada.get("/profiles/ada/").text
+
+
+def test_only_a_person_edits_their_page(session: Session, app: Flask, client: FlaskClient) -> None:
+    ada = make_user(session, "ada")
+    session.commit()
+    assert client.get("/profiles/edit/").headers["Location"] == "/account/login/?next=/profiles/edit/"
+    assert Visitor(app).post("/profiles/edit/", {"shares_favourites": "y"}).status_code == 403
+    assert Visitor(app, ada).client.post("/profiles/edit/", data={"shares_favourites": "y"}).status_code == 403
+
+
+def test_moderators_find_a_persons_changes(session: Session, app: Flask) -> None:
+    ada, mod = make_user(session, "ada"), make_user(session, "mod", role="moderator")
+    package, viewer = make_package(session, "one"), viewer_of(ada)
+    session.commit()
+    with Act(session, by=viewer, now=NOW) as act:
+        act.edit(package, {"title": "Else"})
+    session.commit()
+    html = Visitor(app, mod).get("/profiles/ada/").text
+    assert 'href="/changes/?by=ada"' in html
+    assert 'href="/changes/by/ada/undo/"' in html
+    assert "/undo/" not in Visitor(app, ada).get("/profiles/ada/").text
+    assert "1 change" in plain(Visitor(app).get("/profiles/ada/").text)
+
+
+@pytest.mark.parametrize("rows", [1, 50])
+def test_a_profile_costs_the_same_whatever_a_person_did(session: Session, app: Flask, rows: int) -> None:
+    ada = make_user(session, "ada", shares_favourites=True)
+    session.add(Identity(user_id=ada.id, provider="github", subject="1", login="ada", created_at=NOW))
+    for number in range(rows):
+        package = make_package(session, f"p-{number}", created_by_id=ada.id, participants=["ada"],
+                               repo_url=f"https://github.com/o/{number}")  # fmt: skip
+        make_grid(session, f"g-{number}", (package,))
+        session.add(Favourite(user_id=ada.id, package_id=package.id, created_at=NOW))
+    session.commit()
+    session.close()
+    client, costs = app.test_client(), {}
+    for path in ("/profiles/ada/", "/profiles/ada/contributed/", "/profiles/ada/added/", "/profiles/ada/edited/",
+                 "/profiles/ada/favorites/"):  # fmt: skip
+        with counted_queries(app) as statements:
+            assert client.get(path).status_code == 200
+        costs[path] = len([one for one in statements if not one.startswith("BEGIN")])
+    assert costs == {
+        "/profiles/ada/": 8, "/profiles/ada/contributed/": 6, "/profiles/ada/added/": 5, "/profiles/ada/edited/": 4,
+        "/profiles/ada/favorites/": 5,
+    }  # fmt: skip
