@@ -9,6 +9,7 @@ def test_addresses_carry_a_hash_and_files_are_kept(client: FlaskClient) -> None:
     addresses = re.findall(r'(?:href|src)="(/static/[^"]+)"', client.get("/").text)
     assert {address.partition("?")[0].rpartition("/")[2] for address in addresses} == {
         "icon.svg",
+        "forms.css",
         "site.css",
         "site.js",
         "theme.js",
