@@ -67,6 +67,11 @@ def one_of(*choices: str) -> Callable[[str], str]:
     return read
 
 
+def switch(value: str) -> bool:
+    """Read `on` or `off`."""
+    return one_of("on", "off")(value) == "on"
+
+
 def names(value: str) -> list[str]:
     """Read a comma-separated list; blanks are dropped."""
     return [name.strip() for name in value.split(",") if name.strip()]
@@ -269,6 +274,13 @@ SETTINGS = (
         "How the talk with the mail server is kept secret: `starttls`, `tls` (from the first byte on) or `none`.",
     ),
     Setting("MAIL_FROM", "", sender, "Address that letters come from. With MAIL=smtp it must be set."),
+    Setting(
+        "API_REQUIRE_IF_MATCH",
+        "off",
+        switch,
+        "Whether a program that changes a record by a token has to say with If-Match which version it has seen (428 "
+        "if not). `off`: it may; where it does, a change of another version is refused either way.",
+    ),
     Setting(
         "LIMITS",
         "on",

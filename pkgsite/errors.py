@@ -43,6 +43,10 @@ class Invalid(SiteError):
         self.problems = problems
 
 
+class Taken(Invalid):
+    """What was given is well formed, and belongs to another thing already: a slug, an address."""
+
+
 class Forbidden(SiteError):
     """This person may not do this."""
 

@@ -101,7 +101,7 @@ def database_url(request: pytest.FixtureRequest, templates: Callable[[str], Temp
 
 def forget_visitor() -> None:
     """Let a request find out for itself who asks: below a test's `session` all of them share one context."""
-    for name in ("_login_user", "csrf_token", "csrf_valid"):
+    for name in ("_login_user", "caller", "csrf_token", "csrf_valid"):
         g.pop(name, None)
 
 

@@ -20,9 +20,8 @@ def tag_of(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()[:32]
 
 
-def asks_for(tag: str, header: str) -> bool:
-    """Tell whether a header of conditions names an entity tag, in whatever coding it was sent."""
-    written = request.headers.get(header, "")
+def asks_for(tag: str, written: str) -> bool:
+    """Tell whether conditions, as a header has them, name an entity tag, in whatever coding it was sent."""
     if written.strip() == "*":
         return True
     return tag in {_CODING.sub("", known) for known in parse_etags(written).as_set()}
@@ -43,7 +42,7 @@ def cacheable(response: Response, *, changed_at: datetime | None, is_one: bool) 
         response.last_modified = changed_at.astimezone(UTC)
     response.headers["Cache-Control"] = "private, no-cache" if caller().is_known else "public, no-cache"
     if "If-None-Match" in request.headers:
-        is_known = asks_for(tag, "If-None-Match")
+        is_known = asks_for(tag, request.headers["If-None-Match"])
     else:
         since = request.if_modified_since
         is_known = (

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 from flask import Response, request
-from werkzeug.exceptions import BadRequest, HTTPException, MethodNotAllowed, UnsupportedMediaType
+from werkzeug.exceptions import (
+    BadRequest,
+    HTTPException,
+    MethodNotAllowed,
+    PreconditionFailed,
+    PreconditionRequired,
+    Unauthorized,
+    UnsupportedMediaType,
+)
 
 from pkgsite.api.negotiation import ALLOWED, Rendering, json_answer
-from pkgsite.errors import Conflict, Forbidden, Invalid, NotFound, SiteError, UpstreamError
+from pkgsite.errors import Conflict, Forbidden, Invalid, NotFound, SiteError, Taken, UpstreamError
 
 WORDS = {
     400: "Bad request.",
-    403: "You do not have permission to perform this action.",
     404: "Not found.",
     413: "The request's body is too large.",
     500: "Something went wrong here. It has been recorded.",
 }
-SAID_BY_US = (BadRequest, UnsupportedMediaType)
-STATUS: dict[type[SiteError], int] = {Invalid: 400, Forbidden: 403, NotFound: 404, Conflict: 409, UpstreamError: 502}
+SAID_BY_US = (BadRequest, PreconditionFailed, PreconditionRequired, Unauthorized, UnsupportedMediaType)
+STATUS: dict[type[SiteError], int] = {
+    Taken: 409,
+    Invalid: 400,
+    Forbidden: 403,
+    NotFound: 404,
+    Conflict: 409,
+    UpstreamError: 502,
+}
 
 
 def answer(error: HTTPException | SiteError, rendering: Rendering | None = None) -> Response:
@@ -25,6 +39,8 @@ def answer(error: HTTPException | SiteError, rendering: Rendering | None = None)
     response = json_answer(body, rendering or Rendering(), status)
     if isinstance(error, MethodNotAllowed):
         response.headers["Allow"] = ALLOWED
+    if isinstance(error, Unauthorized):
+        response.headers.extend(("WWW-Authenticate", way.to_header()) for way in error.www_authenticate or ())
     return response
 
 

@@ -10,7 +10,7 @@ from pkgsite.models.release import Release
 from pkgsite.models.revision import Revision
 from pkgsite.models.source import HostState, ImportProgress, Sample, SourceState
 from pkgsite.models.usage import Favourite, Flag, SiteUsing, Usage
-from pkgsite.models.user import ApiToken, Identity, LoginAttempt, LoginSession, OutboxMessage, User
+from pkgsite.models.user import ApiToken, Identity, KeptAnswer, LoginAttempt, LoginSession, OutboxMessage, User
 
 __all__ = [
     "ApiToken",
@@ -27,6 +27,7 @@ __all__ = [
     "Identity",
     "ImportProgress",
     "JobRun",
+    "KeptAnswer",
     "Lease",
     "LoginAttempt",
     "LoginSession",

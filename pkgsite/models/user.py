@@ -97,6 +97,22 @@ class ApiToken(Base):
     revoked_at: Mapped[datetime | None]
 
 
+class KeptAnswer(Base):
+    """What a program was answered to a request with an Idempotency-Key: asked again, it is answered the same."""
+
+    __tablename__ = "kept_answer"
+    __table_args__ = (UniqueConstraint("user_id", "key", name="uq_kept_answer_user_id_key"),)
+
+    id: Mapped[Id]
+    user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"))
+    key: Mapped[str] = mapped_column(String(200))
+    fingerprint: Mapped[str] = mapped_column(String(64))  # of the request: the key is good for that one alone
+    at: Mapped[datetime] = mapped_column(index=True)
+    status: Mapped[int | None]  # None: the request is being answered
+    location: Mapped[str | None]
+    body: Mapped[str | None]  # as it was sent
+
+
 Index("ix_login_attempt_key", LoginAttempt.key, LoginAttempt.at)
 Index("uq_user_username_lower", func.lower(User.username), unique=True)
 Index("uq_user_email_lower", func.lower(User.email), unique=True)

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from typing import Protocol
 
-from pkgsite.errors import Invalid
+from pkgsite.errors import Invalid, Taken
 
 _LINE_ENDS = re.compile(r"\r\n?|[\x85\u2028\u2029]")
 _MOST_EMPTY_LINES = re.compile(r"\n{4,}")
@@ -68,6 +68,7 @@ class Typed:
 
     def __init__(self) -> None:
         self.problems: dict[str, list[str]] = {}
+        self._are_all_taken = True
 
     def line(self, name: str, written: str | None, most: int, *, is_needed: bool = False) -> str:
         """Return a field's line, as `clean_line`; where it can't be taken, empty."""
@@ -77,18 +78,20 @@ class Typed:
         """Return a field's text, as `clean_text`; where it can't be taken, empty."""
         return self._read(name, clean_text, written, most, is_needed)
 
-    def refuse(self, name: str, words: str) -> None:
-        """Note what is wrong with a field."""
+    def refuse(self, name: str, words: str, *, is_taken: bool = False) -> None:
+        """Note what is wrong with a field; `is_taken`: nothing but that another thing has it."""
         self.problems.setdefault(name, []).append(words)
+        self._are_all_taken = self._are_all_taken and is_taken
 
     def check(self) -> None:
         """Refuse what was typed if anything is wrong with it.
 
         Raises:
             Invalid: something is.
+            Taken: nothing is, but that other things have what was typed.
         """
         if self.problems:
-            raise Invalid(self.problems)
+            raise (Taken if self._are_all_taken else Invalid)(self.problems)
 
     def _read(self, name: str, clean: _Cleaner, written: str | None, most: int, is_needed: bool) -> str:
         try:

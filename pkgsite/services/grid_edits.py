@@ -37,6 +37,7 @@ class GridChanges(TypedDict, total=False):
     slug: str | None  # for a new grid, None: made from the title
     description: str | None
     header: bool  # shown on the home page; by moderators only
+    is_locked: bool  # changed by moderators only, and that by moderators only
 
 
 def add_grid(act: Act, *, changes: GridChanges) -> Grid:
@@ -115,9 +116,15 @@ def add_feature(act: Act, *, grid_id: int, title: str, description: str | None =
 
 
 def edit_feature(
-    act: Act, *, feature_id: int, title: str, description: str | None = None, version: int | None = None
+    act: Act,
+    *,
+    feature_id: int,
+    title: str,
+    description: str | None = None,
+    position: int | None = None,
+    version: int | None = None,
 ) -> Feature:
-    """Change what a feature is called and means.
+    """Change what a feature is called and means and, where a position is given (from 0), its place in the grid.
 
     Raises:
         Conflict, Forbidden, Invalid, NotFound: as for `edit_grid`.
@@ -128,6 +135,8 @@ def edit_feature(
     values = _feature_values(typed, title, description)
     typed.check()
     act.edit(feature, values)
+    if position is not None:
+        _put_at(act, feature, position)
     return feature
 
 
@@ -138,12 +147,7 @@ def move_feature(act: Act, *, feature_id: int, by: int) -> Feature:
         Forbidden, NotFound: as for `edit_grid`.
     """
     feature = open_feature(act, feature_id)
-    rows = select(Feature).where(Feature.grid_id == feature.grid_id).order_by(Feature.position, Feature.id)
-    features = list(act.session.scalars(rows))
-    place = features.index(feature)
-    features.insert(min(max(place + by, 0), len(features) - 1), features.pop(place))
-    for position, one in enumerate(features):
-        act.edit(one, {"position": position})
+    _put_at(act, feature, _features_with(act, feature).index(feature) + by)
     return feature
 
 
@@ -302,10 +306,11 @@ def _read(act: Act, changes: GridChanges | dict[str, Any], grid: Grid | None = N
         values["description"] = typed.text("description", changes["description"], LONGEST_TEXT)
     if "slug" in changes:
         _read_slug(act, typed, values, changes["slug"], grid)
-    header = changes.get("header")
-    if header is not None and header != (grid.header if grid else False):
-        require_moderator(act.by)
-        values["header"] = header
+    for name in ("header", "is_locked"):
+        ticked = changes.get(name)
+        if ticked is not None and ticked != (getattr(grid, name) if grid else False):
+            require_moderator(act.by)
+            values[name] = ticked
     typed.check()
     return values
 
@@ -323,8 +328,22 @@ def _read_slug(act: Act, typed: Typed, values: dict[str, Any], written: str | No
     elif slug.lower() in RESERVED:
         typed.refuse("slug", "This word has a meaning of its own in addresses here: take another.")
     elif not slug_is_free(act.session, slug, but=grid.id if grid else None):
-        typed.refuse("slug", "Another grid has this slug, or is found by it: take another.")
+        typed.refuse("slug", "Another grid has this slug, or is found by it: take another.", is_taken=True)
     values["slug"] = slug
+
+
+def _features_with(act: Act, feature: Feature) -> list[Feature]:
+    """Return the features of a feature's grid, in their order."""
+    rows = select(Feature).where(Feature.grid_id == feature.grid_id).order_by(Feature.position, Feature.id)
+    return list(act.session.scalars(rows))
+
+
+def _put_at(act: Act, feature: Feature, position: int) -> None:
+    """Put a feature at a place among those of its grid; beyond the ends means the end."""
+    features = [one for one in _features_with(act, feature) if one is not feature]
+    features.insert(min(max(position, 0), len(features)), feature)
+    for place, one in enumerate(features):
+        act.edit(one, {"position": place})
 
 
 def _feature_values(typed: Typed, title: str, description: str | None) -> dict[str, Any]:

@@ -77,6 +77,8 @@ class FeatureLine:
     id: int
     title: str
     description: str
+    position: int  # counted from 0
+    version: int
     cells: tuple[tuple[int, str], ...]
 
 
@@ -94,9 +96,30 @@ def features_of(session: Session, grid_ids: Collection[int]) -> dict[int, list[F
     found: defaultdict[int, list[FeatureLine]] = defaultdict(list)
     rows = select(Feature).where(Feature.grid_id.in_(grid_ids)).order_by(Feature.position, Feature.id)
     for feature in session.scalars(rows):
-        line = FeatureLine(feature.id, feature.title, feature.description, tuple(cells[feature.id]))
+        place = len(found[feature.grid_id])
+        line = FeatureLine(
+            feature.id, feature.title, feature.description, place, feature.version, tuple(cells[feature.id])
+        )
         found[feature.grid_id].append(line)
     return dict(found)
+
+
+@dataclass(frozen=True, slots=True)
+class CellLine:
+    """What somebody has written of a package about a feature; version 0: nobody has yet."""
+
+    text: str = ""
+    version: int = 0
+
+
+def cell_of(session: Session, feature_id: int, package_id: int) -> CellLine:
+    """Return the cell of a feature and a package that are in one grid."""
+    row = session.execute(
+        select(Cell.text, Cell.version)
+        .join(GridPackage, GridPackage.id == Cell.grid_package_id)
+        .where(Cell.feature_id == feature_id, GridPackage.package_id == package_id)
+    ).one_or_none()
+    return CellLine(row.text, row.version) if row else CellLine()
 
 
 def grid_by_id(session: Session, grid_id: int) -> GridRecord:

@@ -133,7 +133,7 @@ class _Reading:
         elif slug.lower() in RESERVED:
             self.typed.refuse("slug", "This word has a meaning of its own in addresses here: take another.")
         elif not slug_is_free(self.session, slug, but=self.id):
-            self.typed.refuse("slug", "Another package has this slug, or is found by it: take another.")
+            self.typed.refuse("slug", "Another package has this slug, or is found by it: take another.", is_taken=True)
         self.values["slug"] = slug
 
     def category(self, written: str | None) -> None:
@@ -154,7 +154,8 @@ class _Reading:
             self._fit("repo_url", url)
             there = package_at(self.session, url, self.kinds, but=self.id)
             if there:
-                self.typed.refuse("repo_url", f"This repository is here already, as “{there.title}” ({there.slug}).")
+                words = f"This repository is here already, as “{there.title}” ({there.slug})."
+                self.typed.refuse("repo_url", words, is_taken=True)
         self.values["repo_url"] = url
 
     def pypi_url(self, written: str | None) -> None:
@@ -164,7 +165,8 @@ class _Reading:
             if not name:
                 self.typed.refuse("pypi_url", "This is no name of a project on the package index.")
             elif there := package_named(self.session, name, but=self.id):
-                self.typed.refuse("pypi_url", f"This project is here already, as “{there.title}” ({there.slug}).")
+                words = f"This project is here already, as “{there.title}” ({there.slug})."
+                self.typed.refuse("pypi_url", words, is_taken=True)
             text = name
         self.values["pypi_url"] = text
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from sqlalchemy.orm import Session
 from werkzeug.routing import Rule
 
 from pkgsite.models import Base
+from tests.api.programs import Program
 from tests.house.world import World, fill
 from tests.people import Visitor
 
@@ -94,8 +96,10 @@ GUARDS = {
     # The API.
     "/api/v4/packages/lookup/": (PROGRAMS, NOTHING),
 }
-# These answer 405 by themselves, in the words that their readers know.
-READS_ONLY = "api_v4."
+# The API's own: for programs with a token that writes, and for sessions with a CSRF token in a header. To those who
+# show neither, the URLs of old answer 405, in the words that their readers know, and the newer ones below a grid 401.
+OF_API = "api_v4."
+BELOW_GRID = "/api/v4/grids/<key:key>/"
 BODIES: tuple[dict[str, Any], ...] = (
     {"data": b""},
     {"json": {"action": "x"}},
@@ -110,8 +114,8 @@ def unsafe(app: Flask) -> list[Rule]:
     return [rule for rule in app.url_map.iter_rules() if (rule.methods or set()) - SAFE]
 
 
-def is_read_only(rule: Rule) -> bool:
-    return str(rule.endpoint).startswith(READS_ONLY) and rule.rule not in GUARDS
+def is_of_api(rule: Rule) -> bool:
+    return str(rule.endpoint).startswith(OF_API) and rule.rule not in GUARDS
 
 
 def guarded(app: Flask, *who: str) -> list[Rule]:
@@ -136,9 +140,9 @@ def world(session: Session) -> World:
 
 
 def test_every_unsafe_route_is_listed_with_its_guard(app: Flask) -> None:
-    found = {rule.rule for rule in unsafe(app) if not is_read_only(rule)}
+    found = {rule.rule for rule in unsafe(app) if not is_of_api(rule)}
     assert found == set(GUARDS), "say here who may call a URL that changes something, and what guards it"
-    assert all((rule.methods or set()) - SAFE == {"POST"} for rule in unsafe(app) if not is_read_only(rule))
+    assert all((rule.methods or set()) - SAFE == {"POST"} for rule in unsafe(app) if not is_of_api(rule))
 
 
 def test_without_a_csrf_token_nobody_changes_anything(app: Flask, session: Session, world: World) -> None:
@@ -193,14 +197,47 @@ def test_a_webhook_without_its_guard_is_refused(make_app: Callable[..., Flask], 
                 assert client.post(url, **body).status_code == 403, url
 
 
-def test_what_only_reads_does_nothing_else(app: Flask, session: Session, world: World) -> None:
+def api_paths(app: Flask) -> list[tuple[str, str, bool]]:
+    """Return method, address and whether it is one of the newer ones, of all that the API might change."""
+    ids = {"key": "1", "package": "1", "feature": "1", "suffix": "json"}
+    found = []
+    for rule in unsafe(app):
+        if is_of_api(rule):
+            path = re.sub(r"<\w+:(\w+)>", lambda match: ids[match.group(1)], rule.rule)
+            methods = sorted((rule.methods or set()) - SAFE)
+            found += [(method, path, rule.rule.startswith(BELOW_GRID)) for method in methods]
+    return found
+
+
+def test_by_the_api_nobody_changes_anything(app: Flask, session: Session, world: World) -> None:
     client, before = app.test_client(), everything(session)
-    read_only = [rule for rule in unsafe(app) if is_read_only(rule)]
-    assert len(read_only) > 4
-    for rule in read_only:
-        path = rule.rule.replace("<key:key>", "1").replace("<suffix:suffix>", "json")
-        for method in sorted((rule.methods or set()) - SAFE):
-            for body in BODIES:
-                assert client.open(path, method=method, **body).status_code == 405, (method, path)
+    paths = api_paths(app)
+    assert len(paths) > 40
+    for method, path, is_newer in paths:
+        for body in BODIES:
+            status = client.open(path, method=method, **body).status_code
+            assert status == 405 or (is_newer and status == 401), (method, path)
     client.post("/api/v4/packages/lookup/", json={"keys": ["one"]})
+    assert everything(session) == before
+
+
+def test_by_the_api_no_session_changes_anything_without_its_token(app: Flask, session: Session, world: World) -> None:
+    visitors = [Visitor(app, world.moderator), Visitor(app, world.owner)]
+    before = everything(session)
+    for visitor in visitors:
+        for method, path, _ in api_paths(app):
+            for options in ({}, {"headers": {"X-CSRFToken": "forged"}}, {"data": {"csrf_token": "forged"}}):
+                assert visitor.client.open(path, method=method, **options).status_code in {403, 405}, (method, path)
+            override = {"_method": "DELETE", "csrf_token": ""}
+            assert visitor.client.post(path, data=override).status_code in {403, 405}, path
+    assert everything(session) == before
+
+
+def test_by_the_api_no_token_that_reads_changes_anything(app: Flask, session: Session, world: World) -> None:
+    program = Program(app, session, world.moderator, scope="read")
+    program.get("packages/")  # from here on the token has been used
+    before = everything(session)
+    for method, path, _ in api_paths(app):
+        status = program.ask(method, path.removeprefix("/api/v4/"), json={"title": "x"}).status_code
+        assert status in {403, 405}, (method, path)
     assert everything(session) == before

@@ -72,7 +72,6 @@ def test_a_grid_is_made_and_changed(session: Session, do: Do, people: dict[str, 
         ({"title": "x", "slug": "feature"}, "slug"),
         ({"title": "x", "slug": "THERE"}, "slug"),
         ({"title": "x", "slug": "once"}, "slug"),
-        ({"title": "x", "is_locked": True}, "is_locked"),
     ],
 )
 def test_what_a_grid_can_not_be(session: Session, do: Do, changes: dict[str, Any], name: str) -> None:

@@ -7,6 +7,7 @@ from flask import Blueprint, Flask
 from pkgsite.api.limits import limited
 from pkgsite.api.v4 import bulk
 from pkgsite.api.v4.categories import CategoryInstance, CategoryList
+from pkgsite.api.v4.grid_parts import CellInstance, FeatureInstance, FeatureList, MemberInstance, MemberList
 from pkgsite.api.v4.grids import GridInstance, GridList
 from pkgsite.api.v4.packages import PackageInstance, PackageList
 from pkgsite.api.v4.resource import METHODS, KeyConverter, Resource, SuffixConverter
@@ -20,6 +21,11 @@ RESOURCES: dict[str, type[Resource]] = {
     "packages/<key:key>": PackageInstance,
     "grids": GridList,
     "grids/<key:key>": GridInstance,
+    "grids/<key:key>/packages": MemberList,
+    "grids/<key:key>/packages/<key:package>": MemberInstance,
+    "grids/<key:key>/features": FeatureList,
+    "grids/<key:key>/features/<key:feature>": FeatureInstance,
+    "grids/<key:key>/features/<key:feature>/cells/<key:package>": CellInstance,
     "categories": CategoryList,
     "categories/<key:key>": CategoryInstance,
     "search": Search,

@@ -102,7 +102,7 @@ def streamed(lines: Iterator[bytes], kind: str, changed_at: datetime | None) -> 
     """Return an answer that is written as it is read; its tag names the question and the state of the data."""
     asked = f"{request.url}|{changed_at}"
     tag = hashlib.sha256(asked.encode()).hexdigest()[:32]
-    if asks_for(tag, "If-None-Match"):
+    if asks_for(tag, request.headers.get("If-None-Match", "")):
         response = Response(status=304)
     else:
         response = Response(stream_with_context(lines), content_type=kind)

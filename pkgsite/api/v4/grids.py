@@ -8,15 +8,19 @@ from typing import Any
 from flask import g
 from marshmallow import Schema, fields
 
+from pkgsite.api.reading import changes, new_record
 from pkgsite.api.v4.asking import asked_find, names, only
 from pkgsite.api.v4.fields import Hyperlinks, SiteTime
+from pkgsite.api.v4.inputs import GridInput
 from pkgsite.api.v4.paging import asked_stretch, envelope
 from pkgsite.api.v4.resource import Resource
+from pkgsite.api.writing import NOTHING, Answer, begun_on, write
 from pkgsite.errors import NotFound
 from pkgsite.extensions import db
 from pkgsite.rules.slugs import id_in, slug_problem
 from pkgsite.services import grids
 from pkgsite.services.finding import deleted_grids, find_grids, last_grid_change
+from pkgsite.services.permissions import Viewer
 
 
 class GridSchema(Schema):
@@ -36,6 +40,7 @@ class GridSchema(Schema):
 class GridList(Resource):
     name = "Grid List"
     description = "Grids, which put packages of one kind side by side."
+    takes = GridInput
 
     def get(self) -> dict[str, Any]:
         stretch, find, session = asked_stretch(), asked_find(), db.session()
@@ -46,16 +51,50 @@ class GridList(Resource):
             body["deleted"] = DELETED.dump(deleted_grids(session, find.updated_since), many=True)
         return body
 
+    def post(self) -> Answer:
+        written = new_record(self.takes)
+        title = f"Make the grid “{written['title']}”"
+        return write("grid.add", {"changes": written}, title=title, show=lambda made: shown(made.id, is_new=True))
+
 
 class GridInstance(Resource):
     name = "Grid Instance"
     description = GridList.description
+    takes = GridInput
     is_one = True
 
     def get(self, key: str) -> Any:
         record = find(key)
         g.changed_at = record.changed_at
         return dumped([record])[0]
+
+    def may(self, method: str, viewer: Viewer, **keys: str) -> bool:
+        return viewer.is_moderator or (method != "DELETE" and not find(keys["key"]).is_locked)
+
+    def put(self, key: str) -> Answer:
+        return self._edit(key, is_whole=True)
+
+    def patch(self, key: str) -> Answer:
+        return self._edit(key, is_whole=False)
+
+    def delete(self, key: str) -> Answer:
+        record = find(key)
+        before = dumped([record])[0]
+        begun_on(before, record.version)
+        title = f"Delete the grid “{record.title}”"
+        return write("grid.delete", {"grid_id": record.id}, title=title, before=before, show=lambda _: NOTHING)
+
+    def _edit(self, key: str, *, is_whole: bool) -> Answer:
+        record = find(key)
+        version, present = begun_on(dumped([record])[0], record.version), SCHEMA.dump(record)
+        written = changes(self.takes, present, is_whole=is_whole)
+        return write(
+            "grid.edit",
+            {"grid_id": record.id, "changes": written, "version": version},
+            title=f"Change the grid “{record.title}”",
+            before=dumped([record])[0],
+            show=lambda changed: shown(changed.id),
+        )
 
 
 class DeletedSchema(Schema):
@@ -86,6 +125,13 @@ def dumped(records: Sequence[grids.GridRecord]) -> list[dict[str, Any]]:
         for body, record in zip(bodies, records, strict=True):
             body["features"] = FEATURE.dump(features.get(record.id, []), many=True)
     return [only(body, wanted) for body in bodies] if wanted else bodies
+
+
+def shown(grid_id: int, *, is_new: bool = False) -> Answer:
+    """Return the answer that tells a grid after it was made or changed."""
+    record = grids.grid_by_id(db.session(), grid_id)
+    location = g.links.to(f"grids/{record.id}") if is_new else None
+    return Answer(dumped([record])[0], 201 if is_new else 200, location, is_record=True)
 
 
 def find(key: str) -> grids.GridRecord:

@@ -8,10 +8,13 @@ from typing import Any
 from flask import g
 from marshmallow import Schema, fields
 
+from pkgsite.api.reading import changes, new_record
 from pkgsite.api.v4.asking import asked_find, names, only
 from pkgsite.api.v4.fields import Count, Hyperlink, Hyperlinks, SiteTime
+from pkgsite.api.v4.inputs import PackageInput
 from pkgsite.api.v4.paging import asked_stretch, envelope
 from pkgsite.api.v4.resource import Resource
+from pkgsite.api.writing import Answer, begun_on, write
 from pkgsite.errors import NotFound
 from pkgsite.extensions import db
 from pkgsite.rules.slugs import id_in, slug_problem
@@ -45,6 +48,7 @@ class PackageSchema(Schema):
 class PackageList(Resource):
     name = "Package List"
     description = "API endpoint that allows packages to be viewed or edited."
+    takes = PackageInput
 
     def get(self) -> dict[str, Any]:
         stretch, find, session = asked_stretch(), asked_find(), db.session()
@@ -55,16 +59,40 @@ class PackageList(Resource):
             body["deleted"] = DELETED.dump(deleted_packages(session, find.updated_since), many=True)
         return body
 
+    def post(self) -> Answer:
+        written = new_record(self.takes)
+        title = f"Add “{written['title']}”"
+        return write("package.add", {"changes": written}, title=title, show=lambda made: shown(made.id, is_new=True))
+
 
 class PackageInstance(Resource):
     name = "Package Instance"
     description = PackageList.description
+    takes = PackageInput
     is_one = True
 
     def get(self, key: str) -> Any:
         record = find(key)
         g.changed_at = record.changed_at
         return dumped([record])[0]
+
+    def put(self, key: str) -> Answer:
+        return self._edit(key, is_whole=True)
+
+    def patch(self, key: str) -> Answer:
+        return self._edit(key, is_whole=False)
+
+    def _edit(self, key: str, *, is_whole: bool) -> Answer:
+        record = find(key)
+        version, present = begun_on(dumped([record])[0], record.version), SCHEMA.dump(record)
+        written = changes(self.takes, present, is_whole=is_whole)
+        return write(
+            "package.edit",
+            {"package_id": record.id, "changes": written, "version": version},
+            title=f"Change “{record.title}”",
+            before=dumped([record])[0],
+            show=lambda changed: shown(changed.id),
+        )
 
 
 class DeletedSchema(Schema):
@@ -123,6 +151,13 @@ def dumped(records: Sequence[packages.PackageRecord]) -> list[dict[str, Any]]:
             detail = DETAIL.dump(record) | {"releases": RELEASE.dump(releases.get(record.id, []), many=True)}
             body |= {name: detail[name] for name in chosen}
     return [only(body, wanted) for body in bodies] if wanted else bodies
+
+
+def shown(package_id: int, *, is_new: bool = False) -> Answer:
+    """Return the answer that tells a package after it was added or changed."""
+    record = packages.package_by_id(db.session(), package_id)
+    location = g.links.to(f"packages/{record.id}") if is_new else None
+    return Answer(dumped([record])[0], 201 if is_new else 200, location, is_record=True)
 
 
 def find(key: str) -> packages.PackageRecord:

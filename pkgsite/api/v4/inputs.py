@@ -1,0 +1,191 @@
+"""What callers may write: the fields of each record that people write, with the words that forms show of them.
+
+The schemas read types alone. What a field may say is decided by the services, in the same words as on the pages.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar
+from urllib.parse import unquote
+
+from marshmallow import RAISE, Schema, ValidationError, fields
+
+from pkgsite.errors import NotFound
+from pkgsite.extensions import db
+from pkgsite.rules.slugs import id_in
+from pkgsite.rules.texts import BadText, clean_line
+from pkgsite.services import categories, packages
+from pkgsite.services.grid_edits import LONGEST_TEXT
+from pkgsite.services.grid_edits import LONGEST_TITLE as LONGEST_GRID_TITLE
+from pkgsite.services.package_fields import LONGEST_PYPI, LONGEST_REF, LONGEST_TITLE, LONGEST_URL
+
+LONGEST_SLUG = 50
+_RECORD = re.compile(r"^(?:https?://[^/]+)?/(?:.*/)?api/v4/[a-z]+/([^/.?#]+)")
+
+
+class Text(fields.String):
+    """A text; null stands for none."""
+
+    default_error_messages = {"required": "This is needed.", "invalid": "Give a text."}  # noqa: RUF012  # the library's own attribute
+
+    def __init__(self, label: str, *, most: int, help: str = "", lines: int = 1, **options: Any) -> None:
+        told = {"label": label, "description": help or label, "maxLength": most, "lines": lines}
+        super().__init__(allow_none=True, metadata=told, **options)
+
+
+class Tick(fields.Field[bool]):
+    """Yes or no."""
+
+    default_error_messages = {"required": "This is needed.", "null": "Give true or false."}  # noqa: RUF012  # the library's own attribute
+
+    def __init__(self, label: str, *, help: str = "") -> None:
+        super().__init__(metadata={"label": label, "description": help or label, "type": "boolean"})
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> bool:  # noqa: ARG002
+        if not isinstance(value, bool):
+            raise ValidationError("Give true or false.")
+        return value
+
+
+class Reference(fields.Field[Any]):
+    """Another record, named by its address, its id or its slug."""
+
+    default_error_messages = {"required": "This is needed."}  # noqa: RUF012  # the library's own attribute
+
+    def __init__(self, label: str, *, help: str = "", **options: Any) -> None:
+        told = {"label": label, "description": help or label, "maxLength": LONGEST_REF, "lines": 1}
+        super().__init__(allow_none=True, metadata=told, **options)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:  # noqa: ARG002
+        if isinstance(value, int) and not isinstance(value, bool):
+            value = str(value)
+        if not isinstance(value, str):
+            raise ValidationError("Give an address, an id or a slug.")
+        try:
+            key = clean_line(key_in(clean_line(value, 10 * LONGEST_REF)), LONGEST_REF)
+        except BadText as refusal:
+            raise ValidationError(str(refusal)) from None
+        return self.named(key) if key else None
+
+    def named(self, key: str) -> Any:
+        """Return what a service takes for the record with this id or slug."""
+        raise NotImplementedError
+
+
+class CategoryReference(Reference):
+    """A category; read into its slug."""
+
+    def named(self, key: str) -> str:
+        number = id_in(key)
+        try:
+            return key if number is None else categories.category_by_id(db.session(), number).slug
+        except NotFound:
+            raise ValidationError("There is no such category.") from None
+
+
+class PackageReference(Reference):
+    """A package; read into its slug, or whatever else it was named by."""
+
+    def named(self, key: str) -> str:
+        number = id_in(key)
+        try:
+            return key if number is None else packages.package_by_id(db.session(), number).slug
+        except NotFound:
+            raise ValidationError("There is no such package.") from None
+
+
+def key_in(written: str) -> str:
+    """Return the id or slug at the end of a record's address; what is no address of ours, as it is.
+
+    >>> key_in("https://packages.example.org/api/v4/categories/1/")
+    '1'
+    """
+    found = _RECORD.search(written)
+    return unquote(found.group(1)) if found else written
+
+
+class Input(Schema):
+    """What is written of a record.
+
+    Attributes:
+        told: The other fields of the record, which come from elsewhere: sent along they are left alone.
+        elsewhere: Fields that are changed at other addresses, with the words that say so.
+        whole: The fields that a PUT has to give.
+    """
+
+    error_messages = {"unknown": "There is no such field."}  # noqa: RUF012  # the library's own attribute
+    told: ClassVar[frozenset[str]] = frozenset()
+    elsewhere: ClassVar[Mapping[str, str]] = {}
+    whole: ClassVar[tuple[str, ...]] = ()
+
+    class Meta:
+        unknown = RAISE
+
+
+class PackageInput(Input):
+    """What is written of a package."""
+
+    told = frozenset(
+        {"id", "last_updated", "last_fetched", "pypi_version", "created", "modified", "repo_forks", "repo_description"}
+        | {"repo_watchers", "commits_over_52", "participants"}
+    )
+    elsewhere = {"grids": "A package is put into a grid at the grid's own address, below packages/."}  # noqa: RUF012
+    whole = ("title", "slug", "category", "repo_url", "pypi_url", "documentation_url")
+
+    title = Text("Title", most=LONGEST_TITLE, required=True)
+    slug = Text("Slug", most=LONGEST_SLUG, help="Of a new package: made from the title where it is empty.")
+    category = CategoryReference("Category", help="Its address, id or slug.", required=True)
+    repo_url = Text("Repository", most=10 * LONGEST_URL, help="Its address.")
+    pypi_url = Text(
+        "Name on the package index", most=LONGEST_PYPI, help="Or the project's address there, or how it is installed."
+    )
+    documentation_url = Text("Documentation", most=LONGEST_URL, help="Its address.")
+    is_deprecated = Tick("Deprecated", help="It should not be used in new projects.")
+    replaced_by = PackageReference("Replaced by", help="Another package's address, id or slug.")
+
+
+class GridInput(Input):
+    """What is written of a grid itself."""
+
+    told = frozenset({"id", "created", "modified"})
+    elsewhere = {  # noqa: RUF012
+        "packages": "Packages are put in and taken out at this grid's address, below packages/.",
+        "features": "Features are changed at this grid's address, below features/.",
+    }
+    whole = ("title", "slug", "description", "header", "is_locked")
+
+    title = Text("Title", most=LONGEST_GRID_TITLE, required=True)
+    slug = Text("Slug", most=LONGEST_SLUG, help="Of a new grid: made from the title where it is empty.")
+    description = Text("Description", most=LONGEST_TEXT, lines=6)
+    header = Tick("On the home page", help="For moderators: whether the grid is shown on the home page.")
+    is_locked = Tick("Locked", help="For moderators: whether only they change the grid.")
+
+
+class MemberInput(Input):
+    """A package that is put into a grid."""
+
+    package = PackageReference("Package", help="Its address, id or slug.", required=True)
+
+
+class FeatureInput(Input):
+    """What is written of a feature of a grid."""
+
+    told = frozenset({"id", "grid", "cells"})
+    whole = ("title", "description", "position")
+
+    title = Text("Title", most=LONGEST_GRID_TITLE, required=True)
+    description = Text("Description", most=LONGEST_TEXT, lines=3)
+    position = fields.Integer(
+        strict=True, metadata={"label": "Position", "description": "Its place in the grid, counted from 0."}
+    )
+
+
+class CellInput(Input):
+    """What is written of a package about a feature."""
+
+    told = frozenset({"grid", "feature", "package"})
+    whole = ("text",)
+
+    text = Text("Text", most=LONGEST_TEXT, lines=6, required=True)
