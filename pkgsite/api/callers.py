@@ -74,13 +74,12 @@ def _caller() -> Caller:
 def _bearer(secret: str) -> Caller:
     session, now = db.session(), utc_now()
     bearer = bearer_of(session, secret, now=now)
+    session.rollback()
     if bearer is None:
-        session.rollback()
         raise Unauthorized("This token is unknown, has expired or was revoked.", www_authenticate=challenge())
-    if note_used(session, bearer.token_id, now=now):
+    if bearer.is_note_due:
+        note_used(session, bearer.token_id, now=now)
         session.commit()
-    else:
-        session.rollback()
     return Caller(bearer.viewer, bearer.token_id, bearer.may_write)
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from pkgsite.errors import Invalid, NotFound
-from pkgsite.models import ApiToken, User
+from pkgsite.models import ApiToken, User, begin_write
 from pkgsite.models.user import TOKEN_SCOPES
 from pkgsite.services.accounts import secret_hash
 from pkgsite.services.permissions import Viewer, require_known
@@ -37,11 +37,16 @@ class TokenLine:
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
-    """Who a token speaks for, and whether it may write."""
+    """Who a token speaks for, and whether it may write.
+
+    Attributes:
+        is_note_due: That it is in use has not been noted for a while: see `note_used`.
+    """
 
     token_id: int
     viewer: Viewer
     may_write: bool
+    is_note_due: bool
 
 
 def make_token(
@@ -106,7 +111,7 @@ def revoke_token(session: Session, token_id: int, *, by: Viewer, now: datetime) 
 def bearer_of(session: Session, secret: str, *, now: datetime) -> Bearer | None:
     """Return who a token speaks for; None if it is none of ours, has expired or been revoked, or its owner left."""
     row = session.execute(
-        select(ApiToken.id, ApiToken.scope, User.id.label("user_id"), User.username, User.role)
+        select(ApiToken.id, ApiToken.scope, ApiToken.last_used_at, User.id.label("user_id"), User.username, User.role)
         .join(User, User.id == ApiToken.user_id)
         .where(
             ApiToken.token_hash == secret_hash(secret),
@@ -117,11 +122,11 @@ def bearer_of(session: Session, secret: str, *, now: datetime) -> Bearer | None:
     ).one_or_none()
     if row is None:
         return None
-    return Bearer(row.id, Viewer(row.user_id, row.username, row.role), row.scope == "write")
+    is_note_due = row.last_used_at is None or row.last_used_at < now - USED_EVERY
+    return Bearer(row.id, Viewer(row.user_id, row.username, row.role), row.scope == "write", is_note_due)
 
 
-def note_used(session: Session, token_id: int, *, now: datetime) -> bool:
-    """Note that a token is in use, and tell whether that had to be written."""
-    is_old = or_(ApiToken.last_used_at.is_(None), ApiToken.last_used_at < now - USED_EVERY)
-    done = session.execute(update(ApiToken).where(ApiToken.id == token_id, is_old).values(last_used_at=now))
-    return bool(done.rowcount)  # type: ignore[attr-defined]
+def note_used(session: Session, token_id: int, *, now: datetime) -> None:
+    """Note that a token is in use, in a transaction of its own."""
+    begin_write(session)
+    session.execute(update(ApiToken).where(ApiToken.id == token_id).values(last_used_at=now))
