@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
-from pkgsite.errors import Invalid, NotFound
+from pkgsite.errors import NotFound
 from pkgsite.models import ApiToken, User, begin_write
 from pkgsite.models.user import TOKEN_SCOPES
+from pkgsite.rules.texts import Typed
 from pkgsite.services.accounts import secret_hash
 from pkgsite.services.permissions import Viewer, require_known
 
@@ -59,20 +60,18 @@ def make_token(
         Forbidden: nobody is logged in.
     """
     user_id = require_known(by)
-    problems: dict[str, list[str]] = {}
-    if not name.strip() or len(name.strip()) > LONGEST_NAME:
-        problems["name"] = [f"Give it a name of up to {LONGEST_NAME} characters, by which you know it again."]
+    typed = Typed()
+    name = typed.line("name", name, LONGEST_NAME, is_needed=True)
     if scope not in TOKEN_SCOPES:
-        problems["scope"] = ["A token may read, or read and write."]
+        typed.refuse("scope", "A token may read, or read and write.")
     if expires_at is not None and not now < expires_at <= now + LONGEST_LIFE:
-        problems["expires_at"] = ["The end must lie in the future, within ten years."]
+        typed.refuse("expires_at", "The end must lie in the future, within ten years.")
     live = select(ApiToken.id).where(ApiToken.user_id == user_id, ApiToken.revoked_at.is_(None)).limit(MOST_TOKENS)
     if len(session.scalars(live).all()) >= MOST_TOKENS:
-        problems["name"] = [f"You have {MOST_TOKENS} tokens already: revoke one first."]
-    if problems:
-        raise Invalid(problems)
+        typed.refuse("name", f"You have {MOST_TOKENS} tokens already: revoke one first.")
+    typed.check()
     secret = PREFIX + secrets.token_urlsafe(32)
-    token = ApiToken(user_id=user_id, name=name.strip(), token_hash=secret_hash(secret), scope=scope)
+    token = ApiToken(user_id=user_id, name=name, token_hash=secret_hash(secret), scope=scope)
     token.created_at, token.expires_at = now, expires_at
     session.add(token)
     session.flush()

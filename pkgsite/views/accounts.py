@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pkgsite.views import account_settings, logging_in, oauth, outbox, registering
+from pkgsite.views import account_settings, account_tokens, logging_in, oauth, outbox, registering
 from pkgsite.views.account_parts import pages
 
-PARTS = (account_settings, logging_in, oauth, outbox, registering)  # each adds its pages
+PARTS = (account_settings, account_tokens, logging_in, oauth, outbox, registering)  # each adds its pages
 
 __all__ = ["PARTS", "pages"]

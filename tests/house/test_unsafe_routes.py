@@ -49,6 +49,8 @@ GUARDS = {
     "/account/sessions/end-others/": (KNOWN, TOKEN),
     "/account/sessions/<int:session_id>/end/": (MINE, TOKEN),
     "/account/identities/<int:identity_id>/unlink/": (MINE, TOKEN),
+    "/account/tokens/": (KNOWN, TOKEN),
+    "/account/tokens/<int(max=2147483647):token_id>/revoke/": (MINE, TOKEN),
     "/profiles/edit/": (KNOWN, TOKEN),
     # Packages.
     "/packages/add/": (KNOWN, TOKEN),

@@ -9,7 +9,7 @@ from flask import Flask
 from sqlalchemy.orm import Session
 from werkzeug.routing import Rule
 
-from pkgsite.models import Flag, HeldEdit, Identity, LoginSession, SiteUsing, User
+from pkgsite.models import ApiToken, Flag, HeldEdit, Identity, LoginSession, SiteUsing, User
 from pkgsite.services.changes import Act
 from tests.factories import NOW, fill_cell, make_feature, make_grid, make_package
 from tests.people import make_user, viewer_of
@@ -58,7 +58,8 @@ def fill(session: Session) -> World:
                     arguments={"package_id": package.id, "changes": {"title": "One"}})  # fmt: skip
     identity = Identity(user_id=owner.id, provider="github", subject="1", login="owner", created_at=NOW)
     login = LoginSession(user_id=owner.id, secret_hash="0" * 64, created_at=NOW, last_seen_at=NOW)
-    session.add_all([site, flag, held, identity, login])
+    token = ApiToken(user_id=owner.id, name="script", token_hash="0" * 64, scope="write", created_at=NOW)
+    session.add_all([site, flag, held, identity, login, token])
     by = viewer_of(owner)
     session.commit()
     for change in ({"title": "By its owner"}, {"documentation_url": "https://docs.example/"}):
@@ -67,6 +68,7 @@ def fill(session: Session) -> World:
         session.commit()
     values = {
         "slug": "one", "username": "owner", "package_id": package.id, "feature_id": feature.id, "site_id": site.id,
+        "token_id": token.id,
         "flag_id": flag.id, "held_id": held.id, "identity_id": identity.id, "session_id": login.id, "revision_id": 1,
         "kind": "package", "object_id": package.id, "token": "x.y.z", "provider": "github", "decision": "approve",
         "which": "added", "what": "edit", "filename": "site.css", "value": "add", "rest": "x",
