@@ -17,9 +17,10 @@ test: .venv/.dev  ## Install what the tests need and run them all, on SQLite and
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/pytest -n auto
 
-bench: .venv/.dev  ## Measure what pages and refreshing cost
+bench: .venv/.dev  ## Measure what pages, refreshing and streaming cost
 	@$(BIN)/python -m bench.pages
 	@$(BIN)/python -m bench.refresh
+	@$(BIN)/python -m bench.streaming
 
 lint: .venv/.dev  ## Check style and types
 	@$(BIN)/ruff check .
