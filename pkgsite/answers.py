@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, abort, current_app, request
+from flask import Flask, Response, abort, current_app, g, request
 from flask.sessions import SecureCookieSessionInterface
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
@@ -71,6 +71,8 @@ def finish(response: Response) -> Response:
         _stay_here(response)
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
+    if g.get("styles_inline"):  # a page that carries another's tool, with styles in its elements, says so
+        response.headers["Content-Security-Policy"] += " 'unsafe-inline'"  # the list of styles is the policy's last
     if request.is_secure or current_app.config["PUBLIC_URL"].startswith("https://"):
         response.headers["Strict-Transport-Security"] = HSTS
     if request.endpoint == "static":  # small files: a whole body compresses better than a stream

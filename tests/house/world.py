@@ -71,6 +71,6 @@ def fill(session: Session) -> World:
         "token_id": token.id,
         "flag_id": flag.id, "held_id": held.id, "identity_id": identity.id, "session_id": login.id, "revision_id": 1,
         "kind": "package", "object_id": package.id, "token": "x.y.z", "provider": "github", "decision": "approve",
-        "which": "added", "what": "edit", "filename": "site.css", "value": "add", "rest": "x",
+        "which": "added", "what": "edit", "filename": "site.css", "name": "swagger-ui.css", "value": "add", "rest": "x",
     }  # fmt: skip
     return World(owner, other, moderator, values)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import Schema, fields
+from marshmallow import Schema
 from werkzeug.exceptions import NotFound
 
-from pkgsite.api.v4.fields import SiteTime
+from pkgsite.api.v4.fields import SiteTime, told
 from pkgsite.api.v4.paging import asked_stretch, envelope
 from pkgsite.api.v4.resource import Resource
 from pkgsite.extensions import db
@@ -18,12 +18,12 @@ from pkgsite.services import categories
 class CategorySchema(Schema):
     """A category as it goes over the wire, in wire order."""
 
-    id = fields.Raw()
-    title = fields.Raw()
-    slug = fields.Raw()
-    description = fields.Raw()
-    title_plural = fields.Raw()
-    show_pypi = fields.Raw()
+    id = told("integer")
+    title = told("string")
+    slug = told("string")
+    description = told("string")
+    title_plural = told("string")
+    show_pypi = told("boolean")
     created = SiteTime(attribute="created_at")
     modified = SiteTime(attribute="modified_at")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from flask import g
-from marshmallow import Schema, fields
+from marshmallow import Schema
 
 from pkgsite.api.reading import changes, new_record
 from pkgsite.api.v4 import packages
-from pkgsite.api.v4.fields import Hyperlink
+from pkgsite.api.v4.fields import Hyperlink, made, told
 from pkgsite.api.v4.grids import find
 from pkgsite.api.v4.inputs import CellInput, FeatureInput, MemberInput
 from pkgsite.api.v4.paging import asked_stretch, envelope
@@ -30,11 +30,15 @@ class FeatureSchema(Schema):
     """A feature of a grid as it goes over the wire, in wire order."""
 
     grid = Hyperlink("grids", attribute="grid_id")
-    id = fields.Raw()
-    title = fields.Raw()
-    description = fields.Raw()
-    position = fields.Raw()
-    cells = fields.Function(lambda feature: [cell_body(feature, number, text) for number, text in feature["cells"]])
+    id = told("integer")
+    title = told("string")
+    description = told("string")
+    position = told("integer")
+    cells = made(
+        "array",
+        items={"type": "object"},
+        make=lambda feature: [cell_body(feature, number, text) for number, text in feature["cells"]],
+    )
 
 
 class _Part(Resource):

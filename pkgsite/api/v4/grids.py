@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from flask import g
-from marshmallow import Schema, fields
+from marshmallow import Schema
 
 from pkgsite.api.reading import changes, new_record
 from pkgsite.api.v4.asking import asked_find, names, only
-from pkgsite.api.v4.fields import Hyperlinks, SiteTime
+from pkgsite.api.v4.fields import Hyperlinks, SiteTime, made, told
 from pkgsite.api.v4.inputs import GridInput
 from pkgsite.api.v4.paging import asked_stretch, envelope
 from pkgsite.api.v4.resource import Resource
@@ -26,13 +26,13 @@ from pkgsite.services.permissions import Viewer
 class GridSchema(Schema):
     """A grid as it goes over the wire, in wire order."""
 
-    id = fields.Raw()
-    title = fields.Raw()
-    slug = fields.Raw()
-    description = fields.Raw()
-    is_locked = fields.Raw()
+    id = told("integer")
+    title = told("string")
+    slug = told("string")
+    description = told("string")
+    is_locked = told("boolean")
     packages = Hyperlinks("packages", attribute="package_ids")
-    header = fields.Raw()
+    header = told("boolean")
     created = SiteTime(attribute="created_at")
     modified = SiteTime(attribute="modified_at")
 
@@ -100,19 +100,20 @@ class GridInstance(Resource):
 class DeletedSchema(Schema):
     """A grid that is gone."""
 
-    id = fields.Raw()
-    slug = fields.Raw()
+    id = told("integer")
+    slug = told("string")
     changed = SiteTime(attribute="at")
 
 
 class FeatureSchema(Schema):
     """What `?expand=features` adds to a grid: a row that people fill in, with its cells by package."""
 
-    id = fields.Raw()
-    title = fields.Raw()
-    description = fields.Raw()
-    cells = fields.Function(
-        lambda feature: [{"package": g.links.to(f"packages/{number}"), "text": text} for number, text in feature.cells]
+    id = told("integer")
+    title = told("string")
+    description = told("string")
+    cells = made(
+        "array",
+        lambda feature: [{"package": g.links.to(f"packages/{number}"), "text": text} for number, text in feature.cells],
     )
 
 

@@ -10,7 +10,7 @@ from marshmallow import Schema, fields
 
 from pkgsite.api.reading import changes, new_record
 from pkgsite.api.v4.asking import asked_find, names, only
-from pkgsite.api.v4.fields import Count, Hyperlink, Hyperlinks, SiteTime
+from pkgsite.api.v4.fields import Count, Hyperlink, Hyperlinks, SiteTime, made, told
 from pkgsite.api.v4.inputs import PackageInput
 from pkgsite.api.v4.paging import asked_stretch, envelope
 from pkgsite.api.v4.resource import Resource
@@ -27,22 +27,22 @@ class PackageSchema(Schema):
 
     category = Hyperlink("categories", attribute="category.id")
     grids = Hyperlinks("grids", attribute="grid_ids")
-    id = fields.Raw()
-    title = fields.Raw()
-    slug = fields.Raw()
+    id = told("integer")
+    title = told("string")
+    slug = told("string")
     last_updated = SiteTime(attribute="last_commit_at")
     last_fetched = SiteTime(attribute="last_fetched_at")
-    repo_url = fields.Raw()
-    pypi_version = fields.Raw()
+    repo_url = told("string")
+    pypi_version = told(["string", "null"])
     created = SiteTime(attribute="created_at")
     modified = SiteTime(attribute="modified_at")
     repo_forks = Count(attribute="forks")
-    repo_description = fields.Raw(attribute="description")
-    pypi_url = fields.Raw()
-    documentation_url = fields.Raw()
+    repo_description = fields.Raw(attribute="description", metadata={"type": ["string", "null"]})
+    pypi_url = told("string")
+    documentation_url = told(["string", "null"])
     repo_watchers = Count(attribute="stars")
-    commits_over_52 = fields.Raw()
-    participants = fields.Raw()
+    commits_over_52 = told("array", "Commits a week, oldest first: 52 or none.", items={"type": "integer"})
+    participants = told("array", items={"type": "string"})
 
 
 class PackageList(Resource):
@@ -98,46 +98,49 @@ class PackageInstance(Resource):
 class DeletedSchema(Schema):
     """A package that is gone."""
 
-    id = fields.Raw()
-    slug = fields.Raw()
-    merged_into = fields.Function(lambda gone: g.links.to(f"packages/{gone.merged_into}") if gone.merged_into else None)
+    id = told("integer")
+    slug = told("string")
+    merged_into = made(
+        ["string", "null"], lambda gone: g.links.to(f"packages/{gone.merged_into}") if gone.merged_into else None
+    )
     changed = SiteTime(attribute="at")
 
 
 class DetailSchema(Schema):
     """What `?expand=` adds to a package; names and meaning as on its page, null where nobody has told."""
 
-    score = fields.Raw()
-    downloads = fields.Raw(attribute="pypi_downloads")
-    licence = fields.Raw()
-    licences = fields.Raw()
-    python = fields.Function(
-        lambda package: {"requires": package.requires_python, "supports_3": package.supports_python3}
+    score = told(["integer", "null"])
+    downloads = fields.Raw(attribute="pypi_downloads", metadata={"type": ["integer", "null"]})
+    licence = told(["string", "null"])
+    licences = told(["array", "null"], items={"type": "string"})
+    python = made(
+        "object", lambda package: {"requires": package.requires_python, "supports_3": package.supports_python3}
     )
-    status = fields.Function(
+    status = made(
+        "object",
         lambda package: {
             "is_archived": package.is_archived,
             "is_deprecated": package.is_deprecated,
             "is_gone": package.gone_at is not None,
             "development_status": package.development_status,
             "replaced_by": g.links.to(f"packages/{package.replaced_by_id}") if package.replaced_by_id else None,
-        }
+        },
     )
-    topics = fields.Raw()
+    topics = told(["array", "null"], items={"type": "string"})
     changed = SiteTime(attribute="changed_at")
     released = SiteTime(attribute="released_at")
-    releases = fields.Raw()  # filled in by `dumped`
+    releases = told("array", items={"type": "object"})  # filled in by `dumped`
 
 
 class ReleaseSchema(Schema):
     """A release of a package."""
 
-    version = fields.Raw(attribute="number")
+    version = fields.Raw(attribute="number", metadata={"type": "string"})
     released = SiteTime(attribute="uploaded_at")
-    is_prerelease = fields.Raw()
-    yanked_reason = fields.Raw()
-    requires_python = fields.Raw()
-    licence = fields.Raw()
+    is_prerelease = told("boolean")
+    yanked_reason = told(["string", "null"])
+    requires_python = told(["string", "null"])
+    licence = told(["string", "null"])
 
 
 def dumped(records: Sequence[packages.PackageRecord]) -> list[dict[str, Any]]:

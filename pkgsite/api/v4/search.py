@@ -7,36 +7,39 @@ from typing import Any
 from flask import request, url_for
 from marshmallow import Schema, fields
 
-from pkgsite.api.v4.fields import Count, SiteTime
+from pkgsite.api.v4.fields import Count, SiteTime, made, told
 from pkgsite.api.v4.resource import Resource
 from pkgsite.clock import utc_now
 from pkgsite.extensions import db
 from pkgsite.services import search
 
 MOST = 20
+TEXT = {"type": "string"}
 
 
 class HitSchema(Schema):
     """One hit as it goes over the wire, in wire order."""
 
-    description = fields.Raw()
-    title = fields.Raw()
-    title_no_prefix = fields.Raw(attribute="title", dump_only=True)  # these three names are a promise to old clients
-    slug_no_prefix = fields.Raw(attribute="slug", dump_only=True)
-    clean_title = fields.Raw(attribute="title", dump_only=True)
-    absolute_url = fields.Function(lambda hit: url_for(f"{hit.item_type}s.detail", slug=hit.slug))
+    description = told("string")
+    title = told("string")
+    title_no_prefix = fields.Raw(
+        attribute="title", dump_only=True, metadata={"type": "string"}
+    )  # these three names are a promise to old clients
+    slug_no_prefix = fields.Raw(attribute="slug", dump_only=True, metadata=TEXT)
+    clean_title = fields.Raw(attribute="title", dump_only=True, metadata=TEXT)
+    absolute_url = made("string", lambda hit: url_for(f"{hit.item_type}s.detail", slug=hit.slug))
     created = SiteTime(attribute="created_at")
     modified = SiteTime(attribute="modified_at")
-    weight = fields.Raw()
-    item_type = fields.Raw()
-    slug = fields.Raw()
-    category = fields.Raw()
+    weight = told(["number", "null"])
+    item_type = told("string")
+    slug = told("string")
+    category = told(["string", "null"])
     repo_watchers = Count(attribute="stars")
     repo_forks = Count(attribute="forks")
     pypi_downloads = Count(attribute="downloads")
     score = Count()
     usage = Count(attribute="usage_count")
-    participants = fields.Function(lambda hit: ",".join(hit.participants))
+    participants = made("string", lambda hit: ",".join(hit.participants))
     last_committed = SiteTime(attribute="last_commit_at")
     last_released = SiteTime(attribute="released_at")
 

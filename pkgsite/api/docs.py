@@ -1,0 +1,44 @@
+"""The API explained to people, with every request to try out; the tool for that comes from an installed package."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from importlib.resources import files
+
+from flask import Blueprint, Flask, Response, abort, g, make_response, render_template, request, url_for
+
+from pkgsite.api.limits import RATES
+
+TOOL = "flask_swagger_ui"  # its files alone are used; they are Swagger UI's own
+TOOL_PACKAGE = "flask-swagger-ui"
+FILES = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/javascript"}
+FOR_A_YEAR = "public, max-age=31536000, immutable"
+
+pages = Blueprint("api_docs", __name__, url_prefix="/api/docs")
+
+
+def init_app(app: Flask) -> None:
+    app.register_blueprint(pages)
+
+
+@pages.get("/")
+def index() -> str:
+    g.styles_inline = True  # the tool writes styles into its elements
+    return render_template(
+        "api/docs.html",
+        rates=RATES,
+        document=url_for("openapi.document"),
+        site=request.host_url.rstrip("/") + request.script_root,
+        tool={name: url_for("api_docs.tool_file", name=name, v=version(TOOL_PACKAGE)) for name in FILES},
+    )
+
+
+@pages.get("/tool/<name>")
+def tool_file(name: str) -> Response:
+    """Answer a file of the tool; its address tells the tool's version, so that browsers keep it."""
+    if name not in FILES:
+        abort(404)
+    response = make_response(files(TOOL).joinpath("dist", name).read_bytes())
+    response.content_type = FILES[name]
+    response.headers["Cache-Control"] = FOR_A_YEAR
+    return response

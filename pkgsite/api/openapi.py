@@ -1,0 +1,369 @@
+"""The description of API v4 for programs (OpenAPI 3.1), made from the schemas by which it reads and answers."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin
+from flask import Blueprint, Flask, Response, request
+
+from pkgsite.api.caching import cacheable
+from pkgsite.api.negotiation import Rendering, json_answer
+from pkgsite.api.v4 import RESOURCES
+from pkgsite.api.v4.categories import CategoryInstance, CategoryList, CategorySchema
+from pkgsite.api.v4.grid_parts import (
+    CellInstance,
+    FeatureInstance,
+    FeatureList,
+    FeatureSchema,
+    MemberInstance,
+    MemberList,
+)
+from pkgsite.api.v4.grids import GridInstance, GridList, GridSchema
+from pkgsite.api.v4.inputs import CategoryReference, Input, PackageReference
+from pkgsite.api.v4.packages import PackageInstance, PackageList, PackageSchema
+from pkgsite.api.v4.resource import Resource
+from pkgsite.api.v4.search import HitSchema, Search
+
+VERSION = "4"
+ABOUT = """Packages, the grids that compare them, and their categories: the same records as on the pages.
+
+Everybody may read. Whoever has an account changes by the API what they may change on the pages, with a token of their
+own or, in a browser, with their session."""
+TEXT = {"type": "string"}
+FLAG = {"type": "string", "description": "`1`, `true`, `yes` or `on` for yes; anything else is no."}
+ANY_NUMBER = "A whole number; what is none, or is too small, means the default."
+Json = dict[str, Any]
+
+
+# What each resource tells: its schema's name, and whether one record, a list with its envelope, or a bare list.
+TELLS: dict[type[Resource], tuple[str, str]] = {
+    PackageList: ("Package", "listed"),
+    PackageInstance: ("Package", "one"),
+    GridList: ("Grid", "listed"),
+    GridInstance: ("Grid", "one"),
+    MemberList: ("Package", "listed"),
+    MemberInstance: ("Package", "one"),
+    FeatureList: ("Feature", "listed"),
+    FeatureInstance: ("Feature", "one"),
+    CellInstance: ("Cell", "one"),
+    CategoryList: ("Category", "listed"),
+    CategoryInstance: ("Category", "one"),
+    Search: ("Hit", "bare"),
+}
+SCHEMAS = {
+    "Package": PackageSchema,
+    "Grid": GridSchema,
+    "Feature": FeatureSchema,
+    "Category": CategorySchema,
+    "Hit": HitSchema,
+}
+CELL = {
+    "type": "object",
+    "properties": {name: {"type": "string"} for name in ("grid", "feature", "package", "text")},
+    "required": ["grid", "feature", "package", "text"],
+}
+FINDABLE = {PackageList, GridList}
+KEYS = {
+    "key": "The record's id or slug.",
+    "package": "A package's id or slug.",
+    "feature": "A feature's id.",
+}
+
+
+def init_app(app: Flask) -> None:
+    pages = Blueprint("openapi", __name__)
+    pages.add_url_rule("/api/v4/openapi.json", "document", answer_document)
+    app.register_blueprint(pages)
+
+
+def answer_document() -> Response:
+    body = {**document(), "servers": [{"url": f"{request.url_root.rstrip('/')}/api/v4"}]}
+    return cacheable(json_answer(body, Rendering()), changed_at=None, is_one=True)
+
+
+@cache
+def document() -> Json:
+    """Return the description, but for where the site is."""
+    spec = APISpec(
+        title="Packages",
+        version=VERSION,
+        openapi_version="3.1.0",
+        info={"description": ABOUT},
+        plugins=[plugin := MarshmallowPlugin()],
+        security=[{}],
+    )
+    if plugin.converter is None:
+        raise RuntimeError("apispec made no converter")
+    plugin.converter.add_attribute_function(_reference)  # type: ignore[no-untyped-call]
+    for name, schema in SCHEMAS.items():
+        spec.components.schema(name, schema=schema)
+    spec.components.schema("Cell", CELL)
+    for name, shape in _shapes().items():
+        spec.components.schema(name, shape)
+    spec.components.security_scheme("token", TOKEN)
+    spec.components.security_scheme("session", SESSION)
+    inputs = {resource.takes for resource in RESOURCES.values() if resource.takes is not None}
+    for takes in sorted(inputs, key=lambda one: one.__name__):
+        spec.components.schema(takes.__name__, schema=takes)
+        spec.components.schema(f"{takes.__name__}Part", schema=takes(partial=True))
+    for path, resource in RESOURCES.items():
+        address = f"/{path}/" if path else "/"
+        for name in KEYS:
+            address = address.replace(f"<key:{name}>", f"{{{name}}}")
+        operations = {method: _operation(resource, method) for method in ("get", "post", "put", "patch", "delete")
+                      if hasattr(resource, method)}  # fmt: skip
+        spec.path(path=address, operations=operations, parameters=_keys(address))
+    for address, operations in _whole_lists().items():
+        spec.path(path=address, operations=operations)
+    found: Json = spec.to_dict()
+    return found
+
+
+def _reference(_converter: Any, field: Any, **_: Any) -> Json:
+    """Return the type of a field that names another record."""
+    return {"type": ["string", "integer", "null"]} if isinstance(field, CategoryReference | PackageReference) else {}
+
+
+def _keys(address: str) -> list[Json]:
+    return [
+        {"name": name, "in": "path", "required": True, "description": words, "schema": {"type": "string"}}
+        for name, words in KEYS.items()
+        if f"{{{name}}}" in address
+    ]
+
+
+def _operation(resource: type[Resource], method: str) -> Json:
+    found: Json = {
+        "operationId": f"{method}{resource.__name__}",
+        "summary": resource.name,
+        "description": resource.description,
+        "tags": [(resource.__module__.rpartition(".")[2]).replace("grid_parts", "grids")],
+    }
+    return found | (_reading(resource) if method == "get" else _writing(resource, method))
+
+
+def _reading(resource: type[Resource]) -> Json:
+    name, kind = TELLS.get(resource, ("Links", "one"))
+    parameters = [_query("format", "`json`, or `api` for a page for people.", {"enum": ["json", "api"]})]
+    if kind == "listed":
+        parameters += [
+            _query("limit", f"How many records: 20, 1,000 at most. {ANY_NUMBER}", TEXT),
+            _query("offset", f"How many are left out before the first: 0. {ANY_NUMBER}", TEXT),
+        ]
+    if resource is Search:
+        parameters.append(_query("q", "Words that packages and grids are looked for by.", TEXT))
+    if resource in FINDABLE:
+        parameters += FIND
+    if resource in {*FINDABLE, PackageInstance, GridInstance}:
+        parameters += DETAIL
+    ok = {"description": resource.name, "headers": VALIDATORS, "content": _json(_told(name, kind))}
+    refusals = [400] if resource in FINDABLE else []
+    refusals += [404] if kind == "one" and name != "Links" else []
+    return {
+        "parameters": [*parameters, *CONDITIONS_OF_READING],
+        "responses": {"200": ok, "304": {"description": "You have it already."}, **_refused(*refusals, 401, 406, 429)},
+        "security": [{}, {"token": []}, {"session": []}],
+    }
+
+
+def _writing(resource: type[Resource], method: str) -> Json:
+    name, _ = TELLS[resource]
+    parameters = [
+        _query("dry_run", f"Whether to try it only, and show what would change. {FLAG['description']}", TEXT),
+        _query("reason", "Why, in your words, for the history.", TEXT),
+    ]
+    answered = {"anyOf": [_ref(name), _ref("Trial")]}
+    responses: Json = {
+        "200": {"description": "The record as it is now; or what a trial would change.", "content": _json(answered)},
+        "202": {"description": "A moderator looks at it first.", "content": _json(_ref("Held"))},
+    }
+    found: Json = {}
+    if method == "post":
+        parameters.append(_header("Idempotency-Key", "Your name for this request: sent again, it is done once."))
+        responses["201"] = {
+            "description": "The new record.",
+            "headers": {"Location": {"schema": TEXT}, "ETag": {"schema": TEXT}},
+            "content": _json(_ref(name)),
+        }
+    else:
+        parameters.append(_header("If-Match", "The ETag of the record that your change began on."))
+    if method == "delete":
+        responses["204"] = {"description": "It is gone."}
+    elif resource.takes is not None:
+        found["requestBody"] = {"required": True, "content": _json(_input(resource.takes, method))}
+    codes = [400, 401, 403, 404, 405, 409, 413, 415, 429] + ([412, 428] if method != "post" else [])
+    return found | {
+        "parameters": parameters,
+        "responses": {**responses, **_refused(*codes)},
+        "security": [{"token": []}, {"session": []}],
+    }
+
+
+def _input(takes: type[Input], method: str) -> Json:
+    """Return the shape of what a method reads: PATCH takes a part of the record."""
+    if method == "post":
+        return _ref(takes.__name__)
+    part = _ref(f"{takes.__name__}Part")
+    return part if method == "patch" else {"allOf": [part, {"required": list(takes.whole)}]}
+
+
+def _whole_lists() -> dict[str, Json]:
+    """Return the addresses at which there is everything at once."""
+    lines = {"description": "A record to a line.", "content": {"application/x-ndjson": {"schema": TEXT}}}
+    table = {"description": "A table.", "content": {"text/csv": {"schema": TEXT}}}
+    keys = {
+        "type": "object",
+        "required": ["keys"],
+        "properties": {"keys": {"type": "array", "maxItems": 100, "items": {"type": "string", "maxLength": 500}}},
+    }
+    found = {
+        "type": "object",
+        "properties": {
+            "results": {"type": "object", "additionalProperties": {"anyOf": [_ref("Package"), {"type": "null"}]}}
+        },
+    }
+    read = {"tags": ["everything"], "parameters": FIND, "security": [{}]}
+    return {
+        "/packages.ndjson": {
+            "get": read
+            | {"operationId": "getPackagesNdjson", "summary": "All packages as lines of JSON",
+               "parameters": [*FIND, *DETAIL], "responses": {"200": lines, **_refused(400, 401, 429)}}
+        },
+        "/grids.csv": {
+            "get": read
+            | {"operationId": "getGridsCsv", "summary": "All grids as a table",
+               "responses": {"200": table, **_refused(400, 401, 429)}}
+        },
+        "/packages/lookup/": {
+            "post": {
+                "operationId": "lookUpPackages",
+                "summary": "Packages by slug, repository or name on the package index",
+                "tags": ["everything"],
+                "requestBody": {"required": True, "content": _json(keys)},
+                "responses": {
+                    "200": {"description": "Each key's package, null for none.", "content": _json(found)},
+                    **_refused(400, 401, 413, 415, 429),
+                },
+                "security": [{}],
+            }
+        },
+    }  # fmt: skip
+
+
+def _told(name: str, kind: str) -> Json:
+    if kind == "one":
+        return _ref(name)
+    records = {"type": "array", "items": _ref(name)}
+    if kind == "bare":
+        return records
+    return {
+        "type": "object",
+        "required": ["count", "next", "previous", "results"],
+        "properties": {
+            "count": {"type": "integer", "description": "How many there are in all."},
+            "next": {"type": ["string", "null"], "description": "The next part of the list."},
+            "previous": {"type": ["string", "null"]},
+            "results": records,
+            "deleted": {"type": "array", "items": {"type": "object"}, "description": "With `deleted`: what is gone."},
+        },
+    }
+
+
+def _shapes() -> dict[str, Json]:
+    return {
+        "Links": {"type": "object", "additionalProperties": {"type": "string", "format": "uri"}},
+        "Refusal": {"type": "object", "properties": {"detail": TEXT}, "required": ["detail"]},
+        "Problems": {
+            "type": "object",
+            "description": "For each field, what is wrong with it.",
+            "additionalProperties": {"type": "array", "items": TEXT},
+        },
+        "Held": {
+            "type": "object",
+            "properties": {"detail": TEXT, "held": {"type": "integer"}},
+            "required": ["detail", "held"],
+        },
+        "Trial": {
+            "type": "object",
+            "required": ["dry_run", "changes"],
+            "properties": {
+                "dry_run": {"const": True},
+                "changes": {
+                    "type": "object",
+                    "additionalProperties": {"type": "object", "required": ["before", "after"]},
+                },
+            },
+        },
+    }
+
+
+REFUSALS = {
+    400: "Something is wrong with the request: each field with what is wrong with it, or the whole.",
+    401: "The token is unknown, has expired or was revoked; or there is none, where one is needed.",
+    403: "You may not do this: the token only reads, the CSRF token is missing, or it is for others.",
+    404: "There is no such record.",
+    405: "This can't be done here, or not by somebody unknown; `Allow` says what can.",
+    406: "There is no such format.",
+    409: "Another record has what you gave; or the Idempotency-Key was used for another request.",
+    412: "The record is no longer as your If-Match has it: somebody was faster.",
+    413: "The body is too large.",
+    415: "The body is neither JSON nor a form.",
+    428: "This site wants If-Match from programs that change something.",
+    429: "Too many requests: come back after so many seconds as Retry-After says.",
+}
+
+
+def _refused(*codes: int) -> Json:
+    body = {"anyOf": [{"$ref": "#/components/schemas/Refusal"}, {"$ref": "#/components/schemas/Problems"}]}
+    found: Json = {str(code): {"description": REFUSALS[code], "content": _json(body)} for code in codes}
+    if 429 in codes:
+        found["429"]["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
+    return found
+
+
+def _json(schema: Json) -> Json:
+    return {"application/json": {"schema": schema}}
+
+
+def _ref(name: str) -> Json:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _query(name: str, description: str, schema: Json) -> Json:
+    return {"name": name, "in": "query", "description": description, "schema": schema}
+
+
+def _header(name: str, description: str) -> Json:
+    return {"name": name, "in": "header", "description": description, "schema": TEXT}
+
+
+FIND = [
+    _query("q", "Words that all occur in the title, the slug or the description.", TEXT),
+    _query("category", "A category's id or slug.", TEXT),
+    _query("grid", "A grid's id or slug: of packages, those that are in it.", TEXT),
+    _query("ordering", "A field's name, `-` before it for the other way round; unknown ones mean the default.", TEXT),
+    _query("updated_since", "An instant in ISO 8601: what was changed since, facts that were fetched included.", TEXT),
+    _query("deleted", f"Whether to name what is gone. {FLAG['description']}", TEXT),
+    _query("ids", "Up to 100 ids with commas between them.", TEXT),
+]
+DETAIL = [
+    _query("fields", "Names of the fields to tell, with commas between them; unknown ones are left out.", TEXT),
+    _query("expand", "Names of further detail, with commas between them, or `all`.", TEXT),
+]
+CONDITIONS_OF_READING = [_header("If-None-Match", "The ETag of the answer that you have.")]
+VALIDATORS = {"ETag": {"schema": TEXT}, "Last-Modified": {"schema": TEXT}}
+TOKEN = {
+    "type": "apiKey",
+    "in": "header",
+    "name": "Authorization",
+    "description": "`Token …` or `Bearer …`, with a token from your account's settings.",
+}
+SESSION = {
+    "type": "apiKey",
+    "in": "cookie",
+    "name": "session",
+    "description": "A browser's session; what changes something needs its CSRF token too, in the header X-CSRFToken.",
+}
