@@ -9,6 +9,7 @@ import os
 import sqlite3
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,14 @@ from limits.storage import Storage
 
 from pkgsite.extensions import limiter
 
+# By kind of request: what somebody with an account has, and what an address without one.
+RATES = {
+    "read": ("20000/hour", "5000/hour"),
+    "search": ("6000/hour", "3000/hour"),
+    "write": ("2000/hour", "2000/hour"),
+    "bulk": ("200/hour", "60/hour"),
+    "log in": ("120/hour", "120/hour"),
+}
 FILE = "limits.db"
 PREFIX = "RateLimit-"
 
@@ -110,6 +119,23 @@ def keep_off(response: Response) -> Response:
         for name in [name for name, _ in response.headers if name.startswith(PREFIX)]:
             del response.headers[name]
     return response
+
+
+def limited(kind: str, whose: Callable[[], tuple[str, bool]], *, methods: list[str] | None = None) -> Any:
+    """Return what counts the requests of one of `RATES`, for each caller apart; it takes a blueprint or a view.
+
+    Args:
+        kind: What has the same one is counted together.
+        whose: Tells under what name the caller is counted, and whether they have an account.
+        methods: Requests by these methods only; without it, all.
+    """
+    return limiter.shared_limit(
+        lambda: RATES[kind][0 if whose()[1] else 1],
+        scope=kind,
+        key_func=lambda: whose()[0],
+        deduct_when=is_counted,
+        methods=methods,
+    )
 
 
 def is_counted(response: Response) -> bool:

@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from flask import Blueprint, Flask, Response, abort, g, make_response, render_template, request, url_for
 
-from pkgsite.api.limits import RATES
+from pkgsite.limits import RATES
 
 TOOL = "flask_swagger_ui"  # its files alone are used; they are Swagger UI's own
 TOOL_PACKAGE = "flask-swagger-ui"

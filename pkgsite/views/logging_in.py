@@ -29,6 +29,7 @@ from pkgsite.views.account_parts import (
     site_address,
     this_session_id,
 )
+from pkgsite.views.limits import limited
 from pkgsite.views.links import link, query_string
 from pkgsite.views.viewer import log_in, viewer
 
@@ -50,6 +51,7 @@ def login() -> str | Response:
 
 
 @pages.post("/account/login/")
+@limited("log in")
 def log_in_by_password() -> Response | tuple[str, int]:
     form = LoginForm()
     wanted = own_path(form.next.data)

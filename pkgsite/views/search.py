@@ -10,6 +10,7 @@ from pkgsite.clock import utc_now
 from pkgsite.extensions import db
 from pkgsite.services.search import Hit, search
 from pkgsite.views.asking import words
+from pkgsite.views.limits import limited
 
 MOST = 50
 
@@ -37,6 +38,7 @@ class Results:
 
 
 @pages.get("/search/")
+@limited("search")
 def results() -> str:
     q = words()
     page = Results(q, search(db.session(), q, limit=MOST, now=utc_now()))

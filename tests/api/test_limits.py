@@ -10,8 +10,7 @@ import pytest
 from flask import Flask
 from sqlalchemy.orm import Session
 
-from pkgsite.api.limits import RATES
-from pkgsite.limits import SharedStorage
+from pkgsite.limits import RATES, SharedStorage
 from tests.factories import make_package
 
 Make = Callable[..., Flask]

@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "clients": {"rules", "errors", "clock"},
     "services": {"models", "rules", "errors", "clients.base"},
     "forms": {"rules", "errors", "services"},
-    "views": {"services", "forms", "rules", "errors", "clock", "extensions"},
+    "views": {"services", "forms", "rules", "errors", "clock", "extensions", "limits"},
     "api": {"services", "rules", "errors", "clock", "extensions", "limits"},
     "jobs": {"services", "clients", "rules", "errors", "clock", "extensions"},
     "cli": {"jobs", "rules", "services", "clients", "errors", "clock", "extensions", "models"},

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from flask import request, url_for
 from marshmallow import Schema, fields
 
+from pkgsite.api.limits import limited
 from pkgsite.api.v4.fields import Count, SiteTime, made, told
 from pkgsite.api.v4.resource import Resource
 from pkgsite.clock import utc_now
@@ -45,6 +46,7 @@ class HitSchema(Schema):
 
 
 class Search(Resource):
+    decorators: ClassVar = [limited("search")]
     name = "Search V3 List"
     description = "Packages and grids in which every word of `q` is found, best first, twenty at most."
 
