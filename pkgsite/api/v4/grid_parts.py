@@ -13,7 +13,7 @@ from pkgsite.api.v4.fields import Hyperlink, made, told
 from pkgsite.api.v4.grids import find
 from pkgsite.api.v4.inputs import CellInput, FeatureInput, MemberInput
 from pkgsite.api.v4.paging import asked_stretch, envelope
-from pkgsite.api.v4.resource import Resource
+from pkgsite.api.v4.resource import Editable, Resource
 from pkgsite.api.writing import NOTHING, Answer, begun_on, write
 from pkgsite.errors import Invalid, NotFound
 from pkgsite.extensions import db
@@ -131,7 +131,7 @@ class FeatureList(_Part):
         )
 
 
-class FeatureInstance(_Part):
+class FeatureInstance(_Part, Editable):
     name = "Grid Feature"
     description = "A feature by which a grid compares its packages."
     takes = FeatureInput
@@ -146,12 +146,6 @@ class FeatureInstance(_Part):
         found = feature_to_edit(db.session(), line(find(keys["key"]), keys["feature"]).id, viewer)
         return found.may_delete if method == "DELETE" else found.grid.may_edit
 
-    def put(self, key: str, feature: str) -> Answer:
-        return self._edit(key, feature, is_whole=True)
-
-    def patch(self, key: str, feature: str) -> Answer:
-        return self._edit(key, feature, is_whole=False)
-
     def delete(self, key: str, feature: str) -> Answer:
         grid = find(key)
         found = line(grid, feature)
@@ -160,7 +154,7 @@ class FeatureInstance(_Part):
         title = f"Delete a feature of “{grid.title}”"
         return write("feature.delete", {"feature_id": found.id}, title=title, before=before, show=lambda _: NOTHING)
 
-    def _edit(self, key: str, feature: str, *, is_whole: bool) -> Answer:
+    def edit(self, key: str, feature: str, *, is_whole: bool) -> Answer:
         grid = find(key)
         found = line(grid, feature)
         before = feature_body(grid, found)
@@ -175,7 +169,7 @@ class FeatureInstance(_Part):
         )
 
 
-class CellInstance(_Part):
+class CellInstance(_Part, Editable):
     name = "Grid Cell"
     description = "What is said of a package about a feature of its grid."
     takes = CellInput
@@ -186,18 +180,12 @@ class CellInstance(_Part):
         g.changed_at = grid.changed_at
         return self._read(grid, feature, package)[0]
 
-    def put(self, key: str, feature: str, package: str) -> Answer:
-        return self._edit(key, feature, package, is_whole=True)
-
-    def patch(self, key: str, feature: str, package: str) -> Answer:
-        return self._edit(key, feature, package, is_whole=False)
-
     def _read(self, grid: grids.GridRecord, feature: str, package: str) -> tuple[dict[str, Any], grids.CellLine]:
         found, record = line(grid, feature), member(grid, package)
         cell = grids.cell_of(db.session(), found.id, record.id)
         return cell_body({"grid_id": grid.id, "id": found.id}, record.id, cell.text), cell
 
-    def _edit(self, key: str, feature: str, package: str, *, is_whole: bool) -> Answer:
+    def edit(self, key: str, feature: str, package: str, *, is_whole: bool) -> Answer:
         grid = find(key)
         before, cell = self._read(grid, feature, package)
         version = begun_on(before, cell.version)

@@ -13,7 +13,7 @@ from pkgsite.api.v4.asking import asked_find, names, only
 from pkgsite.api.v4.fields import Hyperlinks, SiteTime, made, told
 from pkgsite.api.v4.inputs import GridInput
 from pkgsite.api.v4.paging import asked_stretch, envelope
-from pkgsite.api.v4.resource import Resource
+from pkgsite.api.v4.resource import Editable, Resource
 from pkgsite.api.writing import NOTHING, Answer, begun_on, write
 from pkgsite.errors import NotFound
 from pkgsite.extensions import db
@@ -57,7 +57,7 @@ class GridList(Resource):
         return write("grid.add", {"changes": written}, title=title, show=lambda made: shown(made.id, is_new=True))
 
 
-class GridInstance(Resource):
+class GridInstance(Editable):
     name = "Grid Instance"
     description = GridList.description
     takes = GridInput
@@ -71,12 +71,6 @@ class GridInstance(Resource):
     def may(self, method: str, viewer: Viewer, **keys: str) -> bool:
         return viewer.is_moderator or (method != "DELETE" and not find(keys["key"]).is_locked)
 
-    def put(self, key: str) -> Answer:
-        return self._edit(key, is_whole=True)
-
-    def patch(self, key: str) -> Answer:
-        return self._edit(key, is_whole=False)
-
     def delete(self, key: str) -> Answer:
         record = find(key)
         before = dumped([record])[0]
@@ -84,7 +78,7 @@ class GridInstance(Resource):
         title = f"Delete the grid “{record.title}”"
         return write("grid.delete", {"grid_id": record.id}, title=title, before=before, show=lambda _: NOTHING)
 
-    def _edit(self, key: str, *, is_whole: bool) -> Answer:
+    def edit(self, key: str, *, is_whole: bool) -> Answer:
         record = find(key)
         version, present = begun_on(dumped([record])[0], record.version), SCHEMA.dump(record)
         written = changes(self.takes, present, is_whole=is_whole)

@@ -13,7 +13,7 @@ from pkgsite.api.v4.asking import asked_find, names, only
 from pkgsite.api.v4.fields import Count, Hyperlink, Hyperlinks, SiteTime, made, told
 from pkgsite.api.v4.inputs import PackageInput
 from pkgsite.api.v4.paging import asked_stretch, envelope
-from pkgsite.api.v4.resource import Resource
+from pkgsite.api.v4.resource import Editable, Resource
 from pkgsite.api.writing import Answer, begun_on, write
 from pkgsite.errors import NotFound
 from pkgsite.extensions import db
@@ -65,7 +65,7 @@ class PackageList(Resource):
         return write("package.add", {"changes": written}, title=title, show=lambda made: shown(made.id, is_new=True))
 
 
-class PackageInstance(Resource):
+class PackageInstance(Editable):
     name = "Package Instance"
     description = PackageList.description
     takes = PackageInput
@@ -76,13 +76,7 @@ class PackageInstance(Resource):
         g.changed_at = record.changed_at
         return dumped([record])[0]
 
-    def put(self, key: str) -> Answer:
-        return self._edit(key, is_whole=True)
-
-    def patch(self, key: str) -> Answer:
-        return self._edit(key, is_whole=False)
-
-    def _edit(self, key: str, *, is_whole: bool) -> Answer:
+    def edit(self, key: str, *, is_whole: bool) -> Answer:
         record = find(key)
         version, present = begun_on(dumped([record])[0], record.version), SCHEMA.dump(record)
         written = changes(self.takes, present, is_whole=is_whole)

@@ -160,6 +160,18 @@ class Resource(View):
             return None
 
 
+class Editable(Resource):
+    """A record of which PUT changes the whole, and PATCH a part. A subclass has `edit`."""
+
+    edit: ClassVar[Callable[..., Answer]]  # takes the URL's keys, and whether the whole is given
+
+    def put(self, **keys: str) -> Answer:
+        return self.edit(is_whole=True, **keys)
+
+    def patch(self, **keys: str) -> Answer:
+        return self.edit(is_whole=False, **keys)
+
+
 def asked_method() -> str:
     """Return what the request asks to do: a form of ours says in its fields what forms can't."""
     wanted = request.form.get("_method", "") if request.method == "POST" and request.mimetype in FORMS else ""
