@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help run test bench lint fix screenshots
+.PHONY: help run test bench fuzz lint fix screenshots
 .DEFAULT_GOAL := help
 
 help:  ## List the commands
@@ -21,6 +21,10 @@ bench: .venv/.dev  ## Measure what pages, refreshing and streaming cost
 	@$(BIN)/python -m bench.pages
 	@$(BIN)/python -m bench.refresh
 	@$(BIN)/python -m bench.streaming
+
+fuzz: .venv/.dev  ## Send the API thousands of requests made from its description
+	@sh tests/prepare.sh
+	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-1000} FUZZ_SEED=$${FUZZ_SEED:-$$(date +%s)} $(BIN)/pytest -n auto tests/api/test_fuzz.py
 
 lint: .venv/.dev  ## Check style and types
 	@$(BIN)/ruff check .

@@ -24,7 +24,7 @@ def asks_for(tag: str, written: str) -> bool:
     """Tell whether conditions, as a header has them, name an entity tag, in whatever coding it was sent."""
     if written.strip() == "*":
         return True
-    return tag in {_CODING.sub("", known) for known in parse_etags(written).as_set()}
+    return tag in {_CODING.sub("", known) for known in parse_etags(written).as_set() if known}
 
 
 def cacheable(response: Response, *, changed_at: datetime | None, is_one: bool) -> Response:

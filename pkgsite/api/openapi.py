@@ -8,6 +8,7 @@ from typing import Any
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 from flask import Blueprint, Flask, Response, request
+from marshmallow.fields import Integer
 
 from pkgsite.api.caching import cacheable
 from pkgsite.api.negotiation import Rendering, json_answer
@@ -22,10 +23,11 @@ from pkgsite.api.v4.grid_parts import (
     MemberList,
 )
 from pkgsite.api.v4.grids import GridInstance, GridList, GridSchema
-from pkgsite.api.v4.inputs import CategoryReference, Input, PackageReference
+from pkgsite.api.v4.inputs import CategoryReference, FeatureInput, Input, PackageReference
 from pkgsite.api.v4.packages import PackageInstance, PackageList, PackageSchema
 from pkgsite.api.v4.resource import Resource
 from pkgsite.api.v4.search import HitSchema, Search
+from pkgsite.api.writing import LONGEST_KEY
 
 VERSION = "4"
 ABOUT = """Packages, the grids that compare them, and their categories: the same records as on the pages.
@@ -33,6 +35,9 @@ ABOUT = """Packages, the grids that compare them, and their categories: the same
 Everybody may read. Whoever has an account changes by the API what they may change on the pages, with a token of their
 own or, in a browser, with their session."""
 TEXT = {"type": "string"}
+BLANK = r"[\s\x1c-\x1f\x85]*"
+ID = f"{BLANK}(([0-9]{{1,9}}|[01][0-9]{{9}}){BLANK})?"
+PAGE = {"text/html": {"schema": TEXT}}  # the same for people
 FLAG = {"type": "string", "description": "`1`, `true`, `yes` or `on` for yes; anything else is no."}
 ANY_NUMBER = "A whole number; what is none, or is too small, means the default."
 Json = dict[str, Any]
@@ -108,6 +113,8 @@ def document() -> Json:
     inputs = {resource.takes for resource in RESOURCES.values() if resource.takes is not None}
     for takes in sorted(inputs, key=lambda one: one.__name__):
         spec.components.schema(takes.__name__, schema=takes)
+        if takes is FeatureInput:
+            spec.components.schema("NewFeature", schema=takes(exclude=("position",)))
         spec.components.schema(f"{takes.__name__}Part", schema=takes(partial=True))
     for path, resource in RESOURCES.items():
         address = f"/{path}/" if path else "/"
@@ -123,8 +130,14 @@ def document() -> Json:
 
 
 def _reference(_converter: Any, field: Any, **_: Any) -> Json:
-    """Return the type of a field that names another record."""
-    return {"type": ["string", "integer", "null"]} if isinstance(field, CategoryReference | PackageReference) else {}
+    """Return what follows from what a field is for: to name another record, to say something, to count."""
+    if isinstance(field, Integer):  # what is larger is no whole number to the reader of bodies
+        return {"format": "int64", "minimum": -(2**63), "maximum": 2**63 - 1}
+    is_needed = field.required and field.metadata.get("lines") == 1  # of longer texts an empty one is one, too
+    kinds = ["string", "integer"] if isinstance(field, CategoryReference | PackageReference) else ["string"]
+    if is_needed:
+        return {"type": kinds, "minLength": 1}
+    return {"type": [*kinds, "null"]} if len(kinds) > 1 else {}
 
 
 def _keys(address: str) -> list[Json]:
@@ -147,7 +160,7 @@ def _operation(resource: type[Resource], method: str) -> Json:
 
 def _reading(resource: type[Resource]) -> Json:
     name, kind = TELLS.get(resource, ("Links", "one"))
-    parameters = [_query("format", "`json`, or `api` for a page for people.", {"enum": ["json", "api"]})]
+    parameters = [_query("format", "`json`, or `api` for a page for people.", {"enum": ["json", "api", ""]})]
     if kind == "listed":
         parameters += [
             _query("limit", f"How many records: 20, 1,000 at most. {ANY_NUMBER}", TEXT),
@@ -159,12 +172,16 @@ def _reading(resource: type[Resource]) -> Json:
         parameters += FIND
     if resource in {*FINDABLE, PackageInstance, GridInstance}:
         parameters += DETAIL
-    ok = {"description": resource.name, "headers": VALIDATORS, "content": _json(_told(name, kind))}
+    ok = {"description": resource.name, "headers": VALIDATORS, "content": _json(_told(name, kind)) | PAGE}
     refusals = [400] if resource in FINDABLE else []
-    refusals += [404] if kind == "one" and name != "Links" else []
     return {
         "parameters": [*parameters, *CONDITIONS_OF_READING],
-        "responses": {"200": ok, "304": {"description": "You have it already."}, **_refused(*refusals, 401, 406, 429)},
+        "responses": {
+            "200": ok,
+            "301": {"description": "The record has another slug now: `Location` has it."},
+            "304": {"description": "You have it already."},
+            **_refused(*refusals, 401, 404, 406, 429, or_as_page=True),
+        },
         "security": [{}, {"token": []}, {"session": []}],
     }
 
@@ -177,12 +194,14 @@ def _writing(resource: type[Resource], method: str) -> Json:
     ]
     answered = {"anyOf": [_ref(name), _ref("Trial")]}
     responses: Json = {
+        "308": {"description": "The record has another slug now: send the same to `Location`."},
         "200": {"description": "The record as it is now; or what a trial would change.", "content": _json(answered)},
         "202": {"description": "A moderator looks at it first.", "content": _json(_ref("Held"))},
     }
     found: Json = {}
     if method == "post":
-        parameters.append(_header("Idempotency-Key", "Your name for this request: sent again, it is done once."))
+        words = "Your name for this request, in ASCII: sent again, it is done once."
+        parameters.append(_header("Idempotency-Key", words, {**TEXT, "maxLength": LONGEST_KEY, "pattern": "^[ -~]*$"}))
         responses["201"] = {
             "description": "The new record.",
             "headers": {"Location": {"schema": TEXT}, "ETag": {"schema": TEXT}},
@@ -205,7 +224,8 @@ def _writing(resource: type[Resource], method: str) -> Json:
 def _input(takes: type[Input], method: str) -> Json:
     """Return the shape of what a method reads: PATCH takes a part of the record."""
     if method == "post":
-        return _ref(takes.__name__)
+        # A new feature comes last, and a later change moves it.
+        return _ref("NewFeature" if takes is FeatureInput else takes.__name__)
     part = _ref(f"{takes.__name__}Part")
     return part if method == "patch" else {"allOf": [part, {"required": list(takes.whole)}]}
 
@@ -316,9 +336,10 @@ REFUSALS = {
 }
 
 
-def _refused(*codes: int) -> Json:
+def _refused(*codes: int, or_as_page: bool = False) -> Json:
     body = {"anyOf": [{"$ref": "#/components/schemas/Refusal"}, {"$ref": "#/components/schemas/Problems"}]}
-    found: Json = {str(code): {"description": REFUSALS[code], "content": _json(body)} for code in codes}
+    content = _json(body) | (PAGE if or_as_page else {})
+    found: Json = {str(code): {"description": REFUSALS[code], "content": content} for code in codes}
     if 429 in codes:
         found["429"]["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
     return found
@@ -336,8 +357,8 @@ def _query(name: str, description: str, schema: Json) -> Json:
     return {"name": name, "in": "query", "description": description, "schema": schema}
 
 
-def _header(name: str, description: str) -> Json:
-    return {"name": name, "in": "header", "description": description, "schema": TEXT}
+def _header(name: str, description: str, schema: Json = TEXT) -> Json:
+    return {"name": name, "in": "header", "description": description, "schema": schema}
 
 
 FIND = [
@@ -345,9 +366,13 @@ FIND = [
     _query("category", "A category's id or slug.", TEXT),
     _query("grid", "A grid's id or slug: of packages, those that are in it.", TEXT),
     _query("ordering", "A field's name, `-` before it for the other way round; unknown ones mean the default.", TEXT),
-    _query("updated_since", "An instant in ISO 8601: what was changed since, facts that were fetched included.", TEXT),
+    _query(
+        "updated_since",
+        "An instant in ISO 8601: what was changed since, facts that were fetched included. Without a zone it is UTC.",
+        {"anyOf": [{**TEXT, "format": "date-time"}, {**TEXT, "format": "date"}, {**TEXT, "pattern": f"^{BLANK}$"}]},
+    ),
     _query("deleted", f"Whether to name what is gone. {FLAG['description']}", TEXT),
-    _query("ids", "Up to 100 ids with commas between them.", TEXT),
+    _query("ids", "Up to 100 ids with commas between them.", {**TEXT, "pattern": f"^{ID}(,{ID}){{0,99}}$"}),
 ]
 DETAIL = [
     _query("fields", "Names of the fields to tell, with commas between them; unknown ones are left out.", TEXT),

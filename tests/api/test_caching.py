@@ -77,3 +77,10 @@ def test_what_a_person_sees_is_theirs(app: Flask, session: Session) -> None:
     answer = ada.get("/api/v4/packages/1/")
     assert answer.headers["Cache-Control"] == "private, no-cache"
     assert "Cookie" in answer.headers["Vary"]
+
+
+@pytest.mark.parametrize("written", ['""', ",", "W/", '"', 'W/""', "\u00e9", "a b, c"])
+def test_conditions_that_name_nothing(client: FlaskClient, written: str) -> None:
+    for path in ("/api/v4/categories/", "/api/v4/packages.ndjson"):
+        with client.get(path, headers={"If-None-Match": written}) as answer:
+            assert answer.status_code == 200

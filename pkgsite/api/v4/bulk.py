@@ -46,7 +46,7 @@ def add_rules(blueprint: Blueprint) -> None:
         "/packages.ndjson", "packages_ndjson", limited("bulk")(answered(packages_ndjson)), methods=("GET",)
     )
     blueprint.add_url_rule("/grids.csv", "grids_csv", limited("bulk")(answered(grids_csv)), methods=("GET",))
-    blueprint.add_url_rule("/packages/lookup/", "lookup", answered(lookup), methods=("POST",))
+    blueprint.add_url_rule("/packages/lookup/", "lookup", answered(lookup), methods=("POST", "OPTIONS"))
 
 
 def answered(view: Callable[[], Response]) -> Callable[[], Response]:
@@ -126,6 +126,8 @@ def _harmless(value: Any) -> Any:
 
 def lookup() -> Response:
     """Answer the packages that these keys name, by key; null for one that names none."""
+    if request.method == "OPTIONS":  # else the methods of a package with this slug would be told
+        return Response(headers={"Allow": "POST, OPTIONS"})
     keys = json_body().get("keys")
     is_list = isinstance(keys, list) and all(isinstance(key, str) and len(key) <= LONGEST_KEY for key in keys)
     if not isinstance(keys, list) or not is_list or len(keys) > MOST_KEYS:

@@ -49,6 +49,16 @@ class Tick(fields.Field[bool]):
         return value
 
 
+class Whole(fields.Integer):
+    """A whole number; 3.0 is one, as JSON has it, and true is none."""
+
+    def _validated(self, value: Any) -> int:
+        if isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        is_whole = isinstance(value, float) and value.is_integer()
+        return super()._validated(int(value) if is_whole else value)
+
+
 class Reference(fields.Field[Any]):
     """Another record, named by its address, its id or its slug."""
 
@@ -177,7 +187,7 @@ class FeatureInput(Input):
 
     title = Text("Title", most=LONGEST_GRID_TITLE, required=True)
     description = Text("Description", most=LONGEST_TEXT, lines=3)
-    position = fields.Integer(
+    position = Whole(
         strict=True, metadata={"label": "Position", "description": "Its place in the grid, counted from 0."}
     )
 

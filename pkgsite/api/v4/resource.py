@@ -37,9 +37,9 @@ class KeyConverter(BaseConverter):
 
 
 class SuffixConverter(BaseConverter):
-    """The name of a format at the end of a URL."""
+    """The name of a format at the end of a URL; those of whole lists have URLs of their own, which only read."""
 
-    regex = "[a-z0-9]+"
+    regex = "(?!(?:ndjson|csv)(?:$|[?]))[a-z0-9]+"
     part_isolating = True
 
 

@@ -1,0 +1,71 @@
+"""Strangers' requests, made from the API's own description: what it promises has to hold for every one of them.
+
+`make fuzz` sends some thousands. Which of the tool's settings are changed,
+and why, stands in docs/api.md.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy.orm import Session
+
+from pkgsite.clock import utc_now
+from pkgsite.services.tokens import make_token
+from tests.house.world import World, fill
+from tests.people import viewer_of
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = os.environ.get("FUZZ_EXAMPLES", "3")  # at most, of each kind, to each operation, beside the fixed ones
+SEED = os.environ.get("FUZZ_SEED", "1")
+
+# Beside the tool's own, which are written out here because they are replaced as a whole: a version that is not the
+# present one (412), none where one is asked for (428), and a body that is too large (413).
+ACCEPTED = ["2xx", "3xx", "401", "403", "404", "409", "429", "412", "428"]
+REJECTED = ["400", "401", "403", "404", "405", "406", "409", "415", "422", "428", "429", "5xx", "412", "413"]
+OF_NOBODY = ["405"]  # at addresses of old: docs/api.md
+
+
+def configuration(caller: str) -> str:
+    """Return what is set of the tool, as TOML."""
+    accepted = ACCEPTED + (OF_NOBODY if caller == "anonymous" else [])
+    return f"""
+[checks.positive_data_acceptance]
+expected-statuses = {accepted}
+[checks.negative_data_rejection]
+expected-statuses = {REJECTED}
+"""
+
+
+def header_of(session: Session, world: World, caller: str) -> list[str]:
+    """Return the options by which the tool shows who calls."""
+    if caller == "anonymous":
+        return []
+    by = viewer_of(world.other if caller == "user" else world.moderator)
+    secret = make_token(session, name="fuzz", scope="write", expires_at=None, by=by, now=utc_now())
+    session.commit()
+    return ["--header", f"Authorization: Token {secret}"]
+
+
+@pytest.mark.skipif("FUZZ_EXAMPLES" not in os.environ, reason="takes minutes: `make fuzz`")
+@pytest.mark.parametrize("caller", ["anonymous", "user", "moderator"])
+def test_every_answer_is_one_that_the_description_promises(
+    session: Session, app: Flask, serve: Callable[..., str], caller: str, tmp_path: Path
+) -> None:
+    header = header_of(session, fill(session), caller)
+    site = serve(app)
+    settings = tmp_path / "fuzz.toml"
+    settings.write_text(configuration(caller))
+    command = [
+        str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(settings),
+        "run", f"{site}/api/v4/openapi.json", "--max-examples", EXAMPLES, "--seed", SEED, *header,
+    ]  # fmt: skip
+    environment = os.environ | {"SCHEMATHESIS_HOOKS": "tests.api.fuzz_data", "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
+    run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
