@@ -1,7 +1,8 @@
 """Strangers' requests, made from the API's own description: what it promises has to hold for every one of them.
 
-`make fuzz` sends some thousands. Which of the tool's settings are changed,
-and why, stands in docs/api.md.
+The tests send a few hundred requests for each caller, `make fuzz` many
+thousands. Which of the tool's settings are changed, and why, stands in
+docs/api.md.
 """
 
 from __future__ import annotations
@@ -53,7 +54,6 @@ def header_of(session: Session, world: World, caller: str) -> list[str]:
     return ["--header", f"Authorization: Token {secret}"]
 
 
-@pytest.mark.skipif("FUZZ_EXAMPLES" not in os.environ, reason="takes minutes: `make fuzz`")
 @pytest.mark.parametrize("caller", ["anonymous", "user", "moderator"])
 def test_every_answer_is_one_that_the_description_promises(
     session: Session, app: Flask, serve: Callable[..., str], caller: str, tmp_path: Path
