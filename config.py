@@ -173,6 +173,13 @@ SETTINGS = (
     ),
     Setting("SITE_TITLE", "pkgsite", text, "The site's name, in its header and page titles."),
     Setting("SITE_SUBJECT", "Django", text, "What the packages are for, as in “Django packages”; may be empty."),
+    Setting(
+        "SEARCH_PREFIX",
+        "django",
+        names,
+        "What package names often begin with, comma-separated: search finds a package by its name without it too. "
+        "After a change run `flask search rebuild`.",
+    ),
     Setting("TIMEZONE", "America/New_York", time_zone, "Time zone in which the API and the pages write times."),
     Setting(
         "PUBLIC_URL",

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, text
 
 from pkgsite.models.base import UtcDateTime
 
+APART = ("search_text", "search_trigram", "search_word_trigram")
 LOCK = 7_406_218_355  # any number, the same in every process: who holds it migrates
 
 
@@ -17,6 +18,11 @@ def render_item(kind: str, item: Any, autogen_context: Any) -> str | bool:
         autogen_context.imports.add("from pkgsite.models.base import UtcDateTime")
         return "UtcDateTime()"
     return False
+
+
+def is_ours(name: str | None, kind: str, _parents: Any) -> bool:
+    """Tell whether a table or an index is one that the models describe; each database's own index of text is not."""
+    return not (kind in {"table", "index"} and name is not None and name.startswith(APART))
 
 
 def drop_empty(_context: Any, _revision: Any, directives: list[Any]) -> None:
@@ -31,6 +37,7 @@ def migrate(connection: Connection) -> None:
         connection=connection,
         target_metadata=db.metadata,
         render_item=render_item,
+        include_name=is_ours,
         process_revision_directives=drop_empty,
         render_as_batch=True,
         transactional_ddl=True,

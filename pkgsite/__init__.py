@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from flask import Flask
 
-from pkgsite import answers, api, cli, limits, server, views
+from pkgsite import answers, api, cli, limits, server, upkeep, views
 from pkgsite.clients.gateways import open_gateways
 from pkgsite.clients.people import open_people
 from pkgsite.extensions import compress, csrf, db, login_manager, migrate
@@ -33,6 +33,7 @@ def create_app(config: Mapping[str, Any]) -> Flask:
     app.login_manager = login_manager  # type: ignore[attr-defined]
     app.extensions["gateways"] = open_gateways(app.config)
     app.extensions["people"] = open_people(app.config)
+    upkeep.init_app(app)
     limits.init_app(app)
     answers.init_app(app)
     views.init_app(app)

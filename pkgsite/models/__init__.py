@@ -10,6 +10,7 @@ from pkgsite.models.release import Release
 from pkgsite.models.revision import Revision
 from pkgsite.models.source import HostState, ImportProgress, Sample, SourceState
 from pkgsite.models.usage import Favourite, Flag, SiteUsing, Usage
+from pkgsite.models.search import SearchEntry, SearchStale, SearchWord
 from pkgsite.models.user import ApiToken, Identity, KeptAnswer, LoginAttempt, LoginSession, OutboxMessage, User
 
 __all__ = [
@@ -38,6 +39,9 @@ __all__ = [
     "Release",
     "Revision",
     "Sample",
+    "SearchEntry",
+    "SearchStale",
+    "SearchWord",
     "SiteUsing",
     "SourceState",
     "Usage",

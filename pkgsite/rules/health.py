@@ -211,7 +211,7 @@ def _commits(known: Known, now: datetime) -> _Finding:
 def _python(known: Known) -> _Finding:
     if not known.has_index:
         return _not_on_index()
-    living, named = _living_pythons(known), _named_pythons(known)
+    living, named = _living_pythons(known), _named_pythons(known.classifiers)
     if living:
         # Names that are all dead, beside a range that lets living ones in, mean that nobody has looked for long.
         is_dated = bool(named) and not set(living) & set(named)
@@ -340,18 +340,20 @@ def _finished(known: Known) -> State | None:
     return State.FAIR if known.vulnerabilities is None else State.GOOD
 
 
-def _living_pythons(known: Known) -> Sequence[str]:
-    """Return the living Pythons that the present release names, or else those that its range lets in; oldest first."""
-    if not known.has_index:
-        return ()
-    let_in, named = _let_in(known.requires_python), _named_pythons(known)
+def living_pythons(classifiers: Sequence[str] | None, requires_python: str | None) -> Sequence[str]:
+    """Return the living Pythons that a release names, or else those that its range lets in; oldest first."""
+    let_in, named = _let_in(requires_python), _named_pythons(classifiers)
     allowed = LIVING_PYTHONS if let_in is None else let_in
     return [python for python in allowed if python in named] or let_in or ()
 
 
-def _named_pythons(known: Known) -> Sequence[str]:
+def _living_pythons(known: Known) -> Sequence[str]:
+    return living_pythons(known.classifiers, known.requires_python) if known.has_index else ()
+
+
+def _named_pythons(classifiers: Sequence[str] | None) -> Sequence[str]:
     """Return the minor versions of Python 3 that the classifiers name, oldest first."""
-    found = {match.group(1) for name in known.classifiers or () if (match := _NAMED.fullmatch(name))}
+    found = {match.group(1) for name in classifiers or () if (match := _NAMED.fullmatch(name))}
     return sorted(found, key=lambda python: (len(python), python))
 
 

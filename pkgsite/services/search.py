@@ -1,20 +1,44 @@
-"""Search over packages and grids: every word has to be found; the nearest title comes first."""
+"""Search over packages, grids, categories and people. The order is that of `rules.search_ranking`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, SQLColumnExpression, Text, and_, case, cast, func, literal, or_, select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
-from pkgsite.models import Category, Grid, Package, Usage
-from pkgsite.rules.search_words import clean, may_be_a_name, words_in
+from pkgsite.models import Category, Grid, GridPackage, Package, SearchEntry, SearchWord, Usage, User
+from pkgsite.rules.search_expressions import Expression, Without, all_of, any_of, mark
+from pkgsite.rules.search_query import Filter, Query, read_query
+from pkgsite.rules.search_ranking import (
+    NO_WORDS,
+    REASONS,
+    Kind,
+    Standing,
+    Tier,
+    first_place,
+    item_of,
+    kind_of,
+    popularity,
+    some_words,
+    tiers,
+)
+from pkgsite.rules.search_words import mark_value, name_words, split_words
 from pkgsite.rules.shortcodes import expand_shortcodes
-from pkgsite.rules.weights import WeighedFacts, grid_weight, heaviest_weight, package_weight
-from pkgsite.services.listing import grid_counts
+from pkgsite.rules.weights import WeighedFacts, grid_weight, package_weight
 from pkgsite.services.packages import LIVING, VISIBLE
+from pkgsite.services.search_engines import Sought, Span, engine_of
+from pkgsite.services.search_facets import Facet, Scope, facets
+from pkgsite.services.search_understanding import LAST, Understood, corrected_text, understand
+
+COUNTED = 1000  # results that are ranked and counted; more are "1,000+"
+PAGE = 20
+BESIDE = 6  # grids, categories and people each that are shown beside packages
+
+_FILTERED = 0  # the number of what only filters ask for
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,139 +53,236 @@ class Hit:
     created_at: datetime
     modified_at: datetime
     weight: int  # 0 to 100
+    tier: int = 0
     is_living: bool = True
+    is_archived: bool = False
     category: str = ""  # its title
     stars: int | None = None
     forks: int | None = None
     downloads: int | None = None
     score: int | None = None
     usage_count: int = 0
+    popularity: int = 0  # 0 to 1,023, by rules.search_ranking
+    topics: tuple[str, ...] = ()
+    grids: tuple[str, ...] = ()  # their titles
     participants: tuple[str, ...] = ()
     last_commit_at: datetime | None = None
     released_at: datetime | None = None
     package_count: int = 0  # of a grid
 
+    @property
+    def touched_at(self) -> datetime | None:
+        """The last commit or release."""
+        return max(filter(None, (self.last_commit_at, self.released_at)), default=None)
 
-def search(session: Session, q: str, *, limit: int, now: datetime) -> list[Hit]:
-    """Return packages and grids in which every word of `q` is found, best first, in three queries.
 
-    A title or slug equal to `q` comes first, then titles that begin with it, then those that hold every word, then
-    the others; in each of the four, grids first, then living packages before the rest, and more stars before fewer.
-    Nothing is found for an empty `q`.
+@dataclass(frozen=True, slots=True)
+class CategoryHit:
+    title: str
+    slug: str
+    package_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class PersonHit:
+    """A person: with an account here, or named as one who took part in packages, or both."""
+
+    name: str
+    username: str | None  # of the account
+    package_count: int  # in which they took part
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Why a hit is where it is.
+
+    Attributes:
+        tier: How it fits the words.
+        found: For each part of it that holds some of them, the part's name and these words.
     """
-    words = words_in(q)
-    if not words:
+
+    tier: str
+    found: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What a search found.
+
+    Attributes:
+        query: What was typed, understood.
+        packages: A page of them.
+        count: How many packages there are; past a thousand, a thousand.
+        is_exact: Whether there are not more.
+        corrected: What was looked for instead of the typed words; empty where these are known.
+        meant: What may have been meant; empty where all looks well.
+        is_partial: Whether nothing had all words, so that things with some of them are shown.
+        reasons: Why, for each package of the page.
+    """
+
+    query: Query
+    offset: int
+    packages: tuple[Hit, ...] = ()
+    count: int = 0
+    is_exact: bool = True
+    grids: tuple[Hit, ...] = ()
+    categories: tuple[CategoryHit, ...] = ()
+    people: tuple[PersonHit, ...] = ()
+    facets: tuple[Facet, ...] = ()
+    corrected: str = ""
+    meant: str = ""
+    is_partial: bool = False
+    unknown: tuple[Filter, ...] = ()
+    reasons: tuple[Why, ...] = ()
+
+    @property
+    def is_nothing(self) -> bool:
+        return not (self.count or self.grids or self.categories or self.people)
+
+    @property
+    def more_offset(self) -> int | None:
+        """Where the next page begins; None where this is the last."""
+        end = self.offset + PAGE
+        return end if end < self.count else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What was found of some kinds, best first, with its tiers."""
+
+    places: list[int]
+    tiers: dict[int, int]
+    is_whole: bool
+    everything: Expression
+    sought: Sought
+    span: Span
+
+
+def search(
+    session: Session, typed: str, *, prefixes: tuple[str, ...], now: datetime, offset: int = 0, with_facets: bool = True
+) -> Results:
+    """Return what fits what was typed, in a fixed number of questions; nothing for what says nothing."""
+    query = read_query(typed)
+    if query.is_empty:
+        return Results(query, offset)
+    understood = understand(session, query, now=now)
+    found = _find(session, query, understood, prefixes, _span(Kind.PACKAGE))
+    others = [] if query.filters else _beside(session, query, understood, prefixes)
+    people = () if query.filters else _people(session, query, [at for at, _ in others if kind_of(at) is Kind.PERSON])
+    is_partial = not found.places and not others and not people and len(query.words) + len(query.phrases) > 1
+    if is_partial:
+        found = _find(session, query, understood, prefixes, _span(Kind.PACKAGE), is_partial=True)
+    shown = found.places[offset : offset + PAGE]
+    packages = load_packages(session, [(at, found.tiers[at]) for at in shown], now=now)
+    scope = Scope(found.places, found.is_whole, found.everything, found.sought, found.span)
+    return Results(
+        query=query,
+        offset=offset,
+        packages=tuple(packages),
+        count=len(found.places),
+        is_exact=found.is_whole,
+        grids=tuple(load_grids(session, [each for each in others if kind_of(each[0]) is Kind.GRID][:BESIDE], now=now)),
+        categories=_categories(session, [item_of(at) for at, _ in others if kind_of(at) is Kind.CATEGORY][:BESIDE]),
+        people=people,
+        facets=tuple(facets(session, query, scope, now=now)) if with_facets and found.places else (),
+        corrected=corrected_text(query.text, understood.corrected) if understood.corrected else "",
+        meant=understood.meant,
+        is_partial=is_partial and bool(found.places),
+        unknown=understood.unknown,
+        reasons=tuple(why(hit, understood, prefixes) for hit in packages),
+    )
+
+
+def search_mixed(session: Session, typed: str, *, prefixes: tuple[str, ...], now: datetime, limit: int) -> list[Hit]:
+    """Return packages and grids in one list, best first; of those that fit alike, grids come first."""
+    query = read_query(typed)
+    if query.is_empty:
         return []
-    whole = clean(q).lower()
-    ranked = [
-        *_packages(session, whole, words, limit=limit, now=now),
-        *_grids(session, whole, words, limit=limit, now=now),
-    ]
-    ranked.sort(key=lambda pair: (pair[0], _place(pair[1])))
-    return [hit for _rank, hit in ranked[:limit]]
+    understood = understand(session, query, now=now)
+    packages = _find(session, query, understood, prefixes, _span(Kind.PACKAGE))
+    found = [(at, packages.tiers[at]) for at in packages.places[:limit]]
+    if not query.filters:
+        found += [each for each in _beside(session, query, understood, prefixes) if kind_of(each[0]) is Kind.GRID]
+    found.sort(key=lambda each: (each[1], kind_of(each[0]) is not Kind.GRID, each[0]))
+    shown = found[:limit]
+    hits = {
+        (Kind.PACKAGE, hit.id): hit
+        for hit in load_packages(session, [each for each in shown if kind_of(each[0]) is Kind.PACKAGE], now=now)
+    } | {
+        (Kind.GRID, hit.id): hit
+        for hit in load_grids(session, [each for each in shown if kind_of(each[0]) is Kind.GRID], now=now)
+    }
+    return [hits[key] for at, _ in shown if (key := (kind_of(at), item_of(at))) in hits]
 
 
-def _place(hit: Hit) -> tuple[int, int, int, int]:
-    kind = 0 if hit.item_type == "grid" else 1
-    return kind, 0 if hit.is_living else 1, -(-1 if hit.stars is None else hit.stars), hit.id
+def _span(kind: Kind, last: Kind | None = None, limit: int = COUNTED + 1) -> Span:
+    return Span(first_place(kind), first_place((last or kind) + 1), limit)
 
 
-def _rank(
-    whole: str, words: list[str], title: SQLColumnExpression[str], slug: SQLColumnExpression[str]
-) -> ColumnElement[int]:
-    """Return how near a row is to what was typed, 0 nearest."""
-    return case(
-        (or_(func.lower(title) == whole, func.lower(slug) == whole), 0),
-        (title.istartswith(whole, autoescape=True), 1),
-        (and_(*[title.icontains(word, autoescape=True) for word in words]), 2),
-        else_=3,
-    )
+def _find(
+    session: Session,
+    query: Query,
+    understood: Understood,
+    prefixes: tuple[str, ...],
+    span: Span,
+    *,
+    is_partial: bool = False,
+) -> _Found:
+    """Return what fits, best first."""
+    if is_partial:
+        ranked: list[tuple[int, Expression]] = [(Tier.SOME_WORDS, some_words(understood.readings))]
+    elif understood.readings:
+        ranked = [(tier, expression) for tier, expression in tiers(understood.readings, prefixes)]
+    else:
+        ranked = []
+    sought = [Sought(tier, _limited(expression, understood), understood.bounds) for tier, expression in ranked]
+    if not sought:
+        sought = [Sought(_FILTERED, _limited(None, understood), understood.bounds)]
+    rows = engine_of(session).find(session, sought, span)
+    best: dict[int, int] = {}
+    sizes: dict[int, int] = {}
+    for number, at in rows:
+        best[at] = min(number, best.get(at, number))
+        sizes[number] = sizes.get(number, 0) + 1
+    places = sorted(best, key=lambda at: (best[at], at))
+    is_whole = len(places) < span.limit and all(size < span.limit for size in sizes.values())
+    everything = any_of([one.expression for one in sought])
+    return _Found(places[: span.limit - 1], best, is_whole, everything, sought[0], span)
 
 
-def _packages(session: Session, whole: str, words: list[str], *, limit: int, now: datetime) -> list[tuple[int, Hit]]:
-    rank = _rank(whole, words, Package.title, Package.slug)
-    statement = (
-        select(
-            rank.label("rank"),
-            Package.id,
-            Package.title,
-            Package.slug,
-            Package.created_at,
-            Package.modified_at,
-            Package.participants,
-            Package.score,
-            Category.title.label("category"),
-            case((LIVING, True), else_=False).label("is_living"),
-            *_WEIGHED,
-        )
-        .join(Category)
-        .where(VISIBLE, *[_package_has(word) for word in words])
-        .order_by(rank, case((LIVING, 0), else_=1), Package.stars.desc().nulls_last(), Package.id)
-        .limit(limit)
-    )
-    return [
-        (
-            row.rank,
-            Hit(
-                item_type="package",
-                id=row.id,
-                title=row.title,
-                slug=row.slug,
-                description=expand_shortcodes(row.description),
-                created_at=row.created_at,
-                modified_at=row.modified_at,
-                weight=package_weight(_facts(row), now),
-                is_living=bool(row.is_living),
-                category=row.category,
-                stars=row.stars,
-                forks=row.forks,
-                downloads=row.pypi_downloads,
-                score=row.score,
-                usage_count=row.usage_count,
-                participants=tuple(row.participants),
-                last_commit_at=row.last_commit_at,
-                released_at=row.released_at,
-            ),
-        )
-        for row in session.execute(statement)
-    ]
+def _limited(expression: Expression | None, understood: Understood) -> Expression:
+    """Return an expression with all that must fit besides, and without what must not."""
+    parts = [*([expression] if expression else []), *understood.needed]
+    whole = all_of(parts) if parts else mark("kind:", begins=True)
+    return Without(whole, understood.unwanted) if understood.unwanted else whole
 
 
-def _grids(session: Session, whole: str, words: list[str], *, limit: int, now: datetime) -> list[tuple[int, Hit]]:
-    rank = _rank(whole, words, Grid.title, Grid.slug)
-    package_count = func.coalesce(grid_counts.c.packages, 0)
-    statement = (
-        select(rank.label("rank"), package_count.label("package_count"), *_GRID)
-        .outerjoin(grid_counts, grid_counts.c.grid_id == Grid.id)
-        .where(*[_contain_any(word, Grid.title, Grid.slug, Grid.description) for word in words])
-        .order_by(rank, Grid.id)
-        .limit(limit)
-    )
-    rows = session.execute(statement).all()
-    heaviest = heaviest_weight((_facts(row) for row in session.execute(select(*_WEIGHED).where(VISIBLE))), now)
-    return [
-        (
-            row.rank,
-            Hit(
-                item_type="grid",
-                id=row.id,
-                title=row.title,
-                slug=row.slug,
-                description=expand_shortcodes(row.description),
-                created_at=row.created_at,
-                modified_at=row.modified_at,
-                weight=grid_weight(
-                    heaviest, is_locked=row.is_locked, header=row.header, has_packages=row.package_count > 0
-                ),
-                package_count=row.package_count,
-            ),
-        )
-        for row in rows
-    ]
+def _beside(session: Session, query: Query, understood: Understood, prefixes: tuple[str, ...]) -> list[tuple[int, int]]:
+    """Return places and tiers of grids, categories and people that fit, best first."""
+    found = _find(session, query, understood, prefixes, _span(Kind.GRID, Kind.PERSON, limit=200))
+    return [(at, found.tiers[at]) for at in found.places]
 
 
-def _facts(row: Any) -> WeighedFacts:
-    return WeighedFacts(
+def load_packages(session: Session, found: Sequence[tuple[int, int]], *, now: datetime) -> list[Hit]:
+    """Return the packages at these places, in their order, with these tiers."""
+    if not found:
+        return []
+    ids = [item_of(at) for at, _ in found]
+    grids: dict[int, list[str]] = {}
+    for row in session.execute(
+        select(GridPackage.package_id, Grid.title)
+        .join(Grid)
+        .where(GridPackage.package_id.in_(ids))
+        .order_by(GridPackage.position, GridPackage.id)
+    ):
+        grids.setdefault(row.package_id, []).append(row.title)
+    rows = session.execute(select(*_PACKAGE).join(Category).where(Package.id.in_(ids), VISIBLE))
+    hits = {row.id: _package_hit(row, tuple(grids.get(row.id, ())), now) for row in rows}
+    return [replace(hits[item_of(at)], tier=tier) for at, tier in found if item_of(at) in hits]
+
+
+def _package_hit(row: Any, grids: tuple[str, ...], now: datetime) -> Hit:
+    facts = WeighedFacts(
         is_deprecated=row.deprecated_at is not None,
         has_description=bool(row.description.strip()),
         downloads=row.pypi_downloads,
@@ -171,32 +292,150 @@ def _facts(row: Any) -> WeighedFacts:
         last_commit_at=row.last_commit_at,
         released_at=row.released_at,
     )
+    is_living = bool(row.is_living)
+    touched_at = max(filter(None, (row.last_commit_at, row.released_at)), default=None)
+    standing = Standing(is_living, row.stars, row.pypi_downloads, row.usage_count, touched_at)
+    return Hit(
+        item_type="package",
+        id=row.id,
+        title=row.title,
+        slug=row.slug,
+        description=expand_shortcodes(row.description),
+        created_at=row.created_at,
+        modified_at=row.modified_at,
+        weight=package_weight(facts, now),
+        is_living=is_living,
+        is_archived=row.archived_at is not None,
+        category=row.category,
+        stars=row.stars,
+        forks=row.forks,
+        downloads=row.pypi_downloads,
+        score=row.score,
+        usage_count=row.usage_count,
+        popularity=popularity(standing, now),
+        topics=tuple(map(str, row.topics or ())),
+        grids=grids,
+        participants=tuple(map(str, row.participants)),
+        last_commit_at=row.last_commit_at,
+        released_at=row.released_at,
+    )
 
 
-def _package_has(word: str) -> ColumnElement[bool]:
-    columns: list[SQLColumnExpression[str]] = [Package.title, Package.slug, Package.description, Category.title]
-    if may_be_a_name(word):
-        columns.append(cast(Package.participants, Text))
-    return _contain_any(word, *columns)
+def load_grids(session: Session, found: Sequence[tuple[int, int]], *, now: datetime) -> list[Hit]:
+    """Return the grids at these places, in their order, with these tiers."""
+    if not found:
+        return []
+    heaviest = session.scalar(select(func.max(SearchEntry.weight)))
+    size = (
+        select(func.count())
+        .select_from(GridPackage)
+        .join(Package, Package.id == GridPackage.package_id)
+        .where(GridPackage.grid_id == Grid.id, VISIBLE)
+        .correlate(Grid)
+    )
+    rows = session.execute(
+        select(*_GRID, size.scalar_subquery().label("size")).where(Grid.id.in_([item_of(at) for at, _ in found]))
+    )
+    hits = {
+        row.id: Hit(
+            item_type="grid",
+            id=row.id,
+            title=row.title,
+            slug=row.slug,
+            description=expand_shortcodes(row.description),
+            created_at=row.created_at,
+            modified_at=row.modified_at,
+            weight=grid_weight(heaviest, is_locked=row.is_locked, header=row.header, has_packages=row.size > 0),
+            package_count=row.size,
+        )
+        for row in rows
+    }
+    return [replace(hits[item_of(at)], tier=tier) for at, tier in found if item_of(at) in hits]
 
 
-def _contain_any(word: str, *columns: Any) -> ColumnElement[bool]:
-    return or_(literal(False), *[column.icontains(word, autoescape=True) for column in columns])
+def _categories(session: Session, ids: Collection[int]) -> tuple[CategoryHit, ...]:
+    if not ids:
+        return ()
+    size = select(func.count()).where(Package.category_id == Category.id, VISIBLE).correlate(Category).scalar_subquery()
+    rows = session.execute(select(Category.id, Category.title, Category.slug, size).where(Category.id.in_(ids)))
+    found = {row[0]: CategoryHit(*row[1:]) for row in rows}
+    return tuple(found[one] for one in ids if one in found)
+
+
+def _people(session: Session, query: Query, places: Sequence[int]) -> tuple[PersonHit, ...]:
+    """Return the accounts at these places, and those who took part in packages and whose name begins so."""
+    names = mark_value(query.text)
+    found: dict[str, PersonHit] = {}
+    if len(names) > 1:
+        rows = session.execute(
+            select(SearchWord.word, SearchWord.uses)
+            .where(SearchWord.word >= f"by:{names}", SearchWord.word < f"by:{names}{LAST}")
+            .order_by(case((SearchWord.word == f"by:{names}", 0), else_=1), SearchWord.uses.desc(), SearchWord.word)
+            .limit(BESIDE)
+        )
+        for row in rows:
+            name = row.word.removeprefix("by:")
+            found[name] = PersonHit(name, None, row.uses)
+    ids = [item_of(at) for at in places[:BESIDE]]
+    if ids:
+        accounts = session.scalars(select(User.username).where(User.id.in_(ids), User.is_active).order_by(User.username))
+        for username in accounts:
+            name = mark_value(username)
+            found[name] = PersonHit(name, username, found[name].package_count if name in found else 0)
+    return tuple(found.values())[:BESIDE]
+
+
+def why(hit: Hit, understood: Understood, prefixes: tuple[str, ...]) -> Why:
+    """Return why a package is where it is."""
+    wanted = {
+        word
+        for reading in understood.readings
+        for choices in reading.words
+        for choice in choices
+        for word in ([choice] if isinstance(choice, str) else choice)
+    }
+    beginnings = tuple(reading.beginning for reading in understood.readings if reading.beginning)
+    parts = (
+        ("name", [*split_words(hit.title), *name_words(hit.title), *split_words(hit.slug)]),
+        ("description", split_words(hit.description)),
+        ("topics", [word for topic in hit.topics for word in split_words(topic)]),
+        ("category", split_words(hit.category)),
+        ("grids", [word for title in hit.grids for word in split_words(title)]),
+        ("people", [word for person in hit.participants for word in split_words(person)]),
+    )
+    found = []
+    for part, words in parts:
+        begun = beginnings if part == "name" else ()
+        held = dict.fromkeys(word for word in words if word in wanted or word.startswith(begun or ("\0",)))
+        if held:
+            found.append((part, tuple(held)))
+    tier = NO_WORDS if hit.tier == _FILTERED else REASONS[Tier(hit.tier)].format(prefix=" or ".join(prefixes))
+    return Why(tier, tuple(found))
 
 
 _usage_count = select(func.count()).where(Usage.package_id == Package.id).correlate(Package).scalar_subquery()
 
-_WEIGHED = (
+_PACKAGE = (
+    Package.id,
+    Package.title,
+    Package.slug,
     Package.description,
+    Package.created_at,
+    Package.modified_at,
+    Package.participants,
+    Package.topics,
+    Package.score,
     Package.deprecated_at,
+    Package.archived_at,
     Package.pypi_downloads,
     Package.forks,
     Package.stars,
     Package.last_commit_at,
     Package.released_at,
+    Category.title.label("category"),
+    case((LIVING, True), else_=False).label("is_living"),
     _usage_count.label("usage_count"),
 )
-
 _GRID = (
     Grid.id,
     Grid.title,

@@ -72,7 +72,8 @@ def done_or_held(name: str, arguments: dict[str, Any], *, title: str, reason: st
 def add() -> Answer:
     if is_yes("by_hand"):
         return _form_page(add_form(Draft(), "", _asked_grid()), Draft())
-    return render_template("packages/add.html", form=WhereForm(formdata=None), grid=_grid(_asked_grid()), here=None)
+    form = WhereForm(formdata=None, data={"where": text("where")})
+    return render_template("packages/add.html", form=form, grid=_grid(_asked_grid()), here=None)
 
 
 @pages.post("/add/validate/")

@@ -1,45 +1,91 @@
-"""The results of a search over packages and grids."""
+"""The results of a search, what is offered while one types, and what tells browsers that they can search here."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any
 
-from flask import Blueprint, render_template
+from flask import Blueprint, Response, current_app, jsonify, redirect, render_template, request
 
 from pkgsite.clock import utc_now
-from pkgsite.extensions import db
-from pkgsite.services.search import Hit, search
-from pkgsite.views.asking import words
+from pkgsite.errors import Invalid
+from pkgsite.extensions import db, gateways
+from pkgsite.rules.pasted import pasted_place
+from pkgsite.services.package_drafts import already_here, read_place
+from pkgsite.services.search import COUNTED, Results, search
+from pkgsite.views.asking import text, words
 from pkgsite.views.limits import limited
+from pkgsite.views.links import canonical_of, link
 
-MOST = 50
+OFFERED = 8  # while one types
 
 pages = Blueprint("search", __name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Results:
-    """What a search found."""
-
-    q: str
-    hits: list[Hit]
-
-    @property
-    def packages(self) -> list[Hit]:
-        return [hit for hit in self.hits if hit.item_type == "package"]
-
-    @property
-    def grids(self) -> list[Hit]:
-        return [hit for hit in self.hits if hit.item_type == "grid"]
-
-    @property
-    def is_cut(self) -> bool:
-        return len(self.hits) >= MOST
-
-
 @pages.get("/search/")
 @limited("search")
-def results() -> str:
-    q = words()
-    page = Results(q, search(db.session(), q, limit=MOST, now=utc_now()))
-    return render_template("search/results.html", page=page)
+def results() -> Any:
+    typed = words()
+    place = pasted_address(typed)
+    if place:
+        return redirect(place)
+    return render_template("search/results.html", page=found(typed, offset=offset()), q=typed, most=COUNTED)
+
+
+@pages.get("/search/suggestions/")
+@limited("search")
+def suggestions() -> Response:
+    """Return what is offered while one types: pages of this site, each with its kind and its address."""
+    page = found(words(), offset=0, with_facets=False)
+    offers = [
+        *[{"title": hit.title, "kind": "grid", "url": link("grids.detail", slug=hit.slug)} for hit in page.grids[:2]],
+        *[
+            {"title": hit.title, "kind": "category", "url": link("categories.detail", slug=hit.slug)}
+            for hit in page.categories[:1]
+        ],
+    ]
+    packages = [
+        {"title": hit.title, "kind": "package", "url": link("packages.detail", slug=hit.slug)} for hit in page.packages
+    ]
+    return jsonify([*packages[: OFFERED - len(offers)], *offers])
+
+
+@pages.get("/search/completions/")
+@limited("search")
+def completions() -> Response:
+    """Return what browsers offer in their own search box, in the form that OpenSearch has for it."""
+    page = found(words(), offset=0, with_facets=False)
+    answer = jsonify([words(), [hit.title for hit in page.packages[:OFFERED]]])
+    answer.content_type = "application/x-suggestions+json"
+    return answer
+
+
+@pages.get("/opensearch.xml")
+def opensearch() -> Response:
+    """Tell browsers how to search here."""
+    urls = {name: canonical_of(f"search.{name}") for name in ("results", "completions")}
+    written = render_template("search/opensearch.xml", urls=urls, title=current_app.config["SITE_TITLE"])
+    return Response(written, content_type="application/opensearchdescription+xml")
+
+
+def found(typed: str, *, offset: int, with_facets: bool = True) -> Results:
+    prefixes = tuple(current_app.config["SEARCH_PREFIX"])
+    return search(db.session(), typed, prefixes=prefixes, now=utc_now(), offset=offset, with_facets=with_facets)
+
+
+def offset() -> int:
+    """Return how many results come before those that are asked for."""
+    asked = text("from")
+    return min(int(asked), COUNTED) if asked.isascii() and asked.isdigit() else 0
+
+
+def pasted_address(typed: str) -> str:
+    """Return where a pasted address or installing line leads: to its package, or to where it is added; else nothing."""
+    place = pasted_place(typed)
+    if not place:
+        return ""
+    try:
+        draft = read_place(place, gateways())
+    except Invalid:  # an address, but of no repository: it is searched for like any words
+        return ""
+    package = already_here(db.session(), draft, gateways())
+    return link("packages.detail", slug=package.slug) if package else link("package_edits.add", where=place)

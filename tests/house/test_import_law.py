@@ -28,7 +28,8 @@ MAY_IMPORT = {
     "config": set(),
     "wsgi": {"pkgsite", "config"},
     "limits": {"extensions"},
-    "__init__": {"limits", "answers", "api", "cli", "clients", "server", "views", "extensions", "models"},
+    "upkeep": {"services", "clock", "extensions"},
+    "__init__": {"limits", "upkeep", "answers", "api", "cli", "clients", "server", "views", "extensions", "models"},
 }
 WITHOUT_FLASK = {"errors", "clock", "rules", "models", "clients", "services", "config"}
 WITHOUT_NETWORK = {"errors", "clock", "rules", "models", "services", "forms", "views", "api", "extensions", "answers"}

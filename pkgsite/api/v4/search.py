@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from flask import request, url_for
+from flask import current_app, request, url_for
 from marshmallow import Schema, fields
 
 from pkgsite.api.limits import limited
@@ -52,7 +52,9 @@ class Search(Resource):
 
     def get(self) -> Any:
         query = (request.args.getlist("q") or [""])[-1]
-        return SCHEMA.dump(search.search(db.session(), query, limit=MOST, now=utc_now()), many=True)
+        prefixes = tuple(current_app.config["SEARCH_PREFIX"])
+        hits = search.search_mixed(db.session(), query, prefixes=prefixes, now=utc_now(), limit=MOST)
+        return SCHEMA.dump(hits, many=True)
 
 
 SCHEMA = HitSchema()

@@ -1,0 +1,49 @@
+"""What people paste into a search box that names a single package: an address, or a line that installs it."""
+
+from __future__ import annotations
+
+import re
+
+_INSTALL = re.compile(
+    r"^[$>%#!]?\s*(?:sudo\s+)?(?:python[\d.]*\s+-m\s+)?"
+    r"(?:(?:uv\s+)?pip[\d.]*\s+install|(?:uv|poetry|pdm|hatch|rye)\s+add|(?:pipx|conda|mamba|easy_install)(?:\s+install)?|pipenv\s+install)"
+    r"\s+(?P<rest>\S.*)$",
+    re.IGNORECASE,
+)
+_ADDRESS = re.compile(r"^(?:(?:git\+)?(?:https?|ssh|git)://\S+|[\w.+-]+@[\w.-]+\.\w+:\S+|(?:www\.)?[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}/\S+/\S+)$", re.IGNORECASE)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def pasted_place(typed: str) -> str:
+    """Return the address or the project's name that a pasted text is about; empty where it is words.
+
+    >>> pasted_place("pip install -U 'django-cacheops[redis]>=7'")
+    'django-cacheops'
+    >>> pasted_place("git+https://github.com/Suor/django-cacheops@master")
+    'https://github.com/Suor/django-cacheops'
+    >>> pasted_place("install caching")
+    ''
+    """
+    text = typed.strip()
+    line = _INSTALL.match(text)
+    if line:
+        return next(filter(None, map(_required, line["rest"].split())), "")
+    return _address(text)
+
+
+def _required(part: str) -> str:
+    """Return what one word of a line that installs something names; empty for an option."""
+    part = part.strip("\"'`")
+    if part.startswith("-"):
+        return ""
+    name = _NAME.match(part)
+    return _address(part) or (name.group().rstrip("._-") if name else "")
+
+
+def _address(text: str) -> str:
+    if not _ADDRESS.match(text):
+        return ""
+    text = text.removeprefix("git+")
+    scheme, mark, rest = text.partition("://")
+    bare = re.split(r"[@#]", rest, maxsplit=1)[0] if mark and scheme.startswith("http") else text
+    return f"{scheme}://{bare}" if bare is not text else text

@@ -1,0 +1,65 @@
+"""Words that were meant: near misses by letters left out, doubled, exchanged or swapped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+SHORTEST = 4  # letters; a shorter word is near to too many others
+TWO_SLIPS_FROM = 8  # letters of a word in which two slips are forgiven
+MOST_MEANT = 3  # words that a misspelt one may stand for
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A word of the index, and in how many things it stands."""
+
+    word: str
+    uses: int
+
+
+def slips_forgiven(word: str) -> int:
+    """Return how many slips may lie between a word and what was meant."""
+    return 0 if len(word) < SHORTEST or word.isdigit() else 1 if len(word) < TWO_SLIPS_FROM else 2
+
+
+def halves(word: str) -> tuple[str, str]:
+    """Return a beginning and an end of which a single slip leaves one as it is, even if it swaps the middle letters.
+
+    >>> halves("framewrok")
+    ('fram', 'wrok')
+    """
+    middle = len(word) // 2
+    return word[:middle], word[middle + 1 :]
+
+
+def distance(one: str, other: str, most: int) -> int:
+    """Return how many letters were left out, added, exchanged or swapped with their neighbour; `most` + 1 for more.
+
+    >>> distance("framewrok", "framework", 2), distance("djngo", "django", 2), distance("abc", "xyz", 2)
+    (1, 1, 3)
+    """
+    if abs(len(one) - len(other)) > most:
+        return most + 1
+    before: list[int] = []
+    row = list(range(len(other) + 1))
+    for i, letter in enumerate(one, 1):
+        before, row, last = row, [i], before
+        for j, facing in enumerate(other, 1):
+            cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (letter != facing))
+            if i > 1 and j > 1 and letter == other[j - 2] and facing == one[i - 2]:
+                cost = min(cost, last[j - 2] + 1)
+            row.append(cost)
+        if min(row) > most:
+            return most + 1
+    return row[-1]
+
+
+def nearest(word: str, known: Iterable[Known]) -> list[Known]:
+    """Return the words that were most likely meant, likeliest first: fewer slips, the same first letter, more uses."""
+    most = slips_forgiven(word)
+    found = [(slips, other) for other in known if 0 < (slips := distance(word, other.word, most)) <= most]
+    fewest = min((slips for slips, _ in found), default=0)
+    likely = [other for slips, other in found if slips == fewest]
+    likely.sort(key=lambda other: (other.word[0] != word[0], -other.uses, other.word))
+    return likely[:MOST_MEANT]

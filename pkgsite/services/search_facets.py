@@ -1,0 +1,172 @@
+"""What a search's results can be narrowed by, with counts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pkgsite.models import Category, Grid, SearchEntry
+from pkgsite.rules.licences import canonical_licence
+from pkgsite.rules.search_expressions import Expression, all_of, mark
+from pkgsite.rules.search_query import ONE_EACH, Filter, Query, stars_range, updated_range
+from pkgsite.rules.search_ranking import DEAD, RECENT
+from pkgsite.services.search_engines import ROWS, Sought, Span, engine_of
+from pkgsite.services.search_understanding import bound_of
+
+MOST_VALUES = 8  # of a facet that are shown
+
+TITLES = {"is": "State", "category": "Category", "grid": "Grid", "licence": "Licence", "python": "Python",
+          "stars": "Stars", "updated": "Last commit or release", "by": "People"}  # fmt: skip
+STARS = {">=10": "10 or more", ">=100": "100 or more", ">=1000": "1,000 or more"}
+UPDATED = {"<90d": "within 90 days", "<1y": "within a year", ">1y": "more than a year ago"}
+STATES = {"maintained": "maintained", "archived": "archived", "deprecated": "deprecated"}
+
+
+@dataclass(frozen=True, slots=True)
+class FacetValue:
+    """A filter that would narrow the results.
+
+    Attributes:
+        label: Its words.
+        q: What to type for the search with it, or, where it is chosen, without it.
+        count: How many results there are with it; past the most that are counted, that number.
+        is_exact: Whether there are not more.
+        is_chosen: Whether it is on.
+    """
+
+    label: str
+    q: str
+    count: int
+    is_exact: bool
+    is_chosen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Facet:
+    name: str
+    title: str
+    values: tuple[FacetValue, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The packages that a search found.
+
+    Attributes:
+        places: The first of them, in their order.
+        is_whole: Whether these are all.
+        everything: What fits the search, as one expression.
+        sought: The search's bounds, in which an expression is put in the place of its own.
+        span: Where it looked, and how far it counts.
+    """
+
+    places: Sequence[int]
+    is_whole: bool
+    everything: Expression
+    sought: Sought
+    span: Span
+
+
+def facets(session: Session, query: Query, scope: Scope, *, now: datetime) -> list[Facet]:
+    """Return by what these results can be narrowed, the commonest first, in four questions at most.
+
+    Where the search found more than it counts, each value is counted on its own.
+    """
+    counts = _tally(session, scope.places, now)
+    candidates = _candidates(query, counts)
+    if not scope.is_whole:
+        counts = _recount(session, candidates, scope, now)
+    labels = _labels(session, candidates)
+    found = []
+    for name, title in TITLES.items():
+        values = [
+            FacetValue(
+                label=labels.get(one.typed) or one.value,
+                q=query.narrowed(one),
+                count=min(count, scope.span.limit - 1),
+                is_exact=count < scope.span.limit,
+            )
+            for one in candidates
+            if one.field == name and (count := counts.get(one.typed, 0))
+        ]
+        if values:
+            found.append(Facet(name, title, tuple(values)))
+    return found
+
+
+def _tally(session: Session, places: Sequence[int], now: datetime) -> Counter[str]:
+    """Return how many of the things at these places each filter fits, by the filter as it is typed."""
+    recent = int((now - RECENT).timestamp())
+    stars = {text: stars_range(text) for text in STARS}
+    updated = {text: updated_range(text, now) for text in UPDATED}
+    counts: Counter[str] = Counter()
+    for start in range(0, len(places), ROWS):
+        rows = select(SearchEntry.place, SearchEntry.marks, SearchEntry.stars, SearchEntry.touched_at)
+        for row in session.execute(rows.where(SearchEntry.place.in_(places[start : start + ROWS]))):
+            counts.update(row.marks.split(" "))
+            if row.touched_at is not None and row.touched_at >= recent and not row.place & DEAD:
+                counts["is:maintained"] += 1
+            for name, ranges, value in (("stars", stars, row.stars), ("updated", updated, row.touched_at)):
+                counts.update(
+                    f"{name}:{text}"
+                    for text, one in ranges.items()
+                    if value is not None and one and _within(value, one.least, one.most)
+                )
+    return counts
+
+
+def _within(value: int, least: int | None, most: int | None) -> bool:
+    return (least is None or value >= least) and (most is None or value <= most)
+
+
+def _candidates(query: Query, counts: Counter[str]) -> list[Filter]:
+    """Return the filters that are offered: the commonest values of each facet, but none that is chosen."""
+    chosen = {each.mark for each in query.filters}
+    narrowed = {each.field for each in query.filters if not each.is_minus and each.field in (*ONE_EACH, "stars", "updated")}
+    values: dict[str, list[str]] = {name: [] for name in TITLES}
+    for text, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])):
+        name, _, value = text.partition(":")
+        if name in values and name not in {"is", "stars", "updated"}:
+            values[name].append(value)
+    values |= {"is": list(STATES), "stars": list(STARS), "updated": list(UPDATED)}
+    values["python"].sort(key=lambda python: [int(part) for part in python.split(".")], reverse=True)
+    return [
+        one
+        for name, several in values.items()
+        if name not in narrowed
+        for value in several[:MOST_VALUES]
+        if (one := Filter(name, value)).mark not in chosen and counts[one.typed]
+    ]
+
+
+def _recount(session: Session, candidates: Sequence[Filter], scope: Scope, now: datetime) -> Counter[str]:
+    """Return of how many results each of these filters is, up to the limit."""
+    sought = []
+    for number, one in enumerate(candidates):
+        bound = bound_of(one, now)
+        if bound:
+            expression, bounds = scope.everything, (*scope.sought.bounds, bound)
+        else:
+            expression, bounds = all_of([scope.everything, mark(one.mark)]), scope.sought.bounds
+        sought.append(replace(scope.sought, number=number, expression=expression, bounds=bounds))
+    found = engine_of(session).count(session, sought, scope.span) if sought else {}
+    return Counter({candidates[number].typed: count for number, count in found.items()})
+
+
+def _labels(session: Session, candidates: Sequence[Filter]) -> dict[str, str]:
+    """Return the words of filters, by the filter as it is typed; the others are called by their value."""
+    labels = {f"stars:{value}": label for value, label in STARS.items()}
+    labels |= {f"updated:{value}": label for value, label in UPDATED.items()}
+    for name, model in (("category", Category), ("grid", Grid)):
+        slugs = [one.value for one in candidates if one.field == name]
+        rows = session.execute(select(model.slug, model.title).where(model.slug.in_(slugs))) if slugs else ()
+        labels |= {f"{name}:{row.slug}": row.title for row in rows}
+    for one in candidates:
+        if one.field == "licence":
+            labels[one.typed] = canonical_licence(one.value) or one.value
+    return labels

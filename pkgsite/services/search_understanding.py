@@ -1,0 +1,278 @@
+"""What a search means, by the words that the index knows.
+
+Each word is understood before anything is looked for, whatever the filters: so a filter that is added to a search only
+ever narrows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import product
+
+from sqlalchemy import and_, or_, select
+from sqlalchemy.orm import Session
+
+from pkgsite.rules.licences import canonical_licence
+from pkgsite.rules.search_expressions import Expression, Phrase, Term, any_of, mark
+from pkgsite.rules.search_query import ONE_EACH, Filter, Query, stars_range, updated_range
+from pkgsite.rules.search_ranking import RECENT, Wanted
+from pkgsite.rules.search_words import mark_value, name_key, stem
+from pkgsite.rules.spelling import MOST_MEANT, Known, halves, nearest, slips_forgiven
+from pkgsite.services.search_engines import NEAR_WORDS, Bound, engine_of
+from pkgsite.models import SearchWord
+
+MOST_FORMS = 6  # of a word, beside itself
+MOST_BEGUN = 8  # words that a begun one may stand for
+MOST_VALUES = 20  # of a filter, where what was typed only begins them
+MOST_KEYS = 9
+RARE = 2  # uses of a word that may be a slip
+FAR_MORE = 10  # times the uses: then that word may have been meant
+LAST = "\U0010ffff"
+
+Choice = str | tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """What a search means.
+
+    Attributes:
+        readings: The ways to read its words, phrases among them.
+        needed: What must fit besides: phrases and filters.
+        unwanted: What must not.
+        bounds: Of stars and of times.
+        corrected: Words that the index does not know, and the likeliest that was meant.
+        meant: What to type for what may have been meant; empty where all looks well.
+        unknown: Filters whose value nothing here has.
+    """
+
+    readings: tuple[Wanted, ...]
+    needed: tuple[Expression, ...]
+    unwanted: tuple[Expression, ...]
+    bounds: tuple[Bound, ...]
+    corrected: dict[str, str]
+    meant: str
+    unknown: tuple[Filter, ...]
+
+
+def understand(session: Session, query: Query, *, now: datetime) -> Understood:
+    """Return what a search means; at most five questions to the list of words, whatever is typed."""
+    pairs = {first + second: at for at, (first, second) in enumerate(zip(query.words, query.words[1:], strict=False))}
+    marks = _marks(query.filters)
+    rows = _look_up(session, [*query.words, *pairs, *(mark for _, mark in marks)], query.words)
+    uses = {row.word: row.uses for row in rows}
+    unknown_words = [word for word in query.words if word not in uses]
+    instead, corrected = _instead(session, unknown_words)
+    choices = [instead.get(word) or _forms(word, rows) for word in query.words]
+    phrases: list[tuple[Choice, ...]] = [(phrase,) for phrase in query.phrases]
+    keys = _keys(query, choices, corrected)
+    last = query.words[-1] if query.words and not query.phrases and query.words[-1] not in corrected else ""
+    readings = [Wanted((*choices, *phrases), keys, last if len(last) > 1 else "")]
+    for joined, at in pairs.items():
+        if joined in uses:
+            words = (*choices[:at], (joined,), *choices[at + 2 :], *phrases)
+            readings.append(Wanted(words, ()))
+    needed, bounds, minus, unknown = _conditions(session, query.filters, marks, set(uses), now)
+    return Understood(
+        readings=tuple(readings) if query.words or query.phrases else (),
+        needed=(*(Phrase(phrase) if len(phrase) > 1 else Term(phrase[0]) for phrase in query.phrases), *needed),
+        unwanted=(*(Phrase(some) if len(some) > 1 else Term(some[0]) for some in query.unwanted), *minus),
+        bounds=bounds,
+        corrected=corrected,
+        meant=_meant(session, query, uses) if not corrected else "",
+        unknown=unknown,
+    )
+
+
+def corrected_text(text: str, corrected: dict[str, str]) -> str:
+    """Return the typed words with the corrected ones in their places."""
+    return " ".join(corrected.get(word.lower(), word) for word in text.split())
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    word: str
+    uses: int
+    stem: str
+
+
+def _look_up(session: Session, exact: Collection[str], words: Sequence[str]) -> list[_Row]:
+    """Return what the index knows of these words and of the other forms of some of them."""
+    if not exact:
+        return []
+    stems = [stem(word) for word in words]
+    rows = session.execute(
+        select(SearchWord.word, SearchWord.uses, SearchWord.stem).where(
+            or_(SearchWord.word.in_(exact), SearchWord.stem.in_(stems))
+        )
+    )
+    return [_Row(*row) for row in rows]
+
+
+def _forms(word: str, rows: Iterable[_Row]) -> tuple[Choice, ...]:
+    """Return a word and its most used other forms."""
+    same = [row for row in rows if row.stem == stem(word) and row.word != word]
+    same.sort(key=lambda row: (-row.uses, row.word))
+    return (word, *[row.word for row in same[:MOST_FORMS]])
+
+
+def _instead(session: Session, words: Sequence[str]) -> tuple[dict[str, tuple[Choice, ...]], dict[str, str]]:
+    """Return what stands for words that the index does not know, and which of them are corrected, to what.
+
+    Two known words written as one, else known words that begin like that, else the nearest ones.
+    """
+    instead: dict[str, tuple[Choice, ...]] = {}
+    corrected: dict[str, str] = {}
+    if not words:
+        return instead, corrected
+    parts = {(word[:at], word[at:]) for word in words for at in range(2, len(word) - 1)}
+    known = _uses(session, {part for pair in parts for part in pair})
+    for word in words:
+        pairs = [(word[:at], word[at:]) for at in range(2, len(word) - 1)]
+        pairs = [pair for pair in pairs if pair[0] in known and pair[1] in known]
+        if pairs:
+            best = max(pairs, key=lambda pair: (min(map(len, pair)) > 2, min(known[part] for part in pair), pair))
+            instead[word] = (best,)
+    left = [word for word in words if word not in instead]
+    for word, begun in _begun(session, left).items():
+        instead[word] = tuple(begun)
+    for word in [word for word in left if word not in instead and slips_forgiven(word)]:
+        likely = near_words(session, word)
+        if likely:
+            instead[word] = tuple(other.word for other in likely)
+            corrected[word] = likely[0].word
+    return instead, corrected
+
+
+def near_words(session: Session, word: str) -> list[Known]:
+    """Return the words that a misspelt one most likely means.
+
+    Those that begin or end like it are enough for a single slip; if there are none, those that share pieces with it.
+    """
+    beginning, end = halves(word)
+    backwards = end[::-1]
+    sizes = range(len(word) - 1, len(word) + 2)
+    close = [
+        and_(SearchWord.size == size, column >= piece, column < piece + LAST)
+        for size in sizes
+        for column, piece in ((SearchWord.word, beginning), (SearchWord.backwards, backwards))
+    ]
+    rows = session.execute(
+        select(SearchWord.word, SearchWord.uses).where(or_(*close), SearchWord.word != word).limit(NEAR_WORDS)
+    )
+    found = nearest(word, [Known(row.word, row.uses) for row in rows])
+    if not found and slips_forgiven(word) > 1:
+        similar = engine_of(session).similar_words(session, word, (len(word) - 2, len(word) + 2))
+        found = nearest(word, [Known(*each) for each in similar])
+    return found
+
+
+def _uses(session: Session, words: Collection[str]) -> dict[str, int]:
+    rows = session.execute(select(SearchWord.word, SearchWord.uses).where(SearchWord.word.in_(words)))
+    return {row.word: row.uses for row in rows}
+
+
+def _begun(session: Session, words: Sequence[str]) -> dict[str, list[str]]:
+    """Return, of these words, those that begin others, with the most used of these."""
+    found: dict[str, list[str]] = {}
+    for word in words:
+        rows = session.scalars(
+            select(SearchWord.word)
+            .where(SearchWord.word >= word, SearchWord.word < word + LAST, SearchWord.size > 0)
+            .order_by(SearchWord.uses.desc(), SearchWord.word)
+            .limit(MOST_BEGUN)
+        ).all()
+        if rows:
+            found[word] = list(rows)
+    return found
+
+
+def _keys(query: Query, choices: Sequence[tuple[Choice, ...]], corrected: dict[str, str]) -> tuple[str, ...]:
+    """Return the typed words as one name, as they may have been meant."""
+    if not corrected:
+        text = " ".join([query.text, *(" ".join(phrase) for phrase in query.phrases)])
+        return (name_key(text),)
+    ways = [
+        [one for one in some if isinstance(one, str)][:MOST_MEANT] if word in corrected else [word]
+        for word, some in zip(query.words, choices, strict=True)
+    ]
+    return tuple("".join(way) for way, _ in zip(product(*ways), range(MOST_KEYS), strict=False))
+
+
+def _meant(session: Session, query: Query, uses: dict[str, int]) -> str:
+    """Return the typed words with a rare one replaced by one that is used far more; empty where there is none."""
+    rarest = min((word for word in query.words if slips_forgiven(word)), key=lambda word: uses.get(word, 0), default="")
+    if not rarest or not 0 < uses.get(rarest, 0) <= RARE:
+        return ""
+    likely = [other for other in near_words(session, rarest) if other.uses >= FAR_MORE * uses[rarest]]
+    if not likely or stem(likely[0].word) == stem(rarest):
+        return ""
+    return corrected_text(query.text, {rarest: likely[0].word})
+
+
+def _marks(filters: Iterable[Filter]) -> list[tuple[Filter, str]]:
+    """Return the filters that are marks of the index, each with the mark that its value makes."""
+    found = []
+    for each in filters:
+        if each.field in {"stars", "updated"} or each.mark == "is:maintained":
+            continue
+        value = (canonical_licence(each.value) or each.value) if each.field == "licence" else each.value
+        found.append((each, f"{each.field}:{mark_value(value)}"))
+    return found
+
+
+def _conditions(
+    session: Session, filters: Iterable[Filter], marks: list[tuple[Filter, str]], known: set[str], now: datetime
+) -> tuple[list[Expression], tuple[Bound, ...], list[Expression], tuple[Filter, ...]]:
+    """Return what filters need, what bounds they set, what they don't want, and those that nothing here fits."""
+    needed: list[Expression] = []
+    minus: list[Expression] = []
+    either: dict[str, list[Expression]] = {}
+    unknown = []
+    begun = _begun_marks(session, [text for _, text in marks if text not in known])
+    for each, text in marks:
+        values = [text] if text in known else begun.get(text, [])
+        if not values:
+            unknown.append(each)
+        wanted = any_of([mark(value) for value in values or [text]])
+        if each.is_minus:
+            minus.append(wanted)
+        elif each.field in ONE_EACH:
+            either.setdefault(each.field, []).append(wanted)
+        else:
+            needed.append(wanted)
+    needed += [any_of(several) for several in either.values()]
+    bounds = tuple(bound for each in filters if (bound := bound_of(each, now)))
+    return needed, bounds, minus, tuple(unknown)
+
+
+def bound_of(condition: Filter, now: datetime) -> Bound | None:
+    """Return the bound that a filter sets; None where it sets none."""
+    if condition.field == "stars":
+        stars = stars_range(condition.value)
+        return stars and Bound("stars", stars.least, stars.most, is_minus=condition.is_minus)
+    if condition.field == "updated":
+        times = updated_range(condition.value, now)
+        return times and Bound("touched_at", times.least, times.most, is_minus=condition.is_minus)
+    if condition.mark == "is:maintained":
+        since = int((now - RECENT).timestamp())
+        return Bound("touched_at", since, is_living=True, is_minus=condition.is_minus)
+    return None
+
+
+def _begun_marks(session: Session, marks: Sequence[str]) -> dict[str, list[str]]:
+    """Return, of these marks, those that begin others, with the most used of these."""
+    found: dict[str, list[str]] = {}
+    for text in marks:
+        rows = session.scalars(
+            select(SearchWord.word)
+            .where(SearchWord.word >= text, SearchWord.word < text + LAST)
+            .order_by(SearchWord.uses.desc(), SearchWord.word)
+            .limit(MOST_VALUES)
+        ).all()
+        if rows:
+            found[text] = list(rows)
+    return found
+
