@@ -20,7 +20,9 @@ from pkgsite.clock import utc_now
 from pkgsite.errors import Conflict, Invalid, NotFound, UpstreamError
 from pkgsite.extensions import db
 from pkgsite.jobs import commands
-from pkgsite.services import account_settings
+from pkgsite.models import begin_write
+from pkgsite.rules.search_ranking import Kind
+from pkgsite.services import account_settings, search_index
 from pkgsite.services.accounts import SiteAddress, named_or_refused
 from pkgsite.services.catalogue import SHIPPED, load_catalogue
 from pkgsite.services.importer import DONE, ImportState, import_state, take_page
@@ -30,6 +32,7 @@ from pkgsite.services.registering import check_new_password, make_by_operator
 
 PATIENCE = Patience()
 STOPPED_BY_CTRL_C = 130  # what a shell expects of a program that Ctrl-C stopped
+NOUNS = {Kind.PACKAGE: "packages", Kind.GRID: "grids", Kind.CATEGORY: "categories", Kind.PERSON: "people"}
 ROLES = ("user", "moderator", "staff")
 
 
@@ -38,6 +41,7 @@ def init_app(app: Flask) -> None:
     app.cli.add_command(load_catalogue_file)
     commands.init_app(app)
     app.cli.add_command(users)
+    app.cli.add_command(search)
 
 
 @click.command("import-v4")
@@ -144,6 +148,37 @@ def say_what_came(tallies: Mapping[str, Tally], nouns: tuple[str, ...]) -> None:
         click.echo(f"\n{len(remarks)} to look at:")
     for remark in remarks:
         click.echo(f"  {remark}")
+
+
+@click.group()
+def search() -> None:
+    """Repair what search looks through."""
+
+
+@search.command()
+@with_appcontext
+def rebuild() -> None:
+    """Make the search index anew, from all packages, grids, categories and people.
+
+    The site goes on finding what the old index has until the new one is whole; if the command is stopped, the old one
+    stays. It is needed after a change of SEARCH_PREFIX, or where somebody has written to the database past the site.
+    """
+    need_tables()
+    session = db.session()
+    begin_write(session)
+    with click.progressbar(
+        length=1, label="Indexing", show_pos=True, file=sys.stderr, hidden=not sys.stderr.isatty()
+    ) as bar:
+
+        def tell(done: int, whole: int) -> None:
+            bar.length = whole
+            bar.update(done - bar.pos)
+
+        prefixes = tuple(current_app.config["SEARCH_PREFIX"])
+        found = search_index.rebuild(session, prefixes=prefixes, now=utc_now(), tell=tell)
+        session.commit()
+    for kind, number in found.items():
+        click.echo(f"{NOUNS[kind]:10} {number:8} indexed")
 
 
 @click.group()

@@ -16,10 +16,11 @@ from pkgsite.clock import utc_now
 from pkgsite.errors import UpstreamError
 from pkgsite.extensions import db
 from pkgsite.jobs.refresh import Refresher
-from pkgsite.rules.timetable import HOUSEKEEPING, KEPT_FOR, REFRESH, SAMPLES, SCORES, SERIALS, SOURCES, Job
+from pkgsite.rules.timetable import HOUSEKEEPING, KEPT_FOR, REFRESH, SAMPLES, SCORES, SEARCH, SERIALS, SOURCES, Job
 from pkgsite.services.duties import clear_old_runs
 from pkgsite.services.numbers import keep_scores, take_samples
 from pkgsite.services.refresh import pause_host
+from pkgsite.services.search_index import renew
 from pkgsite.services.sources import index_names, index_validators, sync_sources, take_serials
 
 LONGEST_REFRESH_S = 300  # then its run is logged, and the next one goes on
@@ -91,6 +92,20 @@ def keep_house(work: Work) -> dict[str, Any]:
     return {"runs": removed}
 
 
+def renew_search(work: Work) -> dict[str, Any]:
+    """Index anew, some packages at a time, those of which the index holds what was so on another day."""
+    prefixes = tuple(work.app.config["SEARCH_PREFIX"])
+    last, changed = 0, 0
+    while not work.stop.is_set():
+        before = last
+        last, more = renew(db.session(), prefixes=prefixes, now=work.clock(), after=before)
+        db.session.commit()
+        changed += more
+        if last == before:
+            break
+    return {"packages": changed}
+
+
 WORK: dict[Job, Callable[[Work], dict[str, Any]]] = {
     SOURCES: find_sources,
     REFRESH: refresh_due,
@@ -98,4 +113,5 @@ WORK: dict[Job, Callable[[Work], dict[str, Any]]] = {
     SAMPLES: sample_packages,
     SCORES: rescore,
     HOUSEKEEPING: keep_house,
+    SEARCH: renew_search,
 }

@@ -40,4 +40,5 @@ SERIALS = Job("serials", "Ask the index what has changed", timedelta(hours=6), t
 SAMPLES = Job("samples", "Keep the numbers of the day", timedelta(hours=1), timedelta(minutes=3))
 SCORES = Job("scores", "Bring scores up to date", timedelta(hours=6), timedelta(minutes=11))
 HOUSEKEEPING = Job("housekeeping", "Clear old rows away", timedelta(days=1), timedelta(hours=3, minutes=17))
-TIMETABLE = (REFRESH, SOURCES, SERIALS, SAMPLES, SCORES, HOUSEKEEPING)
+SEARCH = Job("search", "Bring the search index up to the day", timedelta(days=1), timedelta(hours=4, minutes=23))
+TIMETABLE = (REFRESH, SOURCES, SERIALS, SAMPLES, SCORES, HOUSEKEEPING, SEARCH)

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import delete, func, insert, select, text
 from sqlalchemy.orm import Session
 
-from pkgsite.models import Category, Grid, Package, SearchEntry, SearchStale, SearchWord, User
+from pkgsite.models import Category, Grid, Package, SearchEntry, SearchStale, SearchWord, User, begin_write
 from pkgsite.rules.search_ranking import Kind
 from pkgsite.rules.search_words import stem
 from pkgsite.services.search_documents import Findable, load_findable
@@ -84,9 +84,14 @@ def write_words(session: Session) -> None:
         session.execute(insert(SearchWord), some)
 
 
-def renew(session: Session, *, prefixes: tuple[str, ...], now: datetime, after: int, limit: int) -> tuple[int, int]:
-    """Index packages anew that come after an id, for what in it depends on the day; return the last id and a count."""
-    ids = session.scalars(select(Package.id).where(Package.id > after).order_by(Package.id).limit(limit)).all()
+def renew(session: Session, *, prefixes: tuple[str, ...], now: datetime, after: int) -> tuple[int, int]:
+    """Index anew the packages that come after an id, some at a time, where the day has changed what the index holds.
+
+    Return the last one's id, or the same id where none comes after it, and how many changed.
+    """
+    begin_write(session)
+    _lock(session)
+    ids = session.scalars(select(Package.id).where(Package.id > after).order_by(Package.id).limit(BATCH)).all()
     return (ids[-1], _index(session, Kind.PACKAGE, ids, prefixes, now)) if ids else (after, 0)
 
 

@@ -1,11 +1,14 @@
 """Search over packages and grids."""
 
 from collections.abc import Callable
+from xml.etree import ElementTree
 
 import pytest
+from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
-from pkgsite.services.search import Hit, search
+from pkgsite.rules.search_ranking import Tier
+from pkgsite.services.search import Hit, search_mixed
 from tests.factories import NOW, make_category, make_grid, make_package
 from tests.views.conftest import plain
 
@@ -30,18 +33,22 @@ def shelf(session: Session) -> Session:
 
 
 def found(session: Session, q: str) -> list[str]:
-    return [f"{hit.item_type}:{hit.slug}" for hit in search(session, q, limit=20, now=NOW)]
+    return [f"{hit.item_type}:{hit.slug}" for hit in mixed(session, q)]
+
+
+def mixed(session: Session, q: str, limit: int = 20) -> list[Hit]:
+    return search_mixed(session, q, prefixes=("django",), limit=limit, now=NOW)
 
 
 def test_the_nearest_title_comes_first(shelf: Session) -> None:
     assert found(shelf, "cache") == [
-        "package:cache",
+        "package:cache",  # its very name
+        "grid:cache-grid",  # names that begin so: grids, living packages, dead ones
         "package:cacheops",
         "package:cachedead",
+        "grid:caching",  # the word, or another form of it, in the name
         "package:query-cache",
-        "grid:caching",
-        "grid:cache-grid",
-        "package:redis",
+        "package:redis",  # in the description
     ]
 
 
@@ -58,11 +65,11 @@ def test_nothing_is_found_for_nothing(shelf: Session, q: str) -> None:
 
 
 def test_there_are_never_more_than_asked_for(shelf: Session) -> None:
-    assert len(search(shelf, "cache", limit=3, now=NOW)) == 3
+    assert len(mixed(shelf, "cache", 3)) == 3
 
 
 def test_a_hit_says_what_the_site_knows(shelf: Session) -> None:
-    (hit,) = [hit for hit in search(shelf, "cacheops", limit=9, now=NOW) if hit.slug == "cacheops"]
+    (hit,) = [hit for hit in mixed(shelf, "cacheops") if hit.slug == "cacheops"]
     assert hit == Hit(
         item_type="package",
         id=hit.id,
@@ -72,21 +79,79 @@ def test_a_hit_says_what_the_site_knows(shelf: Session) -> None:
         created_at=NOW,
         modified_at=NOW,
         weight=37,
+        tier=Tier.NAME,
+        popularity=172,
         category="App",
         stars=20,
     )
-    (grid,) = [hit for hit in search(shelf, "caching", limit=9, now=NOW) if hit.item_type == "grid"]
+    grid = next(hit for hit in mixed(shelf, "caching") if hit.item_type == "grid")
     assert (grid.category, grid.stars, grid.weight) == ("", None, 37 * 3 // 6)
 
 
 def test_the_page_shows_grids_and_packages(shelf: Session, get: Get) -> None:
     words = plain(get("/search/?q=cache"))
-    assert "Grids 2 Caching" in words
+    assert "Grids Stores 1 package Caching 0 packages" in words
     assert "Packages 5 Cache" in words
-    assert "cachedead archived or deprecated" in words
+    assert "cachedead archived" in words
+    assert "cachehidden" not in words
+    assert "Why this order Its name is what was typed. in its name: cache" in words
 
 
 def test_a_page_without_results_helps(shelf: Session, get: Get) -> None:
-    assert "No package or grid has every word of “zzzz”" in plain(get("/search/?q=zzzz"))
+    assert "Nothing here has “zzzz” in its name" in plain(get("/search/?q=zzzz"))
     assert "What are you looking for?" in plain(get("/search/"))
     assert 'value="zzzz"' in get("/search/?q=zzzz")
+    assert "Search without filters" in plain(get("/search/?q=cache+stars:>9000"))
+
+
+def test_what_was_done_with_the_words_is_said(shelf: Session, get: Get) -> None:
+    assert "these are the results for “cache”" in plain(get("/search/?q=cahce"))
+    assert "Nothing has all of these words." in plain(get("/search/?q=redis+ada"))
+    assert "“stars:many” can't be read as a filter" in plain(get("/search/?q=cache+stars:many"))
+    assert "Nothing here has the licence “mit”." in plain(get("/search/?q=cache+licence:mit"))
+
+
+def test_facets_narrow_and_can_be_taken_away(shelf: Session, get: Get) -> None:
+    page = get("/search/?q=cache")
+    assert "10 or more 3 results" in plain(page)
+    assert "/search/?q=cache+stars:%3E%3D10" in page
+    narrowed = get("/search/?q=cache+stars:>=10")
+    assert "Packages 3 cacheops" in plain(narrowed)
+    assert "stars:>=10 × , remove" in plain(narrowed)
+
+
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        "https://github.com/suor/cacheops",
+        "git@github.com:Suor/cacheops.git",
+        "pip install -U 'cacheops[all]>=7'",
+        "https://pypi.org/project/cacheops/",
+        "git+https://github.com/Suor/cacheops@master",
+    ],
+)
+def test_what_names_one_package_leads_there(session: Session, client: FlaskClient, pasted: str) -> None:
+    answer = client.get("/search/", query_string={"q": pasted})
+    assert answer.status_code == 302
+    assert answer.location.startswith("/packages/add/?where=")
+    make_package(session, "ops", repo_url="https://github.com/Suor/cacheops", pypi_url="cacheops")
+    session.commit()
+    answer = client.get("/search/", query_string={"q": pasted})
+    assert (answer.status_code, answer.location) == (302, "/packages/p/ops/")
+
+
+def test_offers_while_one_types(shelf: Session, client: FlaskClient) -> None:
+    offers = client.get("/search/suggestions/?q=ca").get_json()
+    assert offers[0] == {"title": "cacheops", "kind": "package", "url": "/packages/p/cacheops/"}
+    assert {"title": "Caching", "kind": "grid", "url": "/grids/g/caching/"} in offers
+    assert client.get("/search/suggestions/?q=").get_json() == []
+
+
+def test_browsers_can_search_here(shelf: Session, client: FlaskClient) -> None:
+    answer = client.get("/opensearch.xml")
+    assert answer.content_type == "application/opensearchdescription+xml"
+    urls = [url.get("template") or "" for url in ElementTree.fromstring(answer.text).iter() if url.get("template")]
+    assert urls == ["http://localhost/search/?q={searchTerms}", "http://localhost/search/completions/?q={searchTerms}"]
+    answer = client.get("/search/completions/?q=cacheo")
+    assert answer.get_json() == ["cacheo", ["cacheops"]]
+    assert answer.content_type == "application/x-suggestions+json"
