@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from flask import Flask, current_app
@@ -17,7 +18,12 @@ WROTE = "wrote"
 
 def init_app(_app: Flask) -> None:
     """Listen to the site's database sessions."""
-    for name, listener in {"after_flush": on_flush, "do_orm_execute": on_execute, "before_commit": on_commit}.items():
+    listeners: dict[str, Callable[..., Any]] = {
+        "after_flush": on_flush,
+        "do_orm_execute": on_execute,
+        "before_commit": on_commit,
+    }
+    for name, listener in listeners.items():
         if not event.contains(db.session, name, listener):
             event.listen(db.session, name, listener)
 

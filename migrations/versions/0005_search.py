@@ -116,14 +116,18 @@ def watch_on_sqlite(table: str, columns: str, stale: list[str]) -> None:
     if columns:
         changes["update"] = (f"UPDATE OF {columns}", "NEW")
     for name, (change, row) in changes.items():
-        notes = " ".join(f"INSERT INTO search_stale (kind, item_id) {each.replace('row.', f'{row}.')};" for each in stale)
+        notes = " ".join(
+            f"INSERT INTO search_stale (kind, item_id) {each.replace('row.', f'{row}.')};" for each in stale
+        )
         op.execute(f'CREATE TRIGGER search_{table}_{name} AFTER {change} ON "{table}" BEGIN {notes} END')
 
 
 def watch_on_postgresql(table: str, columns: str, stale: list[str]) -> None:
     """Note what is stale after each change of a table that matters."""
     for row, changes in {"NEW": "INSERT" + (f" OR UPDATE OF {columns}" if columns else ""), "OLD": "DELETE"}.items():
-        notes = " ".join(f"INSERT INTO search_stale (kind, item_id) {each.replace('row.', f'{row}.')};" for each in stale)
+        notes = " ".join(
+            f"INSERT INTO search_stale (kind, item_id) {each.replace('row.', f'{row}.')};" for each in stale
+        )
         name = f"search_{table}_{row.lower()}"
         op.execute(f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {notes} RETURN NULL; END $$")
         op.execute(f'CREATE TRIGGER {name} AFTER {changes} ON "{table}" FOR EACH ROW EXECUTE FUNCTION {name}()')

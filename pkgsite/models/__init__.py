@@ -8,9 +8,9 @@ from pkgsite.models.job import JobRun, Lease
 from pkgsite.models.package import OldPackageSlug, Package
 from pkgsite.models.release import Release
 from pkgsite.models.revision import Revision
+from pkgsite.models.search import SearchEntry, SearchStale, SearchWord
 from pkgsite.models.source import HostState, ImportProgress, Sample, SourceState
 from pkgsite.models.usage import Favourite, Flag, SiteUsing, Usage
-from pkgsite.models.search import SearchEntry, SearchStale, SearchWord
 from pkgsite.models.user import ApiToken, Identity, KeptAnswer, LoginAttempt, LoginSession, OutboxMessage, User
 
 __all__ = [

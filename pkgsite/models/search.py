@@ -7,12 +7,12 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from pkgsite.models.base import Base, Id, Large, by_code_point
 
-# How the names of each database's own tables and indexes of text begin: the migrations make them, no model tells of them.
+# How the names of each database's own tables and indexes of text begin: no model tells of them.
 OF_THE_ENGINES = ("search_text", "search_trigram", "search_word_trigram")
 
 
 class SearchEntry(Base):
-    """A thing that can be found. Its place tells its kind, its id, and whom it comes before (`rules.search_ranking`)."""
+    """A thing that can be found. Its place tells its kind, its id, and what it comes before (rules.search_ranking)."""
 
     __tablename__ = "search_entry"
     __table_args__ = (UniqueConstraint("kind", "item_id"),)

@@ -10,7 +10,12 @@ _INSTALL = re.compile(
     r"\s+(?P<rest>\S.*)$",
     re.IGNORECASE,
 )
-_ADDRESS = re.compile(r"^(?:(?:git\+)?(?:https?|ssh|git)://\S+|[\w.+-]+@[\w.-]+\.\w+:\S+|(?:www\.)?[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}/\S+/\S+)$", re.IGNORECASE)
+_ADDRESS = re.compile(
+    r"^(?:(?:git\+)?(?:https?|ssh|git)://\S+"
+    r"|[\w.+-]+@[\w.-]+\.\w+:\S+"
+    r"|(?:www\.)?[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}/\S+/\S+)$",
+    re.IGNORECASE,
+)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 

@@ -102,9 +102,10 @@ def read_query(typed: str) -> Query:
     whole = clean(typed)
     words: list[str] = []
     text: list[str] = []
-    phrases, unwanted = [], []
+    phrases: list[tuple[str, ...]] = []
+    unwanted: list[tuple[str, ...]] = []
     filters: list[Filter] = []
-    untold = []
+    untold: list[Filter] = []
     for piece in _PIECE.finditer(whole):
         is_minus, quoted = bool(piece["minus"]), piece["quoted"]
         field = FIELDS.get((piece["field"] or "").lower())

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
 
-from pkgsite.rules.search_expressions import Any, Expression, Phrase, Section, Term, all_of, any_of, mark
+from pkgsite.rules.search_expressions import WORDS, Expression, Phrase, Section, Term, all_of, any_of, mark
 from pkgsite.rules.search_words import SHORTEST_BEGINNING, bare_key
 
 
@@ -53,6 +53,7 @@ REASONS = {
     Tier.ANYWHERE: "All words are found, some of them in the names of its grids, its category or its people.",
     Tier.SOME_WORDS: "Some of the words are found; nothing has them all.",
 }
+NARROW = {Tier.WORDS_IN_NAME, Tier.NAME_AND_TEXT, Tier.TEXT}  # what fits one of these fits ANYWHERE too
 NO_WORDS = "It fits the filters."
 
 MOST_POPULAR = 1023
@@ -177,17 +178,14 @@ def _last_begun(reading: Wanted) -> Expression:
     return all_of([*[_one(each, (Section.NAME,)) for each in reading.words[:-1]], last])
 
 
-def _all_in(reading: Wanted, sections: tuple[Section, ...] | None = None) -> Expression:
+def _all_in(reading: Wanted, sections: tuple[Section, ...] = WORDS) -> Expression:
     return all_of(_one(each, sections) for each in reading.words)
 
 
-def _some_in(reading: Wanted, sections: tuple[Section, ...] | None = None) -> Expression:
+def _some_in(reading: Wanted, sections: tuple[Section, ...] = WORDS) -> Expression:
     return any_of(_one(each, sections) for each in reading.words)
 
 
-def _one(choices: tuple[str | tuple[str, ...], ...], sections: tuple[Section, ...] | None) -> Expression:
+def _one(choices: tuple[str | tuple[str, ...], ...], sections: tuple[Section, ...]) -> Expression:
     """Return what has one of these words, or of these rows of words."""
-    given = {} if sections is None else {"sections": sections}
-    return any_of(Phrase(each, **given) if isinstance(each, tuple) else Term(each, **given) for each in choices)
-
-
+    return any_of(Phrase(each, sections) if isinstance(each, tuple) else Term(each, sections) for each in choices)

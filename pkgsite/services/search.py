@@ -14,6 +14,7 @@ from pkgsite.models import Category, Grid, GridPackage, Package, SearchEntry, Se
 from pkgsite.rules.search_expressions import Expression, Without, all_of, any_of, mark
 from pkgsite.rules.search_query import Filter, Query, read_query
 from pkgsite.rules.search_ranking import (
+    NARROW,
     NO_WORDS,
     REASONS,
     Kind,
@@ -150,12 +151,12 @@ class Results:
 class _Found:
     """What was found of some kinds, best first, with its tiers."""
 
-    places: list[int]
+    scope: Scope
     tiers: dict[int, int]
-    is_whole: bool
-    everything: Expression
-    sought: Sought
-    span: Span
+
+    @property
+    def places(self) -> Sequence[int]:
+        return self.scope.places
 
 
 def search(
@@ -166,25 +167,24 @@ def search(
     if query.is_empty:
         return Results(query, offset)
     understood = understand(session, query, now=now)
-    found = _find(session, query, understood, prefixes, _span(Kind.PACKAGE))
-    others = [] if query.filters else _beside(session, query, understood, prefixes)
+    found = _find(session, understood, prefixes, _span(Kind.PACKAGE))
+    others = [] if query.filters else _beside(session, understood, prefixes)
     people = () if query.filters else _people(session, query, [at for at, _ in others if kind_of(at) is Kind.PERSON])
     is_partial = not found.places and not others and not people and len(query.words) + len(query.phrases) > 1
     if is_partial:
-        found = _find(session, query, understood, prefixes, _span(Kind.PACKAGE), is_partial=True)
+        found = _find(session, understood, prefixes, _span(Kind.PACKAGE), is_partial=True)
     shown = found.places[offset : offset + PAGE]
     packages = load_packages(session, [(at, found.tiers[at]) for at in shown], now=now)
-    scope = Scope(found.places, found.is_whole, found.everything, found.sought, found.span)
     return Results(
         query=query,
         offset=offset,
         packages=tuple(packages),
         count=len(found.places),
-        is_exact=found.is_whole,
-        grids=tuple(load_grids(session, [each for each in others if kind_of(each[0]) is Kind.GRID][:BESIDE], now=now)),
+        is_exact=found.scope.is_whole,
+        grids=tuple(load_grids(session, [each for each in others if kind_of(each[0]) is Kind.GRID][:BESIDE])),
         categories=_categories(session, [item_of(at) for at, _ in others if kind_of(at) is Kind.CATEGORY][:BESIDE]),
         people=people,
-        facets=tuple(facets(session, query, scope, now=now)) if with_facets and found.places else (),
+        facets=tuple(facets(session, query, found.scope, now=now)) if with_facets and found.places else (),
         corrected=corrected_text(query.text, understood.corrected) if understood.corrected else "",
         meant=understood.meant,
         is_partial=is_partial and bool(found.places),
@@ -199,10 +199,10 @@ def search_mixed(session: Session, typed: str, *, prefixes: tuple[str, ...], now
     if query.is_empty:
         return []
     understood = understand(session, query, now=now)
-    packages = _find(session, query, understood, prefixes, _span(Kind.PACKAGE))
+    packages = _find(session, understood, prefixes, _span(Kind.PACKAGE))
     found = [(at, packages.tiers[at]) for at in packages.places[:limit]]
     if not query.filters:
-        found += [each for each in _beside(session, query, understood, prefixes) if kind_of(each[0]) is Kind.GRID]
+        found += [each for each in _beside(session, understood, prefixes) if kind_of(each[0]) is Kind.GRID]
     found.sort(key=lambda each: (each[1], kind_of(each[0]) is not Kind.GRID, each[0]))
     shown = found[:limit]
     hits = {
@@ -210,18 +210,17 @@ def search_mixed(session: Session, typed: str, *, prefixes: tuple[str, ...], now
         for hit in load_packages(session, [each for each in shown if kind_of(each[0]) is Kind.PACKAGE], now=now)
     } | {
         (Kind.GRID, hit.id): hit
-        for hit in load_grids(session, [each for each in shown if kind_of(each[0]) is Kind.GRID], now=now)
+        for hit in load_grids(session, [each for each in shown if kind_of(each[0]) is Kind.GRID])
     }
     return [hits[key] for at, _ in shown if (key := (kind_of(at), item_of(at))) in hits]
 
 
-def _span(kind: Kind, last: Kind | None = None, limit: int = COUNTED + 1) -> Span:
-    return Span(first_place(kind), first_place((last or kind) + 1), limit)
+def _span(kind: Kind, last: Kind | None = None, limit: int | None = None) -> Span:
+    return Span(first_place(kind), first_place((last or kind) + 1), limit or COUNTED + 1)
 
 
 def _find(
     session: Session,
-    query: Query,
     understood: Understood,
     prefixes: tuple[str, ...],
     span: Span,
@@ -246,8 +245,9 @@ def _find(
         sizes[number] = sizes.get(number, 0) + 1
     places = sorted(best, key=lambda at: (best[at], at))
     is_whole = len(places) < span.limit and all(size < span.limit for size in sizes.values())
-    everything = any_of([one.expression for one in sought])
-    return _Found(places[: span.limit - 1], best, is_whole, everything, sought[0], span)
+    everything = any_of([one.expression for one in sought if one.number not in NARROW])
+    mainly = sought[-1].expression
+    return _Found(Scope(places[: span.limit - 1], is_whole, everything, mainly, understood.bounds, span), best)
 
 
 def _limited(expression: Expression | None, understood: Understood) -> Expression:
@@ -257,9 +257,9 @@ def _limited(expression: Expression | None, understood: Understood) -> Expressio
     return Without(whole, understood.unwanted) if understood.unwanted else whole
 
 
-def _beside(session: Session, query: Query, understood: Understood, prefixes: tuple[str, ...]) -> list[tuple[int, int]]:
+def _beside(session: Session, understood: Understood, prefixes: tuple[str, ...]) -> list[tuple[int, int]]:
     """Return places and tiers of grids, categories and people that fit, best first."""
-    found = _find(session, query, understood, prefixes, _span(Kind.GRID, Kind.PERSON, limit=200))
+    found = _find(session, understood, prefixes, _span(Kind.GRID, Kind.PERSON, limit=200))
     return [(at, found.tiers[at]) for at in found.places]
 
 
@@ -321,7 +321,7 @@ def _package_hit(row: Any, grids: tuple[str, ...], now: datetime) -> Hit:
     )
 
 
-def load_grids(session: Session, found: Sequence[tuple[int, int]], *, now: datetime) -> list[Hit]:
+def load_grids(session: Session, found: Sequence[tuple[int, int]]) -> list[Hit]:
     """Return the grids at these places, in their order, with these tiers."""
     if not found:
         return []
@@ -378,7 +378,9 @@ def _people(session: Session, query: Query, places: Sequence[int]) -> tuple[Pers
             found[name] = PersonHit(name, None, row.uses)
     ids = [item_of(at) for at in places[:BESIDE]]
     if ids:
-        accounts = session.scalars(select(User.username).where(User.id.in_(ids), User.is_active).order_by(User.username))
+        accounts = session.scalars(
+            select(User.username).where(User.id.in_(ids), User.is_active).order_by(User.username)
+        )
         for username in accounts:
             name = mark_value(username)
             found[name] = PersonHit(name, username, found[name].package_count if name in found else 0)

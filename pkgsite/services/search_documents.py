@@ -98,7 +98,9 @@ def _package(row: Any, grids: list[Any], uses: int, prefixes: tuple[str, ...], n
 
 def _grids(session: Session, ids: Collection[int], prefixes: tuple[str, ...], now: datetime) -> list[Findable]:
     size = select(func.count()).where(GridPackage.grid_id == Grid.id).correlate(Grid).scalar_subquery()
-    rows = session.execute(select(Grid.id, Grid.title, Grid.slug, Grid.description, size.label("size")).where(Grid.id.in_(ids)))
+    rows = session.execute(
+        select(Grid.id, Grid.title, Grid.slug, Grid.description, size.label("size")).where(Grid.id.in_(ids))
+    )
     return [
         _findable(
             Kind.GRID,
@@ -194,7 +196,9 @@ def _findable(
     stars: int | None = None,
     weight: int | None = None,
 ) -> Findable:
-    document = make_document(names, prefixes, text=text or [], around=around or [], people=people or [], filters=filters)
+    document = make_document(
+        names, prefixes, text=text or [], around=around or [], people=people or [], filters=filters
+    )
     touched_at = None if standing.touched_at is None else int(standing.touched_at.timestamp())
     entry = {
         "place": place(kind, item_id, standing, now),

@@ -174,7 +174,8 @@ class SqliteEngine:
             return []
         rows = session.execute(
             text(
-                "SELECT search_word.word, uses FROM search_trigram JOIN search_word ON search_word.id = search_trigram.rowid "
+                "SELECT search_word.word, uses FROM search_trigram "
+                "JOIN search_word ON search_word.id = search_trigram.rowid "
                 "WHERE search_trigram MATCH :wanted AND size BETWEEN :least AND :most LIMIT :limit"
             ),
             {"wanted": wanted, "least": sizes[0], "most": sizes[1], "limit": NEAR_WORDS},
@@ -219,7 +220,10 @@ class PostgresqlEngine:
             "CAST(CAST(:names AS text[]) AS tsvector[]), CAST(CAST(:words AS text[]) AS tsvector[]))"
         )
         for some in _groups(rows):
-            values = {"places": [row["place"] for row in some], **{n: [row[n] for row in some] for n in ("names", "words")}}
+            values = {
+                "places": [row["place"] for row in some],
+                **{n: [row[n] for row in some] for n in ("names", "words")},
+            }
             session.execute(text(insert), values)
 
     def remove(self, session: Session, places: Collection[int]) -> None:
@@ -336,8 +340,10 @@ def _found(session: Session, sought: Sequence[Sought], span: Span, part: Part) -
 
 def _counted(session: Session, sought: Sequence[Sought], span: Span, part: Part) -> dict[int, int]:
     parts, values = _parts(sought, span, part)
-    each = [f"SELECT {number:d} AS number, count(*) AS found FROM ({query}) AS part{number:d}" for number, query in parts]
-    return {row.number: row.found for row in session.execute(text(" UNION ALL ".join(each)), values)}
+    each = [
+        f"SELECT {number:d} AS number, count(*) AS found FROM ({query}) AS part{number:d}" for number, query in parts
+    ]
+    return {row.number: row.n for row in session.execute(text(" UNION ALL ".join(each)), values)}
 
 
 def _parts(sought: Sequence[Sought], span: Span, part: Part) -> tuple[list[tuple[int, str]], dict[str, Anything]]:
@@ -372,12 +378,10 @@ def _lexeme(word: str, sections: tuple[Section, ...], begins: str = "") -> str:
 
 
 def _raw(session: Session) -> Connection:
-    """Return the connection of the session's transaction, for statements that are too many to be looked at one by one."""
+    """Return the connection of the session's transaction, for statements that the database reads as they are."""
     return session.connection()
 
 
 def _groups(items: Collection[Anything]) -> Iterator[list[Anything]]:
     everything = list(items)
     return (everything[start : start + ROWS] for start in range(0, len(everything), ROWS))
-
-

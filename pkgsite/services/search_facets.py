@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select
@@ -15,7 +15,7 @@ from pkgsite.rules.licences import canonical_licence
 from pkgsite.rules.search_expressions import Expression, all_of, mark
 from pkgsite.rules.search_query import ONE_EACH, Filter, Query, stars_range, updated_range
 from pkgsite.rules.search_ranking import DEAD, RECENT
-from pkgsite.services.search_engines import ROWS, Sought, Span, engine_of
+from pkgsite.services.search_engines import ROWS, Bound, Sought, Span, engine_of
 from pkgsite.services.search_understanding import bound_of
 
 MOST_VALUES = 8  # of a facet that are shown
@@ -61,19 +61,21 @@ class Scope:
         places: The first of them, in their order.
         is_whole: Whether these are all.
         everything: What fits the search, as one expression.
-        sought: The search's bounds, in which an expression is put in the place of its own.
+        mainly: What most of the results fit.
+        bounds: The search's own.
         span: Where it looked, and how far it counts.
     """
 
     places: Sequence[int]
     is_whole: bool
     everything: Expression
-    sought: Sought
+    mainly: Expression
+    bounds: tuple[Bound, ...]
     span: Span
 
 
 def facets(session: Session, query: Query, scope: Scope, *, now: datetime) -> list[Facet]:
-    """Return by what these results can be narrowed, the commonest first, in four questions at most.
+    """Return by what these results can be narrowed, the commonest first, in six questions at most.
 
     Where the search found more than it counts, each value is counted on its own.
     """
@@ -127,7 +129,9 @@ def _within(value: int, least: int | None, most: int | None) -> bool:
 def _candidates(query: Query, counts: Counter[str]) -> list[Filter]:
     """Return the filters that are offered: the commonest values of each facet, but none that is chosen."""
     chosen = {each.mark for each in query.filters}
-    narrowed = {each.field for each in query.filters if not each.is_minus and each.field in (*ONE_EACH, "stars", "updated")}
+    narrowed = {
+        each.field for each in query.filters if not each.is_minus and each.field in (*ONE_EACH, "stars", "updated")
+    }
     values: dict[str, list[str]] = {name: [] for name in TITLES}
     for text, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])):
         name, _, value = text.partition(":")
@@ -145,15 +149,23 @@ def _candidates(query: Query, counts: Counter[str]) -> list[Filter]:
 
 
 def _recount(session: Session, candidates: Sequence[Filter], scope: Scope, now: datetime) -> Counter[str]:
-    """Return of how many results each of these filters is, up to the limit."""
+    """Return of how many results each of these filters is, up to the limit.
+
+    Most reach the limit by what most results fit, which is quickly counted; only the others are counted in full.
+    """
+    counts = _count_each(session, candidates, scope, scope.mainly, now)
+    rest = [one for one in candidates if counts[one.typed] < scope.span.limit]
+    return Counter({**counts, **_count_each(session, rest, scope, scope.everything, now)})
+
+
+def _count_each(
+    session: Session, candidates: Sequence[Filter], scope: Scope, expression: Expression, now: datetime
+) -> Counter[str]:
     sought = []
     for number, one in enumerate(candidates):
         bound = bound_of(one, now)
-        if bound:
-            expression, bounds = scope.everything, (*scope.sought.bounds, bound)
-        else:
-            expression, bounds = all_of([scope.everything, mark(one.mark)]), scope.sought.bounds
-        sought.append(replace(scope.sought, number=number, expression=expression, bounds=bounds))
+        narrowed = expression if bound else all_of([expression, mark(one.mark)])
+        sought.append(Sought(number, narrowed, (*scope.bounds, *([bound] if bound else []))))
     found = engine_of(session).count(session, sought, scope.span) if sought else {}
     return Counter({candidates[number].typed: count for number, count in found.items()})
 

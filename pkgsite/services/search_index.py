@@ -98,7 +98,9 @@ def renew(session: Session, *, prefixes: tuple[str, ...], now: datetime, after: 
 def _index(session: Session, kind: Kind, ids: Collection[int], prefixes: tuple[str, ...], now: datetime) -> int:
     """Index these things anew where they are not as the index has them; return how many were not."""
     rows = select(SearchEntry.item_id, SearchEntry.place, SearchEntry.digest)
-    before = {row.item_id: row for row in session.execute(rows.where(SearchEntry.kind == kind, SearchEntry.item_id.in_(ids)))}
+    before = {
+        row.item_id: row for row in session.execute(rows.where(SearchEntry.kind == kind, SearchEntry.item_id.in_(ids)))
+    }
     present = {each.entry["item_id"]: each for each in load_findable(session, kind, ids, prefixes, now=now)}
     same = {item for item, each in present.items() if item in before and before[item].digest == each.entry["digest"]}
     gone = [row.place for item, row in before.items() if item not in same]
@@ -174,5 +176,3 @@ def _batches(items: Iterable[Any], size: int = BATCH) -> Iterator[list[Any]]:
             some = []
     if some:
         yield some
-
-

@@ -14,6 +14,7 @@ from itertools import product
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
+from pkgsite.models import SearchWord
 from pkgsite.rules.licences import canonical_licence
 from pkgsite.rules.search_expressions import Expression, Phrase, Term, any_of, mark
 from pkgsite.rules.search_query import ONE_EACH, Filter, Query, stars_range, updated_range
@@ -21,7 +22,6 @@ from pkgsite.rules.search_ranking import RECENT, Wanted
 from pkgsite.rules.search_words import mark_value, name_key, stem
 from pkgsite.rules.spelling import MOST_MEANT, Known, halves, nearest, slips_forgiven
 from pkgsite.services.search_engines import NEAR_WORDS, Bound, engine_of
-from pkgsite.models import SearchWord
 
 MOST_FORMS = 6  # of a word, beside itself
 MOST_BEGUN = 8  # words that a begun one may stand for
@@ -252,10 +252,10 @@ def bound_of(condition: Filter, now: datetime) -> Bound | None:
     """Return the bound that a filter sets; None where it sets none."""
     if condition.field == "stars":
         stars = stars_range(condition.value)
-        return stars and Bound("stars", stars.least, stars.most, is_minus=condition.is_minus)
+        return Bound("stars", stars.least, stars.most, is_minus=condition.is_minus) if stars else None
     if condition.field == "updated":
         times = updated_range(condition.value, now)
-        return times and Bound("touched_at", times.least, times.most, is_minus=condition.is_minus)
+        return Bound("touched_at", times.least, times.most, is_minus=condition.is_minus) if times else None
     if condition.mark == "is:maintained":
         since = int((now - RECENT).timestamp())
         return Bound("touched_at", since, is_living=True, is_minus=condition.is_minus)
@@ -275,4 +275,3 @@ def _begun_marks(session: Session, marks: Sequence[str]) -> dict[str, list[str]]
         if rows:
             found[text] = list(rows)
     return found
-

@@ -1,0 +1,226 @@
+"""The index is as the data is, whatever changes it, in the transaction that changes it."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import delete, insert, select, text, update
+from sqlalchemy.orm import Session
+
+from pkgsite.clock import utc_now
+from pkgsite.extensions import db
+from pkgsite.models import Category, Grid, GridPackage, Package, SearchEntry, SearchStale, SearchWord, User, begin_write
+from pkgsite.services.search import search
+from pkgsite.services.search_index import rebuild, renew
+from tests.factories import NOW, make_category, make_grid, make_package, put_into_grid
+
+PREFIXES = ("django",)
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def found(session: Session, typed: str) -> list[str]:
+    return [hit.slug for hit in search(session, typed, prefixes=PREFIXES, now=NOW).packages]
+
+
+def content(session: Session) -> dict[str, object]:
+    """Return all that the index holds, but for ids of its own."""
+    entries = select(
+        SearchEntry.place, SearchEntry.marks, SearchEntry.stars, SearchEntry.touched_at, SearchEntry.digest
+    )
+    words = select(SearchWord.word, SearchWord.uses, SearchWord.size, SearchWord.backwards, SearchWord.stem)
+    columns = "rowid, name, text, around, people, marks" if is_sqlite(session) else "place, names, words"
+    return {
+        "entries": sorted(map(tuple, session.execute(entries))),
+        "words": sorted(map(tuple, session.execute(words))),
+        "texts": sorted(map(tuple, session.execute(text(f"SELECT {columns} FROM search_text")))),
+        "stale": session.execute(select(SearchStale.id)).all(),
+    }
+
+
+def is_sqlite(session: Session) -> bool:
+    return session.get_bind().dialect.name == "sqlite"
+
+
+def test_each_kind_of_change_is_found_at_once(session: Session) -> None:
+    apps = make_category(session, "apps", title="Programs")
+    one = make_package(session, "one", category=apps, description="Stores things", participants=["ada"])
+    grid = make_grid(session, "caching", (one,), title="Caching")
+    session.commit()
+    assert found(session, "stores") == found(session, "programs") == found(session, "caching") == ["one"]
+    assert found(session, "by:ada grid:caching category:apps") == ["one"]
+    session.execute(update(Package).values(description="Keeps things", participants=["grace"]))  # past the mapped rows
+    session.commit()
+    assert (found(session, "stores"), found(session, "keeps"), found(session, "by:grace")) == ([], ["one"], ["one"])
+    session.execute(update(Grid).values(title="Memory", slug="memory"))
+    session.execute(update(Category).values(title="Tools"))
+    session.commit()
+    assert (found(session, "caching"), found(session, "programs")) == ([], [])
+    assert found(session, "memory") == found(session, "tools") == found(session, "grid:memory") == ["one"]
+    session.execute(delete(GridPackage))
+    session.commit()
+    assert found(session, "memory") == []
+    put_into_grid(session, grid, one)
+    session.commit()
+    assert found(session, "memory") == ["one"]
+    session.execute(delete(Grid))  # the membership goes with it
+    session.commit()
+    assert found(session, "memory") == []
+    session.execute(update(Package).values(hidden_at=NOW))
+    session.commit()
+    assert found(session, "keeps") == []
+    session.execute(update(Package).values(hidden_at=None))
+    session.execute(insert(User).values(username="keeper", created_at=NOW, role="user", is_active=True,
+                                        shares_favourites=False, links=[]))  # fmt: skip
+    session.commit()
+    page = search(session, "keep", prefixes=PREFIXES, now=NOW)
+    assert ([hit.slug for hit in page.packages], [hit.username for hit in page.people]) == (["one"], ["keeper"])
+    session.execute(delete(Package))
+    session.commit()
+    assert found(session, "keeps") == []
+
+
+def test_what_is_taken_back_is_not_found(session: Session) -> None:
+    one = make_package(session, "one", title="First")
+    session.commit()
+    one.title = "Second"
+    session.flush()
+    session.rollback()
+    assert (found(session, "first"), found(session, "second")) == (["one"], [])
+    one.title = "Third"
+    with session.begin_nested() as part:
+        one.description = "Fourth"
+        session.flush()
+        part.rollback()
+    session.commit()
+    assert (found(session, "third"), found(session, "fourth"), found(session, "first")) == (["one"], [], [])
+
+
+def test_after_any_changes_the_index_is_as_if_made_anew(session: Session) -> None:
+    draw = random.Random(5)
+    words = ["cache", "rest", "forms", "redis", "queue", "django", "tools"]
+    kinds = [make_category(session, slug) for slug in ("apps", "tools")]
+    grids = [make_grid(session, slug) for slug in ("caching", "queues")]
+    for number in range(40):
+        what = draw.randrange(7)
+        ids = session.scalars(select(Package.id)).all()
+        if what < 2 or not ids:
+            package = make_package(
+                session, f"p{number}", category=draw.choice(kinds), title=" ".join(draw.sample(words, 2))
+            )
+            put_into_grid(session, draw.choice(grids), package)
+        elif what == 2:
+            session.execute(delete(Package).where(Package.id == draw.choice(ids)))
+        elif what == 3:
+            draw.choice(grids).title = " ".join(draw.sample(words, 2))
+        elif what == 4:
+            draw.choice(kinds).title = draw.choice(words)
+        else:
+            values = draw.choice(
+                [
+                    {"description": " ".join(draw.choices(words, k=5))},
+                    {"stars": draw.randrange(5000)},
+                    {"archived_at": draw.choice([NOW, None])},
+                    {"hidden_at": draw.choice([NOW, None])},
+                    {"participants": draw.sample(words, 2)},
+                    {"licence": "MIT", "pypi_version": "1", "classifiers": ["Programming Language :: Python :: 3.13"]},
+                ]
+            )
+            session.execute(update(Package).where(Package.id == draw.choice(ids)).values(values))
+        session.commit()
+        session.expire_all()
+    kept = content(session)
+    session.rollback()
+    begin_write(session)
+    told: list[tuple[int, int]] = []
+    rebuild(session, prefixes=PREFIXES, now=utc_now(), tell=lambda *done: told.append(done))
+    session.commit()
+    assert told
+    assert told[-1][0] == told[-1][1]
+    made = content(session)
+    assert kept["words"] == made["words"]
+    assert kept["texts"] == made["texts"]
+    assert kept == made
+
+
+def test_an_edit_of_another_process_is_found_at_once(session: Session, database_url: str, tmp_path: Path) -> None:
+    make_package(session, "one", title="First")
+    session.commit()
+    assert found(session, "zebra") == []
+    session.rollback()
+    edit = (
+        "from wsgi import app\nfrom pkgsite.extensions import db\nfrom pkgsite.models import Package\n"
+        "with app.app_context():\n"
+        "    db.session.query(Package).one().title = 'Zebra'\n    db.session.commit()\n"
+    )
+    own = {"DATABASE_URL": database_url, "DATA_DIR": str(tmp_path), "SECRET_KEY": "for tests only", "SCHEDULER": "off"}
+    subprocess.run([sys.executable, "-c", edit], cwd=ROOT, env=os.environ | own, check=True)
+    assert (found(session, "zebra"), found(session, "first")) == (["one"], [])
+
+
+def test_two_who_change_one_package_at_once_are_both_found(app: Flask, session: Session) -> None:
+    one = make_package(session, "one", title="First")
+    grid = make_grid(session, "memory", title="Memory")
+    package_id, grid_id = one.id, grid.id
+    session.commit()
+    barrier = threading.Barrier(2)
+
+    def rename() -> None:
+        db.session.execute(update(Package).where(Package.id == package_id).values(title="Second"))
+
+    def put() -> None:
+        values = {"package_id": package_id, "grid_id": grid_id, "position": 0, "created_at": NOW}
+        db.session.execute(insert(GridPackage).values(values))
+
+    def work(change: Callable[[], None]) -> None:
+        with app.app_context():
+            barrier.wait()
+            begin_write(db.session())
+            change()
+            db.session.commit()
+
+    for _ in range(5):
+        threads = [threading.Thread(target=work, args=(change,)) for change in (rename, put)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert found(session, "second memory") == ["one"]
+        session.execute(delete(GridPackage))
+        session.execute(update(Package).values(title="First"))
+        session.commit()
+        assert found(session, "first -memory") == ["one"]
+        session.rollback()
+
+
+def test_the_day_changes_what_is_recent(session: Session) -> None:
+    make_package(session, "one", title="One", last_commit_at=NOW, stars=3)
+    session.commit()
+    before = session.scalars(select(SearchEntry.place).where(SearchEntry.kind == 0)).one()
+    session.rollback()
+    later = NOW + timedelta(days=4000)
+    last, changed = renew(session, prefixes=PREFIXES, now=later, after=0)
+    session.commit()
+    assert changed <= 1
+    assert renew(session, prefixes=PREFIXES, now=later, after=last) == (last, 0)
+    session.commit()
+    assert session.scalars(select(SearchEntry.place).where(SearchEntry.kind == 0)).one() >= before
+    assert found(session, "one") == ["one"]
+    session.rollback()
+
+
+@pytest.mark.parametrize("typed", ["is:maintained", "updated:<1y"])
+def test_filters_of_time_go_with_the_time(session: Session, typed: str) -> None:
+    make_package(session, "one", last_commit_at=NOW)
+    session.commit()
+    assert found(session, typed) == ["one"]
+    later = NOW + timedelta(days=400)
+    assert search(session, typed, prefixes=PREFIXES, now=later).count == 0

@@ -1,0 +1,168 @@
+"""What holds for a search whatever is typed, on both engines."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from sqlalchemy.orm import Session
+
+from pkgsite.rules.search_words import split_words
+from pkgsite.services.search import PAGE, Hit, Results, search, search_mixed
+from tests.factories import NOW, make_category, make_grid, make_package
+
+PREFIXES = ("django",)
+WORDS = (
+    "cache",
+    "caching",
+    "rest",
+    "framework",
+    "forms",
+    "form",
+    "redis",
+    "queue",
+    "python",
+    "django",
+    "ünïcode",
+    "c++",
+)
+many = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+few = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+PIECES = (
+    *WORDS, "NEAR", "AND", "OR", "NOT", '"', '""', "(", ")", "*", "^", "-", "--", "+", ":", "&", "|", "!", "<->",
+    "\\", "'", "';--", "%", "_", "name:", "licence:", "stars:>10", "stars:..", "stars:>x", "updated:<90d",
+    "updated:<99999999y", "updated:>0000-00-00", "python:3", "python:3.12", "by:ada", "is:maintained", "-is:maintained",
+    "is:x", "grid:", "category:apps", "-category:apps", 'licence:"apache 2"', "\0", "🚀", "日本語", "ﷺ", "\u202e", "ß",
+    "İ", "x" * 300, "a:b:c", "{name}:x", "http://[", "pip install", "=cache", "~cache", "<ca", "kind:package", "\ud800",
+)  # fmt: skip
+texts = st.one_of(st.text(max_size=60), st.lists(st.sampled_from(PIECES), max_size=9).map(" ".join),
+                  st.lists(st.sampled_from(PIECES), max_size=6).map("".join))  # fmt: skip
+
+
+@pytest.fixture
+def shelf(session: Session) -> Session:
+    """Packages of few words in many ways: every third word of one, every fifth of another."""
+    kinds = [make_category(session, slug) for slug in ("apps", "tools")]
+    packages = []
+    for number in range(60):
+        words = [WORDS[(number * step + number // 7) % len(WORDS)] for step in (1, 3, 5, 7)]
+        packages.append(
+            make_package(
+                session,
+                f"{split_words(words[0])[0]}-{split_words(words[1])[0]}-{number}",
+                title=f"{words[0]} {words[1]} {number}",
+                description=" ".join(words[1:]),
+                category=kinds[number % 2],
+                stars=None if number % 6 == 0 else number * 3,
+                licence=("MIT", "Apache-2.0", None)[number % 3],
+                pypi_version="1" if number % 2 else None,
+                requires_python=">=3.13" if number % 4 else None,
+                participants=["ada", "Jane Doe"][: number % 3],
+                topics=[words[3]],
+                last_commit_at=NOW - timedelta(days=number * 20) if number % 5 else None,
+                archived_at=NOW if number % 11 == 0 else None,
+            )
+        )
+    make_grid(session, "caching", tuple(packages[::4]))
+    make_grid(session, "queues", tuple(packages[::9]), title="Queues & jobs")
+    session.commit()
+    return session
+
+
+def find(session: Session, typed: str, offset: int = 0) -> Results:
+    return search(session, typed, prefixes=PREFIXES, now=NOW, offset=offset)
+
+
+def all_hits(session: Session, typed: str) -> list[Hit]:
+    page = find(session, typed)
+    hits = list(page.packages)
+    while len(hits) < page.count:
+        hits += find(session, typed, len(hits)).packages
+    return hits
+
+
+def fields_of(hit: Hit) -> list[list[str]]:
+    """Return the words of each text of a package."""
+    texts = [hit.title, hit.slug, hit.description, hit.category, *hit.topics, *hit.grids, *hit.participants]
+    return [split_words(text) for text in texts]
+
+
+def test_nothing_that_is_typed_fails(shelf: Session) -> None:
+    @many
+    @given(texts)
+    @example("x" * 10_000)
+    @example('"' * 999)
+    @example("-" * 999)
+    @example("a " * 5_000)
+    @example("(" * 500)
+    def check(typed: str) -> None:
+        page = find(shelf, typed)
+        assert len(page.packages) <= PAGE
+        assert len(search_mixed(shelf, typed, prefixes=PREFIXES, now=NOW, limit=20)) <= 20
+
+    check()
+
+
+def test_a_word_with_a_minus_is_in_no_hit(shelf: Session) -> None:
+    @few
+    @given(st.lists(st.sampled_from(WORDS), min_size=0, max_size=2), st.sampled_from(WORDS))
+    def check(wanted: list[str], unwanted: str) -> None:
+        (word,) = split_words(unwanted)
+        for hit in all_hits(shelf, f"{' '.join(wanted)} -{unwanted}"):
+            assert not any(word in words for words in fields_of(hit)), hit
+
+    check()
+
+
+def test_words_in_quotes_are_in_every_hit(shelf: Session) -> None:
+    seen = 0
+
+    @few
+    @given(st.lists(st.sampled_from(WORDS), min_size=1, max_size=2), st.lists(st.sampled_from(WORDS), max_size=1))
+    @example(["cache", "rest"], [])
+    def check(quoted: list[str], others: list[str]) -> None:
+        nonlocal seen
+        phrase = split_words(" ".join(quoted))
+        for hit in all_hits(shelf, f'{" ".join(others)} "{" ".join(quoted)}"'):
+            seen += 1
+            assert any(
+                words[at : at + len(phrase)] == phrase for words in fields_of(hit) for at in range(len(words))
+            ), hit
+
+    check()
+    assert seen
+
+
+def test_what_a_facet_counts_is_what_it_finds(shelf: Session) -> None:
+    filters = ["", "licence:mit", "is:maintained", "-is:maintained", "stars:>50", "-stars:>50", "grid:caching",
+               "python:3.13", "updated:<1y", "by:ada", "-by:ada", "licence:mit licence:apache-2.0"]  # fmt: skip
+
+    @few
+    @given(st.lists(st.sampled_from([*WORDS, "djngo", "-rest", '"rest"']), max_size=2), st.sampled_from(filters))
+    def check(words: list[str], condition: str) -> None:
+        page = find(shelf, " ".join([*words, condition]))
+        assert page.count == len(all_hits(shelf, " ".join([*words, condition])))
+        for facet in page.facets:
+            for value in facet.values:
+                assert value.is_exact
+                assert 0 < value.count == find(shelf, value.q).count, (page.query, value)
+
+    check()
+
+
+def test_past_a_thousand_counts_say_so(shelf: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit is lowered: what is counted is counted the same way."""
+    monkeypatch.setattr("pkgsite.services.search.COUNTED", 10)
+    whole = {value.q: value.count for facet in find(shelf, "-zzz").facets for value in facet.values}
+    page = search(shelf, "-zzz", prefixes=PREFIXES, now=NOW)
+    assert (page.count, page.is_exact) == (10, False)
+    monkeypatch.setattr("pkgsite.services.search.COUNTED", 1000)
+    exact = {value.q: value for facet in find(shelf, "-zzz").facets for value in facet.values}
+    assert whole
+    for facet in page.facets:
+        for value in facet.values:
+            real = exact[value.q].count
+            assert (value.count, value.is_exact) == ((real, True) if real <= 10 else (10, False)), value
