@@ -48,6 +48,8 @@ CLASSIFIERS = [f"Programming Language :: Python :: 3.{minor}" for minor in range
 FILTERS = ("licence:mit", "licence:mpl-2.0", "python:3.13", "stars:>100", "stars:>10", "updated:<90d", "is:maintained",
            "category:tools", "-is:archived", "by:person-7")  # fmt: skip
 
+COMMON = ("python", "django", "flask", "api", "client", "data", "tool", "library", "simple", "for", "the", "a", "of")
+
 Row = tuple[str, str]
 
 
@@ -55,7 +57,7 @@ def generated(rows: int) -> Iterator[Row]:
     """Yield names and summaries made of words of which, as in real ones, few are common and most are rare."""
     draw = random.Random(1)
     syllables = ["".join(pair) for pair in product("bcdfghjklmnprstvwz", "aeiou")]
-    words = "python django flask api client data tool library simple for the a and of to".split()
+    words = list(COMMON)
     words += ["".join(draw.choices(syllables, k=draw.choice((2, 2, 3, 3, 4)))) for _ in range(120_000)]
     weights = list(accumulate(1 / (rank + 2) for rank in range(len(words))))
     taken = set()

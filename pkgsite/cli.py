@@ -160,8 +160,9 @@ def search() -> None:
 def rebuild() -> None:
     """Make the search index anew, from all packages, grids, categories and people.
 
-    The site goes on finding what the old index has until the new one is whole; if the command is stopped, the old one
-    stays. It is needed after a change of SEARCH_PREFIX, or where somebody has written to the database past the site.
+    The site goes on finding what the old index has until the new one is whole; who saves something meanwhile waits. If
+    the command is stopped, the old index stays. It is needed after a change of SEARCH_PREFIX, or where somebody has
+    written to the database past the site.
     """
     need_tables()
     session = db.session()

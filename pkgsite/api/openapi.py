@@ -26,7 +26,7 @@ from pkgsite.api.v4.grids import GridInstance, GridList, GridSchema
 from pkgsite.api.v4.inputs import CategoryReference, FeatureInput, Input, PackageReference
 from pkgsite.api.v4.packages import PackageInstance, PackageList, PackageSchema
 from pkgsite.api.v4.resource import Resource
-from pkgsite.api.v4.search import HitSchema, Search
+from pkgsite.api.v4.search import FoundSchema, HitSchema, Search
 from pkgsite.api.writing import LONGEST_KEY
 
 VERSION = "4"
@@ -64,6 +64,7 @@ SCHEMAS = {
     "Feature": FeatureSchema,
     "Category": CategorySchema,
     "Hit": HitSchema,
+    "Found": FoundSchema,
 }
 CELL = {
     "type": "object",
@@ -167,7 +168,11 @@ def _reading(resource: type[Resource]) -> Json:
             _query("offset", f"How many are left out before the first: 0. {ANY_NUMBER}", TEXT),
         ]
     if resource is Search:
-        parameters.append(_query("q", "Words that packages and grids are looked for by.", TEXT))
+        parameters += [
+            _query("q", "Words, quoted words, words after a minus, and filters such as `stars:>100`.", TEXT),
+            _query("expand", "`results`: everything that the search page shows, instead of a bare list.", TEXT),
+            _query("offset", f"With `expand`: how many packages are left out before the first. {ANY_NUMBER}", TEXT),
+        ]
     if resource in FINDABLE:
         parameters += FIND
     if resource in {*FINDABLE, PackageInstance, GridInstance}:
@@ -278,7 +283,7 @@ def _told(name: str, kind: str) -> Json:
         return _ref(name)
     records = {"type": "array", "items": _ref(name)}
     if kind == "bare":
-        return records
+        return {"oneOf": [records, _ref("Found")]}
     return {
         "type": "object",
         "required": ["count", "next", "previous", "results"],

@@ -86,8 +86,8 @@ class Engine(Protocol):
     def count(self, session: Session, sought: Sequence[Sought], span: Span) -> dict[int, int]:
         """Return how many things fit each number, up to the span's limit."""
 
-    def put(self, session: Session, documents: Sequence[tuple[int, Document]]) -> None:
-        """Take in these documents, each by its place."""
+    def put(self, session: Session, documents: Sequence[tuple[int, Document]], *, is_anew: bool = False) -> None:
+        """Take in these documents, each by its place; between `clear` and `finish` they are `is_anew`."""
 
     def remove(self, session: Session, places: Collection[int]) -> None:
         """Forget what is at these places."""
@@ -102,10 +102,10 @@ class Engine(Protocol):
         """Return words, with their uses, that share pieces of three letters with this one, and are of these lengths."""
 
     def clear(self, session: Session) -> None:
-        """Forget everything, and make ready for a great many documents."""
+        """Begin anew, with nothing; who looks from outside finds what was there before."""
 
     def finish(self, session: Session) -> None:
-        """Make fast what was put in since `clear`."""
+        """Let what was put in anew take the place of what was there before."""
 
 
 def engine_of(session: Session) -> Engine:
@@ -132,7 +132,8 @@ class SqliteEngine:
             fts5(one.expression),
         )
 
-    def put(self, session: Session, documents: Sequence[tuple[int, Document]]) -> None:
+    def put(self, session: Session, documents: Sequence[tuple[int, Document]], *, is_anew: bool = False) -> None:
+        del is_anew  # others see nothing of a transaction before its end
         insert = "INSERT INTO search_text (rowid, name, text, around, people, marks) VALUES (?, ?, ?, ?, ?, ?)"
         rows = [
             (
@@ -213,10 +214,11 @@ class PostgresqlEngine:
             tsquery(one.expression),
         )
 
-    def put(self, session: Session, documents: Sequence[tuple[int, Document]]) -> None:
+    def put(self, session: Session, documents: Sequence[tuple[int, Document]], *, is_anew: bool = False) -> None:
         rows = [{"place": at, "names": vector(each, is_of_names=True), "words": vector(each)} for at, each in documents]
         insert = (
-            "INSERT INTO search_text (place, names, words) SELECT * FROM unnest(CAST(:places AS bigint[]), "
+            f"INSERT INTO search_text{'_anew' if is_anew else ''} (place, names, words) "
+            "SELECT * FROM unnest(CAST(:places AS bigint[]), "
             "CAST(CAST(:names AS text[]) AS tsvector[]), CAST(CAST(:words AS text[]) AS tsvector[]))"
         )
         for some in _groups(rows):
@@ -249,11 +251,25 @@ class PostgresqlEngine:
         return [(row.word, row.uses) for row in rows]
 
     def clear(self, session: Session) -> None:
-        for statement in ("TRUNCATE search_text", "TRUNCATE search_word RESTART IDENTITY"):
-            session.execute(text(statement))
+        session.execute(text("DELETE FROM search_word"))
+        session.execute(text("CREATE TABLE search_text_anew (LIKE search_text INCLUDING DEFAULTS)"))
 
     def finish(self, session: Session) -> None:
-        for statement in ("ANALYZE search_text", "ANALYZE search_word", "ANALYZE search_entry"):
+        # The old table is only taken away at the very end: from then on those who search wait for the commit.
+        for statement in (
+            "ALTER TABLE search_text_anew ADD CONSTRAINT search_text_anew_pkey PRIMARY KEY (place)",
+            *(
+                f"CREATE INDEX search_text_anew_{name} ON search_text_anew USING gin ({name}) WITH (fastupdate = off)"
+                for name in ("names", "words")
+            ),
+            *(f"ANALYZE {table}" for table in ("search_text_anew", "search_word", "search_entry")),
+            "DROP TABLE search_text",
+            "ALTER TABLE search_text_anew RENAME TO search_text",
+            *(
+                f"ALTER INDEX search_text_anew_{name} RENAME TO search_text_{name}"
+                for name in ("pkey", "names", "words")
+            ),
+        ):
             session.execute(text(statement))
 
 

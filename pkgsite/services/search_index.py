@@ -50,7 +50,7 @@ def rebuild(
 ) -> dict[Kind, int]:
     """Make the whole index anew; return how many things of each kind are in it.
 
-    Until the transaction ends, others find what was there before; on SQLite those who want to write wait.
+    Until the transaction ends others find what was there before, and those who want to save wait.
 
     Args:
         session: In which a transaction that writes has begun.
@@ -68,7 +68,7 @@ def rebuild(
     for kind, model in MODELS.items():
         for ids in _ids(session, model):
             things = load_findable(session, kind, ids, prefixes, now=now)
-            _put(session, things)
+            _put(session, things, is_anew=True)
             found[kind] += len(things)
             done += len(ids)
             tell(done, whole)
@@ -118,10 +118,11 @@ def _index(session: Session, kind: Kind, ids: Collection[int], prefixes: tuple[s
     return len({*before, *present} - same)
 
 
-def _put(session: Session, things: list[Findable]) -> None:
+def _put(session: Session, things: list[Findable], *, is_anew: bool = False) -> None:
     if things:
         session.execute(insert(SearchEntry), [each.entry for each in things])
-        engine_of(session).put(session, [(each.entry["place"], each.document) for each in things])
+        documents = [(each.entry["place"], each.document) for each in things]
+        engine_of(session).put(session, documents, is_anew=is_anew)
 
 
 def _count(session: Session, changes: dict[str, int]) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from typing import Any, ClassVar
+from urllib.parse import urlencode
 
 from flask import current_app, request, url_for
 from marshmallow import Schema, fields
 
 from pkgsite.api.limits import limited
+from pkgsite.api.v4.asking import names
 from pkgsite.api.v4.fields import Count, SiteTime, made, told
+from pkgsite.api.v4.paging import asked_stretch
 from pkgsite.api.v4.resource import Resource
 from pkgsite.clock import utc_now
 from pkgsite.extensions import db
@@ -16,6 +19,7 @@ from pkgsite.services import search
 
 MOST = 20
 TEXT = {"type": "string"}
+WORDS = {"type": "array", "items": TEXT}
 
 
 class HitSchema(Schema):
@@ -45,16 +49,132 @@ class HitSchema(Schema):
     last_released = SiteTime(attribute="released_at")
 
 
+class PlaceSchema(Schema):
+    """A category or a person that was found."""
+
+    title = told("string")
+    absolute_url = told("string")
+    packages = told("integer", "Packages of the category, or in which the person took part.")
+
+
+class FacetValueSchema(Schema):
+    """A filter that narrows the results."""
+
+    label = told("string")
+    q = told("string", "What to search for with this filter.")
+    count = told("integer", "Results with it; 1,000 at most.")
+    is_exact = told("boolean", "Whether there are not more.")
+
+
+class FacetSchema(Schema):
+    name = told("string")
+    title = told("string")
+    values = fields.List(fields.Nested(FacetValueSchema))
+
+
+class WhySchema(Schema):
+    """Why a package is where it is among the results."""
+
+    tier = told("integer", "How it fits the words: 1 fits best; 0 where there were none.")
+    words = told("string")
+    found = told("object", "The words that each part of it holds.", additionalProperties=WORDS)
+    popularity = told("integer", "From 0 to 1,023: decides between those of one tier.")
+    is_living = told("boolean", "Whether it is neither archived nor deprecated; those come first.")
+
+
+class FoundPackageSchema(HitSchema):
+    why = fields.Nested(WhySchema)
+
+
+class FoundSchema(Schema):
+    """All that a search finds, with `?expand=results`."""
+
+    q = told("string")
+    corrected = told("string", "What was looked for instead, where a word is not known here; else empty.")
+    meant = told("string", "What may have been meant; else empty.")
+    is_partial = told("boolean", "Whether nothing has all of the words, so that these have some.")
+    count = told("integer", "Packages; 1,000 at most.")
+    is_exact = told("boolean", "Whether there are not more.")
+    next = told(["string", "null"])
+    previous = told(["string", "null"])
+    packages = fields.List(fields.Nested(FoundPackageSchema))
+    grids = fields.List(fields.Nested(HitSchema))
+    categories = fields.List(fields.Nested(PlaceSchema))
+    people = fields.List(fields.Nested(PlaceSchema))
+    facets = fields.List(fields.Nested(FacetSchema))
+
+
 class Search(Resource):
     decorators: ClassVar = [limited("search")]
     name = "Search V3 List"
-    description = "Packages and grids in which every word of `q` is found, best first, twenty at most."
+    description = (
+        "Packages and grids that fit `q`, best first, twenty at most. With `?expand=results` everything that the "
+        "search page shows: packages with the reasons of their order, grids, categories, people, facets with counts."
+    )
 
     def get(self) -> Any:
         query = (request.args.getlist("q") or [""])[-1]
-        prefixes = tuple(current_app.config["SEARCH_PREFIX"])
-        hits = search.search_mixed(db.session(), query, prefixes=prefixes, now=utc_now(), limit=MOST)
+        prefixes, now = tuple(current_app.config["SEARCH_PREFIX"]), utc_now()
+        if {"results", "all"}.intersection(names("expand")):
+            start = asked_stretch().offset
+            found = search.search(db.session(), query, prefixes=prefixes, now=now, offset=min(start, search.COUNTED))
+            return everything(found)
+        hits = search.search_mixed(db.session(), query, prefixes=prefixes, now=now, limit=MOST)
         return SCHEMA.dump(hits, many=True)
 
 
+def everything(found: search.Results) -> dict[str, Any]:
+    """Return results as they go over the wire."""
+    whys = [
+        {
+            "tier": hit.tier,
+            "words": why.tier,
+            "found": {part: list(words) for part, words in why.found},
+            "popularity": hit.popularity,
+            "is_living": hit.is_living,
+        }
+        for hit, why in zip(found.packages, found.reasons, strict=True)
+    ]
+    packages = [SCHEMA.dump(hit) | {"why": why} for hit, why in zip(found.packages, whys, strict=True)]
+    whole = {
+        "q": found.query.typed,
+        "corrected": found.corrected,
+        "meant": found.meant,
+        "is_partial": found.is_partial,
+        "count": found.count,
+        "is_exact": found.is_exact,
+        "next": page_link(found.more_offset),
+        "previous": page_link(max(0, found.offset - search.PAGE) if found.offset else None),
+        "packages": (),
+        "grids": list(found.grids),
+        "categories": [place(url_for("categories.detail", slug=hit.slug), hit) for hit in found.categories],
+        "people": [
+            {
+                "title": hit.username or hit.name,
+                "absolute_url": url_for("profiles.detail", username=hit.username)
+                if hit.username
+                else url_for("search.results", q=f"by:{hit.name}"),
+                "packages": hit.package_count,
+            }
+            for hit in found.people
+        ],
+        "facets": found.facets,
+    }
+    body: dict[str, Any] = FOUND.dump(whole)
+    return body | {"packages": packages}
+
+
+def place(url: str, hit: search.CategoryHit) -> dict[str, Any]:
+    return {"title": hit.title, "absolute_url": url, "packages": hit.package_count}
+
+
+def page_link(offset: int | None) -> str | None:
+    """Return this request's URL at another offset."""
+    if offset is None:
+        return None
+    query = {name: values[-1] for name, values in request.args.lists() if name != "offset"}
+    return f"{request.base_url}?{urlencode(query | ({'offset': offset} if offset else {}))}"
+
+
 SCHEMA = HitSchema()
+FOUND = FoundSchema()
