@@ -19,8 +19,10 @@ from werkzeug.utils import import_string
 from pkgsite.clock import utc_now
 from pkgsite.extensions import db
 from pkgsite.jobs.scheduler import Scheduler
+from pkgsite.models import begin_write
 from pkgsite.services.accounts import has_staff
 from pkgsite.services.catalogue import load_catalogue_when_empty
+from pkgsite.services.search_index import freshen
 
 THREADS = 4  # requests that a worker is at together; more would only wait for the same lock of the interpreter
 STOP_WITHIN_S = 10  # what a worker may take to finish the requests that it is at
@@ -73,10 +75,15 @@ def load_worker(target: str) -> Flask:
 
 
 def prepare_database() -> None:
-    """Bring the tables up to date, and load the catalogue where there is no data yet."""
+    """Bring tables and search index up to date, and load the catalogue where there is no data yet."""
     upgrade()
     with db.session.begin():
         loaded = load_catalogue_when_empty(db.session(), now=utc_now())
+    with db.session.begin():  # what a migration, or somebody past the site, has left to be indexed
+        begin_write(db.session())
+        indexed = freshen(db.session(), prefixes=tuple(current_app.config["SEARCH_PREFIX"]), now=utc_now())
+    if indexed:
+        click.echo(f"{indexed} things have been indexed for search.", err=True)
     if loaded:
         click.echo("The database was empty: the catalogue has been loaded.", err=True)
     if not has_staff(db.session()):

@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "api": {"services", "rules", "errors", "clock", "extensions", "limits"},
     "jobs": {"services", "clients", "rules", "errors", "clock", "extensions"},
     "cli": {"jobs", "rules", "services", "clients", "errors", "clock", "extensions", "models"},
-    "server": {"jobs", "services", "errors", "clock", "extensions"},
+    "server": {"jobs", "services", "models", "errors", "clock", "extensions"},
     "answers": {"api", "views", "errors", "extensions"},
     "extensions": {"models", "clients.base"},
     "config": set(),

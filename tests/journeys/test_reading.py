@@ -19,7 +19,7 @@ PAGES = (
 @pytest.mark.parametrize("javascript", [True, False])
 def test_from_the_home_page_to_a_package(open_page: Open, javascript: bool) -> None:
     page = open_page("/", java_script_enabled=javascript)
-    page.get_by_role("main").get_by_role("searchbox").fill("caches")
+    page.get_by_role("main").get_by_label("Search packages and grids").fill("caches")
     page.get_by_role("main").get_by_role("button", name="Search").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Results for “caches”")
     page.get_by_role("link", name="Known package").click()
@@ -64,7 +64,7 @@ def test_with_the_keyboard_alone(open_page: Open) -> None:
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile(r"/packages/\?sort=-repo_forks$"))
     page.keyboard.press("/")
-    expect(page.get_by_role("searchbox", name="Search packages and grids")).to_be_focused()
+    expect(page.get_by_role("combobox", name="Search packages and grids")).to_be_focused()
 
 
 def test_the_theme_is_the_readers(open_page: Open) -> None:
