@@ -69,12 +69,19 @@ class Base(DeclarativeBase):
 
 
 def prepare_engine(engine: Engine) -> None:
-    """Make SQLite keep the promises that PostgreSQL keeps by itself; leave PostgreSQL as it is.
+    """Make SQLite keep the promises that PostgreSQL keeps by itself, and PostgreSQL plan each question on its own.
 
-    Foreign keys are enforced, readers and one writer work at once (WAL), and a transaction begins where SQLAlchemy
-    says so (the driver's own habit leaves SELECT and CREATE TABLE outside).
+    On SQLite foreign keys are enforced, readers and one writer work at once (WAL), and a transaction begins where
+    SQLAlchemy says so (the driver's own habit leaves SELECT and CREATE TABLE outside).
     """
-    if engine.dialect.name != "sqlite":
+    if engine.dialect.name == "postgresql":
+
+        @event.listens_for(engine, "connect")
+        def open_postgresql(connection: Any, _record: object) -> None:
+            # What is asked often would be prepared, with one plan for all values: to find a rare word that way would
+            # mean to read every row in the order that is good for a common one.
+            connection.prepare_threshold = None
+
         return
 
     @event.listens_for(engine, "connect")

@@ -54,6 +54,7 @@ REASONS = {
     Tier.SOME_WORDS: "Some of the words are found; nothing has them all.",
 }
 NARROW = {Tier.WORDS_IN_NAME, Tier.NAME_AND_TEXT, Tier.TEXT}  # what fits one of these fits ANYWHERE too
+WITHIN = {Tier.NAME_AND_TEXT, Tier.TEXT}  # of these only what is among the best known of ANYWHERE
 NO_WORDS = "It fits the filters."
 
 MOST_POPULAR = 1023

@@ -17,6 +17,7 @@ from pkgsite.rules.search_ranking import (
     NARROW,
     NO_WORDS,
     REASONS,
+    WITHIN,
     Kind,
     Standing,
     Tier,
@@ -234,7 +235,10 @@ def _find(
         ranked = [(tier, expression) for tier, expression in tiers(understood.readings, prefixes)]
     else:
         ranked = []
-    sought = [Sought(tier, _limited(expression, understood), understood.bounds) for tier, expression in ranked]
+    sought = [
+        Sought(tier, _limited(expression, understood), understood.bounds, is_within=tier in WITHIN)
+        for tier, expression in ranked
+    ]
     if not sought:
         sought = [Sought(_FILTERED, _limited(None, understood), understood.bounds)]
     rows = engine_of(session).find(session, sought, span)

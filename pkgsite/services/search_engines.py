@@ -61,11 +61,20 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Sought:
-    """An expression that is looked for, under a number by which the answer names it."""
+    """An expression that is looked for, under a number by which the answer names it.
+
+    Attributes:
+        number: By which the answer names it.
+        expression: What fits.
+        bounds: What must hold besides.
+        is_within: Whether what fits it also fits the last one that is looked for, so that it is enough to look among
+            what that finds.
+    """
 
     number: int
     expression: Expression
     bounds: tuple[Bound, ...] = ()
+    is_within: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,14 +131,15 @@ class SqliteEngine:
     def count(self, session: Session, sought: Sequence[Sought], span: Span) -> dict[int, int]:
         return _counted(session, sought, span, self._part)
 
-    def _part(self, one: Sought, name: str) -> tuple[str, str]:
-        """Return the query of the places that fit, and the value of its parameter."""
+    def _part(self, one: Sought, name: str, span: Span) -> tuple[str, dict[str, str]]:
+        """Return the query of the places that fit, and its parameters."""
+        del span  # FTS5 walks within it in any case
         join = " JOIN search_entry ON search_entry.place = search_text.rowid" if one.bounds else ""
         return (
             f"SELECT search_text.rowid AS place FROM search_text{join} WHERE search_text MATCH :{name} "
             f"AND search_text.rowid >= :first AND search_text.rowid < :end{_and(one.bounds)} "
             "ORDER BY search_text.rowid LIMIT :limit",
-            fts5(one.expression),
+            {name: fts5(one.expression)},
         )
 
     def put(self, session: Session, documents: Sequence[tuple[int, Document]], *, is_anew: bool = False) -> None:
@@ -199,19 +209,35 @@ class PostgresqlEngine:
     """Two tsvectors for each thing: of its names, which is small, and of all its words, with a weight a section."""
 
     def find(self, session: Session, sought: Sequence[Sought], span: Span) -> list[tuple[int, int]]:
-        return _found(session, sought, span, self._part)
+        if not any(one.is_within for one in sought):
+            return _found(session, sought, span, self._part)
+        broad = sought[-1]
+        first = [one for one in sought if not one.is_within and one is not broad]
+        parts, values = _parts(first, span, self._part)
+        query, own = self._part(broad, "broad", span, "place, names, words")
+        each = [f"SELECT {number:d} AS number, place FROM ({part}) AS part{number:d}" for number, part in parts]
+        each.append(f"SELECT {broad.number:d} AS number, place FROM broad")
+        for one in sought:
+            if one.is_within:
+                condition, more = sql_condition(one.expression, f"w{one.number}_")
+                each.append(f"SELECT {one.number:d} AS number, place FROM broad WHERE {condition}")
+                own |= more
+        whole = f"WITH broad AS MATERIALIZED ({query}) {' UNION ALL '.join(each)}"
+        return [(row.number, row.place) for row in session.execute(text(whole), values | own)]
 
     def count(self, session: Session, sought: Sequence[Sought], span: Span) -> dict[int, int]:
         return _counted(session, sought, span, self._part)
 
-    def _part(self, one: Sought, name: str) -> tuple[str, str]:
-        """Return the query of the places that fit, and the value of its parameter."""
+    def _part(self, one: Sought, name: str, span: Span, columns: str = "place") -> tuple[str, dict[str, str]]:
+        """Return the query of the places that fit, and its parameters."""
         join = " JOIN search_entry USING (place)" if one.bounds else ""
-        column = "names" if is_of_names(one.expression) else "words"
+        condition, values = sql_condition(one.expression, f"{name}_")
+        # Nearly all things are packages: to have the planner read them all out of the index of places is of no use.
+        place = "place" if span.first else "place + 0"
         return (
-            f"SELECT place FROM search_text{join} WHERE {column} @@ CAST(:{name} AS tsquery) "
-            f"AND place >= :first AND place < :end{_and(one.bounds)} ORDER BY place LIMIT :limit",
-            tsquery(one.expression),
+            f"SELECT {columns} FROM search_text{join} WHERE {condition} "
+            f"AND {place} >= :first AND {place} < :end{_and(one.bounds)} ORDER BY place LIMIT :limit",
+            values,
         )
 
     def put(self, session: Session, documents: Sequence[tuple[int, Document]], *, is_anew: bool = False) -> None:
@@ -258,6 +284,7 @@ class PostgresqlEngine:
         # The old table is only taken away at the very end: from then on those who search wait for the commit.
         for statement in (
             "ALTER TABLE search_text_anew ADD CONSTRAINT search_text_anew_pkey PRIMARY KEY (place)",
+            "CLUSTER search_text_anew USING search_text_anew_pkey",  # the first places lie together on the disk
             *(
                 f"CREATE INDEX search_text_anew_{name} ON search_text_anew USING gin ({name}) WITH (fastupdate = off)"
                 for name in ("names", "words")
@@ -298,19 +325,25 @@ def fts5(expression: Expression) -> str:
             return f"({fts5(part)} NOT ({' OR '.join(map(fts5, others))}))"
 
 
-def tsquery(expression: Expression) -> str:
-    """Return an expression as PostgreSQL's tsquery."""
-    match expression:
-        case Term(word, sections, begins):
-            return _lexeme(word, sections, "*" if begins else "")
-        case Phrase(words, sections):
-            return f"({' <-> '.join(_lexeme(word, sections) for word in words)})"
-        case All(parts):
-            return f"({' & '.join(map(tsquery, parts))})"
-        case Any(parts):
-            return f"({' | '.join(map(tsquery, parts))})"
-        case Without(part, others):
-            return f"({tsquery(part)} & !({' | '.join(map(tsquery, others))}))"
+def tsquery(expression: Expression, *, is_of_names: bool = False) -> str:
+    """Return an expression as PostgreSQL's tsquery, for the index of names or for that of all words."""
+
+    def written(part: Expression) -> str:
+        match part:
+            case Term(word, sections, begins):
+                # In the index of names whole words can only be names; beginnings could be those of filters' marks too.
+                anywhere = is_of_names and not begins
+                return _lexeme(word, WORDS if anywhere else sections, "*" if begins else "")
+            case Phrase(words, sections):
+                return f"({' <-> '.join(_lexeme(word, sections) for word in words)})"
+            case All(parts):
+                return f"({' & '.join(map(written, parts))})"
+            case Any(parts):
+                return f"({' | '.join(map(written, parts))})"
+            case Without(wanted, others):
+                return f"({written(wanted)} & !({' | '.join(map(written, others))}))"
+
+    return written(expression)
 
 
 WEIGHTS = {Section.NAME: "A", Section.TEXT: "B", Section.AROUND: "C", Section.PEOPLE: "D", Section.MARKS: ""}
@@ -331,7 +364,53 @@ def vector(document: Document, *, is_of_names: bool = False) -> str:
                 if at <= _LAST_POSITION and len(places.setdefault(word, [])) < _MOST_POSITIONS:
                     places[word].append(f"{at}{WEIGHTS[section]}")
     written = [f"{_sql_quoted(word)}:{','.join(where)}" for word, where in places.items() if where]
-    return " ".join([*written, *map(_sql_quoted, dict.fromkeys((*document.filters, *document.names)))])
+    marks = (*document.filters, *(document.names if is_of_names else ()))
+    return " ".join([*written, *map(_sql_quoted, dict.fromkeys(marks))])
+
+
+def sql_condition(expression: Expression, name: str) -> tuple[str, dict[str, str]]:
+    """Return PostgreSQL's condition for an expression, and its parameters, whose names begin with `name`.
+
+    What only looks at names and marks is asked of the small index, what looks at no names as a whole of the large one;
+    an expression that does both is taken apart.
+    """
+    is_small = is_of_names(expression)
+    if is_small or is_of_words(expression):
+        column = "names" if is_small else "words"
+        return f"{column} @@ CAST(:{name} AS tsquery)", {name: tsquery(expression, is_of_names=is_small)}
+    match expression:
+        case All(parts):
+            return _joined(" AND ", parts, name)
+        case Any(parts):
+            return _joined(" OR ", parts, name)
+        case Without(part, others):
+            wanted, values = sql_condition(part, f"{name}0")
+            unwanted, more = _joined(" OR ", others, f"{name}1")
+            return f"({wanted} AND NOT {unwanted})", values | more
+    raise TypeError(expression)
+
+
+def _joined(word: str, parts: Sequence[Expression], name: str) -> tuple[str, dict[str, str]]:
+    conditions: list[str] = []
+    values: dict[str, str] = {}
+    for number, part in enumerate(parts):
+        condition, more = sql_condition(part, f"{name}{number}_")
+        conditions.append(condition)
+        values |= more
+    return f"({word.join(conditions)})", values
+
+
+def is_of_words(expression: Expression) -> bool:
+    """Tell whether nothing is looked at that only the index of names has."""
+    match expression:
+        case Term(word, _, _):
+            return is_word(word)
+        case Phrase(_, _):
+            return True
+        case All(parts) | Any(parts):
+            return all(map(is_of_words, parts))
+        case Without(part, others):
+            return is_of_words(part) and all(map(is_of_words, others))
 
 
 def is_of_names(expression: Expression) -> bool:
@@ -345,7 +424,7 @@ def is_of_names(expression: Expression) -> bool:
             return is_of_names(part) and all(map(is_of_names, others))
 
 
-Part: TypeAlias = Callable[[Sought, str], tuple[str, str]]
+Part: TypeAlias = Callable[[Sought, str, Span], tuple[str, dict[str, str]]]
 
 
 def _found(session: Session, sought: Sequence[Sought], span: Span, part: Part) -> list[tuple[int, int]]:
@@ -356,9 +435,7 @@ def _found(session: Session, sought: Sequence[Sought], span: Span, part: Part) -
 
 def _counted(session: Session, sought: Sequence[Sought], span: Span, part: Part) -> dict[int, int]:
     parts, values = _parts(sought, span, part)
-    each = [
-        f"SELECT {number:d} AS number, count(*) AS found FROM ({query}) AS part{number:d}" for number, query in parts
-    ]
+    each = [f"SELECT {number:d} AS number, count(*) AS n FROM ({query}) AS part{number:d}" for number, query in parts]
     return {row.number: row.n for row in session.execute(text(" UNION ALL ".join(each)), values)}
 
 
@@ -366,8 +443,9 @@ def _parts(sought: Sequence[Sought], span: Span, part: Part) -> tuple[list[tuple
     parts: list[tuple[int, str]] = []
     values: dict[str, Anything] = {"first": span.first, "end": span.end, "limit": span.limit}
     for at, one in enumerate(sought):
-        query, values[f"q{at}"] = part(one, f"q{at}")
+        query, own = part(one, f"q{at}", span)
         parts.append((one.number, query))
+        values |= own
     return parts, values
 
 

@@ -19,6 +19,7 @@ from pkgsite.services.search_engines import ROWS, Bound, Sought, Span, engine_of
 from pkgsite.services.search_understanding import bound_of
 
 MOST_VALUES = 8  # of a facet that are shown
+LEAST = {"by": 2}  # results that a value needs to be shown: most people took part in one package
 
 TITLES = {"is": "State", "category": "Category", "grid": "Grid", "licence": "Licence", "python": "Python",
           "stars": "Stars", "updated": "Last commit or release", "by": "People"}  # fmt: skip
@@ -135,7 +136,7 @@ def _candidates(query: Query, counts: Counter[str]) -> list[Filter]:
     values: dict[str, list[str]] = {name: [] for name in TITLES}
     for text, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])):
         name, _, value = text.partition(":")
-        if name in values and name not in {"is", "stars", "updated"}:
+        if name in values and name not in {"is", "stars", "updated"} and counts[text] >= LEAST.get(name, 1):
             values[name].append(value)
     values |= {"is": list(STATES), "stars": list(STARS), "updated": list(UPDATED)}
     values["python"].sort(key=lambda python: [int(part) for part in python.split(".")], reverse=True)

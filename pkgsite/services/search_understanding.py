@@ -64,7 +64,7 @@ def understand(session: Session, query: Query, *, now: datetime) -> Understood:
     rows = _look_up(session, [*query.words, *pairs, *(mark for _, mark in marks)], query.words)
     uses = {row.word: row.uses for row in rows}
     unknown_words = [word for word in query.words if word not in uses]
-    instead, corrected = _instead(session, unknown_words)
+    instead, corrected = _instead(session, unknown_words, rows)
     choices = [instead.get(word) or _forms(word, rows) for word in query.words]
     phrases: list[tuple[Choice, ...]] = [(phrase,) for phrase in query.phrases]
     keys = _keys(query, choices, corrected)
@@ -118,29 +118,27 @@ def _forms(word: str, rows: Iterable[_Row]) -> tuple[Choice, ...]:
     return (word, *[row.word for row in same[:MOST_FORMS]])
 
 
-def _instead(session: Session, words: Sequence[str]) -> tuple[dict[str, tuple[Choice, ...]], dict[str, str]]:
+def _instead(
+    session: Session, words: Sequence[str], rows: Iterable[_Row]
+) -> tuple[dict[str, tuple[Choice, ...]], dict[str, str]]:
     """Return what stands for words that the index does not know, and which of them are corrected, to what.
 
-    Two known words written as one, else known words that begin like that, else the nearest ones.
+    Other forms of the word, words that begin like it, two words that make it up; if there are none, the nearest ones.
     """
     instead: dict[str, tuple[Choice, ...]] = {}
     corrected: dict[str, str] = {}
     if not words:
         return instead, corrected
-    parts = {(word[:at], word[at:]) for word in words for at in range(2, len(word) - 1)}
-    known = _uses(session, {part for pair in parts for part in pair})
+    halves_of = {word: [(word[:at], word[at:]) for at in range(2, len(word) - 1)] for word in words}
+    known = _uses(session, {part for pairs in halves_of.values() for pair in pairs for part in pair})
+    begun = _begun(session, words)
     for word in words:
-        pairs = [(word[:at], word[at:]) for at in range(2, len(word) - 1)]
-        pairs = [pair for pair in pairs if pair[0] in known and pair[1] in known]
-        if pairs:
-            best = max(pairs, key=lambda pair: (min(map(len, pair)) > 2, min(known[part] for part in pair), pair))
-            instead[word] = (best,)
-    left = [word for word in words if word not in instead]
-    for word, begun in _begun(session, left).items():
-        instead[word] = tuple(begun)
-    for word in [word for word in left if word not in instead and slips_forgiven(word)]:
-        likely = near_words(session, word)
-        if likely:
+        pairs = [pair for pair in halves_of[word] if pair[0] in known and pair[1] in known]
+        best = max(pairs, key=lambda pair: (min(map(len, pair)), min(known[part] for part in pair), pair), default=None)
+        found = [*_forms(word, rows)[1:], *begun.get(word, ()), *([best] if best else ())]
+        if found:
+            instead[word] = tuple(dict.fromkeys(found))
+        elif slips_forgiven(word) and (likely := near_words(session, word)):
             instead[word] = tuple(other.word for other in likely)
             corrected[word] = likely[0].word
     return instead, corrected
