@@ -115,11 +115,19 @@ def item_of(at: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One way to read the words: for each of them what may stand in its place, and how they are typed as one name."""
+    """One way to read the words.
 
-    words: tuple[tuple[str | tuple[str, ...], ...], ...]  # a tuple of words stands for words that follow each other
+    Attributes:
+        words: For each of them what may stand in its place; a tuple of words stands for words that follow each other.
+        keys: How all of them are typed as one name.
+        beginning: The last word, where it may be only begun.
+        is_begun: Whether it is: no word is known that is written like this.
+    """
+
+    words: tuple[tuple[str | tuple[str, ...], ...], ...]
     keys: tuple[str, ...]
-    beginning: str = ""  # the last word, where it may be only begun
+    beginning: str = ""
+    is_begun: bool = False
 
 
 def tiers(readings: Sequence[Wanted], prefixes: tuple[str, ...]) -> list[tuple[Tier, Expression]]:
@@ -136,7 +144,8 @@ def tiers(readings: Sequence[Wanted], prefixes: tuple[str, ...]) -> list[tuple[T
     add(Tier.NAME, [mark(f"={key}") for key in keys])
     add(Tier.BARE_NAME, [mark(f"~{key}") for key in bare])
     add(Tier.NAME_BEGINS, [_name_begins(key) for key in begun])
-    add(Tier.WORDS_IN_NAME, [_all_in(reading, (Section.NAME,)) for reading in readings])
+    whole = [reading for reading in readings if not reading.is_begun]  # of others NAME_WORD_BEGINS finds the names
+    add(Tier.WORDS_IN_NAME, [_all_in(reading, (Section.NAME,)) for reading in whole])
     add(Tier.NAME_WORD_BEGINS, [_last_begun(reading) for reading in readings if reading.beginning])
     both = (Section.NAME, Section.TEXT)
     several = [reading for reading in readings if len(reading.words) > 1]

@@ -40,6 +40,9 @@ COUNTED = 1000  # results that are ranked and counted; more are "1,000+"
 PAGE = 20
 BESIDE = 6  # grids, categories and people each that are shown beside packages
 
+RARE = 5_000  # things: so few are looked at all, rather than the best known of all things until enough fit
+BY_WORDS = {Tier.WORDS_IN_NAME, Tier.ANYWHERE}  # what fits these is no more than what has the words
+
 _FILTERED = 0  # the number of what only filters ask for
 
 
@@ -235,12 +238,19 @@ def _find(
         ranked = [(tier, expression) for tier, expression in tiers(understood.readings, prefixes)]
     else:
         ranked = []
+    is_rare = understood.most is not None and understood.most < RARE
     sought = [
-        Sought(tier, _limited(expression, understood), understood.bounds, is_within=tier in WITHIN)
+        Sought(
+            tier,
+            _limited(expression, understood),
+            understood.bounds,
+            is_within=tier in WITHIN,
+            is_rare=is_rare and tier in BY_WORDS,
+        )
         for tier, expression in ranked
     ]
     if not sought:
-        sought = [Sought(_FILTERED, _limited(None, understood), understood.bounds)]
+        sought = [Sought(_FILTERED, _limited(None, understood), understood.bounds, is_rare=is_rare)]
     rows = engine_of(session).find(session, sought, span)
     best: dict[int, int] = {}
     sizes: dict[int, int] = {}

@@ -69,12 +69,14 @@ class Sought:
         bounds: What must hold besides.
         is_within: Whether what fits it also fits the last one that is looked for, so that it is enough to look among
             what that finds.
+        is_rare: Whether so few things fit that it is best to look at all of them.
     """
 
     number: int
     expression: Expression
     bounds: tuple[Bound, ...] = ()
     is_within: bool = False
+    is_rare: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,11 +234,11 @@ class PostgresqlEngine:
         """Return the query of the places that fit, and its parameters."""
         join = " JOIN search_entry USING (place)" if one.bounds else ""
         condition, values = sql_condition(one.expression, f"{name}_")
-        # Nearly all things are packages: to have the planner read them all out of the index of places is of no use.
-        place = "place" if span.first else "place + 0"
+        # Nearly all things are packages: written like this, the planner does not read them out of the index of places.
+        within = "place >= :first AND place < :end" if span.first else "(place < :end) IS TRUE"
         return (
             f"SELECT {columns} FROM search_text{join} WHERE {condition} "
-            f"AND {place} >= :first AND {place} < :end{_and(one.bounds)} ORDER BY place LIMIT :limit",
+            f"AND {within}{_and(one.bounds)} ORDER BY place{' + 0' if one.is_rare else ''} LIMIT :limit",
             values,
         )
 

@@ -19,7 +19,7 @@ from pkgsite.rules.licences import canonical_licence
 from pkgsite.rules.search_expressions import Expression, Phrase, Term, any_of, mark
 from pkgsite.rules.search_query import ONE_EACH, Filter, Query, stars_range, updated_range
 from pkgsite.rules.search_ranking import RECENT, Wanted
-from pkgsite.rules.search_words import mark_value, name_key, stem
+from pkgsite.rules.search_words import SHORTEST_BEGINNING, mark_value, name_key, stem
 from pkgsite.rules.spelling import MOST_MEANT, Known, halves, nearest, slips_forgiven
 from pkgsite.services.search_engines import NEAR_WORDS, Bound, engine_of
 
@@ -46,6 +46,7 @@ class Understood:
         corrected: Words that the index does not know, and the likeliest that was meant.
         meant: What to type for what may have been meant; empty where all looks well.
         unknown: Filters whose value nothing here has.
+        most: How many things can have all of the words, at most; None where that is not known.
     """
 
     readings: tuple[Wanted, ...]
@@ -55,6 +56,7 @@ class Understood:
     corrected: dict[str, str]
     meant: str
     unknown: tuple[Filter, ...]
+    most: int | None
 
 
 def understand(session: Session, query: Query, *, now: datetime) -> Understood:
@@ -64,12 +66,13 @@ def understand(session: Session, query: Query, *, now: datetime) -> Understood:
     rows = _look_up(session, [*query.words, *pairs, *(mark for _, mark in marks)], query.words)
     uses = {row.word: row.uses for row in rows}
     unknown_words = [word for word in query.words if word not in uses]
-    instead, corrected = _instead(session, unknown_words, rows)
+    instead, corrected, more = _instead(session, unknown_words, rows)
     choices = [instead.get(word) or _forms(word, rows) for word in query.words]
     phrases: list[tuple[Choice, ...]] = [(phrase,) for phrase in query.phrases]
     keys = _keys(query, choices, corrected)
     last = query.words[-1] if query.words and not query.phrases and query.words[-1] not in corrected else ""
-    readings = [Wanted((*choices, *phrases), keys, last if len(last) > 1 else "")]
+    beginning = last if len(last) >= SHORTEST_BEGINNING else ""
+    readings = [Wanted((*choices, *phrases), keys, beginning, is_begun=bool(beginning) and last not in uses)]
     for joined, at in pairs.items():
         if joined in uses:
             words = (*choices[:at], (joined,), *choices[at + 2 :], *phrases)
@@ -83,6 +86,7 @@ def understand(session: Session, query: Query, *, now: datetime) -> Understood:
         corrected=corrected,
         meant=_meant(session, query, uses) if not corrected else "",
         unknown=unknown,
+        most=_most(choices, marks, uses | {row.word: row.uses for row in rows} | more),
     )
 
 
@@ -96,6 +100,18 @@ class _Row:
     word: str
     uses: int
     stem: str
+
+
+def _most(
+    choices: Sequence[tuple[Choice, ...]], marks: Sequence[tuple[Filter, str]], uses: dict[str, int]
+) -> int | None:
+    """Return how many things can have a choice for each word and fit each filter, at most; None where it is not known."""
+
+    def most(choice: Choice) -> int:
+        return min(uses.get(word, 0) for word in ([choice] if isinstance(choice, str) else choice))
+
+    needed = [uses[text] for each, text in marks if text in uses and not each.is_minus and each.field not in ONE_EACH]
+    return min([*(sum(map(most, some)) for some in choices), *needed], default=None)
 
 
 def _look_up(session: Session, exact: Collection[str], words: Sequence[str]) -> list[_Row]:
@@ -120,28 +136,29 @@ def _forms(word: str, rows: Iterable[_Row]) -> tuple[Choice, ...]:
 
 def _instead(
     session: Session, words: Sequence[str], rows: Iterable[_Row]
-) -> tuple[dict[str, tuple[Choice, ...]], dict[str, str]]:
-    """Return what stands for words that the index does not know, and which of them are corrected, to what.
+) -> tuple[dict[str, tuple[Choice, ...]], dict[str, str], dict[str, int]]:
+    """Return what stands for words that the index does not know, which of them are corrected, to what, and all uses.
 
     Other forms of the word, words that begin like it, two words that make it up; if there are none, the nearest ones.
     """
     instead: dict[str, tuple[Choice, ...]] = {}
     corrected: dict[str, str] = {}
     if not words:
-        return instead, corrected
+        return instead, corrected, {}
     halves_of = {word: [(word[:at], word[at:]) for at in range(2, len(word) - 1)] for word in words}
-    known = _uses(session, {part for pairs in halves_of.values() for pair in pairs for part in pair})
+    uses = _uses(session, {part for pairs in halves_of.values() for pair in pairs for part in pair})
     begun = _begun(session, words)
     for word in words:
-        pairs = [pair for pair in halves_of[word] if pair[0] in known and pair[1] in known]
-        best = max(pairs, key=lambda pair: (min(map(len, pair)), min(known[part] for part in pair), pair), default=None)
+        pairs = [pair for pair in halves_of[word] if pair[0] in uses and pair[1] in uses]
+        best = max(pairs, key=lambda pair: (min(map(len, pair)), min(uses[part] for part in pair), pair), default=None)
         found = [*_forms(word, rows)[1:], *begun.get(word, ()), *([best] if best else ())]
         if found:
             instead[word] = tuple(dict.fromkeys(found))
         elif slips_forgiven(word) and (likely := near_words(session, word)):
             instead[word] = tuple(other.word for other in likely)
             corrected[word] = likely[0].word
-    return instead, corrected
+            uses |= {other.word: other.uses for other in likely}
+    return instead, corrected, uses | {other: many for some in begun.values() for other, many in some.items()}
 
 
 def near_words(session: Session, word: str) -> list[Known]:
@@ -172,18 +189,18 @@ def _uses(session: Session, words: Collection[str]) -> dict[str, int]:
     return {row.word: row.uses for row in rows}
 
 
-def _begun(session: Session, words: Sequence[str]) -> dict[str, list[str]]:
-    """Return, of these words, those that begin others, with the most used of these."""
-    found: dict[str, list[str]] = {}
+def _begun(session: Session, words: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Return, of these words, those that begin others, with the most used of these and their uses."""
+    found: dict[str, dict[str, int]] = {}
     for word in words:
-        rows = session.scalars(
-            select(SearchWord.word)
+        rows = session.execute(
+            select(SearchWord.word, SearchWord.uses)
             .where(SearchWord.word >= word, SearchWord.word < word + LAST, SearchWord.size > 0)
             .order_by(SearchWord.uses.desc(), SearchWord.word)
             .limit(MOST_BEGUN)
         ).all()
         if rows:
-            found[word] = list(rows)
+            found[word] = {row.word: row.uses for row in rows}
     return found
 
 
