@@ -17,10 +17,11 @@ test: .venv/.dev  ## Install what the tests need and run them all, on SQLite and
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/pytest -n auto
 
-bench: .venv/.dev  ## Measure what pages, refreshing and streaming cost
+bench: .venv/.dev  ## Measure what pages, refreshing, streaming and searching cost
 	@$(BIN)/python -m bench.pages
 	@$(BIN)/python -m bench.refresh
 	@$(BIN)/python -m bench.streaming
+	@$(BIN)/python -m bench.search
 
 fuzz: .venv/.dev  ## Send the API thousands of requests made from its description
 	@sh tests/prepare.sh

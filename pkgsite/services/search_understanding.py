@@ -86,7 +86,7 @@ def understand(session: Session, query: Query, *, now: datetime) -> Understood:
         corrected=corrected,
         meant=_meant(session, query, uses) if not corrected else "",
         unknown=unknown,
-        most=_most(choices, marks, uses | {row.word: row.uses for row in rows} | more),
+        most=_most(choices, marks, uses | more),
     )
 
 
@@ -105,7 +105,7 @@ class _Row:
 def _most(
     choices: Sequence[tuple[Choice, ...]], marks: Sequence[tuple[Filter, str]], uses: dict[str, int]
 ) -> int | None:
-    """Return how many things can have a choice for each word and fit each filter, at most; None where it is not known."""
+    """Return how many things can have a choice for each word and fit each filter, at most; None where none is."""
 
     def most(choice: Choice) -> int:
         return min(uses.get(word, 0) for word in ([choice] if isinstance(choice, str) else choice))
