@@ -20,7 +20,7 @@ from pkgsite.rules.search_words import mark_value, name_key, name_words, split_w
 from pkgsite.rules.shortcodes import expand_shortcodes
 from pkgsite.rules.weights import WeighedFacts, package_weight
 from pkgsite.services.packages import LIVING, VISIBLE, usage_counts
-from pkgsite.services.search_engines import Document
+from pkgsite.services.search_promise import Document
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from pkgsite.rules.licences import canonical_licence
 from pkgsite.rules.search_expressions import Expression, all_of, mark
 from pkgsite.rules.search_query import ONE_EACH, Filter, Query, stars_range, updated_range
 from pkgsite.rules.search_ranking import DEAD, RECENT
-from pkgsite.services.search_engines import ROWS, Bound, Sought, Span, engine_of
+from pkgsite.services.search_engines import engine_of
+from pkgsite.services.search_promise import ROWS, Bound, Sought, Span
 from pkgsite.services.search_understanding import bound_of
 
 MOST_VALUES = 8  # of a facet that are shown

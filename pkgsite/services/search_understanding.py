@@ -21,7 +21,8 @@ from pkgsite.rules.search_query import ONE_EACH, Filter, Query, stars_range, upd
 from pkgsite.rules.search_ranking import RECENT, Wanted
 from pkgsite.rules.search_words import SHORTEST_BEGINNING, mark_value, name_key, stem
 from pkgsite.rules.spelling import MOST_MEANT, Known, halves, nearest, slips_forgiven
-from pkgsite.services.search_engines import NEAR_WORDS, Bound, engine_of
+from pkgsite.services.search_engines import engine_of
+from pkgsite.services.search_promise import NEAR_WORDS, Bound
 
 MOST_FORMS = 6  # of a word, beside itself
 MOST_BEGUN = 8  # words that a begun one may stand for

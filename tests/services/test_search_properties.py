@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
 from pkgsite.rules.search_words import split_words
-from pkgsite.services.search import PAGE, Hit, Results, search, search_mixed
+from pkgsite.services.search import PAGE, Results, search, search_mixed
+from pkgsite.services.search_hits import Hit
 from tests.factories import NOW, make_category, make_grid, make_package
 
 PREFIXES = ("django",)

@@ -8,7 +8,8 @@ from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
 from pkgsite.rules.search_ranking import Tier
-from pkgsite.services.search import Hit, search_mixed
+from pkgsite.services.search import search_mixed
+from pkgsite.services.search_hits import Hit
 from tests.factories import NOW, make_category, make_grid, make_package
 from tests.views.conftest import plain
 

@@ -16,6 +16,7 @@ from pkgsite.api.v4.resource import Resource
 from pkgsite.clock import utc_now
 from pkgsite.extensions import db
 from pkgsite.services import search
+from pkgsite.services.search_hits import CategoryHit
 
 MOST = 20
 TEXT = {"type": "string"}
@@ -164,7 +165,7 @@ def everything(found: search.Results) -> dict[str, Any]:
     return body | {"packages": packages}
 
 
-def place(url: str, hit: search.CategoryHit) -> dict[str, Any]:
+def place(url: str, hit: CategoryHit) -> dict[str, Any]:
     return {"title": hit.title, "absolute_url": url, "packages": hit.package_count}
 
 
