@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = 9  # of the fake site: one of categories, two of grids, four of packages, two of grids to check
 
 # What two imports may differ in: ids that no site gave, and the times at which the import itself worked.
-OWN_IDS = {"grid_package", "feature", "cell"}
+OWN_IDS = {"grid_package", "feature", "cell", "search_word"}
 OWN_TIMES = {("package", "changed_at"), ("grid", "changed_at"), ("grid_package", "created_at")}
 
 

@@ -29,8 +29,8 @@ WORDS = (
     "ünïcode",
     "c++",
 )
-many = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-few = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+many = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+few = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 PIECES = (
     *WORDS, "NEAR", "AND", "OR", "NOT", '"', '""', "(", ")", "*", "^", "-", "--", "+", ":", "&", "|", "!", "<->",

@@ -12,6 +12,7 @@ def test_addresses_carry_a_hash_and_files_are_kept(client: FlaskClient) -> None:
         "forms.css",
         "site.css",
         "site.js",
+        "suggest.js",
         "theme.js",
     }
     for address in addresses:
