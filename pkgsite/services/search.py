@@ -96,6 +96,11 @@ class Results:
         return not (self.count or self.grids or self.categories or self.people)
 
     @property
+    def less_offset(self) -> int | None:
+        """Where the page before begins; None where this is the first."""
+        return max(0, self.offset - PAGE) if self.offset else None
+
+    @property
     def more_offset(self) -> int | None:
         """Where the next page begins; None where this is the last."""
         end = self.offset + PAGE
@@ -117,7 +122,10 @@ class _Found:
 def search(
     session: Session, typed: str, *, prefixes: tuple[str, ...], now: datetime, offset: int = 0, with_facets: bool = True
 ) -> Results:
-    """Return what fits what was typed, in a fixed number of questions; nothing for what says nothing."""
+    """Return what fits what was typed; nothing for what says nothing.
+
+    The number of questions does not depend on what there is, only on how many words are unknown and which kinds fit.
+    """
     query = read_query(typed)
     if query.is_empty:
         return Results(query, offset)

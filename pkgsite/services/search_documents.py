@@ -38,6 +38,26 @@ def load_findable(
     return _LOADERS[kind](session, ids, prefixes, now)
 
 
+def standing_of(package: Any, uses: int) -> Standing:
+    """Return what decides between a package's row and others that fit the words alike."""
+    touched_at = max(filter(None, (package.last_commit_at, package.released_at)), default=None)
+    return Standing(bool(package.is_living), package.stars, package.pypi_downloads, uses, touched_at)
+
+
+def weighed_facts(package: Any, uses: int) -> WeighedFacts:
+    """Return what a package's row is weighed by."""
+    return WeighedFacts(
+        is_deprecated=package.deprecated_at is not None,
+        has_description=bool(package.description.strip()),
+        downloads=package.pypi_downloads,
+        forks=package.forks,
+        stars=package.stars,
+        usage_count=uses,
+        last_commit_at=package.last_commit_at,
+        released_at=package.released_at,
+    )
+
+
 def _packages(session: Session, ids: Collection[int], prefixes: tuple[str, ...], now: datetime) -> list[Findable]:
     grids: defaultdict[int, list[Any]] = defaultdict(list)
     for row in session.execute(
@@ -54,8 +74,6 @@ def _packages(session: Session, ids: Collection[int], prefixes: tuple[str, ...],
 
 
 def _package(row: Any, grids: list[Any], uses: int, prefixes: tuple[str, ...], now: datetime) -> Findable:
-    touched_at = max(filter(None, (row.last_commit_at, row.released_at)), default=None)
-    is_living = bool(row.is_living)
     licences = dict.fromkeys(filter(None, [row.licence, *(row.licences or [])]))
     pythons = living_pythons(row.classifiers, row.requires_python) if row.pypi_version else ()
     filters = [
@@ -65,25 +83,14 @@ def _package(row: Any, grids: list[Any], uses: int, prefixes: tuple[str, ...], n
         *[f"licence:{mark_value(licence)}" for licence in licences],
         *[f"python:{python}" for python in pythons],
         *[f"by:{mark_value(person)}" for person in row.participants],
-        *(["is:living"] if is_living else []),
+        *(["is:living"] if row.is_living else []),
         *(["is:archived"] if row.archived_at is not None else []),
         *(["is:deprecated"] if row.deprecated_at is not None or row.replaced_by_id is not None else []),
     ]
-    standing = Standing(is_living, row.stars, row.pypi_downloads, uses, touched_at)
-    weighed = WeighedFacts(
-        is_deprecated=row.deprecated_at is not None,
-        has_description=bool(row.description.strip()),
-        downloads=row.pypi_downloads,
-        forks=row.forks,
-        stars=row.stars,
-        usage_count=uses,
-        last_commit_at=row.last_commit_at,
-        released_at=row.released_at,
-    )
     return _findable(
         Kind.PACKAGE,
         row.id,
-        standing,
+        standing_of(row, uses),
         now,
         names=[row.title, row.slug, pypi_name(row.pypi_url)],
         prefixes=prefixes,
@@ -92,7 +99,7 @@ def _package(row: Any, grids: list[Any], uses: int, prefixes: tuple[str, ...], n
         people=list(map(str, row.participants)),
         filters=filters,
         stars=row.stars,
-        weight=package_weight(weighed, now),
+        weight=package_weight(weighed_facts(row, uses), now),
     )
 
 

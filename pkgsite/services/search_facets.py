@@ -35,17 +35,15 @@ class FacetValue:
 
     Attributes:
         label: Its words.
-        q: What to type for the search with it, or, where it is chosen, without it.
+        q: What to type for the search with it.
         count: How many results there are with it; past the most that are counted, that number.
         is_exact: Whether there are not more.
-        is_chosen: Whether it is on.
     """
 
     label: str
     q: str
     count: int
     is_exact: bool
-    is_chosen: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +135,7 @@ def _candidates(query: Query, counts: Counter[str]) -> list[Filter]:
     values: dict[str, list[str]] = {name: [] for name in TITLES}
     for text, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])):
         name, _, value = text.partition(":")
-        if name in values and name not in {"is", "stars", "updated"} and counts[text] >= LEAST.get(name, 1):
+        if value and name in values and name not in {"is", "stars", "updated"} and counts[text] >= LEAST.get(name, 1):
             values[name].append(value)
     values |= {"is": list(STATES), "stars": list(STARS), "updated": list(UPDATED)}
     values["python"].sort(key=lambda python: [int(part) for part in python.split(".")], reverse=True)

@@ -11,11 +11,12 @@ from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from pkgsite.models import Category, Grid, GridPackage, Package, SearchEntry, SearchWord, Usage, User
-from pkgsite.rules.search_ranking import Standing, item_of, popularity
+from pkgsite.rules.search_ranking import item_of, popularity
 from pkgsite.rules.search_words import mark_value
 from pkgsite.rules.shortcodes import expand_shortcodes
-from pkgsite.rules.weights import WeighedFacts, grid_weight, package_weight
+from pkgsite.rules.weights import grid_weight, package_weight
 from pkgsite.services.packages import LIVING, VISIBLE
+from pkgsite.services.search_documents import standing_of, weighed_facts
 from pkgsite.services.search_understanding import LAST
 
 MOST_PEOPLE = 6
@@ -49,11 +50,6 @@ class Hit:
     last_commit_at: datetime | None = None
     released_at: datetime | None = None
     package_count: int = 0  # of a grid
-
-    @property
-    def touched_at(self) -> datetime | None:
-        """The last commit or release."""
-        return max(filter(None, (self.last_commit_at, self.released_at)), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +87,7 @@ def load_packages(session: Session, found: Sequence[tuple[int, int]], *, now: da
 
 
 def _package_hit(row: Any, grids: tuple[str, ...], now: datetime) -> Hit:
-    facts = WeighedFacts(
-        is_deprecated=row.deprecated_at is not None,
-        has_description=bool(row.description.strip()),
-        downloads=row.pypi_downloads,
-        forks=row.forks,
-        stars=row.stars,
-        usage_count=row.usage_count,
-        last_commit_at=row.last_commit_at,
-        released_at=row.released_at,
-    )
-    is_living = bool(row.is_living)
-    touched_at = max(filter(None, (row.last_commit_at, row.released_at)), default=None)
-    standing = Standing(is_living, row.stars, row.pypi_downloads, row.usage_count, touched_at)
+    standing = standing_of(row, row.usage_count)
     return Hit(
         item_type="package",
         id=row.id,
@@ -112,8 +96,8 @@ def _package_hit(row: Any, grids: tuple[str, ...], now: datetime) -> Hit:
         description=expand_shortcodes(row.description),
         created_at=row.created_at,
         modified_at=row.modified_at,
-        weight=package_weight(facts, now),
-        is_living=is_living,
+        weight=package_weight(weighed_facts(row, row.usage_count), now),
+        is_living=standing.is_living,
         is_archived=row.archived_at is not None,
         category=row.category,
         stars=row.stars,

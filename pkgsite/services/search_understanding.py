@@ -6,6 +6,7 @@ ever narrows it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +20,7 @@ from pkgsite.rules.licences import canonical_licence
 from pkgsite.rules.search_expressions import Expression, Phrase, Term, any_of, mark
 from pkgsite.rules.search_query import ONE_EACH, Filter, Query, stars_range, updated_range
 from pkgsite.rules.search_ranking import RECENT, Wanted
-from pkgsite.rules.search_words import SHORTEST_BEGINNING, mark_value, name_key, stem
+from pkgsite.rules.search_words import SHORTEST_BEGINNING, fold, mark_value, name_key, stem
 from pkgsite.rules.spelling import MOST_MEANT, Known, halves, nearest, slips_forgiven
 from pkgsite.services.search_engines import engine_of
 from pkgsite.services.search_promise import NEAR_WORDS, Bound
@@ -31,6 +32,8 @@ MOST_KEYS = 9
 RARE = 2  # uses of a word that may be a slip
 FAR_MORE = 10  # times the uses: then that word may have been meant
 LAST = "\U0010ffff"
+
+_PIECE = re.compile(r"[^\W_]+")
 
 Choice = str | tuple[str, ...]
 
@@ -61,7 +64,10 @@ class Understood:
 
 
 def understand(session: Session, query: Query, *, now: datetime) -> Understood:
-    """Return what a search means; at most five questions to the list of words, whatever is typed."""
+    """Return what a search means.
+
+    One question to the list of words; where it does not know some, two more, and three at most for each of these.
+    """
     pairs = {first + second: at for at, (first, second) in enumerate(zip(query.words, query.words[1:], strict=False))}
     marks = _marks(query.filters)
     rows = _look_up(session, [*query.words, *pairs, *(mark for _, mark in marks)], query.words)
@@ -93,7 +99,7 @@ def understand(session: Session, query: Query, *, now: datetime) -> Understood:
 
 def corrected_text(text: str, corrected: dict[str, str]) -> str:
     """Return the typed words with the corrected ones in their places."""
-    return " ".join(corrected.get(word.lower(), word) for word in text.split())
+    return _PIECE.sub(lambda piece: corrected.get(fold(piece.group()), piece.group()), text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,6 +107,7 @@ def test_a_page_without_results_helps(shelf: Session, get: Get) -> None:
 
 def test_what_was_done_with_the_words_is_said(shelf: Session, get: Get) -> None:
     assert "these are the results for “cache”" in plain(get("/search/?q=cahce"))
+    assert "these are the results for “Query-cache”" in plain(get("/search/?q=Query-cahce"))
     assert "Nothing has all of these words." in plain(get("/search/?q=redis+ada"))
     assert "“stars:many” can't be read as a filter" in plain(get("/search/?q=cache+stars:many"))
     assert "Nothing here has the licence “mit”." in plain(get("/search/?q=cache+licence:mit"))

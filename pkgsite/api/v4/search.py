@@ -145,7 +145,7 @@ def everything(found: search.Results) -> dict[str, Any]:
         "count": found.count,
         "is_exact": found.is_exact,
         "next": page_link(found.more_offset),
-        "previous": page_link(max(0, found.offset - search.PAGE) if found.offset else None),
+        "previous": page_link(found.less_offset),
         "packages": (),
         "grids": list(found.grids),
         "categories": [place(url_for("categories.detail", slug=hit.slug), hit) for hit in found.categories],
