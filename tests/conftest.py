@@ -25,6 +25,11 @@ from tests.databases import ADDRESS, Template, start_postgresql, stop_postgresql
 KINDS = ("sqlite", "postgresql")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Take a worker more than there are cores: many tests wait, for a server, a browser, a lease that runs out."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Start the run's one PostgreSQL server, in the process that the workers are started from."""
     if not hasattr(config, "workerinput") and not config.option.collectonly:
