@@ -185,6 +185,8 @@ def p95(taken: Sequence[float]) -> float:
 
 def size_of(session: Session, folder: Path) -> str:
     if session.get_bind().dialect.name == "sqlite":
+        session.commit()
+        session.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))  # what is written ahead of the file would count twice
         return f"{sum(file.stat().st_size for file in folder.glob('search.db*')) / 1e6:,.0f} MB, packages and all"
     sizes = "SELECT pg_total_relation_size(CAST(name AS regclass)) FROM unnest(CAST(:names AS text[])) AS name"
     found = session.execute(text(sizes), {"names": ["search_text", "search_entry", "search_word"]}).scalars()
