@@ -56,6 +56,17 @@ def test_results_are_narrowed_and_explained(open_page: Open, javascript: bool) -
     expect(page.get_by_text("21–40 of 60")).to_be_visible()
 
 
+def test_on_a_phone_a_link_leads_past_the_results_to_what_narrows_them_down(open_page: Open) -> None:
+    page = open_page("/search/?q=many", width=390, height=780)
+    narrow = page.get_by_role("complementary", name="Narrow down")
+    expect(narrow).not_to_be_in_viewport()
+    page.get_by_role("link", name="Narrow down").click()
+    expect(narrow).to_be_in_viewport()
+    expect(narrow).to_be_focused()
+    page.set_viewport_size({"width": 1280, "height": 900})
+    expect(page.get_by_role("link", name="Narrow down")).to_be_hidden()
+
+
 def test_offers_are_small_and_quiet_without_words(open_page: Open) -> None:
     page = open_page("/")
     box = page.get_by_role("main").get_by_role("combobox")
