@@ -75,7 +75,7 @@ class Scope:
 
 
 def facets(session: Session, query: Query, scope: Scope, *, now: datetime) -> list[Facet]:
-    """Return by what these results can be narrowed, the commonest first, in six questions at most.
+    """Return by what these results can be narrowed, the commonest first, in seven questions at most.
 
     Where the search found more than it counts, each value is counted on its own.
     """
@@ -151,23 +151,24 @@ def _candidates(query: Query, counts: Counter[str]) -> list[Filter]:
 def _recount(session: Session, candidates: Sequence[Filter], scope: Scope, now: datetime) -> Counter[str]:
     """Return of how many results each of these filters is, up to the limit.
 
-    Most reach the limit by what most results fit, which is quickly counted; only the others are counted in full.
+    Most marks reach the limit by what most results fit, which is quickly counted; only the others are counted in full.
     """
-    counts = _count_each(session, candidates, scope, scope.mainly, now)
-    rest = [one for one in candidates if counts[one.typed] < scope.span.limit]
-    return Counter({**counts, **_count_each(session, rest, scope, scope.everything, now)})
+    bounds = {number: bound for number, one in enumerate(candidates) if (bound := bound_of(one, now))}
+    marks = [one for number, one in enumerate(candidates) if number not in bounds]
+    counts = _count_marks(session, marks, scope, scope.mainly)
+    rest = [one for one in marks if counts[one.typed] < scope.span.limit]
+    counts |= _count_marks(session, rest, scope, scope.everything)
+    if bounds:
+        everything = Sought(0, scope.everything, scope.bounds)
+        within = engine_of(session).count_within(session, everything, bounds, scope.span)
+        counts |= Counter({candidates[number].typed: count for number, count in within.items()})
+    return counts
 
 
-def _count_each(
-    session: Session, candidates: Sequence[Filter], scope: Scope, expression: Expression, now: datetime
-) -> Counter[str]:
-    sought = []
-    for number, one in enumerate(candidates):
-        bound = bound_of(one, now)
-        narrowed = expression if bound else all_of([expression, mark(one.mark)])
-        sought.append(Sought(number, narrowed, (*scope.bounds, *([bound] if bound else []))))
+def _count_marks(session: Session, marks: Sequence[Filter], scope: Scope, expression: Expression) -> Counter[str]:
+    sought = [Sought(number, all_of([expression, mark(one.mark)]), scope.bounds) for number, one in enumerate(marks)]
     found = engine_of(session).count(session, sought, scope.span) if sought else {}
-    return Counter({candidates[number].typed: count for number, count in found.items()})
+    return Counter({marks[number].typed: count for number, count in found.items()})
 
 
 def _labels(session: Session, candidates: Sequence[Filter]) -> dict[str, str]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from pkgsite.rules.search_expressions import WORDS, All, Any, Expression, Phrase, Section, Term, Without
 from pkgsite.services.search_promise import (
+    Bound,
     Document,
     Sought,
     Span,
     and_bounds,
     counted_by,
+    counted_within,
     found_by,
     groups,
     is_word,
@@ -48,6 +50,9 @@ class PostgresqlEngine:
 
     def count(self, session: Session, sought: Sequence[Sought], span: Span) -> dict[int, int]:
         return counted_by(session, sought, span, self._part)
+
+    def count_within(self, session: Session, sought: Sought, bounds: Mapping[int, Bound], span: Span) -> dict[int, int]:
+        return counted_within(session, sought, bounds, span, self._part)
 
     def _part(self, one: Sought, name: str, span: Span, columns: str = "place") -> tuple[str, dict[str, str]]:
         """Return the query of the places that fit, and its parameters."""

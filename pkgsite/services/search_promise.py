@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias
 
 from sqlalchemy import text
@@ -13,6 +13,7 @@ from pkgsite.rules.search_expressions import WORDS, Expression
 from pkgsite.rules.search_ranking import DEAD
 
 ROWS = 500  # that are asked for or written together
+EVERYTHING = 2**62  # as a limit
 NEAR_WORDS = 2_000  # words that are looked at, at most, as what a misspelt one may mean
 
 
@@ -96,6 +97,9 @@ class Engine(Protocol):
     def count(self, session: Session, sought: Sequence[Sought], span: Span) -> dict[int, int]:
         """Return how many things fit each number, up to the span's limit."""
 
+    def count_within(self, session: Session, sought: Sought, bounds: Mapping[int, Bound], span: Span) -> dict[int, int]:
+        """Return how many of the things that are sought fit each of these bounds, by its number, up to the limit."""
+
     def put(self, session: Session, documents: Sequence[tuple[int, Document]], *, is_anew: bool = False) -> None:
         """Take in these documents, each by its place; between `clear` and `finish` they are `is_anew`."""
 
@@ -139,6 +143,22 @@ def counted_by(session: Session, sought: Sequence[Sought], span: Span, part: Par
     parts, values = parts_by(sought, span, part)
     each = [f"SELECT {number:d} AS number, count(*) AS n FROM ({query}) AS part{number:d}" for number, query in parts]
     return {row.number: row.n for row in session.execute(text(" UNION ALL ".join(each)), values)}
+
+
+def counted_within(
+    session: Session, sought: Sought, bounds: Mapping[int, Bound], span: Span, part: Part
+) -> dict[int, int]:
+    """Read all that fits once for all bounds: a bound that few things fit is only counted once all are read."""
+    all_of_it = replace(sought, is_rare=True)
+    query, values = part(all_of_it, "q", span)
+    columns = [f"count(*) FILTER (WHERE {bound.sql()}) AS n{number:d}" for number, bound in bounds.items()]
+    row = session.execute(
+        text(
+            f"SELECT {', '.join(columns)} FROM ({query}) AS found JOIN search_entry ON search_entry.place = found.place"
+        ),
+        {"first": span.first, "end": span.end, "limit": EVERYTHING, **values},
+    ).one()
+    return {number: min(getattr(row, f"n{number}"), span.limit) for number in bounds}
 
 
 def parts_by(sought: Sequence[Sought], span: Span, part: Part) -> tuple[list[tuple[int, str]], dict[str, Any]]:
