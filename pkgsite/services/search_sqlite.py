@@ -93,7 +93,8 @@ class SqliteEngine:
             text(
                 "SELECT search_word.word, uses FROM search_trigram "
                 "JOIN search_word ON search_word.id = search_trigram.rowid "
-                "WHERE search_trigram MATCH :wanted AND size BETWEEN :least AND :most LIMIT :limit"
+                "WHERE search_trigram MATCH :wanted AND size BETWEEN :least AND :most "
+                "ORDER BY uses DESC, search_word.word LIMIT :limit"
             ),
             {"wanted": wanted, "least": sizes[0], "most": sizes[1], "limit": NEAR_WORDS},
         )

@@ -182,7 +182,10 @@ def near_words(session: Session, word: str) -> list[Known]:
         for column, piece in ((SearchWord.word, beginning), (SearchWord.backwards, backwards))
     ]
     rows = session.execute(
-        select(SearchWord.word, SearchWord.uses).where(or_(*close), SearchWord.word != word).limit(NEAR_WORDS)
+        select(SearchWord.word, SearchWord.uses)
+        .where(or_(*close), SearchWord.word != word)
+        .order_by(SearchWord.uses.desc(), SearchWord.word)
+        .limit(NEAR_WORDS)
     )
     found = nearest(word, [Known(row.word, row.uses) for row in rows])
     if not found and slips_forgiven(word) > 1:
