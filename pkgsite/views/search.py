@@ -11,12 +11,13 @@ from pkgsite.errors import Invalid
 from pkgsite.extensions import db, gateways
 from pkgsite.rules.pasted import pasted_place
 from pkgsite.services.package_drafts import already_here, read_place
-from pkgsite.services.search import COUNTED, Results, search
+from pkgsite.services.search import COUNTED, Results, search, search_mixed
 from pkgsite.views.asking import text, words
 from pkgsite.views.limits import limited
 from pkgsite.views.links import canonical_of, link
 
 OFFERED = 8  # while one types
+COMPLETED = 15  # in a browser's own box
 
 pages = Blueprint("search", __name__)
 
@@ -49,17 +50,19 @@ def suggestions() -> Response:
     return jsonify([*packages[: OFFERED - len(offers)], *offers])
 
 
-@pages.get("/search/completions/")
+@pages.get("/search/opensearch/suggestions/")
 @limited("search")
 def completions() -> Response:
-    """Return what browsers offer in their own search box, in the form that OpenSearch has for it."""
-    page = found(words(), offset=0, with_facets=False)
-    answer = jsonify([words(), [hit.title for hit in page.packages[:OFFERED]]])
+    """Return what browsers offer in their own search box, as OpenSearch has it: the words, titles, no texts, paths."""
+    typed = words()
+    hits = search_mixed(db.session(), typed, prefixes=prefixes(), now=utc_now(), limit=COMPLETED)
+    paths = [link(f"{hit.item_type}s.detail", slug=hit.slug) for hit in hits]
+    answer = jsonify([typed, [hit.title for hit in hits], [], paths])
     answer.content_type = "application/x-suggestions+json"
     return answer
 
 
-@pages.get("/opensearch.xml")
+@pages.get("/search/opensearch/description/")
 def opensearch() -> Response:
     """Tell browsers how to search here."""
     urls = {name: canonical_of(f"search.{name}") for name in ("results", "completions")}
@@ -68,8 +71,11 @@ def opensearch() -> Response:
 
 
 def found(typed: str, *, offset: int, with_facets: bool = True) -> Results:
-    prefixes = tuple(current_app.config["SEARCH_PREFIX"])
-    return search(db.session(), typed, prefixes=prefixes, now=utc_now(), offset=offset, with_facets=with_facets)
+    return search(db.session(), typed, prefixes=prefixes(), now=utc_now(), offset=offset, with_facets=with_facets)
+
+
+def prefixes() -> tuple[str, ...]:
+    return tuple(current_app.config["SEARCH_PREFIX"])
 
 
 def offset() -> int:

@@ -150,10 +150,10 @@ def test_offers_while_one_types(shelf: Session, client: FlaskClient) -> None:
 
 
 def test_browsers_can_search_here(shelf: Session, client: FlaskClient) -> None:
-    answer = client.get("/opensearch.xml")
+    answer = client.get("/search/opensearch/description/")
     assert answer.content_type == "application/opensearchdescription+xml"
     urls = [url.get("template") or "" for url in ElementTree.fromstring(answer.text).iter() if url.get("template")]
-    assert urls == ["http://localhost/search/?q={searchTerms}", "http://localhost/search/completions/?q={searchTerms}"]
-    answer = client.get("/search/completions/?q=cacheo")
-    assert answer.get_json() == ["cacheo", ["cacheops"]]
+    assert urls == [f"http://localhost/search/{path}?q={{searchTerms}}" for path in ("", "opensearch/suggestions/")]
+    answer = client.get("/search/opensearch/suggestions/?q=cachi")
+    assert answer.get_json() == ["cachi", ["Caching"], [], ["/grids/g/caching/"]]
     assert answer.content_type == "application/x-suggestions+json"
