@@ -35,11 +35,12 @@ class Tier(IntEnum):
     BARE_NAME = 2
     NAME_BEGINS = 3
     WORDS_IN_NAME = 4
-    NAME_WORD_BEGINS = 5
-    NAME_AND_TEXT = 6
-    TEXT = 7
-    ANYWHERE = 8
-    SOME_WORDS = 9
+    NEAR_NAME = 5
+    NAME_WORD_BEGINS = 6
+    NAME_AND_TEXT = 7
+    TEXT = 8
+    ANYWHERE = 9
+    SOME_WORDS = 10
 
 
 REASONS = {
@@ -47,6 +48,7 @@ REASONS = {
     Tier.BARE_NAME: "Its name is what was typed, but for the prefix {prefix}.",
     Tier.NAME_BEGINS: "Its name begins with what was typed.",
     Tier.WORDS_IN_NAME: "All words are in its name.",
+    Tier.NEAR_NAME: "Its name is what was typed, but for one slip.",
     Tier.NAME_WORD_BEGINS: "All words are in its name, the last one begun.",
     Tier.NAME_AND_TEXT: "Some words are in its name, the rest in its description or topics.",
     Tier.TEXT: "All words are in its description or topics.",
@@ -120,12 +122,14 @@ class Wanted:
     Attributes:
         words: For each of them what may stand in its place; a tuple of words stands for words that follow each other.
         keys: How all of them are typed as one name.
+        near: Names that are typed like that but for one slip.
         beginning: The last word, where it may be only begun.
         is_begun: Whether it is: no word is known that is written like this.
     """
 
     words: tuple[tuple[str | tuple[str, ...], ...], ...]
     keys: tuple[str, ...]
+    near: tuple[str, ...] = ()
     beginning: str = ""
     is_begun: bool = False
 
@@ -146,6 +150,7 @@ def tiers(readings: Sequence[Wanted], prefixes: tuple[str, ...]) -> list[tuple[T
     add(Tier.NAME_BEGINS, [_name_begins(key) for key in begun])
     whole = [reading for reading in readings if not reading.is_begun]  # of others NAME_WORD_BEGINS finds the names
     add(Tier.WORDS_IN_NAME, [_all_in(reading, (Section.NAME,)) for reading in whole])
+    add(Tier.NEAR_NAME, [mark(f"={key}") for reading in readings for key in reading.near])
     add(Tier.NAME_WORD_BEGINS, [_last_begun(reading) for reading in readings if reading.beginning])
     both = (Section.NAME, Section.TEXT)
     several = [reading for reading in readings if len(reading.words) > 1]

@@ -41,6 +41,7 @@ def distance(one: str, other: str, most: int) -> int:
     """
     if abs(len(one) - len(other)) > most:
         return most + 1
+    one, other = _different(one, other)
     before: list[int] = []
     row = list(range(len(other) + 1))
     for i, letter in enumerate(one, 1):
@@ -55,11 +56,25 @@ def distance(one: str, other: str, most: int) -> int:
     return min(row[-1], most + 1)
 
 
-def nearest(word: str, known: Iterable[Known]) -> list[Known]:
-    """Return the words that were most likely meant, likeliest first: fewer slips, the same first letter, more uses."""
-    most = slips_forgiven(word)
+def _different(one: str, other: str) -> tuple[str, str]:
+    """Return both without the beginning and the end that they share."""
+    shorter = min(len(one), len(other))
+    start = next((at for at in range(shorter) if one[at] != other[at]), shorter)
+    end = next((at for at in range(shorter - start) if one[-1 - at] != other[-1 - at]), shorter - start)
+    return one[start : len(one) - end], other[start : len(other) - end]
+
+
+def nearest(word: str, known: Iterable[Known], *, most: int, limit: int = MOST_MEANT) -> list[Known]:
+    """Return the words that were most likely meant, likeliest first: fewer slips, the same first letter, more uses.
+
+    Args:
+        word: As it was typed.
+        known: Words that may have been meant.
+        most: Slips that are forgiven.
+        limit: How many words are returned at most.
+    """
     found = [(slips, other) for other in known if 0 < (slips := distance(word, other.word, most)) <= most]
     fewest = min((slips for slips, _ in found), default=0)
     likely = [other for slips, other in found if slips == fewest]
     likely.sort(key=lambda other: (other.word[0] != word[0], -other.uses, other.word))
-    return likely[:MOST_MEANT]
+    return likely[:limit]

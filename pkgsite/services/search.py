@@ -129,7 +129,7 @@ def search(
     query = read_query(typed)
     if query.is_empty:
         return Results(query, offset)
-    understood = understand(session, query, now=now)
+    understood = understand(session, query, prefixes=prefixes, now=now)
     found = _find(session, understood, prefixes, _span(Kind.PACKAGE))
     others = [] if query.filters else _beside(session, understood, prefixes)
     accounts = [item_of(at) for at, _ in others if kind_of(at) is Kind.PERSON][:BESIDE]
@@ -162,7 +162,7 @@ def search_mixed(session: Session, typed: str, *, prefixes: tuple[str, ...], now
     query = read_query(typed)
     if query.is_empty:
         return []
-    understood = understand(session, query, now=now)
+    understood = understand(session, query, prefixes=prefixes, now=now)
     packages = _find(session, understood, prefixes, _span(Kind.PACKAGE))
     found = [(at, packages.tiers[at]) for at in packages.places[:limit]]
     if not query.filters:

@@ -29,6 +29,7 @@ MOST_FORMS = 6  # of a word, beside itself
 MOST_BEGUN = 8  # words that a begun one may stand for
 MOST_VALUES = 20  # of a filter, where what was typed only begins them
 MOST_KEYS = 9
+MOST_NAMES = 20  # that a misspelt one may mean
 RARE = 2  # uses of a word that may be a slip
 FAR_MORE = 10  # times the uses: then that word may have been meant
 LAST = "\U0010ffff"
@@ -63,14 +64,16 @@ class Understood:
     most: int | None
 
 
-def understand(session: Session, query: Query, *, now: datetime) -> Understood:
+def understand(session: Session, query: Query, *, prefixes: tuple[str, ...], now: datetime) -> Understood:
     """Return what a search means.
 
-    One question to the list of words; where it does not know some, two more, and three at most for each of these.
+    One question to the list of words; where it does not know some, two more, and three at most for each of these;
+    and one or two for names that are near.
     """
     pairs = {first + second: at for at, (first, second) in enumerate(zip(query.words, query.words[1:], strict=False))}
     marks = _marks(query.filters)
-    rows = _look_up(session, [*query.words, *pairs, *(mark for _, mark in marks)], query.words)
+    key = name_key(query.text) if not query.phrases else ""
+    rows = _look_up(session, [*query.words, *pairs, key, *(mark for _, mark in marks)], query.words)
     uses = {row.word: row.uses for row in rows}
     unknown_words = [word for word in query.words if word not in uses]
     instead, corrected, more = _instead(session, unknown_words, rows)
@@ -79,7 +82,9 @@ def understand(session: Session, query: Query, *, now: datetime) -> Understood:
     keys = _keys(query, choices, corrected)
     last = query.words[-1] if query.words and not query.phrases and query.words[-1] not in corrected else ""
     beginning = last if len(last) >= SHORTEST_BEGINNING else ""
-    readings = [Wanted((*choices, *phrases), keys, beginning, is_begun=bool(beginning) and last not in uses)]
+    near = _near_names(session, key, prefixes) if key not in uses else ()
+    is_begun = bool(beginning) and last not in uses
+    readings = [Wanted((*choices, *phrases), keys, near, beginning, is_begun)]
     for joined, at in pairs.items():
         if joined in uses:
             words = (*choices[:at], (joined,), *choices[at + 2 :], *phrases)
@@ -173,13 +178,34 @@ def near_words(session: Session, word: str) -> list[Known]:
 
     Those that begin or end like it are enough for a single slip; if there are none, those that share pieces with it.
     """
+    most = slips_forgiven(word)
+    found = nearest(word, _one_slip_away(session, word), most=most)
+    if not found and most > 1:
+        similar = engine_of(session).similar_words(session, word, (len(word) - 2, len(word) + 2))
+        found = nearest(word, [Known(*each) for each in similar], most=most)
+    return found
+
+
+def _near_names(session: Session, key: str, prefixes: Iterable[str]) -> tuple[str, ...]:
+    """Return words, most of them names, that are what was typed as one name, or a prefix and that, but for one slip."""
+    if not slips_forgiven(key):
+        return ()
+    found: list[str] = []
+    for prefix in ("", *(prefix for prefix in prefixes if not key.startswith(prefix))):
+        near = nearest(prefix + key, _one_slip_away(session, key, prefix), most=1, limit=MOST_NAMES)
+        found += [other.word for other in near]
+    return tuple(found)
+
+
+def _one_slip_away(session: Session, word: str, prefix: str = "") -> list[Known]:
+    """Return what begins like a prefix and this word, or ends like the word: all that is one slip away, and more."""
     beginning, end = halves(word)
     backwards = end[::-1]
-    sizes = range(len(word) - 1, len(word) + 2)
+    sizes = range(len(prefix + word) - 1, len(prefix + word) + 2)
     close = [
         and_(SearchWord.size == size, column >= piece, column < piece + LAST)
         for size in sizes
-        for column, piece in ((SearchWord.word, beginning), (SearchWord.backwards, backwards))
+        for column, piece in ((SearchWord.word, prefix + beginning), (SearchWord.backwards, backwards))
     ]
     rows = session.execute(
         select(SearchWord.word, SearchWord.uses)
@@ -187,11 +213,7 @@ def near_words(session: Session, word: str) -> list[Known]:
         .order_by(SearchWord.uses.desc(), SearchWord.word)
         .limit(NEAR_WORDS)
     )
-    found = nearest(word, [Known(row.word, row.uses) for row in rows])
-    if not found and slips_forgiven(word) > 1:
-        similar = engine_of(session).similar_words(session, word, (len(word) - 2, len(word) + 2))
-        found = nearest(word, [Known(*each) for each in similar])
-    return found
+    return [Known(row.word, row.uses) for row in rows]
 
 
 def _uses(session: Session, words: Collection[str]) -> dict[str, int]:

@@ -180,9 +180,9 @@ def test_a_single_slip_leaves_one_half_as_it_is(word: str, data: st.DataObject) 
 
 def test_the_likeliest_word() -> None:
     known = [Known("framework", 9), Known("frameworks", 50), Known("django", 99), Known("jango", 1)]
-    assert [other.word for other in nearest("framewrok", known)] == ["framework"]
-    assert [other.word for other in nearest("djngo", known)] == ["django"]
-    assert nearest("abc", [Known("abd", 9)]) == []
+    assert [other.word for other in nearest("framewrok", known, most=2)] == ["framework"]
+    assert [other.word for other in nearest("djngo", known, most=1)] == ["django"]
+    assert nearest("abc", [Known("abd", 9)], most=0) == []
 
 
 standings = st.builds(

@@ -154,6 +154,6 @@ def test_browsers_can_search_here(shelf: Session, client: FlaskClient) -> None:
     assert answer.content_type == "application/opensearchdescription+xml"
     urls = [url.get("template") or "" for url in ElementTree.fromstring(answer.text).iter() if url.get("template")]
     assert urls == [f"http://localhost/search/{path}?q={{searchTerms}}" for path in ("", "opensearch/suggestions/")]
-    answer = client.get("/search/opensearch/suggestions/?q=cachi")
-    assert answer.get_json() == ["cachi", ["Caching"], [], ["/grids/g/caching/"]]
+    answer = client.get("/search/opensearch/suggestions/?q=cachin")
+    assert answer.get_json() == ["cachin", ["Caching"], [], ["/grids/g/caching/"]]
     assert answer.content_type == "application/x-suggestions+json"
