@@ -124,13 +124,15 @@ class Wanted:
         keys: How all of them are typed as one name.
         near: Names that are typed like that but for one slip.
         beginning: The last word, where it may be only begun.
-        is_begun: Whether it is: no word is known that is written like this.
+        begun: The most used words that begin like it; of a short beginning all that do are found without them.
+        is_begun: Whether it is only begun: no word is known that is written like this.
     """
 
     words: tuple[tuple[str | tuple[str, ...], ...], ...]
     keys: tuple[str, ...]
     near: tuple[str, ...] = ()
     beginning: str = ""
+    begun: tuple[str, ...] = ()
     is_begun: bool = False
 
 
@@ -151,7 +153,7 @@ def tiers(readings: Sequence[Wanted], prefixes: tuple[str, ...]) -> list[tuple[T
     whole = [reading for reading in readings if not reading.is_begun]  # of others NAME_WORD_BEGINS finds the names
     add(Tier.WORDS_IN_NAME, [_all_in(reading, (Section.NAME,)) for reading in whole])
     add(Tier.NEAR_NAME, [mark(f"={key}") for reading in readings for key in reading.near])
-    add(Tier.NAME_WORD_BEGINS, [_last_begun(reading) for reading in readings if reading.beginning])
+    add(Tier.NAME_WORD_BEGINS, [_last_begun(one) for one in readings if one.begun or is_short(one.beginning)])
     both = (Section.NAME, Section.TEXT)
     several = [reading for reading in readings if len(reading.words) > 1]
     add(Tier.NAME_AND_TEXT, [all_of([_all_in(one, both), _some_in(one, (Section.NAME,))]) for one in several])
@@ -182,14 +184,19 @@ def _beginnings(sign: str, words: Sequence[str] | dict[str, None]) -> list[str]:
 
 
 def _name_begins(key: str) -> Expression:
-    if len(key) in SHORT_BEGINNINGS:
+    if is_short(key):
         return mark(f"<{key}")
     return any_of([mark(f"={key}", begins=True), mark(f"~{key}", begins=True)])
 
 
+def is_short(beginning: str) -> bool:
+    """Tell whether a beginning of words in names is a word of the index itself."""
+    return len(beginning) in SHORT_BEGINNINGS
+
+
 def _last_begun(reading: Wanted) -> Expression:
     beginning = reading.beginning
-    last = mark(f"^{beginning}") if len(beginning) in SHORT_BEGINNINGS else Term(beginning, (Section.NAME,), True)
+    last = mark(f"^{beginning}") if is_short(beginning) else _one(reading.begun, (Section.NAME,))
     return all_of([*[_one(each, (Section.NAME,)) for each in reading.words[:-1]], last])
 
 

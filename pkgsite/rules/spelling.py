@@ -23,14 +23,23 @@ def slips_forgiven(word: str) -> int:
     return 0 if len(word) < SHORTEST or word.isdigit() else 1 if len(word) < TWO_SLIPS_FROM else 2
 
 
-def halves(word: str) -> tuple[str, str]:
-    """Return a beginning and an end of which a single slip leaves one as it is, even if it swaps the middle letters.
+def kept(word: str) -> list[tuple[str, str]]:
+    """Return pairs of a beginning and an end: each word that is one slip away has one pair of these, or more.
 
-    >>> halves("framewrok")
-    ('fram', 'wrok')
+    A slip, even one that swaps the middle letters, leaves one half as it is, and of the other half one half.
+
+    >>> kept("framewrok")
+    [('framew', ''), ('fram', 'ok'), ('fr', 'wrok'), ('', 'mewrok')]
     """
     middle = len(word) // 2
-    return word[:middle], word[middle + 1 :]
+    later = middle + (len(word) - middle) // 2
+    sooner = (middle + 1) // 2
+    return [
+        (word[:later], ""),
+        (word[:middle], word[later + 1 :]),
+        (word[:sooner], word[middle + 1 :]),
+        ("", word[sooner + 1 :]),
+    ]
 
 
 def distance(one: str, other: str, most: int) -> int:

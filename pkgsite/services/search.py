@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 
 from sqlalchemy.orm import Session
 
@@ -18,6 +21,7 @@ from pkgsite.rules.search_ranking import (
     Kind,
     Tier,
     first_place,
+    is_short,
     item_of,
     kind_of,
     some_words,
@@ -42,8 +46,11 @@ COUNTED = 1000  # results that are ranked and counted; more are "1,000+"
 PAGE = 20
 BESIDE = 6  # grids, categories and people each that are shown beside packages
 
-RARE = 5_000  # things: so few are looked at all, rather than the best known of all things until enough fit
-BY_WORDS = {Tier.WORDS_IN_NAME, Tier.ANYWHERE}  # what fits these is no more than what has the words
+# Things: so few are all looked at, rather than the best known of all things until enough fit. With bounds, of which the
+# index knows nothing, that would go on for longer.
+RARE, RARE_WITHIN_BOUNDS = 10_000, 40_000
+RARE_TIERS = {Tier.NAME, Tier.BARE_NAME, Tier.WORDS_IN_NAME, Tier.NEAR_NAME}  # names hold few words
+STAGES = (Tier.WORDS_IN_NAME, Tier.NAME_AND_TEXT)  # what is looked for once the tiers before do not fill the results
 
 _FILTERED = 0  # the number of what only filters ask for
 
@@ -192,36 +199,57 @@ def _find(
     is_partial: bool = False,
 ) -> _Found:
     """Return what fits, best first."""
+    sought = _sought(understood, prefixes, is_partial=is_partial)
+    best: dict[int, int] = {}
+    is_whole = True
+    for stage in _stages(sought):
+        rows = engine_of(session).find(session, stage, span)
+        for number, at in rows:
+            best[at] = min(number, best.get(at, number))
+        sizes = Counter(number for number, _ in rows)
+        is_whole = is_whole and all(size < span.limit for size in sizes.values())
+        if len(best) >= span.limit:
+            break
+    places = sorted(best, key=lambda at: (best[at], at))
+    everything = any_of([one.expression for one in sought if one.number not in NARROW])
+    mainly = sought[-1].expression
+    shown = places[: span.limit - 1]
+    is_whole = is_whole and len(places) < span.limit
+    return _Found(Scope(shown, is_whole, everything, mainly, understood.bounds, span), best)
+
+
+def _sought(understood: Understood, prefixes: tuple[str, ...], *, is_partial: bool) -> list[Sought]:
+    """Return what is looked for, best first."""
+    if not understood.readings:
+        whole = _limited(None, understood)
+        return [Sought(_FILTERED, whole, understood.bounds, is_rare=_is_rare(understood, _FILTERED))]
     if is_partial:
-        ranked: list[tuple[int, Expression]] = [(Tier.SOME_WORDS, some_words(understood.readings))]
-    elif understood.readings:
-        ranked = [(tier, expression) for tier, expression in tiers(understood.readings, prefixes)]
-    else:
-        ranked = []
-    is_rare = understood.most is not None and understood.most < RARE
-    sought = [
+        return [Sought(Tier.SOME_WORDS, _limited(some_words(understood.readings), understood), understood.bounds)]
+    return [
         Sought(
             tier,
             _limited(expression, understood),
             understood.bounds,
             is_within=tier in WITHIN,
-            is_rare=is_rare and tier in BY_WORDS,
+            is_rare=_is_rare(understood, tier),
         )
-        for tier, expression in ranked
+        for tier, expression in tiers(understood.readings, prefixes)
     ]
-    if not sought:
-        sought = [Sought(_FILTERED, _limited(None, understood), understood.bounds, is_rare=is_rare)]
-    rows = engine_of(session).find(session, sought, span)
-    best: dict[int, int] = {}
-    sizes: dict[int, int] = {}
-    for number, at in rows:
-        best[at] = min(number, best.get(at, number))
-        sizes[number] = sizes.get(number, 0) + 1
-    places = sorted(best, key=lambda at: (best[at], at))
-    is_whole = len(places) < span.limit and all(size < span.limit for size in sizes.values())
-    everything = any_of([one.expression for one in sought if one.number not in NARROW])
-    mainly = sought[-1].expression
-    return _Found(Scope(places[: span.limit - 1], is_whole, everything, mainly, understood.bounds, span), best)
+
+
+def _is_rare(understood: Understood, tier: int) -> bool:
+    """Tell whether few things fit a tier; where nothing is known of it, the database finds out."""
+    if tier is Tier.NAME_WORD_BEGINS:
+        return not any(is_short(reading.beginning) for reading in understood.readings)
+    if tier in (Tier.ANYWHERE, _FILTERED):
+        return understood.most is not None and understood.most < (RARE_WITHIN_BOUNDS if understood.bounds else RARE)
+    return tier in RARE_TIERS
+
+
+def _stages(sought: list[Sought]) -> Iterator[list[Sought]]:
+    """Return what is looked for, in parts: where the first fill all that is ranked, the rest need not be looked for."""
+    for _, some in groupby(sought, key=lambda one: bisect(STAGES, one.number)):
+        yield list(some)
 
 
 def _limited(expression: Expression | None, understood: Understood) -> Expression:

@@ -78,7 +78,7 @@ def rebuild(
 
 
 def write_words(session: Session) -> None:
-    """Write the list of all words, from the index; the list is empty before."""
+    """Write the list of all words of what was put in anew; the list is empty before."""
     rows = (_word(word, uses) for word, uses in engine_of(session).count_words(session))
     for some in _batches(rows, 5_000):
         session.execute(insert(SearchWord), some)
@@ -121,7 +121,7 @@ def _index(session: Session, kind: Kind, ids: Collection[int], prefixes: tuple[s
 def _put(session: Session, things: list[Findable], *, is_anew: bool = False) -> None:
     if things:
         session.execute(insert(SearchEntry), [each.entry for each in things])
-        documents = [(each.entry["place"], each.document) for each in things]
+        documents = [(each.entry, each.document) for each in things]
         engine_of(session).put(session, documents, is_anew=is_anew)
 
 

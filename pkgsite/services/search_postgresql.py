@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any as Anything
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -29,7 +30,10 @@ _MOST_POSITIONS = 200  # of one word
 
 
 class PostgresqlEngine:
-    """Two tsvectors for each thing: of its names, which is small, and of all its words, with a weight a section."""
+    """Two tsvectors for each thing: of its names, which is small, and of all its words, with a weight a section.
+
+    Beside them lie the numbers that bounds compare: to look each up elsewhere takes as long as all the rest.
+    """
 
     def find(self, session: Session, sought: Sequence[Sought], span: Span) -> list[tuple[int, int]]:
         if not any(one.is_within for one in sought):
@@ -56,27 +60,30 @@ class PostgresqlEngine:
 
     def _part(self, one: Sought, name: str, span: Span, columns: str = "place") -> tuple[str, dict[str, str]]:
         """Return the query of the places that fit, and its parameters."""
-        join = " JOIN search_entry USING (place)" if one.bounds else ""
         condition, values = sql_condition(one.expression, f"{name}_")
         # Nearly all things are packages: written like this, the planner does not read them out of the index of places.
         within = "place >= :first AND place < :end" if span.first else "(place < :end) IS TRUE"
         return (
-            f"SELECT {columns} FROM search_text{join} WHERE {condition} "
+            f"SELECT {columns} FROM search_text WHERE {condition} "
             f"AND {within}{and_bounds(one.bounds)} ORDER BY place{' + 0' if one.is_rare else ''} LIMIT :limit",
             values,
         )
 
-    def put(self, session: Session, documents: Sequence[tuple[int, Document]], *, is_anew: bool = False) -> None:
-        rows = [{"place": at, "names": vector(each, is_of_names=True), "words": vector(each)} for at, each in documents]
+    def put(
+        self, session: Session, documents: Sequence[tuple[Mapping[str, Anything], Document]], *, is_anew: bool = False
+    ) -> None:
         insert = (
-            f"INSERT INTO search_text{'_anew' if is_anew else ''} (place, names, words) "
-            "SELECT * FROM unnest(CAST(:places AS bigint[]), "
+            f"INSERT INTO search_text{'_anew' if is_anew else ''} (place, stars, touched_at, names, words) "
+            "SELECT * FROM unnest(CAST(:places AS bigint[]), CAST(:stars AS integer[]), CAST(:touched AS bigint[]), "
             "CAST(CAST(:names AS text[]) AS tsvector[]), CAST(CAST(:words AS text[]) AS tsvector[]))"
         )
-        for some in groups(rows):
+        for some in groups(documents):
             values = {
-                "places": [row["place"] for row in some],
-                **{n: [row[n] for row in some] for n in ("names", "words")},
+                "places": [entry["place"] for entry, _ in some],
+                "stars": [entry["stars"] for entry, _ in some],
+                "touched": [entry["touched_at"] for entry, _ in some],
+                "names": [vector(each, is_of_names=True) for _, each in some],
+                "words": [vector(each) for _, each in some],
             }
             session.execute(text(insert), values)
 
@@ -89,7 +96,11 @@ class PostgresqlEngine:
         return {row.place: {word for word in row.words if is_word(word)} for row in found}
 
     def count_words(self, session: Session) -> Iterator[tuple[str, int]]:
-        rows = session.execute(text("SELECT word, ndoc FROM ts_stat('SELECT words FROM search_text')"))
+        rows = session.execute(
+            text("SELECT word, ndoc FROM ts_stat('SELECT words FROM search_text_anew')").execution_options(
+                yield_per=10_000
+            )
+        )
         return ((row.word, row.ndoc) for row in rows if is_word(row.word))
 
     def similar_words(self, session: Session, word: str, sizes: tuple[int, int]) -> list[tuple[str, int]]:

@@ -55,7 +55,7 @@ class Bound:
         """Return the condition; its parts are whole numbers and names of ours."""
         parts = [f"{self.column} >= {self.least:d}"] if self.least is not None else []
         parts += [f"{self.column} <= {self.most:d}"] if self.most is not None else []
-        parts += [f"(search_entry.place & {DEAD}) = 0"] if self.is_living else []
+        parts += [f"(place & {DEAD}) = 0"] if self.is_living else []
         return f"{'NOT ' if self.is_minus else ''}coalesce({' AND '.join(parts)}, FALSE)"
 
 
@@ -69,7 +69,8 @@ class Sought:
         bounds: What must hold besides.
         is_within: Whether what fits it also fits the last one that is looked for, so that it is enough to look among
             what that finds.
-        is_rare: Whether so few things fit that it is best to look at all of them.
+        is_rare: Whether so few things fit that it is best to look at all of them, not at the best known of all things
+            until enough fit.
     """
 
     number: int
@@ -100,8 +101,10 @@ class Engine(Protocol):
     def count_within(self, session: Session, sought: Sought, bounds: Mapping[int, Bound], span: Span) -> dict[int, int]:
         """Return how many of the things that are sought fit each of these bounds, by its number, up to the limit."""
 
-    def put(self, session: Session, documents: Sequence[tuple[int, Document]], *, is_anew: bool = False) -> None:
-        """Take in these documents, each by its place; between `clear` and `finish` they are `is_anew`."""
+    def put(
+        self, session: Session, documents: Sequence[tuple[Mapping[str, Any], Document]], *, is_anew: bool = False
+    ) -> None:
+        """Take in documents, each with its row of `search_entry`; between `clear` and `finish` they are `is_anew`."""
 
     def remove(self, session: Session, places: Collection[int]) -> None:
         """Forget what is at these places."""
@@ -110,7 +113,7 @@ class Engine(Protocol):
         """Return `Document.words` of what is at these places."""
 
     def count_words(self, session: Session) -> Iterator[tuple[str, int]]:
-        """Return every word and filter's mark of the index, and in how many things it stands."""
+        """Return every word and filter's mark of what was put in anew, and in how many things it stands."""
 
     def similar_words(self, session: Session, word: str, sizes: tuple[int, int]) -> list[tuple[str, int]]:
         """Return words, with their uses, that share pieces of three letters with this one, and are of these lengths."""
@@ -153,9 +156,7 @@ def counted_within(
     query, values = part(all_of_it, "q", span)
     columns = [f"count(*) FILTER (WHERE {bound.sql()}) AS n{number:d}" for number, bound in bounds.items()]
     row = session.execute(
-        text(
-            f"SELECT {', '.join(columns)} FROM ({query}) AS found JOIN search_entry ON search_entry.place = found.place"
-        ),
+        text(f"SELECT {', '.join(columns)} FROM ({query}) AS found JOIN search_entry USING (place)"),
         {"first": span.first, "end": span.end, "limit": EVERYTHING, **values},
     ).one()
     return {number: min(getattr(row, f"n{number}"), span.limit) for number in bounds}

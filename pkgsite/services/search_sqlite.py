@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any as Anything
 
 from sqlalchemy import Connection, text
 from sqlalchemy.orm import Session
@@ -46,16 +47,18 @@ class SqliteEngine:
             {name: fts5(one.expression)},
         )
 
-    def put(self, session: Session, documents: Sequence[tuple[int, Document]], *, is_anew: bool = False) -> None:
+    def put(
+        self, session: Session, documents: Sequence[tuple[Mapping[str, Anything], Document]], *, is_anew: bool = False
+    ) -> None:
         del is_anew  # others see nothing of a transaction before its end
         insert = "INSERT INTO search_text (rowid, name, text, around, people, marks) VALUES (?, ?, ?, ?, ?, ?)"
         rows = [
             (
-                place,
+                entry["place"],
                 *(" | ".join(" ".join(words) for words in getattr(each, section)) for section in WORDS),
                 " ".join([*each.filters, "|", *each.names]),
             )
-            for place, each in documents
+            for entry, each in documents
         ]
         raw_connection(session).exec_driver_sql(insert, rows)
 
@@ -128,7 +131,8 @@ def fts5(expression: Expression) -> str:
 
 
 def _columns(sections: tuple[Section, ...]) -> str:
-    return f"{{{' '.join(sections)}}} : "
+    """Return the columns to look in; none where all would do, as no word is a mark and no mark a word."""
+    return "" if sections in (WORDS, (Section.MARKS,)) else f"{{{' '.join(sections)}}} : "
 
 
 def _quoted(word: str) -> str:

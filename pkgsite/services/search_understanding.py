@@ -10,23 +10,24 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import product
+from itertools import islice, product
 
-from sqlalchemy import and_, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, and_, desc, or_, select, union
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from pkgsite.models import SearchWord
 from pkgsite.rules.licences import canonical_licence
 from pkgsite.rules.search_expressions import Expression, Phrase, Term, any_of, mark
 from pkgsite.rules.search_query import ONE_EACH, Filter, Query, stars_range, updated_range
-from pkgsite.rules.search_ranking import RECENT, Wanted
+from pkgsite.rules.search_ranking import RECENT, Wanted, is_short
 from pkgsite.rules.search_words import SHORTEST_BEGINNING, fold, mark_value, name_key, stem
-from pkgsite.rules.spelling import MOST_MEANT, Known, halves, nearest, slips_forgiven
+from pkgsite.rules.spelling import MOST_MEANT, Known, kept, nearest, slips_forgiven
 from pkgsite.services.search_engines import engine_of
 from pkgsite.services.search_promise import NEAR_WORDS, Bound
 
 MOST_FORMS = 6  # of a word, beside itself
-MOST_BEGUN = 8  # words that a begun one may stand for
+MOST_BEGUN = 64  # words that begin like the last one, that it may stand for in names
+MOST_COMPLETED = 8  # of these, that any unknown word may stand for anywhere
 MOST_VALUES = 20  # of a filter, where what was typed only begins them
 MOST_KEYS = 9
 MOST_NAMES = 20  # that a misspelt one may mean
@@ -67,8 +68,8 @@ class Understood:
 def understand(session: Session, query: Query, *, prefixes: tuple[str, ...], now: datetime) -> Understood:
     """Return what a search means.
 
-    One question to the list of words; where it does not know some, two more, and three at most for each of these;
-    and one or two for names that are near.
+    One question to the list of words, one for those that begin like the last one, two for names that are near; where
+    it does not know some words, one more, and three at most for each of these.
     """
     pairs = {first + second: at for at, (first, second) in enumerate(zip(query.words, query.words[1:], strict=False))}
     marks = _marks(query.filters)
@@ -76,15 +77,19 @@ def understand(session: Session, query: Query, *, prefixes: tuple[str, ...], now
     rows = _look_up(session, [*query.words, *pairs, key, *(mark for _, mark in marks)], query.words)
     uses = {row.word: row.uses for row in rows}
     unknown_words = [word for word in query.words if word not in uses]
-    instead, corrected, more = _instead(session, unknown_words, rows)
+    last = query.words[-1] if query.words and not query.phrases else ""
+    begun = {
+        word: _begun(session, word)
+        for word in {*unknown_words, *([last] if len(last) >= SHORTEST_BEGINNING and not is_short(last) else [])}
+    }
+    instead, corrected, more = _instead(session, unknown_words, rows, begun)
     choices = [instead.get(word) or _forms(word, rows) for word in query.words]
     phrases: list[tuple[Choice, ...]] = [(phrase,) for phrase in query.phrases]
     keys = _keys(query, choices, corrected)
-    last = query.words[-1] if query.words and not query.phrases and query.words[-1] not in corrected else ""
-    beginning = last if len(last) >= SHORTEST_BEGINNING else ""
+    beginning = last if len(last) >= SHORTEST_BEGINNING and last not in corrected else ""
     near = _near_names(session, key, prefixes) if key not in uses else ()
     is_begun = bool(beginning) and last not in uses
-    readings = [Wanted((*choices, *phrases), keys, near, beginning, is_begun)]
+    readings = [Wanted((*choices, *phrases), keys, near, beginning, tuple(begun.get(beginning, ())), is_begun)]
     for joined, at in pairs.items():
         if joined in uses:
             words = (*choices[:at], (joined,), *choices[at + 2 :], *phrases)
@@ -147,7 +152,7 @@ def _forms(word: str, rows: Iterable[_Row]) -> tuple[Choice, ...]:
 
 
 def _instead(
-    session: Session, words: Sequence[str], rows: Iterable[_Row]
+    session: Session, words: Sequence[str], rows: Iterable[_Row], begun: dict[str, dict[str, int]]
 ) -> tuple[dict[str, tuple[Choice, ...]], dict[str, str], dict[str, int]]:
     """Return what stands for words that the index does not know, which of them are corrected, to what, and all uses.
 
@@ -159,18 +164,17 @@ def _instead(
         return instead, corrected, {}
     halves_of = {word: [(word[:at], word[at:]) for at in range(2, len(word) - 1)] for word in words}
     uses = _uses(session, {part for pairs in halves_of.values() for pair in pairs for part in pair})
-    begun = _begun(session, words)
     for word in words:
         pairs = [pair for pair in halves_of[word] if pair[0] in uses and pair[1] in uses]
         best = max(pairs, key=lambda pair: (min(map(len, pair)), min(uses[part] for part in pair), pair), default=None)
-        found = [*_forms(word, rows)[1:], *begun.get(word, ()), *([best] if best else ())]
+        found = [*_forms(word, rows)[1:], *islice(begun[word], MOST_COMPLETED), *([best] if best else ())]
         if found:
             instead[word] = tuple(dict.fromkeys(found))
         elif slips_forgiven(word) and (likely := near_words(session, word)):
             instead[word] = tuple(other.word for other in likely)
             corrected[word] = likely[0].word
             uses |= {other.word: other.uses for other in likely}
-    return instead, corrected, uses | {other: many for some in begun.values() for other, many in some.items()}
+    return instead, corrected, uses | {other: many for word in words for other, many in begun[word].items()}
 
 
 def near_words(session: Session, word: str) -> list[Known]:
@@ -198,22 +202,25 @@ def _near_names(session: Session, key: str, prefixes: Iterable[str]) -> tuple[st
 
 
 def _one_slip_away(session: Session, word: str, prefix: str = "") -> list[Known]:
-    """Return what begins like a prefix and this word, or ends like the word: all that is one slip away, and more."""
-    beginning, end = halves(word)
-    backwards = end[::-1]
-    sizes = range(len(prefix + word) - 1, len(prefix + word) + 2)
-    close = [
-        and_(SearchWord.size == size, column >= piece, column < piece + LAST)
-        for size in sizes
-        for column, piece in ((SearchWord.word, prefix + beginning), (SearchWord.backwards, backwards))
-    ]
-    rows = session.execute(
-        select(SearchWord.word, SearchWord.uses)
-        .where(or_(*close), SearchWord.word != word)
-        .order_by(SearchWord.uses.desc(), SearchWord.word)
-        .limit(NEAR_WORDS)
-    )
+    """Return all words that are a prefix and this word, but for one slip in the word; and others that are like it."""
+    sizes = SearchWord.size.in_(range(len(prefix + word) - 1, len(prefix + word) + 2))
+    columns = select(SearchWord.word, SearchWord.uses).where(sizes, SearchWord.word != word)
+    alike = union(*(columns.where(*_alike(prefix, beginning, end)) for beginning, end in kept(word)))
+    rows = session.execute(alike.order_by(desc("uses"), "word").limit(NEAR_WORDS))
     return [Known(row.word, row.uses) for row in rows]
+
+
+def _alike(prefix: str, beginning: str, end: str) -> list[ColumnElement[bool]]:
+    """Return the conditions of words that begin and end like this; the index is asked for the longer of both."""
+    begins, ends = prefix + beginning, end[::-1]
+    if len(beginning) >= len(end):
+        return [_between(SearchWord.word, begins), SearchWord.word.endswith(end, autoescape=True)]
+    return [_between(SearchWord.backwards, ends), SearchWord.backwards.endswith(begins[::-1], autoescape=True)]
+
+
+def _between(column: InstrumentedAttribute[str], beginning: str) -> ColumnElement[bool]:
+    """Return the condition of an index's stretch: what begins like this."""
+    return and_(column >= beginning, column < beginning + LAST)
 
 
 def _uses(session: Session, words: Collection[str]) -> dict[str, int]:
@@ -221,19 +228,15 @@ def _uses(session: Session, words: Collection[str]) -> dict[str, int]:
     return {row.word: row.uses for row in rows}
 
 
-def _begun(session: Session, words: Sequence[str]) -> dict[str, dict[str, int]]:
-    """Return, of these words, those that begin others, with the most used of these and their uses."""
-    found: dict[str, dict[str, int]] = {}
-    for word in words:
-        rows = session.execute(
-            select(SearchWord.word, SearchWord.uses)
-            .where(SearchWord.word >= word, SearchWord.word < word + LAST, SearchWord.size > 0)
-            .order_by(SearchWord.uses.desc(), SearchWord.word)
-            .limit(MOST_BEGUN)
-        ).all()
-        if rows:
-            found[word] = {row.word: row.uses for row in rows}
-    return found
+def _begun(session: Session, beginning: str) -> dict[str, int]:
+    """Return the most used words that begin like this, but for itself, with their uses."""
+    rows = session.execute(
+        select(SearchWord.word, SearchWord.uses)
+        .where(_between(SearchWord.word, beginning), SearchWord.word != beginning, SearchWord.size > 0)
+        .order_by(SearchWord.uses.desc(), SearchWord.word)
+        .limit(MOST_BEGUN)
+    )
+    return {row.word: row.uses for row in rows}
 
 
 def _keys(query: Query, choices: Sequence[tuple[Choice, ...]], corrected: dict[str, str]) -> tuple[str, ...]:
@@ -253,7 +256,8 @@ def _meant(session: Session, query: Query, uses: dict[str, int]) -> str:
     rarest = min((word for word in query.words if slips_forgiven(word)), key=lambda word: uses.get(word, 0), default="")
     if not rarest or not 0 < uses.get(rarest, 0) <= RARE:
         return ""
-    likely = [other for other in near_words(session, rarest) if other.uses >= FAR_MORE * uses[rarest]]
+    near = nearest(rarest, _one_slip_away(session, rarest), most=1)
+    likely = [other for other in near if other.uses >= FAR_MORE * uses[rarest]]
     if not likely or stem(likely[0].word) == stem(rarest):
         return ""
     return corrected_text(query.text, {rarest: likely[0].word})
@@ -315,7 +319,7 @@ def _begun_marks(session: Session, marks: Sequence[str]) -> dict[str, list[str]]
     for text in marks:
         rows = session.scalars(
             select(SearchWord.word)
-            .where(SearchWord.word >= text, SearchWord.word < text + LAST)
+            .where(_between(SearchWord.word, text))
             .order_by(SearchWord.uses.desc(), SearchWord.word)
             .limit(MOST_VALUES)
         ).all()
