@@ -6,7 +6,7 @@ import re
 
 _INSTALL = re.compile(
     r"^[$>%#!]?\s*(?:sudo\s+)?(?:python[\d.]*\s+-m\s+)?"
-    r"(?:(?:uv\s+)?pip[\d.]*\s+install|(?:uv|poetry|pdm|hatch|rye)\s+add|(?:pipx|conda|mamba|easy_install)(?:\s+install)?|pipenv\s+install)"
+    r"(?:(?:uv\s+)?pip[\d.]*\s+install|(?:uv|poetry|pdm|hatch|rye)\s+add|(?:pipx|conda|mamba|pipenv)\s+install|easy_install)"
     r"\s+(?P<rest>\S.*)$",
     re.IGNORECASE,
 )
@@ -15,6 +15,10 @@ _ADDRESS = re.compile(
     r"|[\w.+-]+@[\w.-]+\.\w+:\S+"
     r"|(?:www\.)?[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}/\S+/\S+)$",
     re.IGNORECASE,
+)
+# Options after which a file's name or an address comes, which is no project's.
+_WITH_VALUE = re.compile(
+    r"(?:^|(?<=\s))(?:-[rcift]|--(?:requirement|constraint|index-url|extra-index-url|find-links|target))[\s=]\s*\S+"
 )
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -26,13 +30,14 @@ def pasted_place(typed: str) -> str:
     'django-cacheops'
     >>> pasted_place("git+https://github.com/Suor/django-cacheops@master")
     'https://github.com/Suor/django-cacheops'
-    >>> pasted_place("install caching")
-    ''
+    >>> pasted_place("install caching"), pasted_place("conda recipes"), pasted_place("pip install -r requirements.txt")
+    ('', '', '')
     """
     text = typed.strip()
     line = _INSTALL.match(text)
     if line:
-        return next(filter(None, map(_required, line["rest"].split())), "")
+        parts = _WITH_VALUE.sub("", line["rest"]).split()
+        return next(filter(None, map(_required, parts)), "")
     return _address(text)
 
 

@@ -116,7 +116,7 @@ def read_query(typed: str) -> Query:
             continue
         if piece["field"]:
             value = f"{piece['field']}:{value}"
-        found = tuple(split_words(value))[:MOST_WORDS]
+        found = tuple(split_words(value))
         if not found:
             continue
         if is_minus:
@@ -126,8 +126,9 @@ def read_query(typed: str) -> Query:
         else:
             words += found
             text.append(value)
-    return Query(whole, tuple(dict.fromkeys(words))[:MOST_WORDS], " ".join(text), tuple(phrases)[:MOST_WORDS],
-                 tuple(unwanted)[:MOST_WORDS], tuple(dict.fromkeys(filters))[:MOST_FILTERS], tuple(untold))  # fmt: skip
+    different = tuple(dict.fromkeys(filters))
+    return Query(whole, tuple(dict.fromkeys(words))[:MOST_WORDS], " ".join(text), tuple(phrases), tuple(unwanted),
+                 different[:MOST_FILTERS], (*untold, *different[MOST_FILTERS:]))  # fmt: skip
 
 
 def stars_range(value: str) -> Range | None:

@@ -140,7 +140,7 @@ def search(
     found = _find(session, understood, prefixes, _span(Kind.PACKAGE))
     others = [] if query.filters else _beside(session, understood, prefixes)
     accounts = [item_of(at) for at, _ in others if kind_of(at) is Kind.PERSON][:BESIDE]
-    people = () if query.filters else load_people(session, query.text, accounts)
+    people = () if query.filters else load_people(session, query, accounts)
     is_partial = not found.places and not others and not people and len(query.words) + len(query.phrases) > 1
     if is_partial:
         found = _find(session, understood, prefixes, _span(Kind.PACKAGE), is_partial=True)

@@ -124,6 +124,8 @@ def _grids(session: Session, ids: Collection[int], prefixes: tuple[str, ...], no
 
 
 def _categories(session: Session, ids: Collection[int], prefixes: tuple[str, ...], now: datetime) -> list[Findable]:
+    # Columns, not mapped rows: those would be as this session read them, before another one changed them.
+    columns = (Category.id, Category.title, Category.title_plural, Category.slug, Category.description)
     return [
         _findable(
             Kind.CATEGORY,
@@ -135,7 +137,7 @@ def _categories(session: Session, ids: Collection[int], prefixes: tuple[str, ...
             text=[category.description],
             filters=["kind:category"],
         )
-        for category in session.scalars(select(Category).where(Category.id.in_(ids)))
+        for category in session.execute(select(*columns).where(Category.id.in_(ids)))
     ]
 
 

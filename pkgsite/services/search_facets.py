@@ -13,8 +13,9 @@ from sqlalchemy.orm import Session
 from pkgsite.models import Category, Grid, SearchEntry
 from pkgsite.rules.licences import canonical_licence
 from pkgsite.rules.search_expressions import Expression, all_of, mark
-from pkgsite.rules.search_query import ONE_EACH, Filter, Query, stars_range, updated_range
+from pkgsite.rules.search_query import MOST_FILTERS, ONE_EACH, Filter, Query, stars_range, updated_range
 from pkgsite.rules.search_ranking import DEAD, RECENT
+from pkgsite.rules.search_words import LONGEST
 from pkgsite.services.search_engines import engine_of
 from pkgsite.services.search_promise import ROWS, Bound, Sought, Span
 from pkgsite.services.search_understanding import bound_of
@@ -80,7 +81,7 @@ def facets(session: Session, query: Query, scope: Scope, *, now: datetime) -> li
     Where the search found more than it counts, each value is counted on its own.
     """
     counts = _tally(session, scope.places, now)
-    candidates = _candidates(query, counts)
+    candidates = _candidates(query, counts) if len(query.filters) < MOST_FILTERS else []
     if not scope.is_whole:
         counts = _recount(session, candidates, scope, now)
     labels = _labels(session, candidates)
@@ -94,7 +95,7 @@ def facets(session: Session, query: Query, scope: Scope, *, now: datetime) -> li
                 is_exact=count < scope.span.limit,
             )
             for one in candidates
-            if one.field == name and (count := counts.get(one.typed, 0))
+            if one.field == name and (count := counts.get(one.typed, 0)) and len(query.narrowed(one)) <= LONGEST
         ]
         if values:
             found.append(Facet(name, title, tuple(values)))

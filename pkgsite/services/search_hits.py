@@ -11,8 +11,9 @@ from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from pkgsite.models import Category, Grid, GridPackage, Package, SearchEntry, SearchWord, Usage, User
+from pkgsite.rules.search_query import Query
 from pkgsite.rules.search_ranking import item_of, popularity
-from pkgsite.rules.search_words import mark_value
+from pkgsite.rules.search_words import mark_value, split_words
 from pkgsite.rules.shortcodes import expand_shortcodes
 from pkgsite.rules.weights import grid_weight, package_weight
 from pkgsite.services.packages import LIVING, VISIBLE
@@ -20,6 +21,7 @@ from pkgsite.services.search_documents import standing_of, weighed_facts
 from pkgsite.services.search_understanding import LAST
 
 MOST_PEOPLE = 6
+MOST_LOOKED_AT = 50  # people whose name begins like what was typed
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,28 +160,38 @@ def load_categories(session: Session, ids: Collection[int]) -> tuple[CategoryHit
     return tuple(found[one] for one in ids if one in found)
 
 
-def load_people(session: Session, text: str, ids: Sequence[int]) -> tuple[PersonHit, ...]:
-    """Return those who took part in packages and whose name begins like a text, and these accounts."""
-    names = mark_value(text)
-    found: dict[str, PersonHit] = {}
+def load_people(session: Session, query: Query, ids: Sequence[int]) -> tuple[PersonHit, ...]:
+    """Return these accounts, and those who took part in packages and whose name begins like the words of a search."""
+    names = mark_value(query.text)
+    parts: dict[str, int] = {}
     if len(names) > 1:
         rows = session.execute(
             select(SearchWord.word, SearchWord.uses)
             .where(SearchWord.word >= f"by:{names}", SearchWord.word < f"by:{names}{LAST}")
             .order_by(case((SearchWord.word == f"by:{names}", 0), else_=1), SearchWord.uses.desc(), SearchWord.word)
-            .limit(MOST_PEOPLE)
+            .limit(MOST_LOOKED_AT)
         )
-        for row in rows:
-            name = row.word.removeprefix("by:")
-            found[name] = PersonHit(name, None, row.uses)
-    if ids:
-        accounts = session.scalars(
-            select(User.username).where(User.id.in_(ids), User.is_active).order_by(User.username)
-        )
-        for username in accounts:
-            name = mark_value(username)
-            found[name] = PersonHit(name, username, found[name].package_count if name in found else 0)
+        parts = {row.word.removeprefix("by:"): row.uses for row in rows}
+    accounts = select(User.id, User.username).where(User.id.in_(ids), User.is_active)
+    usernames = {row.id: row.username for row in session.execute(accounts)} if ids else {}
+    found = {
+        mark_value(name): PersonHit(name, name, parts.get(mark_value(name), 0))
+        for one in ids
+        if (name := usernames.get(one))
+    }
+    for name, uses in parts.items():
+        if fits(split_words(name), query):
+            found.setdefault(name, PersonHit(name, None, uses))
     return tuple(found.values())[:MOST_PEOPLE]
+
+
+def fits(words: Sequence[str], query: Query) -> bool:
+    """Tell whether words have all phrases of a search, and nothing that it does not want."""
+
+    def has(phrase: tuple[str, ...]) -> bool:
+        return any(tuple(words[at : at + len(phrase)]) == phrase for at in range(len(words)))
+
+    return all(map(has, query.phrases)) and not any(map(has, query.unwanted))
 
 
 _usage_count = select(func.count()).where(Usage.package_id == Package.id).correlate(Package).scalar_subquery()

@@ -25,7 +25,7 @@ from pkgsite.services.search_promise import (
 
 WEIGHTS = {Section.NAME: "A", Section.TEXT: "B", Section.AROUND: "C", Section.PEOPLE: "D", Section.MARKS: ""}
 _GAP = 10  # positions between two fields, so that no phrase reaches from one into the other
-_LAST_POSITION = 16_000
+_LAST_POSITION = 16_383  # that the database knows: the words of longer texts all stand there
 _MOST_POSITIONS = 200  # of one word
 
 
@@ -167,9 +167,10 @@ def vector(document: Document, *, is_of_names: bool = False) -> str:
             at += _GAP
             for word in words:
                 at += 1
-                if at <= _LAST_POSITION and len(places.setdefault(word, [])) < _MOST_POSITIONS:
-                    places[word].append(f"{at}{WEIGHTS[section]}")
-    written = [f"{_sql_quoted(word)}:{','.join(where)}" for word, where in places.items() if where]
+                where = f"{min(at, _LAST_POSITION)}{WEIGHTS[section]}"
+                if len(places.setdefault(word, [])) < _MOST_POSITIONS and where not in places[word][-1:]:
+                    places[word].append(where)
+    written = [f"{_sql_quoted(word)}:{','.join(where)}" for word, where in places.items()]
     marks = (*document.filters, *(document.names if is_of_names else ()))
     return " ".join([*written, *map(_sql_quoted, dict.fromkeys(marks))])
 

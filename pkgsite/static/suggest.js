@@ -85,6 +85,7 @@ for (const box of document.querySelectorAll("input[data-suggest]")) {
     timer = setTimeout(ask, WAIT_MS);
   });
   box.addEventListener("keydown", (event) => {
+    if (event.isComposing) return;
     if (event.key === "ArrowDown" && list.hidden) {
       ask();
     } else if (list.hidden) {

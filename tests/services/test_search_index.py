@@ -18,9 +18,21 @@ from sqlalchemy.orm import Session
 
 from pkgsite.clock import utc_now
 from pkgsite.extensions import db
-from pkgsite.models import Category, Grid, GridPackage, Package, SearchEntry, SearchStale, SearchWord, User, begin_write
+from pkgsite.models import (
+    Category,
+    Grid,
+    GridPackage,
+    Package,
+    SearchEntry,
+    SearchStale,
+    SearchWord,
+    Usage,
+    User,
+    begin_write,
+)
 from pkgsite.services.search import search
 from pkgsite.services.search_index import rebuild, renew
+from pkgsite.upkeep import WROTE
 from tests.factories import NOW, make_category, make_grid, make_package, put_into_grid
 
 PREFIXES = ("django",)
@@ -149,6 +161,74 @@ def test_after_any_changes_the_index_is_as_if_made_anew(session: Session) -> Non
     assert kept["words"] == made["words"]
     assert kept["texts"] == made["texts"]
     assert kept == made
+
+
+def test_made_anew_an_index_that_was_lost_is_whole(session: Session) -> None:
+    make_package(session, "one", title="First", description="Keeps things", participants=["ada"])
+    make_grid(session, "caching")
+    session.commit()
+    kept = content(session)
+    session.rollback()
+    begin_write(session)
+    for table in ("search_text", "search_word", "search_entry"):
+        session.execute(text(f"DELETE FROM {table}"))
+    session.commit()
+    assert found(session, "first") == []
+    session.rollback()
+    begin_write(session)
+    rebuild(session, prefixes=PREFIXES, now=utc_now(), tell=lambda *_: None)
+    session.commit()
+    assert content(session) == kept
+    assert found(session, "frist") == ["one"]  # the words are there, by which slips are understood
+
+
+def test_a_version_alone_and_users_that_move_are_heard_of(session: Session) -> None:
+    known = {"classifiers": ["Programming Language :: Python :: 3.13"]}
+    one, other = make_package(session, "one", **known), make_package(session, "other", **known)
+    user = User(username="ada", created_at=NOW, role="user", is_active=True, shares_favourites=False, links=[])
+    session.add(user)
+    session.flush()
+    session.add(Usage(package_id=one.id, user_id=user.id, created_at=NOW))
+    session.commit()
+    assert found(session, "python:3.13") == []
+    session.execute(update(Package).values(pypi_version="1.0"))
+    session.commit()
+    assert found(session, "python:3.13") == ["one", "other"]
+    session.execute(update(Usage).values(package_id=other.id))
+    session.commit()
+    assert found(session, "python:3.13") == ["other", "one"]
+
+
+def test_two_who_edit_one_category_are_both_found(app: Flask, session: Session) -> None:
+    category = make_category(session, "apps", title="Programs", description="")
+    make_package(session, "one", category=category)
+    session.commit()
+    if not is_sqlite(session):  # there who has read can't write after another one has
+        assert category.title == "Programs"
+
+    def rename() -> None:
+        with app.app_context():
+            db.session.execute(update(Category).values(title="Tools"))
+            db.session.commit()
+
+    thread = threading.Thread(target=rename)
+    thread.start()
+    thread.join()
+    session.connection().execute(update(Category).values(description="All of them"))
+    session.info[WROTE] = True  # past the session, so that what it has read stays as it was
+    session.commit()
+    page = search(session, "tools", prefixes=PREFIXES, now=NOW)
+    assert [hit.title for hit in page.categories] == ["Tools"]
+
+
+def test_thousands_of_people_are_all_found_and_all_forgotten(session: Session) -> None:
+    one = make_package(session, "one", participants=[f"user{number}x" for number in range(3000)])
+    session.commit()
+    assert found(session, "user2999x") == ["one"]
+    assert found(session, "one -user2999x") == []
+    one.participants = []
+    session.commit()
+    assert session.scalars(select(SearchWord.word).where(SearchWord.word.startswith("user"))).all() == []
 
 
 def test_an_edit_of_another_process_is_found_at_once(session: Session, database_url: str, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
+from pkgsite.models import User
 from pkgsite.rules.search_words import split_words
 from pkgsite.services.search import PAGE, Results, search, search_mixed
 from pkgsite.services.search_hits import Hit
@@ -167,3 +168,35 @@ def test_past_a_thousand_counts_say_so(shelf: Session, monkeypatch: pytest.Monke
         for value in facet.values:
             real = exact[value.q].count
             assert (value.count, value.is_exact) == ((real, True) if real <= 10 else (10, False)), value
+
+
+def test_all_that_is_not_wanted_counts(shelf: Session) -> None:
+    others = " ".join(f"-x{number}" for number in range(13))
+    assert not any("redis" in words for hit in all_hits(shelf, f"cache {others} -redis") for words in fields_of(hit))
+    assert find(shelf, f'"cache {" ".join("a" * 13)}"').is_nothing
+    twelve = " ".join(f"stars:>{number}" for number in range(12))
+    (untold,) = find(shelf, f"{twelve} is:archived").query.untold
+    assert untold.typed == "is:archived"
+
+
+def test_a_text_that_is_nearly_too_long_offers_no_facet_that_would_be_cut(shelf: Session) -> None:
+    page = find(shelf, "cache " * 33)
+    assert page.count
+    for facet in page.facets:
+        for value in facet.values:
+            assert value.count == find(shelf, value.q).count
+
+
+def test_people_have_the_phrases_and_nothing_that_is_not_wanted(session: Session) -> None:
+    make_package(session, "one", participants=["ada", "ada-lovelace", "ada-byron", *(f"jane{n}" for n in range(6))])
+    session.add(User(username="jane", created_at=NOW, role="user", is_active=True, shares_favourites=False, links=[]))
+    session.commit()
+    assert [hit.name for hit in find(session, "ada -lovelace").people] == ["ada", "ada-byron"]
+    assert [hit.name for hit in find(session, 'ada "byron"').people] == ["ada-byron"]
+    assert find(session, "jane").people[0].username == "jane"
+
+
+@pytest.mark.parametrize("word", ["python", "licence", "category"])
+def test_a_word_that_is_a_filters_name_finds_only_what_has_it(shelf: Session, word: str) -> None:
+    for hit in all_hits(shelf, word):
+        assert any(one.startswith(word) for words in fields_of(hit) for one in words), hit
