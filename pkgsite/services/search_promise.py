@@ -67,8 +67,8 @@ class Sought:
         number: By which the answer names it.
         expression: What fits.
         bounds: What must hold besides.
-        is_within: Whether what fits it also fits the last one that is looked for, so that it is enough to look among
-            what that finds.
+        is_within: Whether what fits it also fits the last one that is looked for, and only counts among what that
+            finds.
         is_rare: Whether so few things fit that it is best to look at all of them, not at the best known of all things
             until enough fit.
     """

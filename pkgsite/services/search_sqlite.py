@@ -28,7 +28,10 @@ class SqliteEngine:
     """FTS5: a column for each section; row ids are places, in whose order matches come."""
 
     def find(self, session: Session, sought: Sequence[Sought], span: Span) -> list[tuple[int, int]]:
-        return found_by(session, sought, span, self._part)
+        rows = found_by(session, sought, span, self._part)
+        within = {one.number for one in sought if one.is_within}
+        broad = {place for number, place in rows if number == sought[-1].number} if within else set()
+        return [(number, place) for number, place in rows if number not in within or place in broad]
 
     def count(self, session: Session, sought: Sequence[Sought], span: Span) -> dict[int, int]:
         return counted_by(session, sought, span, self._part)

@@ -170,6 +170,18 @@ def test_past_a_thousand_counts_say_so(shelf: Session, monkeypatch: pytest.Monke
             assert (value.count, value.is_exact) == ((real, True) if real <= 10 else (10, False)), value
 
 
+def test_past_the_limit_both_engines_rank_the_best_known(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pkgsite.services.search.COUNTED", 3)
+    apps = make_category(session, "apps", title="Redis")
+    for number in range(5):
+        make_package(session, f"t{number}", category=apps, description="A cache", stars=10 ** (number + 1))
+    make_package(session, "little-redis", category=apps, description="A cache")
+    make_package(session, "redis-cache", category=apps)
+    session.commit()
+    page = find(session, "redis cache")
+    assert ([hit.slug for hit in page.packages], page.is_exact) == (["redis-cache", "t4", "t3"], False)
+
+
 def test_all_that_is_not_wanted_counts(shelf: Session) -> None:
     others = " ".join(f"-x{number}" for number in range(13))
     assert not any("redis" in words for hit in all_hits(shelf, f"cache {others} -redis") for words in fields_of(hit))
