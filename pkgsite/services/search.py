@@ -131,7 +131,8 @@ def search(
 ) -> Results:
     """Return what fits what was typed; nothing for what says nothing.
 
-    The number of questions does not depend on what there is, only on how many words are unknown and which kinds fit.
+    The number of questions does not depend on what there is, only on how many words are unknown, which kinds fit, and
+    whether names alone are all that is ranked.
     """
     query = read_query(typed)
     if query.is_empty:
