@@ -198,12 +198,13 @@ def _find(
     span: Span,
     *,
     is_partial: bool = False,
+    at_once: bool = False,
 ) -> _Found:
-    """Return what fits, best first."""
+    """Return what fits, best first; `at_once` in a single question, where little is expected."""
     sought = _sought(understood, prefixes, is_partial=is_partial)
     best: dict[int, int] = {}
     is_whole = True
-    for stage in _stages(sought):
+    for stage in [sought] if at_once else _stages(sought):
         rows = engine_of(session).find(session, stage, span)
         for number, at in rows:
             best[at] = min(number, best.get(at, number))
@@ -262,7 +263,7 @@ def _limited(expression: Expression | None, understood: Understood) -> Expressio
 
 def _beside(session: Session, understood: Understood, prefixes: tuple[str, ...]) -> list[tuple[int, int]]:
     """Return places and tiers of grids, categories and people that fit, best first."""
-    found = _find(session, understood, prefixes, _span(Kind.GRID, Kind.PERSON, limit=200))
+    found = _find(session, understood, prefixes, _span(Kind.GRID, Kind.PERSON, limit=200), at_once=True)
     return [(at, found.tiers[at]) for at in found.places]
 
 
