@@ -25,7 +25,7 @@ from pkgsite.services.search_promise import (
 
 WEIGHTS = {Section.NAME: "A", Section.TEXT: "B", Section.AROUND: "C", Section.PEOPLE: "D", Section.MARKS: ""}
 _GAP = 10  # positions between two fields, so that no phrase reaches from one into the other
-_LAST_POSITION = 16_383  # that the database knows: the words of longer texts all stand there
+_LAST_POSITION = 16_383  # that the database knows: what comes later stands there, and follows nothing
 _MOST_POSITIONS = 200  # of one word
 
 
@@ -167,7 +167,7 @@ def vector(document: Document, *, is_of_names: bool = False) -> str:
             at += _GAP
             for word in words:
                 at += 1
-                where = f"{min(at, _LAST_POSITION)}{WEIGHTS[section]}"
+                where = f"{at if at < _LAST_POSITION - 1 else _LAST_POSITION}{WEIGHTS[section]}"
                 if len(places.setdefault(word, [])) < _MOST_POSITIONS and where not in places[word][-1:]:
                     places[word].append(where)
     written = [f"{_sql_quoted(word)}:{','.join(where)}" for word, where in places.items()]
