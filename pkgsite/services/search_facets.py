@@ -13,8 +13,7 @@ from sqlalchemy.orm import Session
 from pkgsite.models import Category, Grid, SearchEntry
 from pkgsite.rules.licences import canonical_licence
 from pkgsite.rules.search_expressions import Expression, all_of, mark
-from pkgsite.rules.search_query import MOST_FILTERS, ONE_EACH, Filter, Query, stars_range, updated_range
-from pkgsite.rules.search_ranking import DEAD, RECENT
+from pkgsite.rules.search_query import MOST_FILTERS, ONE_EACH, Filter, Query
 from pkgsite.rules.search_words import LONGEST
 from pkgsite.services.search_engines import engine_of
 from pkgsite.services.search_promise import ROWS, Bound, Sought, Span
@@ -27,7 +26,7 @@ TITLES = {"is": "State", "category": "Category", "grid": "Grid", "licence": "Lic
           "stars": "Stars", "updated": "Last commit or release", "by": "People"}  # fmt: skip
 STARS = {">=10": "10 or more", ">=100": "100 or more", ">=1000": "1,000 or more"}
 UPDATED = {"<90d": "within 90 days", "<1y": "within a year", ">1y": "more than a year ago"}
-STATES = {"maintained": "maintained", "archived": "archived", "deprecated": "deprecated"}
+SHOWN_STATES = ("maintained", "archived", "deprecated")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,27 +103,16 @@ def facets(session: Session, query: Query, scope: Scope, *, now: datetime) -> li
 
 def _tally(session: Session, places: Sequence[int], now: datetime) -> Counter[str]:
     """Return how many of the things at these places each filter fits, by the filter as it is typed."""
-    recent = int((now - RECENT).timestamp())
-    stars = {text: stars_range(text) for text in STARS}
-    updated = {text: updated_range(text, now) for text in UPDATED}
+    offered = [Filter("is", "maintained"), *(Filter("stars", text) for text in STARS)]
+    offered += [Filter("updated", text) for text in UPDATED]
+    bounds = {one.typed: bound for one in offered if (bound := bound_of(one, now))}
     counts: Counter[str] = Counter()
     for start in range(0, len(places), ROWS):
         rows = select(SearchEntry.place, SearchEntry.marks, SearchEntry.stars, SearchEntry.touched_at)
         for row in session.execute(rows.where(SearchEntry.place.in_(places[start : start + ROWS]))):
             counts.update(row.marks.split(" "))
-            if row.touched_at is not None and row.touched_at >= recent and not row.place & DEAD:
-                counts["is:maintained"] += 1
-            for name, ranges, value in (("stars", stars, row.stars), ("updated", updated, row.touched_at)):
-                counts.update(
-                    f"{name}:{text}"
-                    for text, one in ranges.items()
-                    if value is not None and one and _within(value, one.least, one.most)
-                )
+            counts.update(typed for typed, bound in bounds.items() if bound.fits(row))
     return counts
-
-
-def _within(value: int, least: int | None, most: int | None) -> bool:
-    return (least is None or value >= least) and (most is None or value <= most)
 
 
 def _candidates(query: Query, counts: Counter[str]) -> list[Filter]:
@@ -138,7 +126,7 @@ def _candidates(query: Query, counts: Counter[str]) -> list[Filter]:
         name, _, value = text.partition(":")
         if value and name in values and name not in {"is", "stars", "updated"} and counts[text] >= LEAST.get(name, 1):
             values[name].append(value)
-    values |= {"is": list(STATES), "stars": list(STARS), "updated": list(UPDATED)}
+    values |= {"is": list(SHOWN_STATES), "stars": list(STARS), "updated": list(UPDATED)}
     values["python"].sort(key=lambda python: [int(part) for part in python.split(".")], reverse=True)
     return [
         one

@@ -143,9 +143,7 @@ def tsquery(expression: Expression, *, is_of_names: bool = False) -> str:
     def written(part: Expression) -> str:
         match part:
             case Term(word, sections, begins):
-                # In the index of names whole words can only be names; beginnings could be those of filters' marks too.
-                anywhere = is_of_names and not begins
-                return _lexeme(word, WORDS if anywhere else sections, "*" if begins else "")
+                return _lexeme(word, WORDS if is_of_names else sections, "*" if begins else "")
             case Phrase(words, sections):
                 return f"({' <-> '.join(_lexeme(word, sections) for word in words)})"
             case All(parts):

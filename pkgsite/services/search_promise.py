@@ -58,6 +58,16 @@ class Bound:
         parts += [f"(place & {DEAD}) = 0"] if self.is_living else []
         return f"{'NOT ' if self.is_minus else ''}coalesce({' AND '.join(parts)}, FALSE)"
 
+    def fits(self, row: Any) -> bool:
+        """Tell whether a row of `search_entry` fulfils the condition, as `sql` does."""
+        value = getattr(row, self.column)
+        is_between = (
+            value is not None
+            and (self.least is None or value >= self.least)
+            and (self.most is None or value <= self.most)
+        )
+        return (is_between and not (self.is_living and row.place & DEAD)) is not self.is_minus
+
 
 @dataclass(frozen=True, slots=True)
 class Sought:
