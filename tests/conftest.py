@@ -14,7 +14,9 @@ import pytest
 from flask import Flask, g
 from flask.testing import FlaskClient
 from flask_migrate import upgrade
+from jinja2.bccache import Bucket, BytecodeCache
 from sqlalchemy.orm import Session
+from werkzeug.routing import Rule
 from werkzeug.serving import make_server
 
 import config
@@ -35,6 +37,41 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput") and not config.option.collectonly:
         os.environ[ADDRESS], folder = start_postgresql()
         config.add_cleanup(lambda: stop_postgresql(folder))
+
+
+class KeptInMemory(BytecodeCache):
+    """Keeps what templates compile to for as long as the process runs."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if bucket.key in self._kept:
+            bucket.bytecode_from_string(self._kept[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._kept[bucket.key] = bucket.bytecode_to_string()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _applications_share_what_they_compile() -> Iterator[None]:
+    """Compile templates, and what builds each address, once for all applications of a process.
+
+    Tests make thousands of applications: a third of their whole time went into that.
+    """
+    builders: dict[tuple[Any, ...], Any] = {}
+    compile_builder = Rule._compile_builder
+
+    def kept_builder(self: Rule, append_unknown: bool = True) -> Any:
+        key = (self.rule, tuple(self._trace), repr(self.defaults), append_unknown)
+        if key not in builders:
+            builders[key] = compile_builder(self, append_unknown)
+        return builders[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Rule, "_compile_builder", kept_builder)
+        patch.setitem(Flask.jinja_options, "bytecode_cache", KeptInMemory())
+        yield
 
 
 @pytest.fixture(autouse=True)
