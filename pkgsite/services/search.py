@@ -50,7 +50,7 @@ BESIDE = 6  # grids, categories and people each that are shown beside packages
 # index knows nothing, that would go on for longer.
 RARE, RARE_WITHIN_BOUNDS = 10_000, 40_000
 RARE_TIERS = {Tier.NAME, Tier.BARE_NAME, Tier.WORDS_IN_NAME, Tier.NEAR_NAME}  # names hold few words
-STAGES = (Tier.WORDS_IN_NAME, Tier.NAME_AND_TEXT)  # what is looked for once the tiers before do not fill the results
+STAGES = (Tier.WORDS_IN_NAME, Tier.NEAR_NAME, Tier.NAME_AND_TEXT)  # looked for once the tiers before leave room
 
 _FILTERED = 0  # the number of what only filters ask for
 
