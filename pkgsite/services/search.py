@@ -103,6 +103,11 @@ class Results:
         return not (self.count or self.grids or self.categories or self.people)
 
     @property
+    def is_sampled(self) -> bool:
+        """Whether facets are counted among the first results alone."""
+        return any(not one.is_exact and one.count < self.count for facet in self.facets for one in facet.values)
+
+    @property
     def less_offset(self) -> int | None:
         """Where the page before begins; None where this is the first."""
         return max(0, self.offset - PAGE) if self.offset else None
@@ -214,10 +219,10 @@ def _find(
             break
     places = sorted(best, key=lambda at: (best[at], at))
     everything = any_of([one.expression for one in sought if one.number not in NARROW])
-    mainly = sought[-1].expression
     shown = places[: span.limit - 1]
     is_whole = is_whole and len(places) < span.limit
-    return _Found(Scope(shown, is_whole, everything, mainly, understood.bounds, span), best)
+    most = understood.packages if is_partial else understood.most
+    return _Found(Scope(shown, is_whole, most, everything, understood.bounds, span), best)
 
 
 def _sought(understood: Understood, prefixes: tuple[str, ...], *, is_partial: bool) -> list[Sought]:
@@ -240,11 +245,11 @@ def _sought(understood: Understood, prefixes: tuple[str, ...], *, is_partial: bo
 
 
 def _is_rare(understood: Understood, tier: int) -> bool:
-    """Tell whether few things fit a tier; where nothing is known of it, the database finds out."""
+    """Tell whether few things fit a tier; otherwise the database finds out."""
     if tier is Tier.NAME_WORD_BEGINS:
         return not any(is_short(reading.beginning) for reading in understood.readings)
     if tier in (Tier.ANYWHERE, _FILTERED):
-        return understood.most is not None and understood.most < (RARE_WITHIN_BOUNDS if understood.bounds else RARE)
+        return understood.most < (RARE_WITHIN_BOUNDS if understood.bounds else RARE)
     return tier in RARE_TIERS
 
 

@@ -12,13 +12,14 @@ from sqlalchemy.orm import Session
 
 from pkgsite.models import Category, Grid, SearchEntry
 from pkgsite.rules.licences import canonical_licence
-from pkgsite.rules.search_expressions import Expression, all_of, mark
+from pkgsite.rules.search_expressions import Expression
 from pkgsite.rules.search_query import MOST_FILTERS, ONE_EACH, Filter, Query
 from pkgsite.rules.search_words import LONGEST
 from pkgsite.services.search_engines import engine_of
 from pkgsite.services.search_promise import ROWS, Bound, Sought, Span
 from pkgsite.services.search_understanding import bound_of
 
+MOST_COUNTED = 10_000  # results of a search that are all looked at to count those with a filter
 MOST_VALUES = 8  # of a facet that are shown
 LEAST = {"by": 2}  # results that a value needs to be shown: most people took part in one package
 
@@ -36,7 +37,7 @@ class FacetValue:
     Attributes:
         label: Its words.
         q: What to type for the search with it.
-        count: How many results there are with it; past the most that are counted, that number.
+        count: How many results there are with it, at least; past the most that are counted, that number.
         is_exact: Whether there are not more.
     """
 
@@ -60,28 +61,34 @@ class Scope:
     Attributes:
         places: The first of them, in their order.
         is_whole: Whether these are all.
+        most: How many there can be, at most.
         everything: What fits the search, as one expression.
-        mainly: What most of the results fit.
         bounds: The search's own.
         span: Where it looked, and how far it counts.
     """
 
     places: Sequence[int]
     is_whole: bool
+    most: int
     everything: Expression
-    mainly: Expression
     bounds: tuple[Bound, ...]
     span: Span
 
+    @property
+    def is_countable(self) -> bool:
+        """Whether there are so few that each value can be counted among all of them."""
+        return self.is_whole or self.most < MOST_COUNTED
+
 
 def facets(session: Session, query: Query, scope: Scope, *, now: datetime) -> list[Facet]:
-    """Return by what these results can be narrowed, the commonest first, in seven questions at most.
+    """Return by what these results can be narrowed, the commonest first, in five questions at most.
 
-    Where the search found more than it counts, each value is counted on its own.
+    Where the search found more than it counts, each value is counted on its own; but where there may be very many, only
+    among the first of them.
     """
     counts = _tally(session, scope.places, now)
     candidates = _candidates(query, counts) if len(query.filters) < MOST_FILTERS else []
-    if not scope.is_whole:
+    if scope.is_countable and not scope.is_whole:
         counts = _recount(session, candidates, scope, now)
     labels = _labels(session, candidates)
     found = []
@@ -91,7 +98,7 @@ def facets(session: Session, query: Query, scope: Scope, *, now: datetime) -> li
                 label=labels.get(one.typed) or one.value,
                 q=query.narrowed(one),
                 count=min(count, scope.span.limit - 1),
-                is_exact=count < scope.span.limit,
+                is_exact=scope.is_countable and count < scope.span.limit,
             )
             for one in candidates
             if one.field == name and (count := counts.get(one.typed, 0)) and len(query.narrowed(one)) <= LONGEST
@@ -138,26 +145,12 @@ def _candidates(query: Query, counts: Counter[str]) -> list[Filter]:
 
 
 def _recount(session: Session, candidates: Sequence[Filter], scope: Scope, now: datetime) -> Counter[str]:
-    """Return of how many results each of these filters is, up to the limit.
-
-    Most marks reach the limit by what most results fit, which is quickly counted; only the others are counted in full.
-    """
+    """Return of how many results each of these filters is, up to the limit."""
     bounds = {number: bound for number, one in enumerate(candidates) if (bound := bound_of(one, now))}
-    marks = [one for number, one in enumerate(candidates) if number not in bounds]
-    counts = _count_marks(session, marks, scope, scope.mainly)
-    rest = [one for one in marks if counts[one.typed] < scope.span.limit]
-    counts |= _count_marks(session, rest, scope, scope.everything)
-    if bounds:
-        everything = Sought(0, scope.everything, scope.bounds)
-        within = engine_of(session).count_within(session, everything, bounds, scope.span)
-        counts |= Counter({candidates[number].typed: count for number, count in within.items()})
-    return counts
-
-
-def _count_marks(session: Session, marks: Sequence[Filter], scope: Scope, expression: Expression) -> Counter[str]:
-    sought = [Sought(number, all_of([expression, mark(one.mark)]), scope.bounds) for number, one in enumerate(marks)]
-    found = engine_of(session).count(session, sought, scope.span) if sought else {}
-    return Counter({marks[number].typed: count for number, count in found.items()})
+    marks = {number: one.mark for number, one in enumerate(candidates) if number not in bounds}
+    sought = Sought(0, scope.everything, scope.bounds)
+    found = engine_of(session).count_each(session, sought, marks, bounds, scope.span) if candidates else {}
+    return Counter({candidates[number].typed: count for number, count in found.items()})
 
 
 def _labels(session: Session, candidates: Sequence[Filter]) -> dict[str, str]:

@@ -15,8 +15,7 @@ from pkgsite.services.search_promise import (
     Sought,
     Span,
     and_bounds,
-    counted_by,
-    counted_within,
+    counted_each,
     found_by,
     groups,
     is_word,
@@ -52,22 +51,26 @@ class PostgresqlEngine:
         whole = f"WITH broad AS MATERIALIZED ({query}) {' UNION ALL '.join(each)}"
         return [(row.number, row.place) for row in session.execute(text(whole), values | own)]
 
-    def count(self, session: Session, sought: Sequence[Sought], span: Span) -> dict[int, int]:
-        return counted_by(session, sought, span, self._part)
-
-    def count_within(self, session: Session, sought: Sought, bounds: Mapping[int, Bound], span: Span) -> dict[int, int]:
-        return counted_within(session, sought, bounds, span, self._part)
+    def count_each(
+        self, session: Session, sought: Sought, marks: Mapping[int, str], bounds: Mapping[int, Bound], span: Span
+    ) -> dict[int, int]:
+        fitting, values = self._fitting(sought, "q", span)
+        conditions = {number: f"words @@ CAST(:m{number} AS tsquery)" for number in marks}
+        conditions |= {number: bound.sql() for number, bound in bounds.items()}
+        values |= {f"m{number}": _sql_quoted(mark) for number, mark in marks.items()}
+        return counted_each(session, fitting, conditions, values, span)
 
     def _part(self, one: Sought, name: str, span: Span, columns: str = "place") -> tuple[str, dict[str, str]]:
         """Return the query of the places that fit, and its parameters."""
+        fitting, values = self._fitting(one, name, span)
+        return f"SELECT {columns} FROM {fitting} ORDER BY place{' + 0' if one.is_rare else ''} LIMIT :limit", values
+
+    def _fitting(self, one: Sought, name: str, span: Span) -> tuple[str, dict[str, str]]:
+        """Return the rows that fit, as a query goes on after FROM, and its parameters."""
         condition, values = sql_condition(one.expression, f"{name}_")
         # Nearly all things are packages: written like this, the planner does not read them out of the index of places.
         within = "place >= :first AND place < :end" if span.first else "(place < :end) IS TRUE"
-        return (
-            f"SELECT {columns} FROM search_text WHERE {condition} "
-            f"AND {within}{and_bounds(one.bounds)} ORDER BY place{' + 0' if one.is_rare else ''} LIMIT :limit",
-            values,
-        )
+        return f"search_text WHERE {condition} AND {within}{and_bounds(one.bounds)}", values
 
     def put(
         self, session: Session, documents: Sequence[tuple[Mapping[str, Anything], Document]], *, is_anew: bool = False

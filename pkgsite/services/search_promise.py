@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from sqlalchemy import text
@@ -13,7 +13,6 @@ from pkgsite.rules.search_expressions import WORDS, Expression
 from pkgsite.rules.search_ranking import DEAD
 
 ROWS = 500  # that are asked for or written together
-EVERYTHING = 2**62  # as a limit
 NEAR_WORDS = 2_000  # words that are looked at, at most, as what a misspelt one may mean
 
 
@@ -105,11 +104,13 @@ class Engine(Protocol):
     def find(self, session: Session, sought: Sequence[Sought], span: Span) -> list[tuple[int, int]]:
         """Return (number, place) of what fits, of each number the lowest places; a place may come under several."""
 
-    def count(self, session: Session, sought: Sequence[Sought], span: Span) -> dict[int, int]:
-        """Return how many things fit each number, up to the span's limit."""
+    def count_each(
+        self, session: Session, sought: Sought, marks: Mapping[int, str], bounds: Mapping[int, Bound], span: Span
+    ) -> dict[int, int]:
+        """Return how many of the things that are sought have each mark and fit each bound, by number, up to the limit.
 
-    def count_within(self, session: Session, sought: Sought, bounds: Mapping[int, Bound], span: Span) -> dict[int, int]:
-        """Return how many of the things that are sought fit each of these bounds, by its number, up to the limit."""
+        All of these things are read, once: there must be few.
+        """
 
     def put(
         self, session: Session, documents: Sequence[tuple[Mapping[str, Any], Document]], *, is_anew: bool = False
@@ -152,24 +153,13 @@ def found_by(session: Session, sought: Sequence[Sought], span: Span, part: Part)
     return [(row.number, row.place) for row in session.execute(text(" UNION ALL ".join(each)), values)]
 
 
-def counted_by(session: Session, sought: Sequence[Sought], span: Span, part: Part) -> dict[int, int]:
-    parts, values = parts_by(sought, span, part)
-    each = [f"SELECT {number:d} AS number, count(*) AS n FROM ({query}) AS part{number:d}" for number, query in parts]
-    return {row.number: row.n for row in session.execute(text(" UNION ALL ".join(each)), values)}
-
-
-def counted_within(
-    session: Session, sought: Sought, bounds: Mapping[int, Bound], span: Span, part: Part
+def counted_each(
+    session: Session, fitting: str, conditions: Mapping[int, str], values: Mapping[str, Any], span: Span
 ) -> dict[int, int]:
-    """Read all that fits once for all bounds: a bound that few things fit is only counted once all are read."""
-    all_of_it = replace(sought, is_rare=True)
-    query, values = part(all_of_it, "q", span)
-    columns = [f"count(*) FILTER (WHERE {bound.sql()}) AS n{number:d}" for number, bound in bounds.items()]
-    row = session.execute(
-        text(f"SELECT {', '.join(columns)} FROM ({query}) AS found JOIN search_entry USING (place)"),
-        {"first": span.first, "end": span.end, "limit": EVERYTHING, **values},
-    ).one()
-    return {number: min(getattr(row, f"n{number}"), span.limit) for number in bounds}
+    columns = [f"count(*) FILTER (WHERE {condition}) AS n{number:d}" for number, condition in conditions.items()]
+    query = text(f"SELECT {', '.join(columns)} FROM {fitting}")
+    row = session.execute(query, {"first": span.first, "end": span.end, **values}).one()
+    return {number: min(getattr(row, f"n{number}"), span.limit) for number in conditions}
 
 
 def parts_by(sought: Sequence[Sought], span: Span, part: Part) -> tuple[list[tuple[int, str]], dict[str, Any]]:

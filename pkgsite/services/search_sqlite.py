@@ -16,8 +16,7 @@ from pkgsite.services.search_promise import (
     Sought,
     Span,
     and_bounds,
-    counted_by,
-    counted_within,
+    counted_each,
     found_by,
     groups,
     is_word,
@@ -33,21 +32,28 @@ class SqliteEngine:
         broad = {place for number, place in rows if number == sought[-1].number} if within else set()
         return [(number, place) for number, place in rows if number not in within or place in broad]
 
-    def count(self, session: Session, sought: Sequence[Sought], span: Span) -> dict[int, int]:
-        return counted_by(session, sought, span, self._part)
-
-    def count_within(self, session: Session, sought: Sought, bounds: Mapping[int, Bound], span: Span) -> dict[int, int]:
-        return counted_within(session, sought, bounds, span, self._part)
+    def count_each(
+        self, session: Session, sought: Sought, marks: Mapping[int, str], bounds: Mapping[int, Bound], span: Span
+    ) -> dict[int, int]:
+        fitting = self._fitting(sought, "q", with_entries=True)
+        conditions = {number: f"instr(' ' || search_entry.marks || ' ', :m{number})" for number in marks}
+        conditions |= {number: bound.sql() for number, bound in bounds.items()}
+        values = {"q": fts5(sought.expression), **{f"m{number}": f" {mark} " for number, mark in marks.items()}}
+        return counted_each(session, fitting, conditions, values, span)
 
     def _part(self, one: Sought, name: str, span: Span) -> tuple[str, dict[str, str]]:
         """Return the query of the places that fit, and its parameters."""
         del span  # FTS5 walks within it in any case
-        join = " JOIN search_entry ON search_entry.place = search_text.rowid" if one.bounds else ""
+        fitting = self._fitting(one, name, with_entries=bool(one.bounds))
+        query = f"SELECT search_text.rowid AS place FROM {fitting} ORDER BY search_text.rowid LIMIT :limit"
+        return query, {name: fts5(one.expression)}
+
+    def _fitting(self, one: Sought, name: str, *, with_entries: bool) -> str:
+        """Return the rows that fit, as a query goes on after FROM."""
+        join = " JOIN search_entry ON search_entry.place = search_text.rowid" if with_entries else ""
         return (
-            f"SELECT search_text.rowid AS place FROM search_text{join} WHERE search_text MATCH :{name} "
-            f"AND search_text.rowid >= :first AND search_text.rowid < :end{and_bounds(one.bounds)} "
-            "ORDER BY search_text.rowid LIMIT :limit",
-            {name: fts5(one.expression)},
+            f"search_text{join} WHERE search_text MATCH :{name} "
+            f"AND search_text.rowid >= :first AND search_text.rowid < :end{and_bounds(one.bounds)}"
         )
 
     def put(

@@ -35,6 +35,8 @@ RARE = 2  # uses of a word that may be a slip
 FAR_MORE = 10  # times the uses: then that word may have been meant
 LAST = "\U0010ffff"
 
+PACKAGES = "kind:package"  # a mark of them all
+
 _PIECE = re.compile(r"[^\W_]+")
 
 Choice = str | tuple[str, ...]
@@ -52,7 +54,8 @@ class Understood:
         corrected: Words that the index does not know, and the likeliest that was meant.
         meant: What to type for what may have been meant; empty where all looks well.
         unknown: Filters whose value nothing here has.
-        most: How many things can have all of the words, at most; None where that is not known.
+        packages: How many there are.
+        most: How many of them can have all of the words, at most.
     """
 
     readings: tuple[Wanted, ...]
@@ -62,7 +65,8 @@ class Understood:
     corrected: dict[str, str]
     meant: str
     unknown: tuple[Filter, ...]
-    most: int | None
+    packages: int
+    most: int
 
 
 def understand(session: Session, query: Query, *, prefixes: tuple[str, ...], now: datetime) -> Understood:
@@ -74,7 +78,8 @@ def understand(session: Session, query: Query, *, prefixes: tuple[str, ...], now
     pairs = {first + second: at for at, (first, second) in enumerate(zip(query.words, query.words[1:], strict=False))}
     marks = _marks(query.filters)
     key = name_key(query.text) if not query.phrases else ""
-    rows = _look_up(session, [*query.words, *pairs, key, *(mark for _, mark in marks)], query.words)
+    exact = [*query.words, *pairs, key, *(mark for _, mark in marks), PACKAGES]
+    rows = _look_up(session, exact, query.words)
     uses = {row.word: row.uses for row in rows}
     unknown_words = [word for word in query.words if word not in uses]
     last = query.words[-1] if query.words and not query.phrases else ""
@@ -103,6 +108,7 @@ def understand(session: Session, query: Query, *, prefixes: tuple[str, ...], now
         corrected=corrected,
         meant=_meant(session, query, uses) if not corrected else "",
         unknown=unknown,
+        packages=uses.get(PACKAGES, 0),
         most=_most(choices, marks, uses | more),
     )
 
@@ -119,22 +125,18 @@ class _Row:
     stem: str
 
 
-def _most(
-    choices: Sequence[tuple[Choice, ...]], marks: Sequence[tuple[Filter, str]], uses: dict[str, int]
-) -> int | None:
-    """Return how many things can have a choice for each word and fit each filter, at most; None where none is."""
+def _most(choices: Sequence[tuple[Choice, ...]], marks: Sequence[tuple[Filter, str]], uses: dict[str, int]) -> int:
+    """Return how many packages can have a choice for each word and fit each filter, at most."""
 
     def most(choice: Choice) -> int:
         return min(uses.get(word, 0) for word in ([choice] if isinstance(choice, str) else choice))
 
     needed = [uses[text] for each, text in marks if text in uses and not each.is_minus and each.field not in ONE_EACH]
-    return min([*(sum(map(most, some)) for some in choices), *needed], default=None)
+    return min([uses.get(PACKAGES, 0), *(sum(map(most, some)) for some in choices), *needed])
 
 
 def _look_up(session: Session, exact: Collection[str], words: Sequence[str]) -> list[_Row]:
     """Return what the index knows of these words and of the other forms of some of them."""
-    if not exact:
-        return []
     stems = [stem(word) for word in words]
     rows = session.execute(
         select(SearchWord.word, SearchWord.uses, SearchWord.stem).where(

@@ -170,6 +170,23 @@ def test_past_a_thousand_counts_say_so(shelf: Session, monkeypatch: pytest.Monke
             assert (value.count, value.is_exact) == ((real, True) if real <= 10 else (10, False)), value
 
 
+def test_where_very_many_may_fit_facets_count_the_first(shelf: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many that to count each facet among all would take long: then a count says that it is the least."""
+    monkeypatch.setattr("pkgsite.services.search.COUNTED", 10)
+    monkeypatch.setattr("pkgsite.services.search_facets.MOST_COUNTED", 11)
+    page = find(shelf, "-zzz")
+    values = [value for facet in page.facets for value in facet.values]
+    assert page.is_sampled
+    assert not any(value.is_exact for value in values)
+    some = [value for value in values if value.count < 10]
+    assert some
+    monkeypatch.setattr("pkgsite.services.search.COUNTED", 1000)
+    for value in some:
+        assert value.count <= find(shelf, value.q).count
+    assert any(value.count < find(shelf, value.q).count for value in some)
+    assert not find(shelf, "-zzz").is_sampled
+
+
 def test_past_the_limit_both_engines_rank_the_best_known(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pkgsite.services.search.COUNTED", 3)
     apps = make_category(session, "apps", title="Redis")

@@ -25,7 +25,7 @@ COSTS = {
     "/grids/g/many/packages/": 6,
     "/grids/g/no-such-thing/": 2,
     "/search/": 0,
-    "/search/?q=many": 13,
+    "/search/?q=many": 14,
     "/help/": 0,
     "/help/scores/": 0,
     "/about/": 0,

@@ -122,6 +122,15 @@ def test_facets_narrow_and_can_be_taken_away(shelf: Session, get: Get) -> None:
     assert "stars:>=10 × , remove" in plain(narrowed)
 
 
+def test_a_facet_that_counts_only_the_first_says_so(shelf: Session, get: Get, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "at least that many" not in plain(get("/search/?q=cache"))
+    monkeypatch.setattr("pkgsite.services.search.COUNTED", 2)
+    monkeypatch.setattr("pkgsite.services.search_facets.MOST_COUNTED", 3)
+    page = plain(get("/search/?q=cache"))
+    assert "10 or more 1+ results" in page
+    assert "Counted among the first 2 results: “+” means at least that many." in page
+
+
 @pytest.mark.parametrize(
     "pasted",
     [
