@@ -15,6 +15,7 @@ from pkgsite.rules.search_ranking import Kind
 from pkgsite.rules.search_words import stem
 from pkgsite.services.search_documents import Findable, load_findable
 from pkgsite.services.search_engines import engine_of
+from pkgsite.services.search_promise import Engine
 
 BATCH = 500  # things that are read together
 LOCK = 7_406_218_357  # any number but those of the migrations and the imports: who holds it writes the index
@@ -72,16 +73,16 @@ def rebuild(
             found[kind] += len(things)
             done += len(ids)
             tell(done, whole)
-    write_words(session)
+    _write_words(engine, session)
     engine.finish(session)
     return found
 
 
-def write_words(session: Session) -> None:
+def _write_words(engine: Engine, session: Session) -> None:
     """Write the list of all words of what was put in anew; the list is empty before."""
-    rows = (_word(word, uses) for word, uses in engine_of(session).count_words(session))
+    rows = (_word(word, uses) for word, uses in engine.count_words(session))
     for some in _batches(rows, 5_000):
-        session.execute(insert(SearchWord), some)
+        engine.put_words(session, some)
 
 
 def renew(session: Session, *, prefixes: tuple[str, ...], now: datetime, after: int) -> tuple[int, int]:

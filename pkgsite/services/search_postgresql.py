@@ -21,6 +21,7 @@ from pkgsite.services.search_promise import (
     is_word,
     parts_by,
 )
+from pkgsite.services.search_swap import begin_anew, index_anew, take_place
 
 WEIGHTS = {Section.NAME: "A", Section.TEXT: "B", Section.AROUND: "C", Section.PEOPLE: "D", Section.MARKS: ""}
 _GAP = 10  # positions between two fields, so that no phrase reaches from one into the other
@@ -117,27 +118,23 @@ class PostgresqlEngine:
         return [(row.word, row.uses) for row in rows]
 
     def clear(self, session: Session) -> None:
-        session.execute(text("DELETE FROM search_word"))
-        session.execute(text("CREATE TABLE search_text_anew (LIKE search_text INCLUDING DEFAULTS)"))
+        begin_anew(session, ("search_text", "search_word"))
+
+    def put_words(self, session: Session, words: Sequence[Mapping[str, Anything]]) -> None:
+        insert = (
+            "INSERT INTO search_word_anew (word, uses, size, backwards, stem) SELECT * FROM "
+            "unnest(CAST(:word AS text[]), CAST(:uses AS integer[]), CAST(:size AS smallint[]), "
+            "CAST(:backwards AS text[]), CAST(:stem AS text[]))"
+        )
+        columns = ("word", "uses", "size", "backwards", "stem")
+        session.execute(text(insert), {column: [each[column] for each in words] for column in columns})
 
     def finish(self, session: Session) -> None:
-        # The old table is only taken away at the very end: from then on those who search wait for the commit.
-        for statement in (
-            "ALTER TABLE search_text_anew ADD CONSTRAINT search_text_anew_pkey PRIMARY KEY (place)",
-            "CLUSTER search_text_anew USING search_text_anew_pkey",  # the first places lie together on the disk
-            *(
-                f"CREATE INDEX search_text_anew_{name} ON search_text_anew USING gin ({name}) WITH (fastupdate = off)"
-                for name in ("names", "words")
-            ),
-            *(f"ANALYZE {table}" for table in ("search_text_anew", "search_word", "search_entry")),
-            "DROP TABLE search_text",
-            "ALTER TABLE search_text_anew RENAME TO search_text",
-            *(
-                f"ALTER INDEX search_text_anew_{name} RENAME TO search_text_{name}"
-                for name in ("pkey", "names", "words")
-            ),
-        ):
-            session.execute(text(statement))
+        index_anew(session, "search_text", is_clustered=True)  # the best known lie together on the disk
+        index_anew(session, "search_word")
+        session.execute(text("ANALYZE search_entry"))
+        for table in ("search_text", "search_word"):
+            take_place(session, table)
 
 
 def tsquery(expression: Expression, *, is_of_names: bool = False) -> str:

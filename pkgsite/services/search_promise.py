@@ -132,6 +132,9 @@ class Engine(Protocol):
     def clear(self, session: Session) -> None:
         """Begin anew, with nothing; who looks from outside finds what was there before."""
 
+    def put_words(self, session: Session, words: Sequence[Mapping[str, Any]]) -> None:
+        """Add rows of `search_word` to the list of what was put in anew."""
+
     def finish(self, session: Session) -> None:
         """Let what was put in anew take the place of what was there before."""
 

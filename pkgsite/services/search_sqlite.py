@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any as Anything
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, insert, text
 from sqlalchemy.orm import Session
 
+from pkgsite.models import SearchWord
 from pkgsite.rules.search_expressions import WORDS, All, Any, Expression, Phrase, Section, Term, Without
 from pkgsite.services.search_promise import (
     NEAR_WORDS,
@@ -60,7 +61,7 @@ class SqliteEngine:
         self, session: Session, documents: Sequence[tuple[Mapping[str, Anything], Document]], *, is_anew: bool = False
     ) -> None:
         del is_anew  # others see nothing of a transaction before its end
-        insert = "INSERT INTO search_text (rowid, name, text, around, people, marks) VALUES (?, ?, ?, ?, ?, ?)"
+        statement = "INSERT INTO search_text (rowid, name, text, around, people, marks) VALUES (?, ?, ?, ?, ?, ?)"
         rows = [
             (
                 entry["place"],
@@ -69,7 +70,7 @@ class SqliteEngine:
             )
             for entry, each in documents
         ]
-        raw_connection(session).exec_driver_sql(insert, rows)
+        raw_connection(session).exec_driver_sql(statement, rows)
 
     def remove(self, session: Session, places: Collection[int]) -> None:
         raw_connection(session).exec_driver_sql(
@@ -118,6 +119,9 @@ class SqliteEngine:
             "DELETE FROM search_word",
         ):
             session.execute(text(statement))
+
+    def put_words(self, session: Session, words: Sequence[Mapping[str, Anything]]) -> None:
+        session.execute(insert(SearchWord), words)
 
     def finish(self, session: Session) -> None:
         session.execute(text("INSERT INTO search_text (search_text) VALUES ('optimize')"))

@@ -182,6 +182,27 @@ def test_made_anew_an_index_that_was_lost_is_whole(session: Session) -> None:
     assert found(session, "frist") == ["one"]  # the words are there, by which slips are understood
 
 
+SCHEMA = {
+    "sqlite": "SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_stat%'",
+    "postgresql": "SELECT indexname, indexdef FROM pg_indexes WHERE tablename LIKE 'search%' "
+    "UNION ALL SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint "
+    "UNION ALL SELECT 'numbers', pg_get_serial_sequence('search_word', 'id')",
+}
+
+
+def test_made_anew_the_tables_are_those_of_the_migrations(session: Session) -> None:
+    schema = text(SCHEMA[session.get_bind().dialect.name])
+    before = set(map(tuple, session.execute(schema)))
+    for number in range(2):
+        session.rollback()
+        begin_write(session)
+        rebuild(session, prefixes=PREFIXES, now=utc_now(), tell=lambda *_: None)
+        make_package(session, f"p{number}", description=f"word{number}")
+        session.commit()
+        assert found(session, f"word{number}") == [f"p{number}"]
+    assert set(map(tuple, session.execute(schema))) == before
+
+
 def test_a_version_alone_and_users_that_move_are_heard_of(session: Session) -> None:
     known = {"classifiers": ["Programming Language :: Python :: 3.13"]}
     one, other = make_package(session, "one", **known), make_package(session, "other", **known)
