@@ -53,7 +53,7 @@ def _required(part: str) -> str:
 def _address(text: str) -> str:
     if not _ADDRESS.match(text):
         return ""
-    text = text.removeprefix("git+")
-    scheme, mark, rest = text.partition("://")
-    bare = re.split(r"[@#]", rest, maxsplit=1)[0] if mark and scheme.startswith("http") else text
-    return f"{scheme}://{bare}" if bare is not text else text
+    scheme, mark, rest = text.removeprefix("git+").partition("://")
+    host, slash, path = rest.partition("/")
+    without_revision = re.split(r"[@#]", path, maxsplit=1)[0]
+    return f"{scheme}://{host}{slash}{without_revision}" if mark else text

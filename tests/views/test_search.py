@@ -139,6 +139,7 @@ def test_a_facet_that_counts_only_the_first_says_so(shelf: Session, get: Get, mo
         "pip install -U 'cacheops[all]>=7'",
         "https://pypi.org/project/cacheops/",
         "git+https://github.com/Suor/cacheops@master",
+        "pip install git+ssh://git@github.com/Suor/cacheops.git@master#egg=cacheops",
     ],
 )
 def test_what_names_one_package_leads_there(session: Session, client: FlaskClient, pasted: str) -> None:
