@@ -66,7 +66,12 @@ def _packages(session: Session, ids: Collection[int], prefixes: tuple[str, ...],
         grids[row.package_id].append(row)
     uses = usage_counts(session, ids)
     rows = session.execute(
-        select(*_PACKAGE, LIVING.label("is_living"), Category.title.label("in_title"), Category.slug.label("in_slug"))
+        select(
+            *PACKAGE_COLUMNS,
+            LIVING.label("is_living"),
+            Category.title.label("in_title"),
+            Category.slug.label("in_slug"),
+        )
         .join(Category)
         .where(Package.id.in_(ids), VISIBLE)
     )
@@ -166,7 +171,7 @@ _LOADERS: dict[Kind, Callable[[Session, Collection[int], tuple[str, ...], dateti
     Kind.CATEGORY: _categories,
     Kind.PERSON: _people,
 }
-_PACKAGE = (
+PACKAGE_COLUMNS = (
     Package.id,
     Package.title,
     Package.slug,

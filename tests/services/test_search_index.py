@@ -30,7 +30,9 @@ from pkgsite.models import (
     User,
     begin_write,
 )
+from pkgsite.rules.search_ranking import Kind
 from pkgsite.services.search import search
+from pkgsite.services.search_documents import PACKAGE_COLUMNS
 from pkgsite.services.search_index import rebuild, renew
 from pkgsite.upkeep import WROTE
 from tests.factories import NOW, make_category, make_grid, make_package, put_into_grid
@@ -201,6 +203,19 @@ def test_made_anew_the_tables_are_those_of_the_migrations(session: Session) -> N
         session.commit()
         assert found(session, f"word{number}") == [f"p{number}"]
     assert set(map(tuple, session.execute(schema))) == before
+
+
+def test_each_column_that_the_index_reads_is_watched(session: Session) -> None:
+    """By triggers, which a migration that makes a table anew would lose."""
+    row = make_package(session, "one")
+    session.commit()
+    read = {column.key for column in PACKAGE_COLUMNS} - {"id"} | {"category_id", "hidden_at"}
+    columns = {"package": read, "category": {"title", "title_plural", "slug", "description"}}
+    for table, names in columns.items():
+        for name in sorted(names):
+            session.execute(text(f'UPDATE {table} SET "{name}" = "{name}"'))
+            stale = session.execute(delete(SearchStale).returning(SearchStale.kind, SearchStale.item_id)).all()
+            assert (Kind.PACKAGE, row.id) in map(tuple, stale), f"{table}.{name}"
 
 
 def test_a_version_alone_and_users_that_move_are_heard_of(session: Session) -> None:
