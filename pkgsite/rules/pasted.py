@@ -20,6 +20,7 @@ _ADDRESS = re.compile(
 _WITH_VALUE = re.compile(
     r"(?:^|(?<=\s))(?:-[rcift]|--(?:requirement|constraint|index-url|extra-index-url|find-links|target))[\s=]\s*\S+"
 )
+_REVISION = re.compile(r"^((?:\w+://)?[^/]*/[^@]*)@.*$")  # what comes before it is kept
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -53,7 +54,4 @@ def _required(part: str) -> str:
 def _address(text: str) -> str:
     if not _ADDRESS.match(text):
         return ""
-    scheme, mark, rest = text.removeprefix("git+").partition("://")
-    host, slash, path = rest.partition("/")
-    without_revision = re.split(r"[@#]", path, maxsplit=1)[0]
-    return f"{scheme}://{host}{slash}{without_revision}" if mark else text
+    return _REVISION.sub(r"\1", text.removeprefix("git+").partition("#")[0])

@@ -136,8 +136,8 @@ def search(
 ) -> Results:
     """Return what fits what was typed; nothing for what says nothing.
 
-    The number of questions does not depend on what there is, only on how many words are unknown, which kinds fit, and
-    whether names alone are all that is ranked.
+    The number of questions does not depend on what there is, only on how many words are unknown, which kinds fit,
+    whether the best tiers alone are all that is ranked, and whether there is more than that.
     """
     query = read_query(typed)
     if query.is_empty:
@@ -221,7 +221,7 @@ def _find(
     everything = any_of([one.expression for one in sought if one.number not in NARROW])
     shown = places[: span.limit - 1]
     is_whole = is_whole and len(places) < span.limit
-    most = understood.packages if is_partial else understood.most
+    most = understood.packages if is_partial else understood.most_found
     return _Found(Scope(shown, is_whole, most, everything, understood.bounds, span), best)
 
 
@@ -249,7 +249,7 @@ def _is_rare(understood: Understood, tier: int) -> bool:
     if tier is Tier.NAME_WORD_BEGINS:
         return not any(is_short(reading.beginning) for reading in understood.readings)
     if tier in (Tier.ANYWHERE, _FILTERED):
-        return understood.most < (RARE_WITHIN_BOUNDS if understood.bounds else RARE)
+        return understood.most < min(understood.packages, RARE_WITHIN_BOUNDS if understood.bounds else RARE)
     return tier in RARE_TIERS
 
 

@@ -83,8 +83,8 @@ class Scope:
 def facets(session: Session, query: Query, scope: Scope, *, now: datetime) -> list[Facet]:
     """Return by what these results can be narrowed, the commonest first, in five questions at most.
 
-    Where the search found more than it counts, each value is counted on its own; but where there may be very many, only
-    among the first of them.
+    Where the search found more than it counts, all of it is read for the counts; but where there may be very many, only
+    the first of them count.
     """
     counts = _tally(session, scope.places, now)
     candidates = _candidates(query, counts) if len(query.filters) < MOST_FILTERS else []

@@ -21,7 +21,7 @@ from pkgsite.services.search_promise import (
     is_word,
     parts_by,
 )
-from pkgsite.services.search_swap import begin_anew, index_anew, take_place
+from pkgsite.services.search_swap import begin_anew, index_anew, take_places
 
 WEIGHTS = {Section.NAME: "A", Section.TEXT: "B", Section.AROUND: "C", Section.PEOPLE: "D", Section.MARKS: ""}
 _GAP = 10  # positions between two fields, so that no phrase reaches from one into the other
@@ -133,8 +133,7 @@ class PostgresqlEngine:
         index_anew(session, "search_text", is_clustered=True)  # the best known lie together on the disk
         index_anew(session, "search_word")
         session.execute(text("ANALYZE search_entry"))
-        for table in ("search_text", "search_word"):
-            take_place(session, table)
+        take_places(session, ("search_word", "search_text"))  # in the order in which a search reads them
 
 
 def tsquery(expression: Expression, *, is_of_names: bool = False) -> str:

@@ -14,9 +14,21 @@ from sqlalchemy.orm import Session
 
 
 def begin_anew(session: Session, tables: Sequence[str]) -> None:
-    """Make an empty table `…_anew` beside each of these, without indexes."""
+    """Make an empty table `…_anew` beside each of these, without indexes, in its schema and with its owner.
+
+    Grants, triggers and settings of a table's own are not carried over: these have none.
+    """
     for table in tables:
-        session.execute(text(f"CREATE TABLE {table}_anew (LIKE {table} INCLUDING DEFAULTS)"))
+        place, owner = session.execute(
+            text(
+                "SELECT quote_ident(nspname), quote_ident(rolname) FROM pg_class "
+                "JOIN pg_namespace ON pg_namespace.oid = relnamespace JOIN pg_roles ON pg_roles.oid = relowner "
+                "WHERE pg_class.oid = CAST(:table AS regclass)"
+            ),
+            {"table": table},
+        ).one()
+        session.execute(text(f"CREATE TABLE {place}.{table}_anew (LIKE {table} INCLUDING DEFAULTS)"))
+        session.execute(text(f"ALTER TABLE {place}.{table}_anew OWNER TO {owner}"))
 
 
 def index_anew(session: Session, table: str, *, is_clustered: bool = False) -> None:
@@ -34,8 +46,18 @@ def index_anew(session: Session, table: str, *, is_clustered: bool = False) -> N
     session.execute(text(f"ANALYZE {table}_anew"))
 
 
-def take_place(session: Session, table: str) -> None:
-    """Put the new table in the place of the old one: from here on others wait for the transaction's end."""
+def take_places(session: Session, tables: Sequence[str]) -> None:
+    """Put the new tables in the places of the old ones: from here on others wait for the transaction's end.
+
+    All are locked before the first is dropped, in the order in which others read them: in another order one of these
+    could have read the second table while it waits for the first, and both would wait for each other.
+    """
+    session.execute(text(f"LOCK TABLE {', '.join(tables)} IN ACCESS EXCLUSIVE MODE"))
+    for table in tables:
+        _take_place(session, table)
+
+
+def _take_place(session: Session, table: str) -> None:
     indexes, sequences = _indexes(session, table), _sequences(session, table)
     for one in sequences:
         session.execute(text(f"ALTER SEQUENCE {one.sequence} OWNED BY NONE"))  # else it would go with the old table

@@ -55,7 +55,8 @@ class Understood:
         meant: What to type for what may have been meant; empty where all looks well.
         unknown: Filters whose value nothing here has.
         packages: How many there are.
-        most: How many of them can have all of the words, at most.
+        most: How many of them can have all of the words and fit the filters, at most.
+        most_found: The same with those whose names only begin like the last word, or are near.
     """
 
     readings: tuple[Wanted, ...]
@@ -67,6 +68,7 @@ class Understood:
     unknown: tuple[Filter, ...]
     packages: int
     most: int
+    most_found: int
 
 
 def understand(session: Session, query: Query, *, prefixes: tuple[str, ...], now: datetime) -> Understood:
@@ -94,22 +96,23 @@ def understand(session: Session, query: Query, *, prefixes: tuple[str, ...], now
     beginning = last if len(last) >= SHORTEST_BEGINNING and last not in corrected else ""
     near = _near_names(session, key, prefixes) if key not in uses else ()
     is_begun = bool(beginning) and last not in uses
-    readings = [Wanted((*choices, *phrases), keys, near, beginning, tuple(begun.get(beginning, ())), is_begun)]
-    for joined, at in pairs.items():
-        if joined in uses:
-            words = (*choices[:at], (joined,), *choices[at + 2 :], *phrases)
-            readings.append(Wanted(words, ()))
+    ways = [tuple(choices)]
+    ways += [(*choices[:at], (joined,), *choices[at + 2 :]) for joined, at in pairs.items() if joined in uses]
+    main = Wanted((*choices, *phrases), keys, near, beginning, tuple(begun.get(beginning, ())), is_begun)
+    readings = (main, *(Wanted((*way, *phrases), ()) for way in ways[1:]))
     needed, bounds, minus, unknown = _conditions(session, query.filters, marks, set(uses), now)
+    most = _Most(uses | more, marks)
     return Understood(
-        readings=tuple(readings) if query.words or query.phrases else (),
+        readings=readings if query.words or query.phrases else (),
         needed=(*(Phrase(phrase) if len(phrase) > 1 else Term(phrase[0]) for phrase in query.phrases), *needed),
         unwanted=(*(Phrase(some) if len(some) > 1 else Term(some[0]) for some in query.unwanted), *minus),
         bounds=bounds,
         corrected=corrected,
         meant=_meant(session, query, uses) if not corrected else "",
         unknown=unknown,
-        packages=uses.get(PACKAGES, 0),
-        most=_most(choices, marks, uses | more),
+        packages=most.packages,
+        most=most.with_all_words(ways),
+        most_found=most.found(ways, beginning, begun.get(beginning, {}), len(near)),
     )
 
 
@@ -125,14 +128,30 @@ class _Row:
     stem: str
 
 
-def _most(choices: Sequence[tuple[Choice, ...]], marks: Sequence[tuple[Filter, str]], uses: dict[str, int]) -> int:
-    """Return how many packages can have a choice for each word and fit each filter, at most."""
+class _Most:
+    """How many packages can fit, at most, by in how many things words and marks of filters stand."""
 
-    def most(choice: Choice) -> int:
-        return min(uses.get(word, 0) for word in ([choice] if isinstance(choice, str) else choice))
+    def __init__(self, uses: dict[str, int], marks: Sequence[tuple[Filter, str]]) -> None:
+        self._uses = uses
+        self.packages = uses.get(PACKAGES, 0)
+        needed = [each for each in marks if not each[0].is_minus and each[0].field not in ONE_EACH]
+        self._limit = min([self.packages, *(uses[text] for _, text in needed if text in uses)])
 
-    needed = [uses[text] for each, text in marks if text in uses and not each.is_minus and each.field not in ONE_EACH]
-    return min([uses.get(PACKAGES, 0), *(sum(map(most, some)) for some in choices), *needed])
+    def with_all_words(self, ways: Sequence[tuple[tuple[Choice, ...], ...]]) -> int:
+        return min(self._limit, sum(min(map(self._any, way), default=self.packages) for way in ways))
+
+    def found(
+        self, ways: Sequence[tuple[tuple[Choice, ...], ...]], beginning: str, begun: dict[str, int], near: int
+    ) -> int:
+        """Add names that only begin like the last word, or are near. Short beginnings are not counted anywhere."""
+        last = self.packages if is_short(beginning) else sum(begun.values())
+        names = min([*map(self._any, ways[0][:-1]), last]) + near
+        return min(self._limit, self.with_all_words(ways) + names)
+
+    def _any(self, choices: tuple[Choice, ...]) -> int:
+        """Return in how many things one of these may stand, each of them a word or words that follow each other."""
+        words = [[choice] if isinstance(choice, str) else choice for choice in choices]
+        return sum(min(self._uses.get(word, 0) for word in each) for each in words)
 
 
 def _look_up(session: Session, exact: Collection[str], words: Sequence[str]) -> list[_Row]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from sqlalchemy import delete, insert, select, text, update
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from pkgsite.clock import utc_now
@@ -315,6 +316,36 @@ def test_two_who_change_one_package_at_once_are_both_found(app: Flask, session: 
         session.commit()
         assert found(session, "first -memory") == ["one"]
         session.rollback()
+
+
+def test_who_searches_while_all_is_made_anew_waits_for_nothing(app: Flask, session: Session) -> None:
+    make_package(session, "one", title="First")
+    session.commit()
+    failures: list[Exception] = []
+
+    def work() -> None:
+        with app.app_context():
+            begin_write(db.session())
+            try:
+                rebuild(db.session(), prefixes=PREFIXES, now=utc_now(), tell=lambda *_: None)
+                db.session.commit()
+            except DBAPIError as failure:
+                failures.append(failure)
+
+    session.execute(select(SearchWord.id)).all()  # as a search begins
+    thread = threading.Thread(target=work)
+    thread.start()
+    waiting = text(
+        "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database "
+        "WHERE datname = current_database() AND NOT granted"
+    )
+    while thread.is_alive() and (is_sqlite(session) or not session.scalar(waiting)):
+        thread.join(0.01)
+    assert found(session, "first") == ["one"]
+    session.rollback()
+    thread.join(30)
+    assert (thread.is_alive(), failures) == (False, [])
+    assert found(session, "first") == ["one"]
 
 
 def test_the_day_changes_what_is_recent(session: Session) -> None:

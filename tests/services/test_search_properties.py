@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
 from pkgsite.models import User
+from pkgsite.rules.search_query import read_query
 from pkgsite.rules.search_words import split_words
 from pkgsite.services.search import PAGE, Results, search, search_mixed
 from pkgsite.services.search_hits import Hit
+from pkgsite.services.search_understanding import understand
 from tests.factories import NOW, make_category, make_grid, make_package
 
 PREFIXES = ("django",)
@@ -185,6 +187,17 @@ def test_where_very_many_may_fit_facets_count_the_first(shelf: Session, monkeypa
         assert value.count <= find(shelf, value.q).count
     assert any(value.count < find(shelf, value.q).count for value in some)
     assert not find(shelf, "-zzz").is_sampled
+
+
+@pytest.mark.parametrize("typed", ["pyt", "python", "pytho", "java script", "pythn", "a java script licence:mit"])
+def test_how_many_may_fit_is_not_told_too_low(session: Session, typed: str) -> None:
+    """By it is decided whether all are read to be counted: beginnings and joined words count too."""
+    make_package(session, "one", title="pyt", description="A java script", licence="MIT")
+    for number in range(10):
+        make_package(session, f"python-{number}", description="A javascript", licence="MIT")
+    session.commit()
+    understood = understand(session, read_query(typed), prefixes=PREFIXES, now=NOW)
+    assert find(session, typed).count <= understood.most_found <= understood.packages == 11
 
 
 def test_past_the_limit_both_engines_rank_the_best_known(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -140,6 +140,7 @@ def test_a_facet_that_counts_only_the_first_says_so(shelf: Session, get: Get, mo
         "https://pypi.org/project/cacheops/",
         "git+https://github.com/Suor/cacheops@master",
         "pip install git+ssh://git@github.com/Suor/cacheops.git@master#egg=cacheops",
+        "git@github.com:Suor/cacheops.git@feature/one",
     ],
 )
 def test_what_names_one_package_leads_there(session: Session, client: FlaskClient, pasted: str) -> None:

@@ -63,7 +63,7 @@ class FacetValueSchema(Schema):
 
     label = told("string")
     q = told("string", "What to search for with this filter.")
-    count = told("integer", "Results with it, at least; 1,000 at most.")
+    count = told("integer", "Results with it; where `is_exact` is false there may be more. Never above 1,000.")
     is_exact = told("boolean", "Whether there are not more.")
 
 
