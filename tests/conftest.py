@@ -22,7 +22,7 @@ from werkzeug.serving import make_server
 import config
 from pkgsite import create_app
 from pkgsite.extensions import db
-from tests.databases import ADDRESS, Template, start_postgresql, stop_postgresql
+from tests.databases import ADDRESS, Template, folder_in_memory, start_postgresql, stop_postgresql
 
 KINDS = ("sqlite", "postgresql")
 
@@ -35,7 +35,7 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_configure(config: pytest.Config) -> None:
     """Start the run's one PostgreSQL server, in the process that the workers are started from."""
     if not hasattr(config, "workerinput") and not config.option.collectonly:
-        os.environ[ADDRESS], folder = start_postgresql()
+        os.environ[ADDRESS], folder = start_postgresql(folder_in_memory())
         config.add_cleanup(lambda: stop_postgresql(folder))
 
 
