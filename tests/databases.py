@@ -16,7 +16,7 @@ import psycopg
 from sqlalchemy import make_url
 
 ADDRESS = "PKGSITE_TEST_POSTGRESQL"  # the running server's address, handed to the test workers
-ROOM = 3 << 30  # bytes; a test run takes some 2 GB, most of them what is written ahead
+ROOM = 1 << 30  # bytes; a test run takes some 200 MB
 
 
 def free_port() -> int:

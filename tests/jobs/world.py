@@ -28,7 +28,7 @@ from tests.fakes.gitlab import FakeGitLab
 from tests.fakes.pypi import FakePyPI
 from tests.fakes.rest_host import FakeRepository, history
 
-HURRIED = replace(PATIENCE, timeout_s=2, whole_s=2, attempts=1)
+HURRIED = replace(PATIENCE, timeout_s=15, whole_s=15, attempts=1)
 TOKEN = "ghp_for_tests_only"
 REPOSITORIES = {
     "github.com": "https://github.com/ada/one",
