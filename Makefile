@@ -1,4 +1,4 @@
-# `make help` lists the commands. Everything is installed into .venv; nothing else on the machine is touched by `run`.
+# `make help` lists the commands. Python packages are installed into .venv; `make run` changes nothing else on the machine.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -6,24 +6,24 @@ BIN := .venv/bin
 .PHONY: help run test bench fuzz lint fix screenshots
 .DEFAULT_GOAL := help
 
-help:  ## List the commands
+help:  ## List all commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-run: .venv/.run  ## Install what is missing and serve the site at http://127.0.0.1:8000
+run: .venv/.run  ## Install missing dependencies and serve the site at http://127.0.0.1:8000
 	@exec $(BIN)/flask --app wsgi serve
 
-test: .venv/.dev  ## Install what the tests need and run them all, on SQLite and PostgreSQL
+test: .venv/.dev  ## Install test dependencies and run all tests on SQLite and PostgreSQL
 	@sh tests/prepare.sh
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/pytest -n auto
 
-bench: .venv/.dev  ## Measure what pages, refreshing, streaming and searching cost
+bench: .venv/.dev  ## Run the benchmarks for pages, refreshing, streaming and search
 	@$(BIN)/python -m bench.pages
 	@$(BIN)/python -m bench.refresh
 	@$(BIN)/python -m bench.streaming
 	@$(BIN)/python -m bench.search
 
-fuzz: .venv/.dev  ## Send the API thousands of requests made from its description
+fuzz: .venv/.dev  ## Fuzz the API with thousands of requests generated from its OpenAPI description
 	@sh tests/prepare.sh
 	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-1000} FUZZ_SEED=$${FUZZ_SEED:-$$(date +%s)} $(BIN)/pytest -n auto tests/api/test_fuzz.py
 
@@ -32,28 +32,28 @@ lint: .venv/.dev  ## Check style and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-fix: .venv/.dev  ## Repair what the style checker can repair
+fix: .venv/.dev  ## Fix style issues automatically
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-screenshots: .venv/.dev  ## Make the pictures of docs/images anew
+screenshots: .venv/.dev  ## Regenerate the screenshots in docs/images
 	@sh tests/prepare.sh
 	@$(BIN)/python -m docs.make_screenshots
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "Python 3.11 or later is needed; $(PYTHON) is older. Name another: make PYTHON=python3.12 …" >&2; exit 1; }
+		|| { echo "Python 3.11 or later is required; $(PYTHON) is older. To use another version: make PYTHON=python3.12 …" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
-		|| { echo "Python's venv is missing. On Debian: apt-get install python3-venv" >&2; exit 1; }
-	@echo "Making a virtual environment in .venv …"
+		|| { echo "The Python module venv is missing. On Debian: apt-get install python3-venv" >&2; exit 1; }
+	@echo "Creating a virtual environment in .venv …"
 	@$(PYTHON) -m venv .venv
 
 .venv/.run: requirements.txt .venv/bin/python
-	@echo "Installing what the site needs (a minute or so, the first time) …"
+	@echo "Installing dependencies (takes about a minute the first time) …"
 	@$(BIN)/pip install --disable-pip-version-check --quiet --progress-bar on -r requirements.txt
 	@touch $@
 
 .venv/.dev: requirements-dev.txt .venv/.run
-	@echo "Installing what the tests need …"
+	@echo "Installing test dependencies …"
 	@$(BIN)/pip install --disable-pip-version-check --quiet --progress-bar on -r requirements-dev.txt
 	@touch $@

@@ -1,4 +1,4 @@
-"""Every setting of the site: its name, default, unit and meaning, read from the environment.
+"""All settings: name, default, unit and meaning, read from environment variables.
 
 A bad value stops the start and names the setting. The same list is the source of `docs/settings.md`'s test.
 This file imports nothing of ours.
@@ -21,18 +21,18 @@ ROOT = Path(__file__).resolve().parent
 
 
 class BadSetting(ValueError):
-    """A setting has a value that the site can't start with; the message names it."""
+    """A setting has an invalid value; the message names the setting."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting: `read` turns the environment's text into a value or raises ValueError saying what was expected."""
+    """One setting; `read` parses the environment variable, or raises a ValueError that says what was expected."""
 
     name: str
     default: str
     read: Callable[[str], Any]
     meaning: str
-    is_secret: bool = False  # a refusal does not repeat its value
+    is_secret: bool = False  # error messages do not show its value
 
 
 def text(value: str) -> str:
@@ -40,10 +40,10 @@ def text(value: str) -> str:
 
 
 def whole(least: int, most: int) -> Callable[[str], int]:
-    """Return a reader of whole numbers from `least` to `most`."""
+    """Return a parser for integers from `least` to `most`."""
 
     def read(value: str) -> int:
-        expected = f"expected a whole number from {least} to {most}"
+        expected = f"expected an integer from {least} to {most}"
         try:
             number = int(value)
         except ValueError:
@@ -56,7 +56,7 @@ def whole(least: int, most: int) -> Callable[[str], int]:
 
 
 def one_of(*choices: str) -> Callable[[str], str]:
-    """Return a reader that takes one of the named words."""
+    """Return a parser that accepts one of these choices."""
 
     def read(value: str) -> str:
         word = value.strip().lower()
@@ -68,47 +68,47 @@ def one_of(*choices: str) -> Callable[[str], str]:
 
 
 def switch(value: str) -> bool:
-    """Read `on` or `off`."""
+    """Parse `on` or `off`."""
     return one_of("on", "off")(value) == "on"
 
 
 def names(value: str) -> list[str]:
-    """Read a comma-separated list; blanks are dropped."""
+    """Parse a comma-separated list; empty items are dropped."""
     return [name.strip() for name in value.split(",") if name.strip()]
 
 
 def web_address(value: str) -> str:
-    """Read an http(s) address without a trailing slash; empty stays empty."""
+    """Parse an HTTP(S) URL and remove a trailing slash; an empty value stays empty."""
     address = value.strip().rstrip("/")
     if address:
         parts = urlsplit(address)
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-            raise ValueError("expected an address such as https://packages.example.org")
+            raise ValueError("expected a URL such as https://packages.example.org")
     return address
 
 
 @dataclass(frozen=True)
 class Host:
-    """A code host, as the setting CODE_HOSTS names it: its kind, and where its API is if not at the usual place."""
+    """A code host from the setting CODE_HOSTS: its kind, and its API URL if it differs from the default."""
 
     kind: str
     api: str
 
 
 def code_hosts(value: str) -> dict[str, Host]:
-    """Read comma-separated hosts, each "name kind" or "name kind address-of-its-API"."""
+    """Parse comma-separated hosts, each "name kind" or "name kind api-url"."""
     found = {}
     for entry in names(value):
         words = entry.split()
         if len(words) not in (2, 3) or words[1] not in HOST_KINDS:
             kinds = ", ".join(HOST_KINDS)
-            raise ValueError(f"expected hosts such as `git.example.org gitlab`, of one of the kinds {kinds}")
+            raise ValueError(f"expected entries such as `git.example.org gitlab`; the type must be one of {kinds}")
         found[words[0].lower()] = Host(words[1], web_address("".join(words[2:])))
     return found
 
 
 def tokens(value: str) -> dict[str, str]:
-    """Read comma-separated "host=token"."""
+    """Parse comma-separated "host=token" pairs."""
     found = {}
     for entry in names(value):
         host, equals, token = entry.partition("=")
@@ -121,12 +121,12 @@ def tokens(value: str) -> dict[str, str]:
 def time_zone(value: str) -> ZoneInfo:
     try:
         return ZoneInfo(value.strip())
-    except (KeyError, ValueError, OSError):  # unknown, malformed, or the name of a folder of zones
-        raise ValueError("expected a time zone's name such as Europe/Paris") from None
+    except (KeyError, ValueError, OSError):  # unknown, malformed, or the name of a directory of time zones
+        raise ValueError("expected a time zone name such as Europe/Paris") from None
 
 
 def database_url(value: str) -> str:
-    """Read a SQLAlchemy address of SQLite or PostgreSQL; the old `postgres://` spelling is understood."""
+    """Parse a SQLAlchemy database URL for SQLite or PostgreSQL; the old scheme `postgres://` is accepted."""
     address = value.strip()
     if address.startswith("postgres://"):
         address = "postgresql://" + address.removeprefix("postgres://")
@@ -136,15 +136,15 @@ def database_url(value: str) -> str:
 
 
 def sender(value: str) -> str:
-    """Read the address that letters come from, with or without a name before it."""
+    """Parse the sender address of emails, with or without a display name."""
     given = value.strip()
     if given and not re.fullmatch(r"(?:[^<>@\x00-\x1f\x7f]+ )?<?[^\s<>@,;]+@[^\s<>@,;]+>?", given):
-        raise ValueError("expected an address such as Packages <packages@example.org>")
+        raise ValueError("expected an email address such as Packages <packages@example.org>")
     return given
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether only this machine can reach a host."""
+    """Return whether a host is a loopback address, which only this machine can reach."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -161,18 +161,18 @@ SETTINGS = (
         "DATABASE_URL",
         "sqlite:///pkgsite.db",
         database_url,
-        "Where the data is: SQLite (a relative file lies in DATA_DIR) or PostgreSQL.",
+        "Database URL: SQLite (a relative path is relative to DATA_DIR) or PostgreSQL.",
     ),
-    Setting("DATA_DIR", str(ROOT / "instance"), text, "Folder of the SQLite file and of the secret key's file."),
+    Setting("DATA_DIR", str(ROOT / "instance"), text, "Directory for the SQLite database, the secret key file and the rate limit counters."),
     Setting(
         "SECRET_KEY",
         "",
         text,
-        "Key that signs sessions. Empty: made once and kept in DATA_DIR/secret_key, readable by its owner only.",
+        "Key that signs sessions and links in emails. Empty: generated once and stored in DATA_DIR/secret_key, readable only by its owner.",
         is_secret=True,
     ),
-    Setting("SITE_TITLE", "pkgsite", text, "The site's name, in its header and page titles."),
-    Setting("SITE_SUBJECT", "Django", text, "What the packages are for, as in “Django packages”; may be empty."),
+    Setting("SITE_TITLE", "pkgsite", text, "Site name, shown in the header and in page titles."),
+    Setting("SITE_SUBJECT", "Django", text, "What the packages are for, as in “Django packages”. Can be empty."),
     Setting(
         "SEARCH_PREFIX",
         "django",
@@ -180,7 +180,7 @@ SETTINGS = (
         "What package names often begin with, comma-separated: search finds a package by its name without it too. "
         "After a change run `flask search rebuild`.",
     ),
-    Setting("TIMEZONE", "America/New_York", time_zone, "Time zone in which the API and the pages write times."),
+    Setting("TIMEZONE", "America/New_York", time_zone, "Time zone of times in the API and on pages."),
     Setting(
         "PUBLIC_URL",
         "",
@@ -199,26 +199,26 @@ SETTINGS = (
         "PROXY_HOPS",
         "0",
         whole(0, 10),
-        "Number of proxies in front whose X-Forwarded-* headers are believed; 0: none is.",
+        "Number of reverse proxies in front of the site whose X-Forwarded-* headers are trusted. 0: the headers are ignored.",
     ),
-    Setting("MAX_BODY_BYTES", "1048576", whole(1024, 1 << 30), "Largest request body taken, in bytes; more is 413."),
+    Setting("MAX_BODY_BYTES", "1048576", whole(1024, 1 << 30), "Maximum size of a request body in bytes; larger requests get status 413."),
     Setting(
         "SCHEDULER",
         "web",
         one_of("web", "off"),
-        "Where scheduled jobs run: in one of the web processes, or (`off`) only where `flask jobs run` runs.",
+        "Where scheduled jobs run: in one of the web processes (`web`), or only in `flask jobs run` (`off`).",
     ),
     Setting(
         "PACKAGE_INDEX_URL",
         "https://pypi.org",
         web_address,
-        "Address of the Python package index that package pages link to and releases are read from.",
+        "URL of the Python package index that package pages link to and that releases are read from.",
     ),
     Setting(
         "DOWNLOAD_COUNTS_URL",
         "https://pypistats.org",
         web_address,
-        "Address of the host that counts the package index's downloads.",
+        "URL of the service that provides download counts for the package index.",
     ),
     Setting(
         "CODE_HOSTS",
@@ -247,20 +247,20 @@ SETTINGS = (
         "CONTACT",
         "",
         text,
-        "Whom the hosts that the site asks can write to: a mail address or a page. Empty: PUBLIC_URL.",
+        "Contact for the operators of the hosts that the site fetches data from, sent in the User-Agent header: an email address or a URL. Empty: PUBLIC_URL.",
     ),
     Setting(
         "WEBHOOK_SECRET",
         "",
         text,
-        "Secret with which code hosts sign (GitHub) or open (GitLab) what they send. Empty: webhooks are refused.",
+        "Secret that authenticates webhooks, as a signature (GitHub) or a token (GitLab). Empty: webhooks are rejected.",
         is_secret=True,
     ),
     Setting(
         "REVIEW_FIRST_EDITS",
         "0",
         whole(0, 1000),
-        "Number of each person's first edits that are held until a moderator has looked at them; 0: none is.",
+        "Number of each new user's first edits that a moderator must approve. 0: no review.",
     ),
     Setting(
         "MAIL",
@@ -270,17 +270,17 @@ SETTINGS = (
         "trying the site out; refused where others than this machine can reach the site) or `off`. "
         "Empty: `outbox` where only this machine can reach the site, otherwise `off`.",
     ),
-    Setting("SMTP_HOST", "localhost", text, "Name of the mail server."),
+    Setting("SMTP_HOST", "localhost", text, "Host name of the mail server."),
     Setting("SMTP_PORT", "587", whole(1, 65535), "Port of the mail server."),
-    Setting("SMTP_USER", "", text, "Name to log in to the mail server with. Empty: without."),
-    Setting("SMTP_PASSWORD", "", text, "Password to log in to the mail server with.", is_secret=True),
+    Setting("SMTP_USER", "", text, "Username for the mail server. Empty: no authentication."),
+    Setting("SMTP_PASSWORD", "", text, "Password for the mail server.", is_secret=True),
     Setting(
         "SMTP_TLS",
         "starttls",
         one_of("starttls", "tls", "none"),
-        "How the talk with the mail server is kept secret: `starttls`, `tls` (from the first byte on) or `none`.",
+        "Encryption of the connection to the mail server: `starttls`, `tls` (from the start) or `none`.",
     ),
-    Setting("MAIL_FROM", "", sender, "Address that letters come from. With MAIL=smtp it must be set."),
+    Setting("MAIL_FROM", "", sender, "Sender address of emails. Required with MAIL=smtp."),
     Setting(
         "API_REQUIRE_IF_MATCH",
         "off",
@@ -292,7 +292,7 @@ SETTINGS = (
         "LIMITS",
         "on",
         one_of("on", "off"),
-        "Whether it is limited how often one caller may ask the API, search and log in; `off` is for benchmarks.",
+        "Whether API requests, searches and logins are rate limited. `off` is meant for benchmarks.",
     ),
     Setting(
         "REDIS_URL",
@@ -302,18 +302,18 @@ SETTINGS = (
         "package `redis`. Empty: each machine counts for itself, in DATA_DIR.",
         is_secret=True,
     ),
-    Setting("OAUTH_GITHUB_ID", "", text, "Client ID with which people log in by GitHub. Empty: they can't."),
-    Setting("OAUTH_GITHUB_SECRET", "", text, "Client secret that belongs to OAUTH_GITHUB_ID.", is_secret=True),
-    Setting("OAUTH_GITHUB_URL", "https://github.com", web_address, "Address of the GitHub that people log in by."),
-    Setting("OAUTH_GITHUB_API", "https://api.github.com", web_address, "Address of that GitHub's API."),
-    Setting("OAUTH_GITLAB_ID", "", text, "Client ID with which people log in by GitLab. Empty: they can't."),
-    Setting("OAUTH_GITLAB_SECRET", "", text, "Client secret that belongs to OAUTH_GITLAB_ID.", is_secret=True),
-    Setting("OAUTH_GITLAB_URL", "https://gitlab.com", web_address, "Address of the GitLab that people log in by."),
+    Setting("OAUTH_GITHUB_ID", "", text, "Client ID for login with GitHub. Empty: login with GitHub is disabled."),
+    Setting("OAUTH_GITHUB_SECRET", "", text, "Client secret for OAUTH_GITHUB_ID.", is_secret=True),
+    Setting("OAUTH_GITHUB_URL", "https://github.com", web_address, "URL of the GitHub server used for login."),
+    Setting("OAUTH_GITHUB_API", "https://api.github.com", web_address, "API URL of the GitHub server used for login."),
+    Setting("OAUTH_GITLAB_ID", "", text, "Client ID for login with GitLab. Empty: login with GitLab is disabled."),
+    Setting("OAUTH_GITLAB_SECRET", "", text, "Client secret for OAUTH_GITLAB_ID.", is_secret=True),
+    Setting("OAUTH_GITLAB_URL", "https://gitlab.com", web_address, "URL of the GitLab server used for login."),
 )
 
 
 def is_local(values: Mapping[str, Any]) -> bool:
-    """Tell whether, by its settings, a site can only be reached from its own machine."""
+    """Return whether, according to its settings, the site can only be reached from this machine."""
     public = urlsplit(values["PUBLIC_URL"]).hostname
     names_of_others = [name for name in values["TRUSTED_HOSTS"] if not is_loopback(name)]
     return (
@@ -325,7 +325,7 @@ def is_local(values: Mapping[str, Any]) -> bool:
 
 
 def clashes(values: Mapping[str, Any]) -> list[str]:
-    """Return what does not fit together, each setting by its name."""
+    """Return an error message for each invalid combination of settings, starting with the name of the setting."""
     found = []
     mail = values["MAIL"]
     if mail == "outbox" and not is_local(values):
@@ -335,21 +335,21 @@ def clashes(values: Mapping[str, Any]) -> list[str]:
         )
     if mail == "smtp":
         found += [
-            f"{name}='': expected a value, since MAIL is smtp"
+            f"{name}='': required when MAIL is smtp"
             for name in ("PUBLIC_URL", "MAIL_FROM", "SMTP_HOST")
             if not values[name]
         ]
     for provider in ("GITHUB", "GITLAB"):
         if values[f"OAUTH_{provider}_ID"] and not values[f"OAUTH_{provider}_SECRET"]:
-            found.append(f"OAUTH_{provider}_SECRET=…: expected a value, since OAUTH_{provider}_ID is set")
+            found.append(f"OAUTH_{provider}_SECRET=…: required when OAUTH_{provider}_ID is set")
     return found
 
 
 def read_settings(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return every setting's value by name.
+    """Return the values of all settings by name.
 
     Raises:
-        BadSetting: a value can't be used; the message has a line for each such setting.
+        BadSetting: a value is invalid; the message lists all invalid settings.
     """
     values: dict[str, Any] = {}
     refusals = []
@@ -368,7 +368,7 @@ def read_settings(environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def secret_key(folder: Path) -> str:
-    """Return the key kept in `folder`, making it on the first call.
+    """Return the secret key stored in `folder`; generate it on the first call.
 
     Several processes may start at once: the key is written whole beside its place and linked there; the first link
     wins.
@@ -383,14 +383,14 @@ def secret_key(folder: Path) -> str:
         try:
             os.link(draft, place)
         except FileExistsError:
-            pass  # another process was first: its key is the site's
+            pass  # another process was first: use its key
         finally:
             draft.unlink()
     return place.read_text().strip()
 
 
 def flask_config(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the configuration of Flask and its extensions that follows from the settings."""
+    """Return the configuration for Flask and its extensions that results from the settings."""
     https = settings["PUBLIC_URL"].startswith("https://")
     return {
         **settings,
@@ -402,15 +402,15 @@ def flask_config(settings: Mapping[str, Any]) -> dict[str, Any]:
         "SESSION_COOKIE_SECURE": https,
         "SESSION_COOKIE_HTTPONLY": True,
         "SESSION_COOKIE_SAMESITE": "Lax",
-        "WTF_CSRF_TIME_LIMIT": None,  # a form may lie open as long as its session lasts
-        "WTF_CSRF_SSL_STRICT": False,  # the token is enough; a referrer may be withheld
+        "WTF_CSRF_TIME_LIMIT": None,  # a form can stay open as long as its session lasts
+        "WTF_CSRF_SSL_STRICT": False,  # the token is sufficient; browsers may omit the Referer header
     }
 
 
 def from_environment() -> dict[str, Any]:
-    """Return the whole configuration, read from the process's environment.
+    """Return the complete configuration, read from the environment variables of this process.
 
     Raises:
-        BadSetting: a value can't be used.
+        BadSetting: a value is invalid.
     """
     return flask_config(read_settings(os.environ))

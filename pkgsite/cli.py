@@ -65,7 +65,7 @@ def import_v4(url: str) -> None:
         state = import_all(session, site)
     except KeyboardInterrupt:
         session.rollback()
-        click.echo(f"Stopped. {what_stays(session, site)}", err=True)
+        click.echo(f"Import stopped. {what_stays(session, site)}", err=True)
         sys.exit(STOPPED_BY_CTRL_C)
     except (UpstreamError, Conflict, DBAPIError) as failure:
         session.rollback()
@@ -79,7 +79,7 @@ def import_all(session: Session, site: RecordSite) -> ImportState:
     state = import_state(session, site.root)
     session.commit()
     if state != ImportState(site.root):
-        click.echo(f"Going on where the last run stopped: {state.stage}, {state.offset} done.", err=True)
+        click.echo(f"Resuming the last import: {state.stage}, {state.offset} done.", err=True)
     while state.stage != DONE:
         state = import_stage(session, site, state)
     return state
@@ -105,15 +105,15 @@ def import_stage(session: Session, site: RecordSite, state: ImportState) -> Impo
 def what_stays(session: Session, site: RecordSite) -> str:
     """Return what a person should know who sees an import break off."""
     if import_state(session, site.root) == ImportState(site.root):
-        return f"Nothing was imported. Is {site.root} the address of an API v4?"
-    return "What has come in stays; the same command goes on from there."
+        return f"Nothing was imported. Is {site.root} the root URL of an API v4?"
+    return "The records imported so far are kept. Run the command again to resume."
 
 
 @click.command("load-catalogue")
 @click.argument("file", type=click.File("rb"), required=False)
 @with_appcontext
 def load_catalogue_file(file: BinaryIO | None) -> None:
-    """Load a catalogue from FILE, or the one that comes with the site; what people have changed here is kept."""
+    """Load a catalogue from FILE, or the bundled one. Edits made on this site are kept."""
     need_tables()
     written, name = (file.read(), file.name) if file else (SHIPPED.read_bytes(), str(SHIPPED))
     session = db.session()
@@ -121,7 +121,7 @@ def load_catalogue_file(file: BinaryIO | None) -> None:
         tallies = load_catalogue(session, written, now=utc_now())
     except Invalid as refusal:
         problems = [f"  {place}: {word}" for place, words in refusal.problems.items() for word in words]
-        raise click.ClickException("\n".join([f"{name} can't be loaded. Nothing has changed.", *problems])) from refusal
+        raise click.ClickException("\n".join([f"Could not load {name}. No changes were made.", *problems])) from refusal
     session.commit()
     say_what_came(tallies, tuple(tallies))
 
@@ -129,7 +129,7 @@ def load_catalogue_file(file: BinaryIO | None) -> None:
 def need_tables() -> None:
     """Stop at once, in plain words, where the database is still to be made."""
     if not inspect(db.engine).has_table("import_progress"):
-        raise click.ClickException("The database has no tables yet. First run: flask --app wsgi db upgrade")
+        raise click.ClickException("The database has no tables yet. Run this first: flask --app wsgi db upgrade")
 
 
 def say_what_came(tallies: Mapping[str, Tally], nouns: tuple[str, ...]) -> None:
@@ -139,20 +139,20 @@ def say_what_came(tallies: Mapping[str, Tally], nouns: tuple[str, ...]) -> None:
         told = ", ".join(f"{number:5} {outcome}" for outcome, number in of_noun.items())
         click.echo(f"{noun:10} {told}, {len(tallies[noun].skipped):5} skipped")
     if not any(of_noun[Outcome.ADDED] or of_noun[Outcome.CHANGED] for of_noun in counts.values()):
-        click.echo("Nothing has changed: all of it was here already.")
+        click.echo("No changes: everything is already up to date.")
     newer_here = sum(tally.newer_here for tally in tallies.values())
     if newer_here:
-        click.echo(f"The facts of {newer_here} packages were fetched later here than there, and are kept.")
+        click.echo(f"Kept the newer facts on this site for {newer_here} packages.")
     remarks = [remark for tally in tallies.values() for remark in tally.remarks]
     if remarks:
-        click.echo(f"\n{len(remarks)} to look at:")
+        click.echo(f"\n{len(remarks)} warnings:")
     for remark in remarks:
         click.echo(f"  {remark}")
 
 
 @click.group()
 def search() -> None:
-    """Repair what search looks through."""
+    """Manage the search index."""
 
 
 @search.command()
@@ -184,17 +184,17 @@ def rebuild() -> None:
 
 @click.group()
 def users() -> None:
-    """Make accounts, give them roles, close them, and help who can't log in."""
+    """Manage user accounts."""
 
 
 @users.command()
 @click.argument("username")
-@click.option("--email", default="", help="Their address; it counts as confirmed.")
-@click.option("--role", type=click.Choice(ROLES), default="user", show_default=True, help="What they may do.")
-@click.option("--password-stdin", is_flag=True, help="Read the password from standard input, without asking.")
+@click.option("--email", default="", help="Email address (treated as confirmed).")
+@click.option("--role", type=click.Choice(ROLES), default="user", show_default=True, help="Role of the account.")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input instead of prompting.")
 @with_appcontext
 def create(username: str, email: str, role: str, password_stdin: bool) -> None:
-    """Make the account USERNAME. The password is asked for; it is never an argument, which others could see."""
+    """Create the account USERNAME. Prompts for the password, so that it does not appear in the process list or shell history."""
     try:
         password = _read_password(password_stdin)
         check_new_password(password, username, email)
@@ -202,15 +202,15 @@ def create(username: str, email: str, role: str, password_stdin: bool) -> None:
     except Invalid as refusal:
         raise _refused(refusal) from refusal
     db.session.commit()
-    click.echo(f"{username} can log in at {_url('accounts.login')}, with the role {role}.")
+    click.echo(f"Created account {username} with the role {role}. Log in at {_url('accounts.login')}")
 
 
 @users.command()
 @click.argument("username")
-@click.option("--role", type=click.Choice(ROLES), default="moderator", show_default=True, help="What they may do.")
+@click.option("--role", type=click.Choice(ROLES), default="moderator", show_default=True, help="Role of the account.")
 @with_appcontext
 def promote(username: str, role: str) -> None:
-    """Give the account USERNAME (or its e-mail address) another role."""
+    """Change the role of the account USERNAME (username or email address)."""
     try:
         name = account_settings.set_role(db.session(), username, role)
     except NotFound as gone:
@@ -221,29 +221,29 @@ def promote(username: str, role: str) -> None:
 
 @users.command()
 @click.argument("username")
-@click.option("--undo", is_flag=True, help="Open the account again.")
+@click.option("--undo", is_flag=True, help="Enable the account again.")
 @with_appcontext
 def disable(username: str, undo: bool) -> None:
-    """Close the account USERNAME: they are logged out everywhere, can't log in, and their programs' tokens end."""
+    """Disable the account USERNAME: end its sessions, revoke its API tokens and block login."""
     try:
         name = account_settings.set_active(db.session(), username, is_active=undo, now=utc_now())
     except NotFound as gone:
         raise _nobody(username) from gone
     db.session.commit()
-    click.echo(f"{name} can log in again." if undo else f"{name} is logged out everywhere and can't log in any more.")
+    click.echo(f"{name} can log in again." if undo else f"{name} has been logged out everywhere and can no longer log in.")
 
 
 @users.command("reset-link")
 @click.argument("username")
 @with_appcontext
 def reset_link(username: str) -> None:
-    """Print a link with which USERNAME can choose a new password, once, within two hours. Give it to nobody else."""
+    """Print a single-use password reset link for USERNAME, valid for two hours. Share it only with the account's owner."""
     try:
         user = named_or_refused(db.session(), username)
     except NotFound as gone:
         raise _nobody(username) from gone
     if not user.is_active:
-        raise click.ClickException(f"{user.username} is disabled. First run: flask --app wsgi users disable --undo …")
+        raise click.ClickException(f"{user.username} is disabled. Run this first: flask --app wsgi users disable --undo …")
     site = SiteAddress(current_app.config["SITE_TITLE"], str(current_app.secret_key), _url)
     click.echo(account_settings.reset_url(site, user))
 
@@ -267,4 +267,4 @@ def _refused(refusal: Invalid) -> click.ClickException:
 
 
 def _nobody(username: str) -> click.ClickException:
-    return click.ClickException(f"Nobody here is called {username}.")
+    return click.ClickException(f"No account found for {username}.")

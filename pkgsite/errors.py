@@ -15,7 +15,7 @@ class NotFound(SiteError):
     """
 
     def __init__(self, noun: str) -> None:
-        super().__init__(f"no such {noun.lower()}")
+        super().__init__(f"{noun.lower()} not found")
         self.noun = noun
 
 

@@ -37,7 +37,7 @@ def init_app(app: Flask) -> None:
 @click.command()
 @with_appcontext
 def serve() -> None:
-    """Serve the site (settings HOST, PORT, WORKERS); Ctrl-C stops it."""
+    """Start the web server (settings HOST, PORT, WORKERS). Press Ctrl-C to stop."""
     settings = current_app.config
     refuse_taken_port(settings["HOST"], settings["PORT"])
     prepare_database()
@@ -83,11 +83,11 @@ def prepare_database() -> None:
         begin_write(db.session())
         indexed = freshen(db.session(), prefixes=tuple(current_app.config["SEARCH_PREFIX"]), now=utc_now())
     if indexed:
-        click.echo(f"{indexed} things have been indexed for search.", err=True)
+        click.echo(f"Indexed {indexed} records for search.", err=True)
     if loaded:
-        click.echo("The database was empty: the catalogue has been loaded.", err=True)
+        click.echo("The database was empty. Loaded the bundled catalogue.", err=True)
     if not has_staff(db.session()):
-        click.echo(f"Nobody can moderate yet. To make the first account that can: {MAKE_STAFF}", err=True)
+        click.echo(f"No staff account yet. Create one with: {MAKE_STAFF}", err=True)
     db.session.rollback()
 
 
@@ -108,6 +108,6 @@ def refuse_taken_port(host: str, port: int) -> None:
 def announce(settings: Any) -> None:
     """Say where the site is, and what a host on the open net should still set."""
     host = f"[{settings['HOST']}]" if ":" in settings["HOST"] else settings["HOST"]
-    click.echo(f"{settings['SITE_TITLE']} is at http://{host}:{settings['PORT']}/ (Ctrl-C stops it)", err=True)
+    click.echo(f"{settings['SITE_TITLE']} is running at http://{host}:{settings['PORT']}/ (press Ctrl-C to stop)", err=True)
     if settings["HOST"] not in LOOPBACK and not settings["TRUSTED_HOSTS"]:
-        click.echo("TRUSTED_HOSTS is not set: the site answers to any Host name.", err=True)
+        click.echo("Warning: TRUSTED_HOSTS is not set, so any Host header is accepted.", err=True)

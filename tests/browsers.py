@@ -30,7 +30,7 @@ class Browser(Visitor):
     @property
     def username(self) -> str | None:
         """Who is logged in, as the page's header says."""
-        found = re.search(r"<summary>([^<]*)</summary>", self.get("/account/look-into-your-mail/").text)
+        found = re.search(r"<summary>([^<]*)</summary>", self.get("/account/check-your-email/").text)
         return unescape(found[1]) if found else None
 
 

@@ -23,7 +23,7 @@ from pkgsite.services.categories import category_list
 
 INDENT = 4
 SHOWN = ("Allow", "Content-Type", "Vary", "WWW-Authenticate", "Retry-After")
-LEGENDS = {"POST": "Add", "PATCH": "Change", "DELETE": "Delete"}
+LEGENDS = {"POST": "Add", "PATCH": "Edit", "DELETE": "Delete"}
 MANY = 1000  # categories to choose from
 _URL = re.compile(r'"(https?://[^"\\<>\s]+)"')
 
@@ -199,7 +199,7 @@ def _fields(takes: type[Input], known: Mapping[str, Any] | None) -> list[Field]:
 
 def _choices(field: fields.Field[Any]) -> tuple[tuple[str, str], ...]:
     if isinstance(field, Tick):
-        return (("false", "no"), ("true", "yes"))
+        return (("false", "No"), ("true", "Yes"))
     if isinstance(field, CategoryReference):
         listing = category_list(db.session(), limit=MANY, offset=0, by_title=True)
         return tuple((g.links.to(f"categories/{one.id}"), one.title) for one in listing.records)

@@ -76,7 +76,7 @@ def _bearer(secret: str) -> Caller:
     bearer = bearer_of(session, secret, now=now)
     session.rollback()
     if bearer is None:
-        raise Unauthorized("This token is unknown, has expired or was revoked.", www_authenticate=challenge())
+        raise Unauthorized("Invalid, expired or revoked token.", www_authenticate=challenge())
     if bearer.is_note_due:
         note_used(session, bearer.token_id, now=now)
         session.commit()
@@ -96,10 +96,10 @@ def writer() -> Caller:
     """
     found = caller()
     if not found.may_write:
-        raise Forbidden("This token may only read.")
+        raise Forbidden("This token is read-only.")
     if found.token_id is None:
         try:
             validate_csrf(request.headers.get("X-CSRFToken") or request.form.get("csrf_token"))
         except ValidationError:
-            raise Forbidden("A browser's session needs its CSRF token beside it, in the header X-CSRFToken.") from None
+            raise Forbidden("Session requests must include a CSRF token in the X-CSRFToken header.") from None
     return found

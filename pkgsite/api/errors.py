@@ -19,8 +19,8 @@ from pkgsite.errors import Conflict, Forbidden, Invalid, NotFound, SiteError, Ta
 WORDS = {
     400: "Bad request.",
     404: "Not found.",
-    413: "The request's body is too large.",
-    500: "Something went wrong here. It has been recorded.",
+    413: "Request body too large.",
+    500: "Internal server error. The error has been logged.",
 }
 SAID_BY_US = (BadRequest, PreconditionFailed, PreconditionRequired, Unauthorized, UnsupportedMediaType)
 STATUS: dict[type[SiteError], int] = {

@@ -38,8 +38,8 @@ TEXT = {"type": "string"}
 BLANK = r"[\s\x1c-\x1f\x85]*"
 ID = f"{BLANK}(([0-9]{{1,9}}|[01][0-9]{{9}}){BLANK})?"
 PAGE = {"text/html": {"schema": TEXT}}  # the same for people
-FLAG = {"type": "string", "description": "`1`, `true`, `yes` or `on` for yes; anything else is no."}
-ANY_NUMBER = "A whole number; what is none, or is too small, means the default."
+FLAG = {"type": "string", "description": "`1`, `true`, `yes` or `on` means true; anything else means false."}
+ANY_NUMBER = "Integer; invalid or too small values fall back to the default."
 Json = dict[str, Any]
 
 
@@ -56,15 +56,15 @@ TELLS: dict[type[Resource], tuple[str, str]] = {
     CellInstance: ("Cell", "one"),
     CategoryList: ("Category", "listed"),
     CategoryInstance: ("Category", "one"),
-    Search: ("Hit", "bare"),
+    Search: ("SearchResult", "bare"),
 }
 SCHEMAS = {
     "Package": PackageSchema,
     "Grid": GridSchema,
     "Feature": FeatureSchema,
     "Category": CategorySchema,
-    "Hit": HitSchema,
-    "Found": FoundSchema,
+    "SearchResult": HitSchema,
+    "SearchResults": FoundSchema,
 }
 CELL = {
     "type": "object",
@@ -73,9 +73,9 @@ CELL = {
 }
 FINDABLE = {PackageList, GridList}
 KEYS = {
-    "key": "The record's id or slug.",
-    "package": "A package's id or slug.",
-    "feature": "A feature's id.",
+    "key": "ID or slug of the record.",
+    "package": "ID or slug of the package.",
+    "feature": "ID of the feature.",
 }
 
 
@@ -102,7 +102,7 @@ def document() -> Json:
         security=[{}],
     )
     if plugin.converter is None:
-        raise RuntimeError("apispec made no converter")
+        raise RuntimeError("apispec did not create a converter")
     plugin.converter.add_attribute_function(_reference)  # type: ignore[no-untyped-call]
     for name, schema in SCHEMAS.items():
         spec.components.schema(name, schema=schema)
@@ -161,17 +161,17 @@ def _operation(resource: type[Resource], method: str) -> Json:
 
 def _reading(resource: type[Resource]) -> Json:
     name, kind = TELLS.get(resource, ("Links", "one"))
-    parameters = [_query("format", "`json`, or `api` for a page for people.", {"enum": ["json", "api", ""]})]
+    parameters = [_query("format", "`json`, or `api` for the browsable HTML page.", {"enum": ["json", "api", ""]})]
     if kind == "listed":
         parameters += [
-            _query("limit", f"How many records: 20, 1,000 at most. {ANY_NUMBER}", TEXT),
-            _query("offset", f"How many are left out before the first: 0. {ANY_NUMBER}", TEXT),
+            _query("limit", f"Number of records to return (default 20, maximum 1,000). {ANY_NUMBER}", TEXT),
+            _query("offset", f"Number of records to skip (default 0). {ANY_NUMBER}", TEXT),
         ]
     if resource is Search:
         parameters += [
-            _query("q", "Words, quoted words, words after a minus, and filters such as `stars:>100`.", TEXT),
-            _query("expand", "`results`: everything that the search page shows, instead of a bare list.", TEXT),
-            _query("offset", f"With `expand`: how many packages are left out before the first. {ANY_NUMBER}", TEXT),
+            _query("q", 'Search query: words, "quoted phrases", -excluded words and filters such as `stars:>100`.', TEXT),
+            _query("expand", "`results` returns everything shown on the search page instead of a plain list.", TEXT),
+            _query("offset", f"With `expand`: number of packages to skip. {ANY_NUMBER}", TEXT),
         ]
     if resource in FINDABLE:
         parameters += FIND
@@ -183,8 +183,8 @@ def _reading(resource: type[Resource]) -> Json:
         "parameters": [*parameters, *CONDITIONS_OF_READING],
         "responses": {
             "200": ok,
-            "301": {"description": "The record has another slug now: `Location` has it."},
-            "304": {"description": "You have it already."},
+            "301": {"description": "The slug has changed; see `Location`."},
+            "304": {"description": "Not modified."},
             **_refused(*refusals, 401, 404, 406, 429, or_as_page=True),
         },
         "security": [{}, {"token": []}, {"session": []}],
@@ -194,28 +194,28 @@ def _reading(resource: type[Resource]) -> Json:
 def _writing(resource: type[Resource], method: str) -> Json:
     name, _ = TELLS[resource]
     parameters = [
-        _query("dry_run", f"Whether to try it only, and show what would change. {FLAG['description']}", TEXT),
-        _query("reason", "Why, in your words, for the history.", TEXT),
+        _query("dry_run", f"Dry run: validate the request and return the changes without saving them. {FLAG['description']}", TEXT),
+        _query("reason", "Reason for the change, shown in the history.", TEXT),
     ]
-    answered = {"anyOf": [_ref(name), _ref("Trial")]}
+    answered = {"anyOf": [_ref(name), _ref("DryRun")]}
     responses: Json = {
-        "308": {"description": "The record has another slug now: send the same to `Location`."},
-        "200": {"description": "The record as it is now; or what a trial would change.", "content": _json(answered)},
-        "202": {"description": "A moderator looks at it first.", "content": _json(_ref("Held"))},
+        "308": {"description": "The slug has changed; repeat the request at the URL in `Location`."},
+        "200": {"description": "The updated record or, for a dry run, the changes it would make.", "content": _json(answered)},
+        "202": {"description": "Accepted; pending review by a moderator.", "content": _json(_ref("PendingEdit"))},
     }
     found: Json = {}
     if method == "post":
-        words = "Your name for this request, in ASCII: sent again, it is done once."
+        words = "Unique key (ASCII) for this request. Repeating a request with the same key returns the first response."
         parameters.append(_header("Idempotency-Key", words, {**TEXT, "maxLength": LONGEST_KEY, "pattern": "^[ -~]*$"}))
         responses["201"] = {
-            "description": "The new record.",
+            "description": "The record has been created.",
             "headers": {"Location": {"schema": TEXT}, "ETag": {"schema": TEXT}},
             "content": _json(_ref(name)),
         }
     else:
-        parameters.append(_header("If-Match", "The ETag of the record that your change began on."))
+        parameters.append(_header("If-Match", "ETag of the version your change is based on."))
     if method == "delete":
-        responses["204"] = {"description": "It is gone."}
+        responses["204"] = {"description": "The record has been deleted."}
     elif resource.takes is not None:
         found["requestBody"] = {"required": True, "content": _json(_input(resource.takes, method))}
     codes = [400, 401, 403, 404, 405, 409, 413, 415, 429] + ([412, 428] if method != "post" else [])
@@ -237,8 +237,8 @@ def _input(takes: type[Input], method: str) -> Json:
 
 def _whole_lists() -> dict[str, Json]:
     """Return the addresses at which there is everything at once."""
-    lines = {"description": "A record to a line.", "content": {"application/x-ndjson": {"schema": TEXT}}}
-    table = {"description": "A table.", "content": {"text/csv": {"schema": TEXT}}}
+    lines = {"description": "One JSON object per line.", "content": {"application/x-ndjson": {"schema": TEXT}}}
+    table = {"description": "CSV file.", "content": {"text/csv": {"schema": TEXT}}}
     keys = {
         "type": "object",
         "required": ["keys"],
@@ -250,26 +250,26 @@ def _whole_lists() -> dict[str, Json]:
             "results": {"type": "object", "additionalProperties": {"anyOf": [_ref("Package"), {"type": "null"}]}}
         },
     }
-    read = {"tags": ["everything"], "parameters": FIND, "security": [{}]}
+    read = {"tags": ["bulk"], "parameters": FIND, "security": [{}]}
     return {
         "/packages.ndjson": {
             "get": read
-            | {"operationId": "getPackagesNdjson", "summary": "All packages as lines of JSON",
+            | {"operationId": "getPackagesNdjson", "summary": "Export all packages (NDJSON)",
                "parameters": [*FIND, *DETAIL], "responses": {"200": lines, **_refused(400, 401, 429)}}
         },
         "/grids.csv": {
             "get": read
-            | {"operationId": "getGridsCsv", "summary": "All grids as a table",
+            | {"operationId": "getGridsCsv", "summary": "Export all grids (CSV)",
                "responses": {"200": table, **_refused(400, 401, 429)}}
         },
         "/packages/lookup/": {
             "post": {
                 "operationId": "lookUpPackages",
-                "summary": "Packages by slug, repository or name on the package index",
-                "tags": ["everything"],
+                "summary": "Look up packages by slug, repository URL or PyPI project name",
+                "tags": ["bulk"],
                 "requestBody": {"required": True, "content": _json(keys)},
                 "responses": {
-                    "200": {"description": "Each key's package, null for none.", "content": _json(found)},
+                    "200": {"description": "The package found for each key, or null.", "content": _json(found)},
                     **_refused(400, 401, 413, 415, 429),
                 },
                 "security": [{}],
@@ -283,16 +283,16 @@ def _told(name: str, kind: str) -> Json:
         return _ref(name)
     records = {"type": "array", "items": _ref(name)}
     if kind == "bare":
-        return {"oneOf": [records, _ref("Found")]}
+        return {"oneOf": [records, _ref("SearchResults")]}
     return {
         "type": "object",
         "required": ["count", "next", "previous", "results"],
         "properties": {
-            "count": {"type": "integer", "description": "How many there are in all."},
-            "next": {"type": ["string", "null"], "description": "The next part of the list."},
+            "count": {"type": "integer", "description": "Total number of records."},
+            "next": {"type": ["string", "null"], "description": "URL of the next page."},
             "previous": {"type": ["string", "null"]},
             "results": records,
-            "deleted": {"type": "array", "items": {"type": "object"}, "description": "With `deleted`: what is gone."},
+            "deleted": {"type": "array", "items": {"type": "object"}, "description": "With `deleted`: the deleted records."},
         },
     }
 
@@ -300,18 +300,18 @@ def _told(name: str, kind: str) -> Json:
 def _shapes() -> dict[str, Json]:
     return {
         "Links": {"type": "object", "additionalProperties": {"type": "string", "format": "uri"}},
-        "Refusal": {"type": "object", "properties": {"detail": TEXT}, "required": ["detail"]},
-        "Problems": {
+        "Error": {"type": "object", "properties": {"detail": TEXT}, "required": ["detail"]},
+        "ValidationErrors": {
             "type": "object",
-            "description": "For each field, what is wrong with it.",
+            "description": "Validation errors by field name.",
             "additionalProperties": {"type": "array", "items": TEXT},
         },
-        "Held": {
+        "PendingEdit": {
             "type": "object",
             "properties": {"detail": TEXT, "held": {"type": "integer"}},
             "required": ["detail", "held"],
         },
-        "Trial": {
+        "DryRun": {
             "type": "object",
             "required": ["dry_run", "changes"],
             "properties": {
@@ -326,18 +326,18 @@ def _shapes() -> dict[str, Json]:
 
 
 REFUSALS = {
-    400: "Something is wrong with the request: each field with what is wrong with it, or the whole.",
-    401: "The token is unknown, has expired or was revoked; or there is none, where one is needed.",
-    403: "You may not do this: the token only reads, the CSRF token is missing, or it is for others.",
-    404: "There is no such record.",
-    405: "This can't be done here, or not by somebody unknown; `Allow` says what can.",
-    406: "There is no such format.",
-    409: "Another record has what you gave; or the Idempotency-Key was used for another request.",
-    412: "The record is no longer as your If-Match has it: somebody was faster.",
-    413: "The body is too large.",
-    415: "The body is neither JSON nor a form.",
-    428: "This site wants If-Match from programs that change something.",
-    429: "Too many requests: come back after so many seconds as Retry-After says.",
+    400: "Invalid request: errors by field, or one message for the entire request.",
+    401: "Authentication is required, or the token is invalid, expired or revoked.",
+    403: "Permission denied: the token is read-only, the CSRF token is missing, or you are not allowed to do this.",
+    404: "Record not found.",
+    405: "Method not allowed, or not allowed without authentication; see `Allow`.",
+    406: "The requested format is not available.",
+    409: "Conflict: another record already has this value, or the Idempotency-Key was used for a different request.",
+    412: "Precondition failed: the record has changed since the version in If-Match.",
+    413: "Request body too large.",
+    415: "Unsupported media type: send JSON or form data.",
+    428: "Precondition required: send If-Match when changing a record with a token.",
+    429: "Too many requests; retry after the number of seconds in Retry-After.",
 }
 
 
@@ -346,7 +346,7 @@ def _refused(*codes: int, or_as_page: bool = False) -> Json:
     content = _json(body) | (PAGE if or_as_page else {})
     found: Json = {str(code): {"description": REFUSALS[code], "content": content} for code in codes}
     if 429 in codes:
-        found["429"]["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
+        found["429"]["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait before retrying."}}
     return found
 
 
@@ -367,33 +367,33 @@ def _header(name: str, description: str, schema: Json = TEXT) -> Json:
 
 
 FIND = [
-    _query("q", "Words that all occur in the title, the slug or the description.", TEXT),
-    _query("category", "A category's id or slug.", TEXT),
-    _query("grid", "A grid's id or slug: of packages, those that are in it.", TEXT),
-    _query("ordering", "A field's name, `-` before it for the other way round; unknown ones mean the default.", TEXT),
+    _query("q", "Words that must all appear in the title, slug or description.", TEXT),
+    _query("category", "ID or slug of a category.", TEXT),
+    _query("grid", "ID or slug of a grid. For packages: only those in this grid.", TEXT),
+    _query("ordering", "Field to sort by; prefix with `-` for descending order. Unknown fields fall back to the default.", TEXT),
     _query(
         "updated_since",
-        "An instant in ISO 8601: what was changed since, facts that were fetched included. Without a zone it is UTC.",
+        "ISO 8601 timestamp: only records changed since then, including changes to fetched facts. UTC if no time zone is given.",
         {"anyOf": [{**TEXT, "format": "date-time"}, {**TEXT, "format": "date"}, {**TEXT, "pattern": f"^{BLANK}$"}]},
     ),
-    _query("deleted", f"Whether to name what is gone. {FLAG['description']}", TEXT),
-    _query("ids", "Up to 100 ids with commas between them.", {**TEXT, "pattern": f"^{ID}(,{ID}){{0,99}}$"}),
+    _query("deleted", f"Include deleted records. {FLAG['description']}", TEXT),
+    _query("ids", "Comma-separated IDs (up to 100).", {**TEXT, "pattern": f"^{ID}(,{ID}){{0,99}}$"}),
 ]
 DETAIL = [
-    _query("fields", "Names of the fields to tell, with commas between them; unknown ones are left out.", TEXT),
-    _query("expand", "Names of further detail, with commas between them, or `all`.", TEXT),
+    _query("fields", "Comma-separated names of the fields to return; unknown names are ignored.", TEXT),
+    _query("expand", "Comma-separated names of additional details to include, or `all`.", TEXT),
 ]
-CONDITIONS_OF_READING = [_header("If-None-Match", "The ETag of the answer that you have.")]
+CONDITIONS_OF_READING = [_header("If-None-Match", "ETag of the response you already have.")]
 VALIDATORS = {"ETag": {"schema": TEXT}, "Last-Modified": {"schema": TEXT}}
 TOKEN = {
     "type": "apiKey",
     "in": "header",
     "name": "Authorization",
-    "description": "`Token …` or `Bearer …`, with a token from your account's settings.",
+    "description": "`Token <token>` or `Bearer <token>`. Create tokens in your account settings.",
 }
 SESSION = {
     "type": "apiKey",
     "in": "cookie",
     "name": "session",
-    "description": "A browser's session; what changes something needs its CSRF token too, in the header X-CSRFToken.",
+    "description": "Browser session. Requests that change data must also send the CSRF token in the X-CSRFToken header.",
 }

@@ -28,13 +28,13 @@ def json_body() -> dict[str, Any]:
     """
     kind = request.mimetype
     if kind != "application/json" and not kind.endswith("+json"):
-        raise UnsupportedMediaType("Send JSON, with Content-Type: application/json.")
+        raise UnsupportedMediaType("Send JSON with Content-Type: application/json.")
     try:
         found = orjson.loads(request.get_data())
     except orjson.JSONDecodeError as error:
-        raise BadRequest(f"The body is not JSON: {error}.") from None
+        raise BadRequest(f"Invalid JSON: {error}.") from None
     if not isinstance(found, dict):
-        raise BadRequest("The body must be a JSON object.")
+        raise BadRequest("The request body must be a JSON object.")
     return found
 
 
@@ -80,7 +80,7 @@ def changes(takes: type[Input], present: Mapping[str, Any], *, is_whole: bool) -
     given = record_body(takes)
     missing = [name for name in takes.whole if name not in given] if is_whole else []
     if missing:
-        words = "This is needed: PUT takes the whole record, PATCH a part of it."
+        words = "This field is required. PUT replaces the entire record; use PATCH to change some fields."
         raise Invalid({name: [words] for name in missing})
     different = {name: value for name, value in given.items() if name not in present or value != present[name]}
     return _loaded(takes, different, partial=True)

@@ -24,9 +24,9 @@ from pkgsite.services.retries import Place, keep, reserve
 
 LONGEST_REASON = 300
 LONGEST_KEY = 200
-WAITS = "As you are new here, a moderator looks at this first. You can see what becomes of it among your edits."
-LOST = "This record is no longer as your If-Match has it: read it again, and apply your change to what you find."
-NO_VERSION = "Say with If-Match, and the ETag that you were given, which version of the record your change began on."
+WAITS = "Your first edits are reviewed by a moderator. You can follow this one under your pending edits."
+LOST = "The record has changed since the version in If-Match. Fetch it again and reapply your change."
+NO_VERSION = "Send an If-Match header with the ETag of the version your change is based on."
 NOT_COMPARED = {"id", "created", "modified"}  # what differs in any case
 
 
@@ -139,7 +139,7 @@ def _kept(acting: Act) -> Place | None:
     if not key or request.method != "POST" or is_trial():
         return None
     if len(key) > LONGEST_KEY or not (key.isascii() and key.isprintable()):
-        raise BadRequest(f"An Idempotency-Key is up to {LONGEST_KEY} letters, digits and signs of ASCII.")
+        raise BadRequest(f"Idempotency-Key must be at most {LONGEST_KEY} printable ASCII characters.")
     asked = b"\n".join([request.method.encode(), request.full_path.encode(), request.get_data()])
     return reserve(
         acting.session,

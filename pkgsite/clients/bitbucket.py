@@ -93,7 +93,7 @@ def _path(ref: RepoRef) -> str:
 def _main_branch(repository: Told) -> str | None:
     """Return the main branch's name; None where there is none, since the repository is empty."""
     if "mainbranch" not in repository:
-        raise BadAnswer(f"{repository.url} answered an object without mainbranch")
+        raise BadAnswer(f"{repository.url}: missing field mainbranch")
     return repository.inner("mainbranch").text("name") or None
 
 

@@ -178,7 +178,7 @@ class GitHub:
         try:
             answer = self._reader.ask(self._graphql, headers=self._headers(), body=body, attempts=1)
         except Gone as failure:  # of the address, which says nothing of the repositories
-            raise NotAllowed(f"{self._graphql} answers no GraphQL") from failure
+            raise NotAllowed(f"{self._graphql} is not a GraphQL endpoint") from failure
         self._record_quota(answer)
         if spare := quota_of_graphql(answer.data):
             self.quotas = {**self.quotas, "graphql": spare}
@@ -239,7 +239,7 @@ class GitHub:
     def _address(self, ref: RepoRef) -> str:
         segments = ref.path.split("/")
         if len(segments) != 2 or not set(segments).isdisjoint({"", ".", ".."}):
-            raise Gone(f"{ref.key}: no repository on GitHub can have this name")
+            raise Gone(f"{ref.key}: not a valid GitHub repository name")
         return f"{self._api}/repos/{'/'.join(quote(segment, safe='') for segment in segments)}"
 
     def _etag_name(self, url: str) -> str:
@@ -255,7 +255,7 @@ class GitHub:
         quota = self.quotas.get(name)
         if quota and quota.left <= 0 and quota.resets_at > now:
             wait_s = (quota.resets_at - now).total_seconds()
-            raise RateLimited(f"GitHub's quota {name} is used up until {quota.resets_at:%H:%M:%S} UTC", wait_s)
+            raise RateLimited(f"GitHub rate limit “{name}” exceeded until {quota.resets_at:%H:%M:%S} UTC", wait_s)
 
     def _record_quota(self, answer: Answer) -> None:
         if found := quota_of_headers(answer.headers):
@@ -270,7 +270,7 @@ def _outcome(ask: RepoAsk, told: Repo | UpstreamError, etags: Mapping[str, str] 
     # A node id may be written anew one day; the number in the database then still shows that it is the same one.
     same_number = known.get("database_id") is not None and known.get("database_id") == answered.get("database_id")
     if known.get("node_id", answered["node_id"]) != answered["node_id"] and not same_number:
-        return Gone(f"{ask.ref.key}: the name now belongs to another repository, {told.name}, made since")
+        return Gone(f"{ask.ref.key}: the name now belongs to a different, newer repository, {told.name}")
     return Fetched(told.facts, {**answered, **(etags or {})})
 
 

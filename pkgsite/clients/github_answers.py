@@ -83,9 +83,9 @@ def batch_told(answered: Any, refs: Sequence[RepoRef]) -> list[Told]:
     by_alias: dict[Any, list[Mapping[str, Any]]] = {}
     for error in errors:
         if not isinstance(error, dict):
-            raise BadAnswer(f"GitHub's GraphQL answered an error that can't be read: {error!r:.80}")
+            raise BadAnswer(f"GitHub GraphQL returned an invalid error: {error!r:.80}")
         if error.get("type") in LIMITED or "rate limit" in str(error.get("message")).lower():
-            raise RateLimited(f"GitHub's GraphQL asks us to come back later: {error.get('message')}")
+            raise RateLimited(f"GitHub GraphQL rate limit exceeded: {error.get('message')}")
         path = error.get("path")
         by_alias.setdefault(path[0] if isinstance(path, list) and path else None, []).append(error)
     return [
@@ -100,11 +100,11 @@ def _one_told(ref: RepoRef, node: Any, own: Sequence[Mapping[str, Any]], general
         return Told(_read_or_failure(node), is_sure=not own)
     types = {error.get("type") for error in own}
     if "NOT_FOUND" in types:
-        return Told(Gone(f"{ref.key}: GitHub knows no such repository"))
-    words = next((str(error.get("message")) for error in [*own, *general]), "it says nothing of it")
+        return Told(Gone(f"{ref.key}: repository not found on GitHub"))
+    words = next((str(error.get("message")) for error in [*own, *general]), "no error message")
     if types & REFUSED:
-        return Told(NotAllowed(f"{ref.key}: GitHub does not let us read it: {words}"))
-    return Told(BadAnswer(f"{ref.key}: GitHub did not tell: {words}"), is_sure=False)
+        return Told(NotAllowed(f"{ref.key}: access denied by GitHub: {words}"))
+    return Told(BadAnswer(f"{ref.key}: no data from GitHub: {words}"), is_sure=False)
 
 
 def _read_or_failure(node: Any) -> Repo | UpstreamError:
@@ -166,7 +166,7 @@ def rest_repo(record: Any, last_commit_at: datetime | None) -> Repo:
 def newest_commit(commits: Any) -> datetime | None:
     """Return when the first of REST's list of commits was made; None where there is none."""
     if not isinstance(commits, list):
-        raise BadAnswer(f"GitHub answered no list of commits: {commits!r:.80}")
+        raise BadAnswer(f"GitHub did not return a list of commits: {commits!r:.80}")
     return _time(told(commits[0], "commit.committer.date", str)) if commits else None
 
 
@@ -176,14 +176,14 @@ def weeks(answered: Any, count: int) -> tuple[int, ...]:
     if counts == []:
         return (0,) * count
     if counts is None or len(counts) != count or not all(type(number) is int and number >= 0 for number in counts):
-        raise BadAnswer(f"GitHub answered no {count} weeks of commits: {counts!r:.80}")
+        raise BadAnswer(f"GitHub did not return {count} weeks of commits: {counts!r:.80}")
     return tuple(counts)
 
 
 def logins(page: Any) -> list[str]:
     """Return the names of a page of contributors; those without an account have none and are left out."""
     if not isinstance(page, list):
-        raise BadAnswer(f"GitHub answered no list of contributors: {page!r:.80}")
+        raise BadAnswer(f"GitHub did not return a list of contributors: {page!r:.80}")
     return [login for person in page if (login := told(person, "login", str))]
 
 
@@ -213,17 +213,17 @@ def told(record: Any, path: str, kind: type[T]) -> T | None:
         if record is None:
             return None
         if not isinstance(record, dict):
-            raise BadAnswer(f"GitHub answered {record!r:.80} where {path} should be")
+            raise BadAnswer(f"GitHub returned {record!r:.80} instead of an object with {path}")
         record = record.get(name)
     if record is not None and type(record) is not kind:  # True is no number here
-        raise BadAnswer(f"GitHub answered {record!r:.80} for {path}")
+        raise BadAnswer(f"GitHub returned an invalid value for {path}: {record!r:.80}")
     return record
 
 
 def _needed(record: Any, path: str) -> str:
     value = told(record, path, str)
     if not value:
-        raise BadAnswer(f"GitHub left out {path}")
+        raise BadAnswer(f"GitHub did not return {path}")
     return value
 
 
@@ -242,4 +242,4 @@ def _time(written: str | None) -> datetime | None:
     try:
         return datetime.fromisoformat(written).astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise BadAnswer(f"GitHub answered a time that can't be read: {written:.80}") from error
+        raise BadAnswer(f"GitHub returned an invalid timestamp: {written:.80}") from error

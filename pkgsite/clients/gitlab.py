@@ -106,7 +106,7 @@ class GitLab(RestHost):
                 islice(self._api.numbered(ref.host, f"{_path(ref)}/repository/contributors", query), PEOPLE_PAGES)
             )
         except Gone as failure:  # its commits were shown: the host could not make the list
-            raise NotAllowed(f"{ref.host}/{ref.path} is there, but does not list its people") from failure
+            raise NotAllowed(f"{ref.host}/{ref.path}: the contributor list is not available") from failure
         listed = [(person_name(told.text("name")), told.count("commits") or 0) for page in pages for told in page]
         counted: Counter[str] = Counter()
         for name, commits in listed:

@@ -128,7 +128,7 @@ class JsonReader:
                     raise
                 retries = retries.increment(url=url)
                 wait_s = retries.get_backoff_time() if wanted is None else wanted
-                log.warning("%s; asking again in %.1f s", failure, wait_s)
+                log.warning("%s; retrying in %.1f s", failure, wait_s)
                 time.sleep(wait_s)
 
     def _once(
@@ -154,13 +154,13 @@ class JsonReader:
                         data = _parsed(url, self._read(url, answer), shape)
                         return Answer(answer.status_code, answer.headers, data, url)
                     if method != "GET":
-                        raise BadAnswer(f"{url} redirects what was sent to it")
+                        raise BadAnswer(f"{url} redirected a POST request")
                     url = _redirected(url, answer.headers.get("Location", ""))
             except UNREACHED as error:
-                raise Unavailable(f"{url} can't be reached: {_reason(error)}") from error
+                raise Unavailable(f"Could not connect to {url}: {_reason(error)}") from error
             except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
-                raise BadAnswer(f"{url} can't be read: {_reason(error)}") from error
-        raise BadAnswer(f"{asked} redirects without end")
+                raise BadAnswer(f"Could not read {url}: {_reason(error)}") from error
+        raise BadAnswer(f"{asked}: too many redirects")
 
     def _read(self, url: str, answer: requests.Response) -> bytearray:
         body, deadline = bytearray(), time.monotonic() + self._patience.whole_s
@@ -168,9 +168,9 @@ class JsonReader:
         while chunk := answer.raw.read1(CHUNK_BYTES, decode_content=True):
             body += chunk
             if len(body) > self._patience.largest_bytes:
-                raise BadAnswer(f"{url} answers more than {self._patience.largest_bytes // 2**20} MiB")
+                raise BadAnswer(f"{url} returned more than {self._patience.largest_bytes // 2**20} MiB")
             if time.monotonic() > deadline:
-                raise Unavailable(f"{url} takes more than {self._patience.whole_s:.0f} s to answer")
+                raise Unavailable(f"{url} took longer than {self._patience.whole_s:.0f} s to respond")
         return body
 
 
@@ -180,19 +180,19 @@ def _refuse_failure(url: str, answer: requests.Response) -> None:
     after_s = limited_for_s(answer.headers)
     # Some hosts refuse with 403 what is too much; a refusal that will not pass names no time and leaves quota.
     if status == HTTPStatus.TOO_MANY_REQUESTS or (after_s is not None and status in MAY_PASS):
-        later = "" if after_s is None else f", in {after_s:.0f} s"
-        raise RateLimited(f"{url} answered {status}: it asks us to come back later{later}", after_s)
+        later = "" if after_s is None else f", retry in {after_s:.0f} s"
+        raise RateLimited(f"{url} returned {status}: rate limit exceeded{later}", after_s)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise Unavailable(f"{url} answered {status}")
+        raise Unavailable(f"{url} returned {status}")
     if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
-        raise Gone(f"{url} answered {status}: there is no such page")
+        raise Gone(f"{url} returned {status}: not found")
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS}:
-        raise NotAllowed(f"{url} answered {status}: it does not let us read it")
+        raise NotAllowed(f"{url} returned {status}: access denied")
     if status != HTTPStatus.OK:
-        raise BadAnswer(f"{url} answered {status}")
+        raise BadAnswer(f"{url} returned {status}")
     kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if kind != "application/json" and not kind.endswith("+json"):
-        raise BadAnswer(f"{url} answered {kind or 'something without a type'}, not JSON")
+        raise BadAnswer(f"{url} returned {kind or 'no content type'} instead of JSON")
 
 
 def limited_for_s(headers: Mapping[str, str]) -> float | None:
@@ -206,7 +206,7 @@ def limited_for_s(headers: Mapping[str, str]) -> float | None:
         if written is not None:
             return min(urllib3.Retry().parse_retry_after(written), LONGEST_LIMIT_S)
     except (urllib3.exceptions.InvalidHeader, ValueError, OverflowError):
-        log.info("a Retry-After that can't be read: %.80s", written)
+        log.info("invalid Retry-After header: %.80s", written)
     for prefix in ("X-RateLimit", "RateLimit"):
         reset = headers.get(f"{prefix}-Reset", "")
         if headers.get(f"{prefix}-Remaining") == "0" and reset.isdecimal():
@@ -225,7 +225,7 @@ def _redirected(url: str, location: str) -> str:
     here, there = urlsplit(url), urlsplit(target)
     same_port = (there.scheme, there.port) in {(here.scheme, here.port), ("https", None), ("https", 443)}
     if not location or there.hostname != here.hostname or not same_port:
-        raise BadAnswer(f"{url} redirects to another host: {target}" if location else f"{url} redirects to nowhere")
+        raise BadAnswer(f"{url} redirected to another host: {target}" if location else f"{url} redirected without a Location header")
     return target
 
 
@@ -233,7 +233,7 @@ def _parsed(url: str, body: bytearray, shape: Shape | None) -> Any:
     try:
         return json.loads(body, object_hook=shape)
     except (ValueError, RecursionError) as error:
-        raise BadAnswer(f"{url} answered broken JSON: {error}") from error
+        raise BadAnswer(f"{url} returned invalid JSON: {error}") from error
 
 
 def _reason(error: BaseException) -> str:

@@ -48,12 +48,12 @@ class SmtpMailer:
             with self._connected() as server:
                 server.send_message(message)
         except (smtplib.SMTPAuthenticationError, smtplib.SMTPNotSupportedError, ssl.SSLError) as error:
-            raise NotAllowed(f"the mail server does not let us send: {_words(error)}") from error
+            raise NotAllowed(f"the mail server rejected the login or the encrypted connection: {_words(error)}") from error
         except (smtplib.SMTPRecipientsRefused, smtplib.SMTPSenderRefused, smtplib.SMTPDataError) as error:
             kind = Unavailable if _may_pass(error) else BadAnswer
-            raise kind(f"the mail server does not take the message: {_words(error)}") from error
+            raise kind(f"the mail server rejected the message: {_words(error)}") from error
         except (smtplib.SMTPException, OSError) as error:
-            raise Unavailable(f"the mail server can't be reached: {_words(error)}") from error
+            raise Unavailable(f"could not connect to the mail server: {_words(error)}") from error
 
     def _connected(self) -> smtplib.SMTP:
         context = self.context or ssl.create_default_context()

@@ -51,7 +51,7 @@ class SmallAnswers(GuardedAdapter):
             body += chunk
             if len(body) > LARGEST_ANSWER_BYTES or time.monotonic() > deadline:
                 answer.close()
-                raise BadAnswer(f"{request.url} answers too much or too slowly")
+                raise BadAnswer(f"{request.url} returned too much data or responded too slowly")
         answer.close()
         answer._content = bytes(body)
         return answer
@@ -100,13 +100,13 @@ class OAuthProvider:
                 )
                 return self._person(session)
             except AuthlibBaseError as refusal:
-                raise NotAllowed(f"{self.title} does not accept the login: {refusal}") from refusal
+                raise NotAllowed(f"{self.title} rejected the login: {refusal}") from refusal
             except UNREACHED as error:
-                raise Unavailable(f"{self.title} can't be reached") from error
+                raise Unavailable(f"Could not connect to {self.title}") from error
             except requests.HTTPError as error:
-                raise Unavailable(f"{self.title} fails: {error}") from error
+                raise Unavailable(f"{self.title} returned an error: {error}") from error
             except UNREADABLE as error:
-                raise BadAnswer(f"{self.title} answers what can't be read: {type(error).__name__}") from error
+                raise BadAnswer(f"{self.title} returned an invalid response: {type(error).__name__}") from error
 
     def _session(self, callback: str) -> OAuth2Session:
         session = OAuth2Session(
@@ -130,13 +130,13 @@ class OAuthProvider:
         answer = session.get(self.api + path, headers={"Accept": "application/json"})
         status = answer.status_code
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS:
-            raise Unavailable(f"{self.title} answered {status}")
+            raise Unavailable(f"{self.title} returned {status}")
         if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-            raise NotAllowed(f"{self.title} answered {status}")
+            raise NotAllowed(f"{self.title} returned {status}")
         if status == HTTPStatus.NOT_FOUND:
-            raise Gone(f"{self.title} answered {status}")
+            raise Gone(f"{self.title} returned {status}")
         if status != HTTPStatus.OK:
-            raise BadAnswer(f"{self.title} answered {status}")
+            raise BadAnswer(f"{self.title} returned {status}")
         return json.loads(answer.content)
 
     def _person(self, session: OAuth2Session) -> Vouched:
@@ -144,9 +144,9 @@ class OAuthProvider:
 
     def _vouched(self, subject: Any, login: Any, email: Any) -> Vouched:
         if isinstance(subject, bool) or not isinstance(subject, int) or not 0 < subject < 10**LONGEST_SUBJECT:
-            raise BadAnswer(f"{self.title} tells no number of the person")
+            raise BadAnswer(f"{self.title} did not return a user ID")
         if not isinstance(login, str) or not 0 < len(login) <= LONGEST_LOGIN or not login.isprintable():
-            raise BadAnswer(f"{self.title} tells no name of the person")
+            raise BadAnswer(f"{self.title} did not return a username")
         good = email if isinstance(email, str) and not email_problems(email) else None
         return Vouched(self.name, str(subject), login, good)
 

@@ -48,7 +48,7 @@ class Outside:
         """
         parts = urlsplit(url)
         if parts.scheme not in USUAL_PORTS or not _names(url) & self.allowed:
-            raise NotAllowed(f"{parts.netloc} is not one of the hosts that may be asked (setting ALLOWED_HOSTS_OUT)")
+            raise NotAllowed(f"Requests to {parts.netloc} are not allowed (see the setting ALLOWED_HOSTS_OUT)")
 
     def may_be_private(self, host: str, port: int) -> bool:
         return bool({host.lower(), f"{host.lower()}:{port}"} & self.private)
@@ -110,8 +110,8 @@ def connect(host: str, port: int, timeout: Any, outside: Outside) -> socket.sock
     for family, kind, protocol, _name, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
         if not private_too and not is_public(str(place[0])):
             # Which address is for the log alone: the failure's words are shown to everybody.
-            log.warning("%s leads to %s, which is not on the open internet", host, place[0])
-            raise NotAllowed(f"{host} leads to an address that is not on the open internet")
+            log.warning("%s resolves to %s, which is not a public address", host, place[0])
+            raise NotAllowed(f"{host} resolves to a non-public address")
         connection = socket.socket(family, kind, protocol)
         try:
             connection.settimeout(timeout if isinstance(timeout, (int, float)) else None)
@@ -121,7 +121,7 @@ def connect(host: str, port: int, timeout: Any, outside: Outside) -> socket.sock
             failure = error
         else:
             return connection
-    raise failure or OSError(f"{host} has no address")
+    raise failure or OSError(f"{host} could not be resolved")
 
 
 def guarded_session(outside: Outside) -> requests.Session:

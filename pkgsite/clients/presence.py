@@ -48,6 +48,6 @@ class Presence:
         except NotAllowed:  # it is there, and wants to know who asks
             pass
         except Gone as failure:
-            words = f"{api} has no {self._landmark}: it is not the address of this host's API (setting CODE_HOSTS)"
+            words = f"{api} is not this host's API: {self._landmark} not found (see the setting CODE_HOSTS)"
             raise BadAnswer(words) from failure
         self.note(api)

@@ -44,7 +44,7 @@ class PyPI:
 
     def project(self, name: str, *, validators: Mapping[str, str]) -> Fetched[IndexFacts]:
         if not is_pypi_name(name):
-            raise Gone(f"{self._index} can't have a project that is called {name!r:.80}")
+            raise Gone(f"{name!r:.80} is not a valid project name on {self._index}")
         answer = self._reader.ask(f"{self._index}/pypi/{quote(name, safe='')}/json", headers=_condition(validators))
         if _is_unchanged(answer, validators):
             return Fetched(None, dict(validators))

@@ -39,7 +39,7 @@ class Metadata(Told):
     def count(self, name: str) -> int | None:
         found = super().count(name)
         if found is not None and found > LARGEST:
-            raise BadAnswer(f"{self.url} answered more than can be counted as {name}")
+            raise BadAnswer(f"{self.url}: value of {name} is too large")
         return found
 
     def web_url(self, name: str) -> str | None:
@@ -74,7 +74,7 @@ class Metadata(Told):
         """Return the objects of a list that must be there: none at all would say too much."""
         found = self.parts(name)
         if found is None:
-            raise BadAnswer(f"{self.url} answered an object without {name}")
+            raise BadAnswer(f"{self.url}: missing field {name}")
         return found
 
     def labels(self) -> KeysView[str]:
@@ -91,7 +91,7 @@ def project_told(name: str, told: Metadata) -> IndexFacts:
     info = told.part("info")
     written = info.needed_text("name")
     if canonicalize_name(written) != canonicalize_name(name):
-        raise BadAnswer(f"{told.url} answered about another project: {written!r:.80}")
+        raise BadAnswer(f"{told.url} returned a different project: {written!r:.80}")
     described = _number(info.text("version"))
     releases, with_files = _releases(told, info, described)
     version = _present(releases, with_files) or described

@@ -35,7 +35,7 @@ class Told:
 
     def __init__(self, url: str, data: Any) -> None:
         if not isinstance(data, dict):
-            raise BadAnswer(f"{url} answered JSON of another form than it should have")
+            raise BadAnswer(f"{url} returned JSON in an unexpected format")
         self.url = url
         self._data = data
 
@@ -45,7 +45,7 @@ class Told:
     def _of(self, kind: type, name: str) -> Any:
         value = self._data.get(name)
         if value is not None and type(value) is not kind:
-            raise BadAnswer(f"{self.url} answered something unreadable as {name}: {value!r:.80}")
+            raise BadAnswer(f"{self.url}: invalid value for {name}: {value!r:.80}")
         return value
 
     def text(self, name: str) -> str | None:
@@ -56,7 +56,7 @@ class Told:
         """Return a text without which the object is none."""
         found = self.text(name)
         if not found:
-            raise BadAnswer(f"{self.url} answered an object without {name}")
+            raise BadAnswer(f"{self.url}: missing field {name}")
         return found
 
     def words(self, name: str) -> str | None:
@@ -66,14 +66,14 @@ class Told:
     def count(self, name: str) -> int | None:
         found: int | None = self._of(int, name)
         if found is not None and found < 0:
-            raise BadAnswer(f"{self.url} answered fewer than none as {name}: {found}")
+            raise BadAnswer(f"{self.url}: negative value for {name}: {found}")
         return found
 
     def needed_count(self, name: str) -> int:
         """Return a number without which the object is none."""
         found = self.count(name)
         if found is None:
-            raise BadAnswer(f"{self.url} answered an object without {name}")
+            raise BadAnswer(f"{self.url}: missing field {name}")
         return found
 
     def flag(self, name: str) -> bool | None:
@@ -85,7 +85,7 @@ class Told:
         if found is None:
             return None
         if not all(isinstance(text, str) for text in found):
-            raise BadAnswer(f"{self.url} answered something unreadable as {name}: {found!r:.80}")
+            raise BadAnswer(f"{self.url}: invalid value for {name}: {found!r:.80}")
         return tuple(found)
 
     def inner(self, name: str) -> Told:
@@ -102,10 +102,10 @@ class Told:
         try:
             found = datetime.fromisoformat(written)
             if found.tzinfo is None:
-                raise ValueError("it has no offset")
+                raise ValueError("no UTC offset")
             return found.astimezone(UTC)
         except (ValueError, OverflowError) as error:
-            raise BadAnswer(f"{self.url} answered an unreadable time as {name}: {written:.80} ({error})") from error
+            raise BadAnswer(f"{self.url}: invalid timestamp for {name}: {written:.80} ({error})") from error
 
     def web_url(self, name: str) -> str | None:
         """Return an address that can be linked to; None for one that can't, or that is none."""
@@ -208,19 +208,19 @@ class RestApi:
             if not url:
                 return
             if not url.startswith(f"{self._api(host)}/"):
-                raise BadAnswer(f"{page.url} names a next page that is elsewhere: {url:.80}")
+                raise BadAnswer(f"{page.url} links to a next page outside this API: {url:.80}")
         raise too_long(first)
 
 
 def objects(url: str, data: Any) -> list[Told]:
     """Return a list's objects."""
     if not isinstance(data, list):
-        raise BadAnswer(f"{url} answered JSON that is not a list")
+        raise BadAnswer(f"{url} returned JSON that is not a list")
     return [Told(url, item) for item in data]
 
 
 def too_long(url: str) -> BadAnswer:
-    return BadAnswer(f"{url} goes on after {MOST_PAGES} pages")
+    return BadAnswer(f"{url} has more than {MOST_PAGES} pages")
 
 
 def has_next(headers: Mapping[str, str]) -> bool:

@@ -77,9 +77,9 @@ def check_same(ask: RepoAsk, node_id: str) -> None:
     """
     known = ask.validators.get("node_id", node_id)
     if known != node_id:
-        raise Gone(f"{ask.ref.host}/{ask.ref.path} is another repository now: the name was reused")
+        raise Gone(f"{ask.ref.host}/{ask.ref.path}: the name now belongs to a different repository")
 
 
 def hidden_code(ref: RepoRef) -> NotAllowed:
     """Return the failure of a repository that must not count as lost, since only its code can't be read."""
-    return NotAllowed(f"{ref.host}/{ref.path} is there, but does not show its commits")
+    return NotAllowed(f"{ref.host}/{ref.path}: the commits are not public")

@@ -37,9 +37,9 @@ class V4Site:
         count, results, following = _envelope(url, answer)
         end = offset + len(results)
         if following and (not results or end >= count):
-            raise BadAnswer(f"{url} makes no progress: it names a next page after {end} of {count} records")
+            raise BadAnswer(f"{url}: paging error: there is a next page after record {end} of {count}")
         if not following and end < count:
-            raise BadAnswer(f"{url} ends after {end} of {count} records")
+            raise BadAnswer(f"{url}: the list ended after {end} of {count} records")
         return Page(count, [READ[noun](result) for result in results], is_last=not following)
 
 
@@ -48,4 +48,4 @@ def _envelope(url: str, answer: Any) -> tuple[int, list[Any], str | None]:
         count, results, following = answer.get("count"), answer.get("results"), answer.get("next")
         if type(count) is int and isinstance(results, list) and (following is None or isinstance(following, str)):
             return count, results, following
-    raise BadAnswer(f"{url} answered JSON that is not a page of API v4's lists")
+    raise BadAnswer(f"{url} did not return an API v4 list page")

@@ -9,7 +9,7 @@ from wtforms.validators import InputRequired, Optional
 from pkgsite.forms import trimmed
 from pkgsite.rules import emails, passwords, usernames
 
-NEEDED = InputRequired("This is needed.")
+NEEDED = InputRequired("This field is required.")
 
 
 def _kind(autocomplete: str, most: int, **more: str) -> dict[str, str]:
@@ -29,7 +29,7 @@ EMAIL = _kind("email", emails.LONGEST)
 
 
 class LoginForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
-    login = StringField("Username or e-mail address", [NEEDED], [trimmed], render_kw=_kind("username", emails.LONGEST))
+    login = StringField("Username or email address", [NEEDED], [trimmed], render_kw=_kind("username", emails.LONGEST))
     password = PasswordField("Password", [NEEDED], render_kw=PRESENT_PASSWORD)
     next = HiddenField()
 
@@ -38,14 +38,14 @@ class RegisterForm(FlaskForm):  # type: ignore[misc]
     """Where letters are sent: the password is chosen once the address has proved to be theirs."""
 
     username = StringField("Username", [NEEDED], [trimmed], render_kw=USERNAME)
-    email = EmailField("E-mail address", [NEEDED], [trimmed], render_kw=EMAIL)
+    email = EmailField("Email address", [NEEDED], [trimmed], render_kw=EMAIL)
 
 
 class RegisterAtOnceForm(FlaskForm):  # type: ignore[misc]
     """Where no letters are sent."""
 
     username = StringField("Username", [NEEDED], [trimmed], render_kw=USERNAME)
-    email = EmailField("E-mail address", [Optional()], [trimmed], render_kw=EMAIL)
+    email = EmailField("Email address", [Optional()], [trimmed], render_kw=EMAIL)
     password = PasswordField("Password", [NEEDED], render_kw=NEW_PASSWORD)
 
 
@@ -59,7 +59,7 @@ class UsernameForm(FlaskForm):  # type: ignore[misc]
 
 
 class ForgottenForm(FlaskForm):  # type: ignore[misc]
-    email = EmailField("E-mail address", [NEEDED], [trimmed], render_kw=EMAIL)
+    email = EmailField("Email address", [NEEDED], [trimmed], render_kw=EMAIL)
 
 
 class NewPasswordForm(FlaskForm):  # type: ignore[misc]
@@ -67,15 +67,15 @@ class NewPasswordForm(FlaskForm):  # type: ignore[misc]
 
 
 class EmailForm(FlaskForm):  # type: ignore[misc]
-    email = EmailField("New e-mail address", [Optional()], [trimmed], render_kw=EMAIL)
-    present = PasswordField("Your password", [Optional()], render_kw=PRESENT_PASSWORD)
+    email = EmailField("New email address", [Optional()], [trimmed], render_kw=EMAIL)
+    present = PasswordField("Current password", [Optional()], render_kw=PRESENT_PASSWORD)
 
 
 class PasswordForm(FlaskForm):  # type: ignore[misc]
-    present = PasswordField("Your present password", [Optional()], render_kw=PRESENT_PASSWORD)
+    present = PasswordField("Current password", [Optional()], render_kw=PRESENT_PASSWORD)
     password = PasswordField("New password", [NEEDED], render_kw=NEW_PASSWORD)
 
 
 class DeleteForm(FlaskForm):  # type: ignore[misc]
-    present = PasswordField("Your password", [Optional()], render_kw=PRESENT_PASSWORD)
-    username = StringField("Your username, to be sure", [Optional()], [trimmed], render_kw=_kind("off", 150))
+    present = PasswordField("Current password", [Optional()], render_kw=PRESENT_PASSWORD)
+    username = StringField("Enter your username to confirm", [Optional()], [trimmed], render_kw=_kind("off", 150))

@@ -12,7 +12,7 @@ from pkgsite.forms import trimmed
 from pkgsite.rules.slugs import LONGEST as LONGEST_SLUG
 from pkgsite.services.grid_edits import LONGEST_TEXT, LONGEST_TITLE, GridChanges
 
-NEEDED = InputRequired("This is needed.")
+NEEDED = InputRequired("This field is required.")
 PLAIN = {"spellcheck": "false", "autocapitalize": "none", "autocomplete": "off"}
 
 
@@ -24,7 +24,7 @@ class _Titled(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
 
 class GridForm(_Titled):
     slug = StringField("Slug", [Optional()], [trimmed], render_kw={"maxlength": str(LONGEST_SLUG), **PLAIN})
-    header = BooleanField("Show it on the home page")
+    header = BooleanField("Show on home page")
 
     def changes(self, *, by_moderator: bool) -> GridChanges:
         """Return what was typed, as a service takes it."""
@@ -45,5 +45,5 @@ class FeatureForm(_Titled):
 
 
 class CellForm(FlaskForm):  # type: ignore[misc]
-    text = TextAreaField("What is to be said", [Optional()], render_kw={"maxlength": str(LONGEST_TEXT), "rows": "4"})
+    text = TextAreaField("Cell text", [Optional()], render_kw={"maxlength": str(LONGEST_TEXT), "rows": "4"})
     version = HiddenField()

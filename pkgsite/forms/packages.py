@@ -18,9 +18,9 @@ from pkgsite.services.site_edits import SiteToEdit
 
 LONGEST_SLUG = 50
 LONGEST_WHY = 300
-NEEDED = InputRequired("This is needed.")
+NEEDED = InputRequired("This field is required.")
 PLAIN = {"spellcheck": "false", "autocapitalize": "none", "autocomplete": "off"}
-CHOOSE = SelectChoice("", "Choose …")
+CHOOSE = SelectChoice("", "Select a category")
 NO_VERSION = -1  # of nothing
 
 
@@ -32,7 +32,7 @@ class WhereForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     """The one question with which adding a package begins."""
 
     where = StringField(
-        "Repository address or name on the package index", [NEEDED], [trimmed], render_kw={"inputmode": "url", **PLAIN}
+        "Repository URL or PyPI project name", [NEEDED], [trimmed], render_kw={"inputmode": "url", **PLAIN}
     )
 
 
@@ -40,10 +40,10 @@ class _PackageForm(FlaskForm):  # type: ignore[misc]
     title = StringField("Title", [NEEDED], [trimmed], render_kw={"maxlength": str(LONGEST_TITLE)})
     slug = StringField("Slug", [Optional()], [trimmed], render_kw=_plain(LONGEST_SLUG))
     category = SelectField("Category", validate_choice=False)
-    repo_url = StringField("Repository", [Optional()], [trimmed], render_kw={"inputmode": "url", **PLAIN})
-    pypi_url = StringField("Name on the package index", [Optional()], [trimmed], render_kw=_plain(LONGEST_PYPI))
+    repo_url = StringField("Repository URL", [Optional()], [trimmed], render_kw={"inputmode": "url", **PLAIN})
+    pypi_url = StringField("PyPI project name", [Optional()], [trimmed], render_kw=_plain(LONGEST_PYPI))
     documentation_url = StringField(
-        "Documentation", [Optional()], [trimmed], render_kw={"inputmode": "url", **_plain(LONGEST_URL)}
+        "Documentation URL", [Optional()], [trimmed], render_kw={"inputmode": "url", **_plain(LONGEST_URL)}
     )
 
     def offer(self, categories: Sequence[tuple[str, str]], *, is_open: bool) -> None:
@@ -68,9 +68,9 @@ class AddForm(_PackageForm):
 
 
 class EditForm(_PackageForm):
-    is_deprecated = BooleanField("Deprecated: it should not be used in new projects")
+    is_deprecated = BooleanField("Deprecated (not recommended for new projects)")
     replaced_by = StringField("Replaced by", [Optional()], [trimmed], render_kw=_plain(LONGEST_REF))
-    reason = StringField("Why", [Optional()], [trimmed], render_kw={"maxlength": str(LONGEST_WHY)})
+    reason = StringField("Reason", [Optional()], [trimmed], render_kw={"maxlength": str(LONGEST_WHY)})
     package_id = HiddenField()
     version = HiddenField()
 
@@ -96,29 +96,29 @@ class EditForm(_PackageForm):
 
 class DocumentationForm(FlaskForm):  # type: ignore[misc]
     documentation_url = StringField(
-        "Documentation", [Optional()], [trimmed], render_kw={"inputmode": "url", **_plain(LONGEST_URL)}
+        "Documentation URL", [Optional()], [trimmed], render_kw={"inputmode": "url", **_plain(LONGEST_URL)}
     )
     version = HiddenField()
 
 
 class SiteForm(FlaskForm):  # type: ignore[misc]
-    title = StringField("Name of the site", [NEEDED], [trimmed], render_kw={"maxlength": str(LONGEST_TITLE)})
-    url = StringField("Address", [NEEDED], [trimmed], render_kw={"inputmode": "url", **_plain(LONGEST_URL)})
+    title = StringField("Site name", [NEEDED], [trimmed], render_kw={"maxlength": str(LONGEST_TITLE)})
+    url = StringField("URL", [NEEDED], [trimmed], render_kw={"inputmode": "url", **_plain(LONGEST_URL)})
     version = HiddenField()
 
 
 class FlagForm(FlaskForm):  # type: ignore[misc]
     kind = RadioField(
-        "What is wrong",
+        "Reason",
         [NEEDED],
         choices=[SelectChoice(kind, words) for kind, words in KIND_WORDS.items()],
         validate_choice=False,
     )
-    reason = TextAreaField("In your words", [NEEDED], [trimmed], render_kw={"maxlength": str(LONGEST_REASON)})
+    reason = TextAreaField("Details", [NEEDED], [trimmed], render_kw={"maxlength": str(LONGEST_REASON)})
 
 
 class AnswerForm(FlaskForm):  # type: ignore[misc]
-    answer = TextAreaField("Your answer", [Optional()], [trimmed], render_kw={"maxlength": str(LONGEST_REASON)})
+    answer = TextAreaField("Reply", [Optional()], [trimmed], render_kw={"maxlength": str(LONGEST_REASON)})
 
 
 def add_form(draft: Draft, slug: str, grid: str | None) -> AddForm:

@@ -16,12 +16,12 @@ EMPTY_ROWS = 3  # beyond what is filled in, for more
 
 
 class LinkForm(Form):  # type: ignore[misc]  # WTForms has no types
-    label = StringField("Name", [Optional()], filters=[trimmed], render_kw={"maxlength": LONGEST_LABEL})
-    url = StringField("Address", [Optional()], filters=[trimmed], render_kw={"maxlength": LONGEST_URL, "type": "url"})
+    label = StringField("Label", [Optional()], filters=[trimmed], render_kw={"maxlength": LONGEST_LABEL})
+    url = StringField("URL", [Optional()], filters=[trimmed], render_kw={"maxlength": LONGEST_URL, "type": "url"})
 
 
 class ProfileForm(FlaskForm):  # type: ignore[misc]
-    shares_favourites = BooleanField("Show my favourites on my profile")
+    shares_favourites = BooleanField("Show favourites on my profile")
     links = FieldList(FormField(LinkForm), max_entries=MOST_LINKS)
 
     def wanted_links(self) -> list[Link]:

@@ -12,16 +12,16 @@ from wtforms.validators import InputRequired
 from pkgsite.forms import trimmed
 from pkgsite.services.tokens import LONGEST_NAME
 
-NEEDED = InputRequired("This is needed.")
-LIVES = (("30", "30 days"), ("90", "90 days"), ("365", "a year"), ("", "until I revoke it"))
+NEEDED = InputRequired("This field is required.")
+LIVES = (("30", "30 days"), ("90", "90 days"), ("365", "1 year"), ("", "No expiry"))
 USUAL_LIFE = "90"
-SCOPES = (("read", "read"), ("write", "read and write: add and change what I may"))
+SCOPES = (("Read-only", "Read-only"), ("write", "Read and write (everything your account can do)"))
 
 
 class TokenForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
-    name = StringField("Name", [NEEDED], [trimmed], render_kw={"maxlength": str(LONGEST_NAME), "autocomplete": "off"})
-    scope = RadioField("It may", [NEEDED], choices=[SelectChoice(*one) for one in SCOPES], default="read")
-    life = SelectField("It is good for", choices=[SelectChoice(*one) for one in LIVES], default=USUAL_LIFE)
+    name = StringField("Token name", [NEEDED], [trimmed], render_kw={"maxlength": str(LONGEST_NAME), "autocomplete": "off"})
+    scope = RadioField("Permissions", [NEEDED], choices=[SelectChoice(*one) for one in SCOPES], default="Read-only")
+    life = SelectField("Expires", choices=[SelectChoice(*one) for one in LIVES], default=USUAL_LIFE)
 
     def expires_at(self, now: datetime) -> datetime | None:
         """Return when the token ends; None: never."""

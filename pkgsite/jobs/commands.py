@@ -26,7 +26,7 @@ STOPPED_BY_CTRL_C = 130  # what a shell expects of a program that Ctrl-C stopped
 COLUMNS = (Result.FETCHED, Result.UNCHANGED, Result.LATER, Result.MISSING, Result.FAILED, Result.PAUSED)
 WORST = {Result.FAILED, Result.MISSING, Result.PAUSED}
 
-jobs = AppGroup("jobs", help="Scheduled work.")
+jobs = AppGroup("jobs", help="Manage scheduled jobs.")
 
 
 def init_app(app: Flask) -> None:
@@ -36,13 +36,13 @@ def init_app(app: Flask) -> None:
 
 @jobs.command("run")
 def run() -> None:
-    """Run the timetable in this process, until Ctrl-C or TERM; for sites that serve with SCHEDULER=off."""
+    """Run scheduled jobs in this process until Ctrl-C or SIGTERM, for sites that set SCHEDULER=off."""
     application = current_app._get_current_object()  # type: ignore[attr-defined]
     scheduler, over = Scheduler(application), threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: over.set())
     scheduler.start()
-    click.echo("Jobs run here, whenever no other process has the lease (Ctrl-C stops).", err=True)
+    click.echo("Scheduler started. Jobs run while this process holds the lease. Press Ctrl-C to stop.", err=True)
     over.wait()
     scheduler.stop()
     click.echo("Stopped.", err=True)
@@ -55,9 +55,9 @@ def run() -> None:
     "sources",
     multiple=True,
     type=click.Choice([source.value for source in Source]),  # of an enumeration's members click takes the names
-    help="This source only; may be repeated.",
+    help="Refresh only this source. Can be repeated.",
 )
-@click.option("--all", "everything", is_flag=True, help="What is not due yet, too.")
+@click.option("--all", "everything", is_flag=True, help="Also refresh sources that are not due yet.")
 @with_appcontext
 def refresh(slugs: tuple[str, ...], sources: tuple[str, ...], everything: bool) -> None:
     """Fetch the facts of packages that are due, or of the packages SLUG at once, from their hosts.
@@ -74,7 +74,7 @@ def refresh(slugs: tuple[str, ...], sources: tuple[str, ...], everything: bool) 
     tally, was_stopped = refresh_with_progress(session, only)
     say_what_came(session, tally, only)
     if was_stopped:
-        click.echo("Stopped. What was not asked stays due.", err=True)
+        click.echo("Stopped. The remaining sources are still due.", err=True)
         sys.exit(STOPPED_BY_CTRL_C)
     if any(result in WORST for _, result in tally.counts) or is_left(session, now, only):
         sys.exit(1)
@@ -86,7 +86,7 @@ def chosen(session: Session, slugs: Collection[str], sources: Collection[str]) -
     unknown = [slug for slug in slugs if slug not in ids]
     session.rollback()
     if unknown:
-        raise click.ClickException(f"There is no package {', '.join(unknown)}.")
+        raise click.ClickException(f"No package found for {', '.join(unknown)}.")
     return Only(
         package_ids=set(ids.values()) if slugs else None,
         sources=[Source(source) for source in sources] or None,
@@ -127,14 +127,14 @@ def say_what_came(session: Session, tally: Tally, only: Only) -> None:
     """Print a line for each source, then what failed and which hosts are left alone."""
     now = utc_now()
     if not tally.counts:
-        click.echo("Nothing was due." if not count_due(session, now=now, only=only) else "Nothing could be asked.")
+        click.echo("Nothing is due." if not count_due(session, now=now, only=only) else "No host is available at the moment.")
     for source in Source:
         counts = {result: tally.counts[source, result] for result in COLUMNS}
         if any(counts.values()):
             told = ", ".join(f"{number} {result}" for result, number in counts.items() if number)
             click.echo(f"{source:10} {told}")
     for host, until, why in paused_hosts(session, now=now):
-        click.echo(f"{host} is left alone until {until:%H:%M} UTC: {why}")
+        click.echo(f"{host} paused until {until:%H:%M} UTC: {why}")
     for (package_id, source), words in sorted(tally.failures.items()):
         click.echo(f"  package {package_id}, {source}: {words}")
     session.rollback()

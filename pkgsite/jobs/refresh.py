@@ -164,8 +164,8 @@ class Refresher:
         try:
             outcomes = self._ask_host(batch, self._clock())
         except Exception as error:  # a mistake of ours must not leave a host unread for ever
-            log.exception("%s of %s can't be asked for", batch[0].source, [one.target for one in batch])
-            outcomes = [BadAnswer(f"{host} can't be asked: {type(error).__name__}")] * len(batch)
+            log.exception("could not request %s for %s", batch[0].source, [one.target for one in batch])
+            outcomes = [BadAnswer(f"Request to {host} failed: {type(error).__name__}")] * len(batch)
         if any(isinstance(outcome, Fetched) for outcome in outcomes):
             code_host = self._gateways.code_hosts.get(host)
             self._write(note_answer, host, code_host.quotas if code_host else {}, now=self._clock())
@@ -196,8 +196,8 @@ class Refresher:
         try:
             result = self._write(settle, claimed, outcome, now=self._clock())
         except Exception as error:  # one package's failure, of whatever kind, never stops the others
-            log.exception("%s of package %s can't be taken in", claimed.source, claimed.package_id)
-            outcome = BadAnswer(f"{claimed.host}'s answer can't be taken in: {type(error).__name__}")
+            log.exception("could not store %s for package %s", claimed.source, claimed.package_id)
+            outcome = BadAnswer(f"Could not store the response from {claimed.host}: {type(error).__name__}")
             result = self._write(settle, claimed, outcome, now=self._clock())
         with self._lock:
             self.tally.counts[claimed.source, result] += 1
@@ -211,7 +211,7 @@ class Refresher:
         if host in self.tally.paused or not (isinstance(failure, RateLimited) or in_a_row >= FAILURES_IN_A_ROW):
             return
         until = self._write(pause_host, host, failure, now=self._clock())
-        log.warning("%s is left alone until %s UTC: %s", host, f"{until:%H:%M:%S}", failure)
+        log.warning("%s paused until %s UTC: %s", host, f"{until:%H:%M:%S}", failure)
         with self._lock:
             self.tally.paused[host] = str(failure)
 

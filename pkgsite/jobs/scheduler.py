@@ -92,11 +92,11 @@ class Scheduler:
         try:
             has_it = self._write(take_lease, LEASE, holder=self._name, lasts=LASTS, now=utc_now())
         except SQLAlchemyError:
-            log.exception("the scheduler's lease can't be renewed; trying again in %s s", HEARTBEAT.seconds)
+            log.exception("could not renew the scheduler lease; retrying in %s s", HEARTBEAT.seconds)
             return
         self._held_until = asked_at + LASTS.total_seconds() if has_it and not self._stop.is_set() else 0.0
         if has_it and not had_it:
-            log.info("%s has the scheduler's lease", self._name)
+            log.info("%s holds the scheduler lease", self._name)
             for job in WORK:
                 self._scheduler.modify_job(job.name, next_run_time=utc_now())
 

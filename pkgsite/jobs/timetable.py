@@ -71,7 +71,7 @@ def ask_for_serials(gateways: Gateways, now: datetime) -> dict[str, Any]:
         raise
     changed = take_serials(session, host, told.facts, told.validators, now=now)
     session.commit()
-    return {"projects": len(names), "changed": changed}
+    return {"checked": len(names), "changed": changed}
 
 
 def sample_packages(work: Work) -> dict[str, Any]:

@@ -40,4 +40,4 @@ Index("ix_revision_object", Revision.object_type, Revision.object_id, Revision.i
 @event.listens_for(Revision, "before_update")
 @event.listens_for(Revision, "before_delete")
 def refuse(_mapper: Mapper[Revision], _connection: object, revision: Revision) -> None:
-    raise RuntimeError(f"revision {revision.id} is history: it can't be changed or deleted")
+    raise RuntimeError(f"revision {revision.id} can't be changed or deleted: history is read-only")

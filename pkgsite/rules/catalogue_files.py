@@ -103,7 +103,7 @@ def _list(raw: dict[str, Any], name: str, problems: _Problems) -> list[Any]:
     found = raw.get(name)
     if isinstance(found, list):
         return found
-    problems.add("the file", f"has no list “{name}”")
+    problems.add("the file", f"has no “{name}” list")
     return []
 
 
@@ -115,10 +115,10 @@ def _sound(noun: str, records: Sequence[Facts | Unreadable], problems: _Problems
     for place, record in enumerate(records, start=1):
         name = record_name(noun, record.id, record.slug)
         if isinstance(record, Unreadable):
-            problems.add(name if record.id else f"{name}, number {place} of its list", "; ".join(record.problems))
+            problems.add(name if record.id else f"{name}, item {place} in the list", "; ".join(record.problems))
             continue
         if record.id in ids or slug_key(record.slug) in keys:
-            problems.add(name, "has the id or the slug of an earlier one")
+            problems.add(name, "has the same ID or slug as an earlier record")
         ids.add(record.id)
         keys.add(slug_key(record.slug))
         sound.append(record)
@@ -146,7 +146,7 @@ def _features(
     titles: set[str] = set()
     name = record_name("grid", grid.id, grid.slug)
     if not isinstance(raw, list):
-        problems.add(name, "features is not a list")
+        problems.add(name, "“features” is not a list")
         return
     for number, feature in enumerate(raw, start=1):
         try:
@@ -154,13 +154,13 @@ def _features(
                 raise ValueError("is not an object")
             title = _field(feature, "title", text(100, blank=False))
             if title in titles:
-                raise ValueError(f"has the title of an earlier one: “{title}”")
+                raise ValueError(f"has the same title as an earlier feature: “{title}”")
             titles.add(title)
             cells = feature.get("cells", {})
             if not isinstance(cells, dict):
-                raise ValueError("has cells that are not an object")
+                raise ValueError("has “cells” that is not an object")
             if strangers := sorted(cells.keys() - members.keys()):
-                raise ValueError(f"has cells of packages that are not in the grid: {', '.join(strangers)}")
+                raise ValueError(f"has cells for packages that are not in the grid: {', '.join(strangers)}")
             yield FeatureFacts(
                 grid.id,
                 title,

@@ -17,9 +17,9 @@ def email_problems(address: str) -> list[str]:
     >>> email_problems("ada@example.org")
     []
     >>> email_problems("ada@example.org\\nBcc: all")
-    ['This is no e-mail address such as ada@example.org.']
+    ['Enter a valid email address, such as ada@example.org.']
     """
     found = _ADDRESS.fullmatch(address) if len(address) <= LONGEST else None
     local = found[1] if found else ""
     wrong = not found or len(local) > LONGEST_LOCAL or local.startswith(".") or local.endswith(".") or ".." in local
-    return ["This is no e-mail address such as ada@example.org."] if wrong else []
+    return ["Enter a valid email address, such as ada@example.org."] if wrong else []

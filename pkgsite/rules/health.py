@@ -39,7 +39,7 @@ FAIR_MOST = 2  # with more fair checks, or any poor one, the whole is not good
 _NAMED = re.compile(r"Programming Language :: Python :: (3\.[0-9]+)")
 _PYTHON_2 = re.compile(r"Programming Language :: Python :: 2(\.[0-9]+| :: Only)?")
 _VULNERABILITIES_NAMED = 5
-_SITE_ASKS = "Nothing need be done: the site goes on asking."
+_SITE_ASKS = "The site will check again."
 # fmt: off
 _MONTHS = (
     "January", "February", "March", "April", "May", "June",
@@ -58,16 +58,16 @@ class State(StrEnum):
 _FINISHED_WORDS = {
     State.GOOD: " It calls itself stable, runs on a maintained Python and has no known vulnerability:"
     " it counts as finished.",
-    State.FAIR: " It calls itself stable and runs on a maintained Python: it may be finished.",
+    State.FAIR: " The package is declared stable and supports a maintained Python version, so it may be finished.",
 }
 
 
 class Source(StrEnum):
     """Who gave the evidence, in words that a page can show."""
 
-    HOST = "the code host"
-    INDEX = "the package index"
-    PEOPLE = "people of this site"
+    HOST = "code host"
+    INDEX = "PyPI"
+    PEOPLE = "users of this site"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,12 +166,12 @@ def health(known: Known, *, now: datetime) -> Report:
         (
             _check("release", "Recent release", _release(known, now)),
             _check("commits", "Recent commits", _commits(known, now)),
-            _check("python", "Supported Python versions", _python(known)),
-            _check("people", "Several people", _people(known)),
-            _check("licence", "Licence known", _licence(known)),
+            _check("python", "Maintained Python versions", _python(known)),
+            _check("people", "Several contributors", _people(known)),
+            _check("licence", "Licence", _licence(known)),
             _check("documentation", "Documentation", _documentation(known)),
-            _check("not_archived", "Not archived or given up", _not_archived(known)),
-            _check("vulnerabilities", "No known vulnerability", _vulnerabilities(known)),
+            _check("not_archived", "Active repository", _not_archived(known)),
+            _check("vulnerabilities", "No known vulnerabilities", _vulnerabilities(known)),
         )
     )
 
@@ -184,11 +184,11 @@ def _release(known: Known, now: datetime) -> _Finding:
     if not known.has_index:
         return _not_on_index()
     if known.released_at is None:
-        return _not_told(Source.INDEX, "when it was last released", known.index_as_of)
+        return _not_told(Source.INDEX, "release date", known.index_as_of)
     state, words = _by_age(known, known.released_at, now, RELEASE_GOOD_DAYS, RELEASE_FAIR_DAYS)
-    version = f", {known.version}," if known.version else ""
-    evidence = f"The last release{version} came on {_day(known.released_at)}.{words}"
-    advice = "" if state is State.GOOD else "A new release would show that it is kept up."
+    version = f"" if known.version else ""
+    evidence = f"{_version(known)} was released on {_day(known.released_at)}.{words}"
+    advice = "" if state is State.GOOD else "A new release would improve this."
     return _Finding(state, evidence, known.index_as_of, Source.INDEX, advice)
 
 
@@ -197,14 +197,14 @@ def _commits(known: Known, now: datetime) -> _Finding:
         return _no_repository()
     if known.last_commit_at is not None:
         at, as_of = known.last_commit_at, known.repo_as_of
-        words = f"The last commit was made on {_day(at)}"
+        words = f"Last commit on {_day(at)}"
     else:
         week, as_of = _last_busy_week(known), known.activity_as_of
         if week is None:
-            return _not_told(Source.HOST, "when the last commit was made", known.repo_as_of)
-        at, words = week, f"The last commit was made in the week of {_day(week)}"
+            return _not_told(Source.HOST, "commit date", known.repo_as_of)
+        at, words = week, f"Last commit in the week of {_day(week)}"
     state, finished = _by_age(known, at, now, COMMIT_GOOD_DAYS, COMMIT_FAIR_DAYS)
-    advice = "" if state is State.GOOD else "New commits would show that it is worked on."
+    advice = "" if state is State.GOOD else "New commits would improve this."
     return _Finding(state, f"{words}{_year_of_commits(known)}.{finished}", as_of, Source.HOST, advice)
 
 
@@ -217,16 +217,16 @@ def _python(known: Known) -> _Finding:
         is_dated = bool(named) and not set(living) & set(named)
         is_good = not is_dated and bool(set(living) & set(LIVING_PYTHONS[-NEW_PYTHONS:]))
         state = State.GOOD if is_good else State.FAIR
-        words = _range_words(known, living) if is_dated or not named else f"names Python {_joined(living)}"
-        words += f", but names only Python {_joined(named)}" if is_dated else ""
+        words = _range_words(known, living) if is_dated or not named else f"declares support for Python {_joined(living)}"
+        words += f", but its classifiers list only Python {_joined(named)}" if is_dated else ""
     else:
         words = _dead_words(known, named)
         if not words:
-            return _not_told(Source.INDEX, "which Python versions it runs on", known.index_as_of)
+            return _not_told(Source.INDEX, "Python version data", known.index_as_of)
         state = State.POOR
     evidence = f"{_version(known)} {words}. {_living_words()}"
     newest = _joined(LIVING_PYTHONS[-NEW_PYTHONS:], "or")
-    advice = "" if state is State.GOOD else f"A release that runs on Python {newest}, and names it, would improve this."
+    advice = "" if state is State.GOOD else f"A release that declares support for Python {newest} would improve this."
     return _Finding(state, evidence, known.index_as_of, Source.INDEX, advice)
 
 
@@ -234,16 +234,16 @@ def _people(known: Known) -> _Finding:
     if not known.has_repo:
         return _no_repository()
     if not known.people:
-        return _not_told(Source.HOST, "who has committed", known.people_as_of)
+        return _not_told(Source.HOST, "contributor data", known.people_as_of)
     people = _some(known.people, "person has", "people have")
     if not known.people_complete and known.people < PEOPLE_GOOD:
-        evidence = f"At least {people} committed; the code host has not named everybody."
+        evidence = f"At least {people} committed; the code host's list is incomplete."
         return _Finding(State.UNKNOWN, evidence, known.people_as_of, Source.HOST, _SITE_ASKS)
     if known.people >= PEOPLE_GOOD:
         state, advice = State.GOOD, ""
     else:
         state = State.FAIR if known.people >= PEOPLE_FAIR else State.POOR
-        advice = "Commits by more people would make it depend less on each of them."
+        advice = "More contributors would make it depend less on a few people."
     evidence = f"{people if known.people_complete else f'At least {people}'} committed."
     return _Finding(state, evidence, known.people_as_of, Source.HOST, advice)
 
@@ -251,70 +251,70 @@ def _people(known: Known) -> _Finding:
 def _licence(known: Known) -> _Finding:
     source, as_of = (Source.INDEX, known.index_as_of) if known.has_index else (Source.HOST, known.repo_as_of)
     if known.licence:
-        return _Finding(State.GOOD, f"Its licence is {known.licence}.", as_of, source)
+        return _Finding(State.GOOD, f"Licensed under {known.licence}.", as_of, source)
     if not known.has_index:
         return _not_on_index()
     if as_of is None:
-        return _not_told(source, "its licence", as_of)
-    advice = "Naming the licence in the package's metadata, best as an SPDX expression, would improve this."
-    return _Finding(State.POOR, f"{_version(known)} names no licence.", as_of, source, advice)
+        return _not_told(source, "licence data", as_of)
+    advice = "Declaring the licence in the package metadata, ideally as an SPDX expression, would improve this."
+    return _Finding(State.POOR, f"{_version(known)} declares no licence.", as_of, source, advice)
 
 
 def _documentation(known: Known) -> _Finding:
     if known.documentation_url:
-        return _Finding(State.GOOD, f"Its documentation is at {known.documentation_url}.", None, Source.PEOPLE)
+        return _Finding(State.GOOD, f"Documentation: {known.documentation_url}", None, Source.PEOPLE)
     # That nobody has written an address here doesn't mean that there is none.
-    evidence, advice = "Nobody has told where its documentation is.", "Anybody who knows the address can add it here."
+    evidence, advice = "No documentation link yet.", "Anyone with an account can add one."
     return _Finding(State.UNKNOWN, evidence, None, Source.PEOPLE, advice)
 
 
 def _not_archived(known: Known) -> _Finding:
-    advice = "It would have to be taken up again; until then another package is the safer choice."
+    advice = "Choose another package for new projects."
     if known.is_gone:
-        evidence = "The code host no longer has its repository."
+        evidence = "Its repository no longer exists."
         return _Finding(State.POOR, evidence, known.repo_as_of, Source.HOST, advice)
     if known.is_archived and known.has_repo:
-        evidence = "Its repository is archived: nothing in it changes any more."
+        evidence = "Its repository is archived and read-only."
         return _Finding(State.POOR, evidence, known.repo_as_of, Source.HOST, advice)
     if known.is_deprecated:
-        evidence = "People of this site have marked it as deprecated."
+        evidence = "Marked as deprecated by users of this site."
         return _Finding(State.POOR, evidence, None, Source.PEOPLE, advice)
     if not known.has_repo:
         return _no_repository()
     if known.is_archived is None:
-        return _not_told(Source.HOST, "whether its repository is archived", known.repo_as_of)
-    return _Finding(State.GOOD, "Its repository is there and not archived.", known.repo_as_of, Source.HOST)
+        return _not_told(Source.HOST, "archive status", known.repo_as_of)
+    return _Finding(State.GOOD, "Its repository is not archived.", known.repo_as_of, Source.HOST)
 
 
 def _vulnerabilities(known: Known) -> _Finding:
     if not known.has_index:
         return _not_on_index()
     if known.vulnerabilities is None:
-        return _not_told(Source.INDEX, "whether it has known vulnerabilities", known.index_as_of)
+        return _not_told(Source.INDEX, "vulnerability data", known.index_as_of)
     count, version = len(known.vulnerabilities), _version(known)
     if not count:
-        evidence = f"{version} has no known vulnerability."
+        evidence = f"{version} has no known vulnerabilities."
         return _Finding(State.GOOD, evidence, known.index_as_of, Source.INDEX)
     shown = list(known.vulnerabilities[:_VULNERABILITIES_NAMED])
     more = [f"{count - len(shown)} more"] if count > len(shown) else []
     evidence = f"{version} has {_some(count, 'known vulnerability', 'known vulnerabilities')}: {_joined(shown + more)}."
-    advice = "A release without them would improve this; until then, see whether they concern you."
+    advice = "A release that fixes them would improve this. Until then, check whether they affect you."
     return _Finding(State.POOR, evidence, known.index_as_of, Source.INDEX, advice)
 
 
 def _not_on_index() -> _Finding:
     """Return what a check says that only the package index could answer: not being there is no fault."""
-    advice = "If it is on the package index after all, anybody can add its name here."
-    return _Finding(State.UNKNOWN, "It is not on the package index.", None, Source.INDEX, advice)
+    advice = "If the package is on PyPI, anyone with an account can add its project name."
+    return _Finding(State.UNKNOWN, "No PyPI project is known.", None, Source.INDEX, advice)
 
 
 def _no_repository() -> _Finding:
-    advice = "Anybody who knows the repository's address can add it here."
-    return _Finding(State.UNKNOWN, "Its code repository is not known.", None, Source.HOST, advice)
+    advice = "Anyone with an account can add its URL."
+    return _Finding(State.UNKNOWN, "No repository is known.", None, Source.HOST, advice)
 
 
 def _not_told(source: Source, what: str, as_of: datetime | None) -> _Finding:
-    return _Finding(State.UNKNOWN, f"{_capital(source)} has not told {what}.", as_of, source, _SITE_ASKS)
+    return _Finding(State.UNKNOWN, f"No {what} from {source} yet.", as_of, source, _SITE_ASKS)
 
 
 def _by_age(known: Known, at: datetime, now: datetime, good_days: int, fair_days: int) -> tuple[State, str]:
@@ -374,24 +374,24 @@ def _let_in(requires_python: str | None) -> Sequence[str] | None:
 
 
 def _range_words(known: Known, living: Sequence[str]) -> str:
-    return f"asks for Python {known.requires_python}, which lets in {_joined(living)}"
+    return f"requires Python {known.requires_python}, which includes {_joined(living)}"
 
 
 def _dead_words(known: Known, named: Sequence[str]) -> str:
     """Return how a release says that it runs on no living Python; nothing where it doesn't say so."""
     if _let_in(known.requires_python) is not None:
-        return f"asks for Python {known.requires_python}, which lets in no maintained Python"
+        return f"requires Python {known.requires_python}, which excludes every maintained version"
     if named:
-        return f"names only Python {_joined(named)}"
+        return f"declares support only for Python {_joined(named)}"
     if known.supports_python3 is False:
-        return "doesn't run on Python 3"
+        return "does not support Python 3"
     classifiers = known.classifiers or ()
     says_3 = known.supports_python3 or supports_python3(None, classifiers)
-    return "names only Python 2" if not says_3 and any(map(_PYTHON_2.fullmatch, classifiers)) else ""
+    return "declares support only for Python 2" if not says_3 and any(map(_PYTHON_2.fullmatch, classifiers)) else ""
 
 
 def _living_words() -> str:
-    return f"As of {LIVING_AS_OF}, {_joined(LIVING_PYTHONS)} are maintained."
+    return f"Maintained Python versions as of {LIVING_AS_OF}: {_joined(LIVING_PYTHONS)}."
 
 
 def _last_busy_week(known: Known) -> datetime | None:
@@ -406,11 +406,11 @@ def _year_of_commits(known: Known) -> str:
     commits = sum(known.commits_over_52)
     if not commits or known.activity_as_of is None:
         return ""
-    return f", and the {WEEKS} weeks up to {_day(known.activity_as_of)} had {_some(commits, 'commit', 'commits')}"
+    return f"; {_some(commits, 'commit', 'commits')} in the {WEEKS} weeks to {_day(known.activity_as_of)}"
 
 
 def _version(known: Known) -> str:
-    return f"Version {known.version}" if known.version else "The present release"
+    return f"Version {known.version}" if known.version else "The latest release"
 
 
 def _day(at: datetime) -> str:
@@ -420,7 +420,7 @@ def _day(at: datetime) -> str:
 
 
 def _are(count: int, what: str, of: str = "") -> str:
-    return f"{count} {of}{'is' if count == 1 else 'are'} {what}"
+    return f"{count} {of}{what}"
 
 
 def _some(count: int, one: str, many: str) -> str:

@@ -46,17 +46,17 @@ def password_problems(password: str, *own: str) -> list[str]:
     >>> password_problems("a long walk at night")
     []
     >>> password_problems("Password123!")
-    ['This is one of the first passwords that anybody would try. Several words in a row make a good one.']
+    ['This password is too common. A few unrelated words make a strong password.']
     """
     if len(password) < LEAST:
-        return [f"Use {LEAST} characters or more. Several words in a row make a good one."]
+        return [f"Use at least {LEAST} characters. A few unrelated words make a strong password."]
     if len(password) > MOST:
-        return [f"Use {MOST} characters at most."]
+        return [f"Use at most {MOST} characters."]
     low = normalised(password).lower()
     if is_common(low):
-        return ["This is one of the first passwords that anybody would try. Several words in a row make a good one."]
+        return ["This password is too common. A few unrelated words make a strong password."]
     if any(_is_mostly(low, name) for name in own):
-        return ["This is your own name or address, which others know."]
+        return ["This password is too similar to your username or email address."]
     return []
 
 

@@ -83,7 +83,7 @@ def record_name(noun: str, record_id: int | None, slug: str | None) -> str:
     'package 12 “foo”'
     """
     shown = "".join(letter for letter in slug or "" if letter.isprintable())[:60]
-    number = "without id" if record_id is None else str(record_id)
+    number = "without ID" if record_id is None else str(record_id)
     return f"{noun} {number} “{shown}”" if shown else f"{noun} {number}"
 
 
@@ -112,13 +112,13 @@ def text(longest: int | None = None, *, blank: bool = True) -> Reader:
 
     def read(value: object) -> str:
         if not isinstance(value, str):
-            raise ValueError("is not a text")
+            raise ValueError("is not a string")
         if longest is not None and len(value) > longest:
             raise ValueError(f"is longer than {longest} characters")
         if not blank and not value.strip():
             raise ValueError("is empty")
         if "\x00" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
-            raise ValueError("has a character that can't be stored")
+            raise ValueError("contains a character that can't be stored")
         return value
 
     return read
@@ -136,7 +136,7 @@ def web_address(value: object) -> str:
     """Read an address that is safe to link to, alive or dead; empty stays empty."""
     address: str = text(200)(value)
     if address and not _WEB_ADDRESS.match(address):
-        raise ValueError("is not a web address")
+        raise ValueError("is not a valid URL")
     return address
 
 
@@ -151,7 +151,7 @@ def whole(least: int) -> Reader:
 
     def read(value: object) -> int:
         if not isinstance(value, int) or isinstance(value, bool):
-            raise ValueError("is not a whole number")
+            raise ValueError("is not an integer")
         if not least <= value <= LARGEST_ID:
             raise ValueError(f"is not between {least} and {LARGEST_ID}")
         return value
@@ -164,13 +164,13 @@ def instant(value: object) -> datetime:
     try:
         moment = datetime.fromisoformat(text()(value))
     except ValueError:
-        raise ValueError("is not a time") from None
+        raise ValueError("is not a valid timestamp") from None
     if moment.tzinfo is None:
-        raise ValueError("is a time without an offset")
+        raise ValueError("is a timestamp without a UTC offset")
     try:
         return moment.astimezone(UTC)
     except OverflowError:
-        raise ValueError("is not a time") from None
+        raise ValueError("is not a valid timestamp") from None
 
 
 def linked(noun: str) -> Reader:
@@ -181,7 +181,7 @@ def linked(noun: str) -> Reader:
         if isinstance(value, str):
             found = link.search(value)
             if not found:
-                raise ValueError(f"is not a link to one of the {noun}")
+                raise ValueError(f"is not a link to a record under /{noun}/")
             value = int(found.group(1))
         number: int = whole(1)(value)
         return number
@@ -206,7 +206,7 @@ def each(reader: Reader) -> Reader:
 def weeks(value: object) -> tuple[int, ...]:
     numbers: tuple[int, ...] = each(whole(0))(value)
     if len(numbers) not in {0, WEEKS}:
-        raise ValueError(f"has {len(numbers)} numbers, not {WEEKS} or none")
+        raise ValueError(f"has {len(numbers)} values instead of {WEEKS} or none")
     return numbers
 
 

@@ -52,7 +52,7 @@ def normal_repo_url(written: str, kinds: Mapping[str, str]) -> str:
     place = host if port is None else f"{host}:{port}"
     segments = _repository(path, kinds.get(place, ""))
     if len(segments) < 2:
-        raise _refusal("The address must name a repository, as in https://github.com/owner/name.")
+        raise _refusal("Enter a repository URL, such as https://github.com/owner/name.")
     return f"https://{place}/{'/'.join(segments)}"
 
 
@@ -84,9 +84,9 @@ def _split(written: str) -> tuple[str, int | None, str]:
         parts = urlsplit(written)
         port = parts.port
     except ValueError:
-        raise _refusal("This is not an address.") from None
+        raise _refusal("Enter a valid URL.") from None
     if parts.scheme.lower() not in _SCHEMES:
-        raise _refusal("The address must begin with https://, or be one that git can clone.")
+        raise _refusal("Enter a URL that starts with https://, or a Git clone URL.")
     is_web = parts.scheme.lower().endswith(("http", "https"))
     return _host(parts.hostname or ""), port if is_web and port not in _WEB_PORTS else None, parts.path
 
@@ -94,7 +94,7 @@ def _split(written: str) -> tuple[str, int | None, str]:
 def _host(name: str) -> str:
     name = name.lower().rstrip(".")
     if "." not in name and not name.startswith("["):
-        raise _refusal("The address must name a host, as in https://github.com/owner/name.")
+        raise _refusal("The URL must include a host name, as in https://github.com/owner/name.")
     return name.removeprefix("www.")
 
 
@@ -107,7 +107,7 @@ def _repository(path: str, kind: str) -> list[str]:
     if segments:
         segments[-1] = segments[-1].removesuffix(".git")
     if not all(_SEGMENT.match(segment) and segment not in {".", ".."} for segment in segments):
-        raise _refusal("The address has characters that no repository's name has.")
+        raise _refusal("The URL contains characters that are not allowed in repository names.")
     return segments
 
 

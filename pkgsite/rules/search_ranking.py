@@ -44,20 +44,20 @@ class Tier(IntEnum):
 
 
 REASONS = {
-    Tier.NAME: "Its name is what was typed.",
-    Tier.BARE_NAME: "Its name is what was typed, but for the prefix {prefix}.",
-    Tier.NAME_BEGINS: "Its name begins with what was typed.",
-    Tier.WORDS_IN_NAME: "All words are in its name.",
-    Tier.NEAR_NAME: "Its name is what was typed, but for one slip.",
-    Tier.NAME_WORD_BEGINS: "All words are in its name, the last one begun.",
-    Tier.NAME_AND_TEXT: "Some words are in its name, the rest in its description or topics.",
-    Tier.TEXT: "All words are in its description or topics.",
-    Tier.ANYWHERE: "All words are found, some of them in the names of its grids, its category or its people.",
-    Tier.SOME_WORDS: "Some of the words are found; nothing has them all.",
+    Tier.NAME: "Exact name match.",
+    Tier.BARE_NAME: "Exact name match, ignoring the prefix {prefix}.",
+    Tier.NAME_BEGINS: "The name starts with your search.",
+    Tier.WORDS_IN_NAME: "All words are in the name.",
+    Tier.NEAR_NAME: "Close name match (one typo).",
+    Tier.NAME_WORD_BEGINS: "All words are in the name; the last one matches the beginning of a word.",
+    Tier.NAME_AND_TEXT: "Some words are in the name, the rest in the description or topics.",
+    Tier.TEXT: "All words are in the description or topics.",
+    Tier.ANYWHERE: "All words match, some of them in grid, category or contributor names.",
+    Tier.SOME_WORDS: "Matches some of the words; no result has them all.",
 }
 NARROW = {Tier.WORDS_IN_NAME, Tier.NAME_AND_TEXT, Tier.TEXT}  # what fits one of these fits ANYWHERE too
 WITHIN = {Tier.NAME_AND_TEXT, Tier.TEXT}  # of these only what is among the best known of ANYWHERE
-NO_WORDS = "It fits the filters."
+NO_WORDS = "Matches the filters."
 
 MOST_POPULAR = 1023
 RECENT = timedelta(days=365)

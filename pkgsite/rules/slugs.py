@@ -23,7 +23,7 @@ def slug_problem(slug: str) -> str | None:
     if len(slug) > LONGEST:
         return f"is longer than {LONGEST} characters"
     if _UNROUTABLE.search(slug) or slug in {".", ".."}:
-        return "has a character that an address can't carry"
+        return "contains a character that is not allowed in URLs"
     return None
 
 

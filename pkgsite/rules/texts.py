@@ -116,8 +116,8 @@ def _is_stray(letter: str) -> bool:
 def _measured(text: str, most: int, is_needed: bool) -> str:
     if says_nothing(text):
         if is_needed:
-            raise BadText("Something has to be written here.")
+            raise BadText("This field is required.")
         return ""
     if len(text) > most:
-        raise BadText(f"This is too long: {len(text):,} characters, where {most:,} fit.")
+        raise BadText(f"Must be {most:,} characters or fewer (currently {len(text):,}).")
     return text

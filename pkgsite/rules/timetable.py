@@ -34,11 +34,11 @@ class Job:
         return self.tick(now) + self.every
 
 
-REFRESH = Job("refresh", "Refresh what is due", timedelta(minutes=1))
-SOURCES = Job("sources", "Find what is to be refreshed", timedelta(minutes=10), timedelta(seconds=20))
-SERIALS = Job("serials", "Ask the index what has changed", timedelta(hours=6), timedelta(minutes=7))
-SAMPLES = Job("samples", "Keep the numbers of the day", timedelta(hours=1), timedelta(minutes=3))
-SCORES = Job("scores", "Bring scores up to date", timedelta(hours=6), timedelta(minutes=11))
-HOUSEKEEPING = Job("housekeeping", "Clear old rows away", timedelta(days=1), timedelta(hours=3, minutes=17))
-SEARCH = Job("search", "Bring the search index up to the day", timedelta(days=1), timedelta(hours=4, minutes=23))
+REFRESH = Job("refresh", "Refresh package facts", timedelta(minutes=1))
+SOURCES = Job("sources", "Update refresh schedule", timedelta(minutes=10), timedelta(seconds=20))
+SERIALS = Job("serials", "Check PyPI for changes", timedelta(hours=6), timedelta(minutes=7))
+SAMPLES = Job("samples", "Record daily statistics", timedelta(hours=1), timedelta(minutes=3))
+SCORES = Job("scores", "Update scores", timedelta(hours=6), timedelta(minutes=11))
+HOUSEKEEPING = Job("housekeeping", "Delete old job runs", timedelta(days=1), timedelta(hours=3, minutes=17))
+SEARCH = Job("search", "Update search index", timedelta(days=1), timedelta(hours=4, minutes=23))
 TIMETABLE = (REFRESH, SOURCES, SERIALS, SAMPLES, SCORES, HOUSEKEEPING, SEARCH)

@@ -6,7 +6,7 @@ import re
 
 LEAST, MOST = 2, 39  # characters
 WORDS = (
-    f"Use {LEAST} to {MOST} letters (a to z), digits, dots, underscores or hyphens, a letter or digit first and last."
+    f"Use {LEAST} to {MOST} letters (a–z), digits, dots, underscores or hyphens. Start and end with a letter or digit."
 )
 # Paths below /profiles/, and names that speak for the site.
 _RESERVED = (
@@ -25,12 +25,12 @@ def username_problems(name: str) -> list[str]:
     >>> username_problems("ada.l-2")
     []
     >>> username_problems("Admin")
-    ['This name is kept for the site itself. Choose another.']
+    ['This username is reserved. Choose another.']
     """
     if not LEAST <= len(name) <= MOST or not _NAME.fullmatch(name):
         return [WORDS]
     if name.lower() in RESERVED:
-        return ["This name is kept for the site itself. Choose another."]
+        return ["This username is reserved. Choose another."]
     return []
 
 

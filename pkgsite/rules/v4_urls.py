@@ -36,4 +36,4 @@ def api_root(address: str) -> str:
 
 
 def _refusal(address: str) -> Invalid:
-    return Invalid({"url": [f"“{address}” is not a site's address, such as https://packages.example.org/api/v4/"]})
+    return Invalid({"url": [f"“{address}” is not a valid site URL, such as https://packages.example.org/api/v4/"]})

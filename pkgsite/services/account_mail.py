@@ -13,7 +13,7 @@ from pkgsite.services.account_links import CONFIRM, LASTS, REGISTER, RESET
 
 MOST_KEPT = 100  # messages in the outbox
 
-NOT_YOU = "If that was not you, do nothing: without you nothing happens."
+NOT_YOU = "If this wasn't you, you can ignore this email."
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +36,20 @@ class KeptLetter:
 def registration_letter(site: str, to: str, username: str, url: str) -> Letter:
     return _letter(
         to,
-        f"Your account at {site}",
-        f"Somebody, probably you, wants to be “{username}” at {site}, and gave this address.",
-        f"Open this page to choose a password; then the account is yours:\n\n{url}",
-        f"The link works once, for {_lasts(REGISTER)}. {NOT_YOU}",
+        f"Finish creating your {site} account",
+        f"Someone (probably you) is registering as “{username}” on {site} with this email address.",
+        f"To set a password and create the account, open this link:\n\n{url}",
+        f"The link can be used once and expires in {_lasts(REGISTER)}. {NOT_YOU}",
     )
 
 
 def known_address_letter(site: str, to: str, username: str, reset_url: str) -> Letter:
     return _letter(
         to,
-        f"You have an account at {site}",
+        f"You already have a {site} account",
         f"Somebody, probably you, wants to register at {site} with this address. "
         f"It has an account already: yours is called “{username}”.",
-        f"Log in with that name. If you have forgotten the password, choose a new one here:\n\n{reset_url}",
+        f"Log in with that username. If you forgot your password, reset it here:\n\n{reset_url}",
         NOT_YOU,
     )
 
@@ -57,20 +57,20 @@ def known_address_letter(site: str, to: str, username: str, reset_url: str) -> L
 def reset_letter(site: str, to: str, username: str, url: str) -> Letter:
     return _letter(
         to,
-        f"A new password at {site}",
-        f"Somebody, probably you, asked for a new password of your account “{username}” at {site}.",
-        f"Open this page to choose one:\n\n{url}",
-        f"The link works once, for {_lasts(RESET)}. {NOT_YOU}",
+        f"Reset your {site} password",
+        f"Someone (probably you) asked to reset the password of your account “{username}” on {site}.",
+        f"To choose a new password, open this link:\n\n{url}",
+        f"The link can be used once and expires in {_lasts(RESET)}. {NOT_YOU}",
     )
 
 
 def no_account_letter(site: str, to: str, register_url: str) -> Letter:
     return _letter(
         to,
-        f"No account at {site}",
+        f"No {site} account for this email address",
         f"Somebody, probably you, asked for a new password at {site}. But no account there has this address as its "
         "confirmed one.",
-        f"Perhaps yours has another address. You can also register:\n\n{register_url}",
+        f"Your account may use a different email address. To create a new account, open this link:\n\n{register_url}",
         NOT_YOU,
     )
 
@@ -78,20 +78,20 @@ def no_account_letter(site: str, to: str, register_url: str) -> Letter:
 def confirm_letter(site: str, to: str, username: str, url: str) -> Letter:
     return _letter(
         to,
-        f"Confirm your address at {site}",
-        f"“{username}” at {site} says that this is their address.",
-        f"If that is you, open this page, logged in, and confirm it:\n\n{url}",
-        f"The link works once, for {_lasts(CONFIRM)}. {NOT_YOU}",
+        f"Confirm your email address for {site}",
+        f"The {site} user “{username}” wants to use this email address.",
+        f"If that's you, log in and open this link to confirm it:\n\n{url}",
+        f"The link can be used once and expires in {_lasts(CONFIRM)}. {NOT_YOU}",
     )
 
 
 def taken_address_letter(site: str, to: str, username: str) -> Letter:
     return _letter(
         to,
-        f"Your address at {site}",
+        f"Your {site} email address is already in use",
         f"Somebody wants to use this address for another account at {site}. It belongs to your account “{username}”, "
         "so they can't.",
-        "If that was you, and you want it there: change the address of this account first, or delete the account.",
+        "If this was you and you want to use it for the other account, first change the email address of “{username}” or delete that account.",
         NOT_YOU,
     )
 
@@ -99,18 +99,18 @@ def taken_address_letter(site: str, to: str, username: str) -> Letter:
 def moved_letter(site: str, to: str, username: str, new: str) -> Letter:
     return _letter(
         to,
-        f"Your address at {site} has changed",
-        f"Your account “{username}” at {site} now has another address: {new}. No more letters come here.",
-        "If that was not you, write to the people who run the site.",
+        f"Your {site} email address has changed",
+        f"The email address of your {site} account “{username}” is now {new}. You will no longer receive emails at this address.",
+        "If you didn't make this change, contact the site's administrators.",
     )
 
 
 def password_changed_letter(site: str, to: str, username: str, reset_url: str) -> Letter:
     return _letter(
         to,
-        f"Your password at {site} has changed",
-        f"The password of your account “{username}” at {site} has just been changed.",
-        f"If that was not you, choose a new one at once:\n\n{reset_url}",
+        f"Your {site} password has changed",
+        f"The password of your {site} account “{username}” has been changed.",
+        f"If you didn't make this change, reset your password now:\n\n{reset_url}",
     )
 
 

@@ -93,7 +93,7 @@ def email_change_letter(session: Session, site: SiteAddress, viewer: Viewer, new
     check_email(new)
     user = _own(session, viewer)
     if user.email and user.email.lower() == new.lower() and user.email_confirmed_at:
-        raise Invalid({"email": ["This is your address already."]})
+        raise Invalid({"email": ["This is already your email address."]})
     holder = user_by_email(session, new)
     if holder and holder.id != user.id and holder.email_confirmed_at and holder.email:
         return taken_address_letter(site.title, holder.email, holder.username)
@@ -114,7 +114,7 @@ def confirm_email(
     begin_write(session)
     found = read_account_link(session, site.key, CONFIRM, token)
     if found.user_id != viewer.user_id:
-        raise Forbidden("This link is of another account.")
+        raise Forbidden("This link belongs to another account.")
     holder = user_by_email(session, found.email)
     if holder and holder.id != found.user_id:
         if holder.email_confirmed_at:
@@ -242,7 +242,7 @@ def set_role(session: Session, typed: str, role: str) -> str:
     """
     begin_write(session)
     if role not in ROLES:
-        raise Invalid({"role": [f"A role is one of {', '.join(ROLES)}."]})
+        raise Invalid({"role": [f"The role must be one of {', '.join(ROLES)}."]})
     user = named_or_refused(session, typed)
     user.role = role
     session.flush()

@@ -78,7 +78,7 @@ def own_account(session: Session, viewer: Viewer) -> Account:
     """
     user = session.get(User, viewer.user_id) if viewer.user_id else None
     if user is None:
-        raise Forbidden("Log in first.")
+        raise Forbidden("Log in to continue.")
     return _account(user)
 
 

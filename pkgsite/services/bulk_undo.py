@@ -68,7 +68,7 @@ def person_named(session: Session, username: str) -> tuple[int, str]:
         select(User.id, User.username).where(func.lower(User.username) == username.lower())
     ).one_or_none()
     if row is None:
-        raise NotFound("Person")
+        raise NotFound("User")
     return row.id, row.username
 
 

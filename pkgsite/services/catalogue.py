@@ -79,12 +79,12 @@ def _take_features(
     positions: Counter[int] = Counter()
     found, written = [], []
     for fact in facts:
-        name = f"feature “{fact.title}” of grid {fact.grid_id}"
+        name = f"feature “{fact.title}” in grid {fact.grid_id}"
         values = {"title": fact.title, "description": fact.description, "position": positions[fact.grid_id]}
         positions[fact.grid_id] += 1
         feature = known.get((fact.grid_id, fact.title))
         if feature is None and (fact.grid_id, fact.title) in deleted:
-            tally.remarks.append(f"{name}: a person has deleted it here, kept so")
+            tally.remarks.append(f"{name}: deleted on this site, not restored")
             continue
         if feature is None:
             feature = Feature(grid_id=fact.grid_id, created_at=now, modified_at=now, **values)
@@ -122,14 +122,14 @@ def _take_cells(session: Session, features: list[tuple[Feature, FeatureFacts]], 
     written = []
     for feature, fact in features:
         for package_id, text in fact.cells.items():
-            name = f"cell of package {package_id}, feature “{fact.title}” of grid {fact.grid_id}"
+            name = f"cell for package {package_id}, feature “{fact.title}” in grid {fact.grid_id}"
             membership_id = memberships.get((fact.grid_id, package_id))
             if membership_id is None:
-                tally.skip(None, name, "the package is not in the grid here")
+                tally.skip(None, name, "the package is not in the grid on this site")
                 continue
             cell = here.get((feature.id, membership_id))
             if cell is None and (feature.id, membership_id) in deleted:
-                tally.remarks.append(f"{name}: a person has deleted it here, kept so")
+                tally.remarks.append(f"{name}: deleted on this site, not restored")
             elif cell is None:
                 cell = Cell(
                     feature_id=feature.id, grid_package_id=membership_id, text=text, created_at=now, modified_at=now

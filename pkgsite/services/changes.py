@@ -305,7 +305,7 @@ def check_version(row: Package | Grid | Feature | Cell | SiteUsing, version: int
         Conflict: somebody has changed the object since.
     """
     if version is not None and row.version != version:
-        raise Conflict(f"changed since version {version}")
+        raise Conflict(f"it has changed since version {version}")
 
 
 def _json(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,11 +24,11 @@ from pkgsite.services.permissions import Viewer, require_known
 AnySelect = Select[*tuple[Any, ...]]
 
 KIND_WORDS = {
-    "spam": "Spam: it is no package, or here for advertising",
-    "duplicate": "Duplicate: it is here twice",
-    "dead": "Dead: nobody looks after it, or it is gone",
-    "wrong": "Wrong data: something said here is not so",
-    "deprecate": "Should be deprecated: it ought not be used in new projects",
+    "spam": "Spam: not a package, or advertising",
+    "duplicate": "Duplicate: already listed",
+    "dead": "Unmaintained: abandoned, or no longer available",
+    "wrong": "Incorrect data: something on this page is wrong",
+    "deprecate": "Should be deprecated: not recommended for new projects",
 }
 LONGEST_REASON = 2000  # characters
 # Where those who vouch for people keep repositories. GitHub's lists of participants name logins; others name whatever
@@ -117,7 +117,7 @@ def raise_flag(session: Session, package_id: int, *, kind: str, reason: str, by:
     typed = Typed()
     words = typed.text("reason", reason, LONGEST_REASON, is_needed=True)
     if kind not in FLAG_KINDS:
-        typed.refuse("kind", "Choose what is wrong.")
+        typed.refuse("kind", "Select a reason.")
     typed.check()
     own = select(Flag).where(Flag.package_id == package_id, Flag.user_id == user_id, Flag.closed_at.is_(None))
     flag = session.scalar(own.with_for_update())
@@ -167,7 +167,7 @@ def answer_flag(session: Session, flag_id: int, *, words: str, by: Viewer, now: 
         raise NotFound("Flag")
     _check_package(session, flag.package_id, by)
     if not by.is_moderator and not is_author_of(session, flag.package_id, by):
-        raise Forbidden("Only authors of the package may answer.")
+        raise Forbidden("Only the package's authors can reply.")
     typed = Typed()
     answer = typed.text("answer", words, LONGEST_REASON)
     typed.check()

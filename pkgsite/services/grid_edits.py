@@ -108,7 +108,7 @@ def add_feature(act: Act, *, grid_id: int, title: str, description: str | None =
         select(func.max(Feature.position), func.count()).where(Feature.grid_id == grid.id)
     ).one()
     if count >= MOST_FEATURES:
-        typed.refuse("title", f"This grid has {MOST_FEATURES} features already: more can't be compared at a glance.")
+        typed.refuse("title", f"This grid already has the maximum of {MOST_FEATURES} features.")
     typed.check()
     feature = Feature(grid_id=grid.id, position=0 if last is None else last + 1, **values)
     act.add(feature)
@@ -239,7 +239,7 @@ def open_grid(act: Act, grid_id: int) -> Grid:
     if grid is None:
         raise NotFound("Grid")
     if grid.is_locked and not act.by.is_moderator:
-        raise Forbidden("This grid is locked: only moderators change it.")
+        raise Forbidden("This grid is locked. Only moderators can edit it.")
     return grid
 
 
@@ -299,7 +299,7 @@ def _read(act: Act, changes: GridChanges | dict[str, Any], grid: Grid | None = N
     """Return the columns that follow from what a person wrote."""
     typed, values = Typed(), dict[str, Any]()
     for name in changes.keys() - GridChanges.__annotations__.keys():
-        typed.refuse(name, "There is no such field.")
+        typed.refuse(name, "Unknown field.")
     if "title" in changes:
         values["title"] = typed.line("title", changes["title"], LONGEST_TITLE, is_needed=True)
     if "description" in changes:
@@ -322,13 +322,13 @@ def _read_slug(act: Act, typed: Typed, values: dict[str, Any], written: str | No
     if not slug:
         slug = offered_slug(act.session, values.get("title", ""))
     elif not _SLUG.fullmatch(slug):
-        typed.refuse("slug", "Use letters from a to z, digits, hyphens and underscores; begin and end with a letter.")
+        typed.refuse("slug", "Use letters (a–z), digits, hyphens and underscores. Start and end with a letter or digit.")
     elif slug.isdigit():
-        typed.refuse("slug", "A slug of digits only would be taken for a number: add a letter.")
+        typed.refuse("slug", "A slug can't consist of digits only.")
     elif slug.lower() in RESERVED:
-        typed.refuse("slug", "This word has a meaning of its own in addresses here: take another.")
+        typed.refuse("slug", "This slug is reserved. Choose another.")
     elif not slug_is_free(act.session, slug, but=grid.id if grid else None):
-        typed.refuse("slug", "Another grid has this slug, or is found by it: take another.", is_taken=True)
+        typed.refuse("slug", "This slug is or was used by another grid. Choose another.", is_taken=True)
     values["slug"] = slug
 
 
@@ -356,7 +356,7 @@ def _feature_values(typed: Typed, title: str, description: str | None) -> dict[s
 def _require_maker(act: Act, grid_id: int, kind: str, object_id: int) -> None:
     makers = {act.session.get_one(Grid, grid_id).created_by_id, made_by(act.session, kind, object_id)}
     if act.user_id not in makers and not act.by.is_moderator:
-        raise Forbidden("Only moderators, and whoever added this or made the grid, can take it away.")
+        raise Forbidden("Only moderators, the person who added this and the grid's creator can remove it.")
 
 
 ACTS: dict[str, Callable[..., Any]] = {

@@ -21,10 +21,10 @@ MOST_LINES_ALONE = 1000  # on an act's own page
 
 LABELS = {
     "title": "title",
-    "slug": "address",
+    "slug": "slug",
     "category_id": "category",
     "repo_url": "repository",
-    "pypi_url": "on the package index",
+    "pypi_url": "PyPI project",
     "documentation_url": "documentation",
     "deprecated_at": "deprecated since",
     "replaced_by_id": "replaced by",
@@ -32,10 +32,10 @@ LABELS = {
     "merged_into_id": "merged into",
     "description": "description",
     "is_locked": "locked",
-    "header": "on the home page",
-    "position": "place in the order",
+    "header": "shown on home page",
+    "position": "position",
     "text": "text",
-    "url": "address",
+    "url": "slug",
     "is_approved": "approved",
 }
 SAID_BY_THE_NAME = {"grid_id", "package_id", "feature_id", "grid_package_id"}
@@ -225,7 +225,7 @@ def _value(name: str, state: Mapping[str, Any], names: Names) -> Value:
     """Return a field's value for people: ids by name, yes and no, instants as such."""
     value = state.get(name)
     if name == "is_approved" and name in state and value is None:
-        return "not decided yet"
+        return "pending review"
     if value is None or value == "":
         return None
     if isinstance(value, bool):
@@ -233,7 +233,7 @@ def _value(name: str, state: Mapping[str, Any], names: Names) -> Value:
     if name.endswith("_at"):
         return _instant(name, value)
     if name == "category_id":
-        return names.categories.get(value, "a category that is gone")
+        return names.categories.get(value, "a deleted category")
     if name in PACKAGE_FIELDS:
         return names.of("package", value).title
     if name == "position" and isinstance(value, int):

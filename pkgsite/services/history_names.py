@@ -80,7 +80,7 @@ class Names:
     people: Mapping[int, Person]
 
     def of(self, kind: str, object_id: int | None) -> Name:
-        unknown = Name(kind, object_id or 0, f"a {kind} that is gone", is_quoted=False)
+        unknown = Name(kind, object_id or 0, f"a deleted {kind}", is_quoted=False)
         return self.found.get((kind, object_id or 0), unknown)
 
     def about(
@@ -94,12 +94,12 @@ class Names:
             case GRID.name:
                 return ("Grid ", grid)
             case FEATURE.name:
-                return ("Feature ", self.of(FEATURE.name, feature_id), " of the grid ", grid)
+                return ("Feature ", self.of(FEATURE.name, feature_id), " in grid ", grid)
             case MEMBERSHIP.name:
-                return ("Place of ", package, " in the grid ", grid)
+                return ("Package ", package, " in grid ", grid)
             case CELL.name:
                 feature = self.of(FEATURE.name, feature_id)
-                return ("Cell of ", package, " for ", feature, " in the grid ", grid)
+                return ("Cell of ", package, " for ", feature, " in grid ", grid)
         return ("Site ", self.of(SITE.name, object_id), " using ", package)
 
 

@@ -165,7 +165,7 @@ def restore_page(session: Session, scope: Scope, revision_id: int, viewer: Viewe
     subject = find_subject(session, scope, viewer)
     later = later_revisions(session, scope, revision_id)
     if not viewer.is_moderator and any(revision.user_id != viewer.user_id for revision in later):
-        raise Forbidden("Only moderators can take back what others have done.")
+        raise Forbidden("Only moderators can undo other people's changes.")
     condition = in_scope(session, scope) & (Revision.id > revision_id)
     return RestorePage(
         scope=scope,

@@ -28,7 +28,7 @@ def person_of(session: Session, vouched: Vouched) -> int | None:
     if identity is None:
         return None
     if not session.get_one(User, identity.user_id).is_active:
-        raise Forbidden("This account is closed.")
+        raise Forbidden("This account is disabled.")
     if identity.login != vouched.login:
         identity.login = vouched.login
         session.flush()
@@ -59,7 +59,7 @@ def register_vouched(session: Session, vouched: Vouched, username: str, *, now: 
     begin_write(session)
     check_username(session, username)
     if _identity(session, vouched) or has_account(session, vouched):
-        raise Conflict("There is an account already.")
+        raise Conflict("An account already exists.")
     user_id = make_user(session, username, vouched.email, None, confirmed_at=now if vouched.email else None, now=now)
     _add(session, user_id, vouched, now)
     return user_id
@@ -78,7 +78,7 @@ def link_identity(session: Session, viewer: Viewer, vouched: Vouched, *, now: da
     if found is None:
         _add(session, user_id, vouched, now)
     elif found.user_id != user_id:
-        raise Conflict("It belongs to another account here.")
+        raise Conflict("It is already linked to another account.")
 
 
 def unlink_identity(session: Session, viewer: Viewer, identity_id: int) -> str:
@@ -95,9 +95,9 @@ def unlink_identity(session: Session, viewer: Viewer, identity_id: int) -> str:
     rows = session.scalars(select(Identity).where(Identity.user_id == user_id)).all()
     found = next((row for row in rows if row.id == identity_id), None)
     if found is None:
-        raise NotFound("Identity")
+        raise NotFound("Linked account")
     if len(rows) == 1 and user.password_hash is None:
-        raise Invalid({"identity": ["This is your only way to log in. Choose a password first."]})
+        raise Invalid({"identity": ["This is your only way to log in. Set a password first."]})
     session.delete(found)
     session.flush()
     return found.provider
@@ -119,4 +119,4 @@ def _add(session: Session, user_id: int, vouched: Vouched, now: datetime) -> Non
         session.flush()
     except IntegrityError as clash:
         session.rollback()
-        raise Conflict("It belongs to another account here.") from clash
+        raise Conflict("It is already linked to another account.") from clash

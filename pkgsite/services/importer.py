@@ -68,13 +68,13 @@ def take_page(session: Session, state: ImportState, page: Page, *, now: datetime
     begin_alone(session)
     here = import_state(session, state.url)
     if (here.stage, here.offset, here.restarts) != (state.stage, state.offset, state.restarts):
-        raise Conflict(f"another import of {state.url} is going on")
+        raise Conflict(f"another import of {state.url} is already running")
     has_moved = here.offset > 0 and page.count != here.total
     if has_moved and here.restarts < MOST_RESTARTS:
         following = _restarted(here)
     else:
         tally = _tally_of(session, here, page, now)
-        restless = f"the list of {here.reads} kept changing while it was read: some may be missing"
+        restless = f"the list of {here.reads} kept changing during the import; some may be missing"
         if has_moved and restless not in tally.remarks:
             tally.remarks.append(restless)
         following = _advanced(here, page, tally)
@@ -119,9 +119,9 @@ def _differences(session: Session, grids: list[GridFacts], packages: Tally) -> I
         theirs = set(grid.package_ids)
         name = record_name("grid", grid.id, grid.slug)
         if missing := theirs - here[grid.id] - by_people - set(packages.skipped):
-            yield f"{name}: its own list has packages that are not in it here: {_numbers(missing)}"
+            yield f"{name}: packages missing from the grid on this site: {_numbers(missing)}"
         if extra := (here[grid.id] & packages.outcomes.keys()) - theirs - by_people:
-            yield f"{name}: its own list lacks packages that are in it here: {_numbers(extra)}"
+            yield f"{name}: packages that are in the grid only on this site: {_numbers(extra)}"
 
 
 def _numbers(ids: set[int]) -> str:

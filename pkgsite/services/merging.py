@@ -106,7 +106,7 @@ def _both(session: Session, loser_slug: str, into: str) -> tuple[Package, Packag
     typed.check()
     found = package_typed(session, named) if named else None
     if found is None:
-        raise Invalid({"into": ["There is no visible package with this slug or address."]})
+        raise Invalid({"into": ["No visible package has this slug or URL."]})
     if found.id == loser.id:
         raise Invalid({"into": ["A package can't be merged into itself."]})
     return loser, session.get_one(Package, found.id, with_for_update=True)

@@ -23,9 +23,9 @@ LISTS = ("flags", "edits", "sites")
 PER_PAGE = 20
 # Where arguments are what a person wrote, under the names that the queue shows.
 LABELS = {
-    "title": "Title", "slug": "Slug", "category": "Category", "repo_url": "Repository", "pypi_url": "Package index",
-    "documentation_url": "Documentation", "is_deprecated": "Deprecated", "replaced_by": "Replaced by",
-    "url": "Address", "grid": "Grid", "description": "Description", "text": "Text",
+    "title": "Title", "slug": "Slug", "category": "Category", "repo_url": "Repository URL", "pypi_url": "PyPI project name",
+    "documentation_url": "Documentation URL", "is_deprecated": "Deprecated", "replaced_by": "Replaced by",
+    "url": "URL", "grid": "Grid", "description": "Description", "text": "Text",
 }  # fmt: skip
 
 
@@ -136,7 +136,7 @@ def words_of(arguments: dict[str, Any], *, is_new: bool) -> list[tuple[str, str]
         if isinstance(value, dict):
             found += words_of(value, is_new=is_new)
         elif not name.endswith("_id") and name not in {"version", "id"} and not (value is None and is_new):
-            shown = "(emptied)" if value is None else ("yes" if value else "no") if isinstance(value, bool) else value
+            shown = "(cleared)" if value is None else ("yes" if value else "no") if isinstance(value, bool) else value
             found.append((LABELS.get(name, name.replace("_", " ").capitalize()), str(shown)))
     return found
 
@@ -151,7 +151,7 @@ def author_of_held(session: Session, held_id: int) -> Viewer:
     held = _open(session.get(HeldEdit, held_id))
     user = session.get_one(User, held.user_id)
     if not user.is_active:
-        raise Forbidden("the account of its author is closed")
+        raise Forbidden("the author's account is disabled")
     return Viewer(user.id, user.username, user.role)
 
 
@@ -170,7 +170,7 @@ def approve_held(act: Act, held_id: int, *, moderator: Viewer) -> Any:
     require_moderator(moderator)
     held = _open(act.session.get(HeldEdit, held_id, with_for_update=True))
     if held.user_id != act.user_id:
-        raise Forbidden("It is another person's.")
+        raise Forbidden("it belongs to another user")
     act.reason = f"Approved by {moderator.username}."
     done = ACTS[held.act](act, **held.arguments)
     held.decided_at, held.decided_by_id, held.is_approved = act.now, moderator.user_id, True
@@ -180,10 +180,10 @@ def approve_held(act: Act, held_id: int, *, moderator: Viewer) -> Any:
 def why_not(failure: SiteError) -> str:
     """Say in words why a held edit can't be done any more."""
     if isinstance(failure, Conflict):
-        return "It could not be done: somebody has changed the same since."
+        return "The edit could not be applied: the content has changed since."
     if isinstance(failure, Invalid):
-        return "It could not be done: " + " ".join(" ".join(words) for words in failure.problems.values())
-    return f"It could not be done: {failure}."
+        return "The edit could not be applied: " + " ".join(" ".join(words) for words in failure.problems.values())
+    return f"The edit could not be applied: {failure}."
 
 
 def reject_held(session: Session, held_id: int, *, by: Viewer, outcome: str, now: datetime) -> HeldEdit:
@@ -206,7 +206,7 @@ def reject_held(session: Session, held_id: int, *, by: Viewer, outcome: str, now
 
 def _open(held: HeldEdit | None) -> HeldEdit:
     if held is None or held.decided_at is not None:
-        raise NotFound("Held edit")
+        raise NotFound("Pending edit")
     return held
 
 

@@ -65,7 +65,7 @@ def read_place(written: str, gateways: Gateways) -> Draft:
     except Invalid as refusal:
         raise Invalid({"where": refusal.problems["repo_url"]}) from None
     if len(url) > LONGEST_URL:
-        raise Invalid({"where": ["This address is too long to be one of a repository."]})
+        raise Invalid({"where": ["This URL is too long."]})
     return Draft(title=url.rpartition("/")[2][:LONGEST_TITLE], repo_url=url)
 
 
@@ -81,7 +81,7 @@ def fill(draft: Draft, gateways: Gateways, *, now: datetime, patience_s: float =
     What can't be asked is told in the draft's notes; nothing that fails keeps a person from filling in the form.
     """
     if not _ROOM.acquire(blocking=False):
-        return replace(draft, notes=["Many packages are being looked up at the moment: fill in the form by hand."])
+        return replace(draft, notes=["Automatic lookup is busy. Fill in the form manually."])
     pool = ThreadPoolExecutor(2, "draft")
     lookup = _Lookup(draft, gateways, now, pool, patience_s)
     try:
@@ -115,7 +115,7 @@ class _Lookup:
             return replace(self.draft, notes=self.notes)
         url = code_address(told, self.gateways)
         if not url:
-            self.notes.append(f"{self.gateways.index_host} doesn't say where its code is: write the repository below.")
+            self.notes.append(f"{self.gateways.index_host} lists no repository for this project. Enter the repository URL below.")
         draft = self._with_index(replace(self.draft, repo_url=url), told)
         if url and repo_ref(url, self.gateways.kinds):
             draft = self._with_repo(draft, self._answer(self._pool.submit(self._repo, url), _host(url), "repository"))
@@ -129,13 +129,13 @@ class _Lookup:
         if repo_ref(url, self.gateways.kinds):
             draft = self._with_repo(draft, self._answer(self._pool.submit(self._repo, url), _host(url), "repository"))
         else:
-            self.notes.append(f"This site can't read {_host(url)}: what it says of the package stays unknown.")
+            self.notes.append(f"{_host(url)} is not a supported code host, so repository facts will not be available.")
         told = self._quiet_answer(asked) if asked else None
         keys = {repo_key(url), repo_key(draft.repo_url)}
         if told and repo_key(code_address(told, self.gateways)) in keys:
             draft = self._with_index(replace(draft, pypi_url=told.name[:LONGEST_PYPI]), told)
         else:
-            self.notes.append(f"No project on {self.gateways.index_host} is known to be this one: name it if you know.")
+            self.notes.append(f"No matching project found on {self.gateways.index_host}. Enter its name if there is one.")
         return replace(draft, notes=self.notes)
 
     def _repo(self, url: str) -> RepoFacts | UpstreamError | None:
@@ -155,7 +155,7 @@ class _Lookup:
         if told.web_url and repo_key(told.web_url) != repo_key(moved):
             try:
                 moved = normal_repo_url(told.web_url, self.gateways.kinds)
-                self.notes.append(f"The repository has moved: it is now at {moved}.")
+                self.notes.append(f"The repository has moved to {moved}.")
             except Invalid:
                 pass
         return replace(draft, repo_url=moved[:LONGEST_URL], description=draft.description or _shown(told.description))
@@ -175,14 +175,14 @@ class _Lookup:
         """Return what a host told, or note in words why it told nothing."""
         wait([asked], timeout=self._patience_s)
         if not asked.done():
-            self.notes.append(f"{host} has not answered in {self._patience_s:.0f} seconds: fill in the form by hand.")
+            self.notes.append(f"{host} did not respond within {self._patience_s:.0f} seconds. Fill in the form manually.")
             return None
         try:
             outcome = asked.result()
         except UpstreamError as failure:
             outcome = failure
         except Exception:  # a mistake of ours must not keep a person from filling in the form
-            log.exception("%s can't be asked for a %s", host, what)
+            log.exception("lookup on %s failed: %s", host, what)
             outcome = BadAnswer("")
         if isinstance(outcome, UpstreamError):
             self.notes.append(in_words(outcome, host, what))
@@ -195,22 +195,22 @@ class _Lookup:
             return asked.result(timeout=self._patience_s)
         except Exception as failure:
             if not isinstance(failure, UpstreamError | TimeoutError):
-                log.exception("a guess can't be asked for")
+                log.exception("lookup of a guessed project name failed")
             return None
 
 
 def in_words(failure: UpstreamError, host: str, what: str) -> str:
     """Tell a person why a host told nothing."""
-    by_hand = "You can fill in the form by hand."
+    by_hand = "You can fill in the form manually."
     if isinstance(failure, Gone):
-        return f"{host} says that there is no such {what}, or it is not public. Check it before you go on."
+        return f"The {what} was not found on {host}, or is not public. Check it before you continue."
     if isinstance(failure, RateLimited):
-        return f"{host} lets this site ask no more at the moment. {by_hand}"
+        return f"The rate limit of {host} has been reached. {by_hand}"
     if isinstance(failure, NotAllowed):
-        return f"{host} does not let this site read it. {by_hand}"
+        return f"{host} denied access. {by_hand}"
     if isinstance(failure, BadAnswer):
-        return f"{host} answered something that this site can't read. {by_hand}"
-    return f"{host} can't be reached at the moment. {by_hand}"
+        return f"{host} returned an invalid response. {by_hand}"
+    return f"Could not connect to {host}. {by_hand}"
 
 
 def code_address(told: IndexFacts, gateways: Gateways) -> str:

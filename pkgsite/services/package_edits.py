@@ -87,7 +87,7 @@ def put_into_grid(act: Act, slug: str, package: Package) -> GridPackage:
     if grid is None:
         raise NotFound("Grid")
     if grid.is_locked and not act.by.is_moderator:
-        raise Forbidden("This grid is locked: only moderators change it.")
+        raise Forbidden("This grid is locked. Only moderators can edit it.")
     there = act.session.scalar(
         select(GridPackage).where(GridPackage.grid_id == grid.id, GridPackage.package_id == package.id)
     )
@@ -193,7 +193,7 @@ def open_grid(session: Session, slug: str, viewer: Viewer) -> str | None:
     if row is None:
         return None
     if row.is_locked and not viewer.is_moderator:
-        raise Invalid({"grid": [f"The grid “{row.title}” is locked: the package won't be put into it."]})
+        raise Invalid({"grid": [f"The grid “{row.title}” is locked, so the package won't be added to it."]})
     return str(row.title)
 
 

@@ -93,7 +93,7 @@ def read_changes(
     reading = _Reading(session, kinds, now, package)
     for name in changes:
         if name not in PackageChanges.__annotations__:
-            reading.typed.refuse(name, "There is no such field.")
+            reading.typed.refuse(name, "Unknown field.")
     if package is None:
         changes = {"title": "", "slug": None, "category": "", "repo_url": None, "pypi_url": None, **changes}
     for name in ("title", "category", "repo_url", "pypi_url", "documentation_url", "is_deprecated", "replaced_by"):
@@ -126,21 +126,21 @@ class _Reading:
             slug = offered_slug(self.session, self.values.get("title", ""))
         elif not _SLUG.fullmatch(slug):
             self.typed.refuse(
-                "slug", "Use letters from a to z, digits, hyphens, dots and underscores; begin and end with a letter."
+                "slug", "Use letters (a–z), digits, hyphens, dots and underscores. Start and end with a letter or digit."
             )
         elif slug.isdigit():
-            self.typed.refuse("slug", "A slug of digits only would be taken for a number: add a letter.")
+            self.typed.refuse("slug", "A slug can't consist of digits only.")
         elif slug.lower() in RESERVED:
-            self.typed.refuse("slug", "This word has a meaning of its own in addresses here: take another.")
+            self.typed.refuse("slug", "This slug is reserved. Choose another.")
         elif not slug_is_free(self.session, slug, but=self.id):
-            self.typed.refuse("slug", "Another package has this slug, or is found by it: take another.", is_taken=True)
+            self.typed.refuse("slug", "This slug is or was used by another package. Choose another.", is_taken=True)
         self.values["slug"] = slug
 
     def category(self, written: str | None) -> None:
         slug = self.typed.line("category", written, LONGEST_SLUG)
         number = self.session.scalar(select(Category.id).where(Category.slug == slug)) if slug else None
         if number is None:
-            self.typed.refuse("category", "Choose one of the categories.")
+            self.typed.refuse("category", "Select a category.")
         self.values["category_id"] = number
 
     def repo_url(self, written: str | None) -> None:
@@ -154,7 +154,7 @@ class _Reading:
             self._fit("repo_url", url)
             there = package_at(self.session, url, self.kinds, but=self.id)
             if there:
-                words = f"This repository is here already, as “{there.title}” ({there.slug})."
+                words = f"This repository is already listed as “{there.title}” ({there.slug})."
                 self.typed.refuse("repo_url", words, is_taken=True)
         self.values["repo_url"] = url
 
@@ -163,9 +163,9 @@ class _Reading:
         if text and not (self.package and text == self.package.pypi_url):
             name = project_name(text)
             if not name:
-                self.typed.refuse("pypi_url", "This is no name of a project on the package index.")
+                self.typed.refuse("pypi_url", "Enter a valid PyPI project name.")
             elif there := package_named(self.session, name, but=self.id):
-                words = f"This project is here already, as “{there.title}” ({there.slug})."
+                words = f"This project is already listed as “{there.title}” ({there.slug})."
                 self.typed.refuse("pypi_url", words, is_taken=True)
             text = name
         self.values["pypi_url"] = text
@@ -186,11 +186,11 @@ class _Reading:
             return
         other = package_typed(self.session, typed)
         if other is None:
-            self.typed.refuse("replaced_by", "There is no package with this slug or address.")
+            self.typed.refuse("replaced_by", "No package has this slug or URL.")
         elif other.id == self.id:
-            self.typed.refuse("replaced_by", "A package can't take its own place.")
+            self.typed.refuse("replaced_by", "A package can't replace itself.")
         elif self.id and leads_to(self.session, other.id, self.id):
-            self.typed.refuse("replaced_by", f"“{other.title}” is itself replaced by this package, at once or in turn.")
+            self.typed.refuse("replaced_by", f"“{other.title}” is already replaced by this package, directly or indirectly.")
         else:
             self.values["replaced_by_id"] = other.id
 
@@ -201,12 +201,12 @@ class _Reading:
             return
         if not any(self.values.get(name, getattr(self.package, name, "")) for name in names):
             self.typed.refuse(
-                "repo_url", "Write where it is: its repository's address, its name on the index, or both."
+                "repo_url", "Enter a repository URL, a PyPI project name, or both."
             )
 
     def _fit(self, name: str, url: str) -> None:
         if len(url) > LONGEST_URL:
-            self.typed.refuse(name, f"This address is too long: {len(url)} characters, where {LONGEST_URL} fit.")
+            self.typed.refuse(name, f"The URL must be {LONGEST_URL} characters or fewer (currently {len(url)}).")
 
 
 def web_address(typed: Typed, name: str, written: str | None, *, is_needed: bool = False) -> str | None:
@@ -217,6 +217,6 @@ def web_address(typed: Typed, name: str, written: str | None, *, is_needed: bool
     if not text:
         return None
     if not safe_url(text) or len(text) > LONGEST_URL:
-        typed.refuse(name, "This is no address of a web page: it has to begin with https:// or http://.")
+        typed.refuse(name, "Enter a URL that starts with https:// or http://.")
         return None
     return text

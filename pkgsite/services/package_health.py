@@ -183,7 +183,7 @@ def vulnerabilities(package: PackageRecord) -> list[Vulnerability] | None:
         return None
     return [
         Vulnerability(
-            id=told.get("id") or "without a name",
+            id=told.get("id") or "unnamed",
             aliases=tuple(told.get("aliases") or ()),
             summary=told.get("summary") or "",
             link=told.get("link"),
@@ -278,6 +278,6 @@ def _by_index(check: Check, package: PackageRecord, sources: Sources) -> Check:
     if check.name == "documentation" and package.documentation_is_by_index:
         return replace(check, source=checks.Source.INDEX, as_of=as_of)
     if check.name == "not_archived" and package.gone_at and not package.repo_url:
-        evidence = "The package index no longer has its project."
+        evidence = "Its project no longer exists on PyPI."
         return replace(check, evidence=evidence, source=checks.Source.INDEX, as_of=as_of)
     return check

@@ -87,7 +87,7 @@ def show_package(act: Act, *, slug: str) -> Package:
     there = package_at(act.session, package.repo_url, kinds, but=package.id) if package.repo_url else None
     there = there or (package_named(act.session, package.pypi_url, but=package.id) if package.pypi_url else None)
     if there:
-        raise Invalid({"reason": [f"“{there.title}” has the same repository or project now: change that first."]})
+        raise Invalid({"reason": [f"“{there.title}” now uses the same repository or PyPI project. Change it first."]})
     act.edit(package, {"hidden_at": None, "merged_into_id": None})
     _ask_where_wanted(act, package)
     return package

@@ -40,7 +40,7 @@ def require_known(viewer: Viewer) -> int:
         Forbidden: nobody is.
     """
     if viewer.user_id is None:
-        raise Forbidden("Log in first.")
+        raise Forbidden("Log in to continue.")
     return viewer.user_id
 
 
@@ -51,7 +51,7 @@ def require_moderator(viewer: Viewer) -> None:
         Forbidden: they are not one.
     """
     if not viewer.is_moderator:
-        raise Forbidden("Only moderators may do this.")
+        raise Forbidden("Only moderators can do this.")
 
 
 def require_staff(viewer: Viewer) -> None:
@@ -61,7 +61,7 @@ def require_staff(viewer: Viewer) -> None:
         Forbidden: they are not.
     """
     if not viewer.is_staff:
-        raise Forbidden("Only staff may do this.")
+        raise Forbidden("Only staff can do this.")
 
 
 def require_own(viewer: Viewer, owner_id: int | None) -> None:

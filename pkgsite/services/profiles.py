@@ -130,7 +130,7 @@ def profile_list(session: Session, username: str, which: str, viewer: Viewer, *,
     if which not in LISTS:
         raise NotFound("List")
     if which == "favorites" and not _may_see_favourites(user, viewer):
-        raise Forbidden("These favourites are not shared.")
+        raise Forbidden("This user's favourites are private.")
     wanted = {
         "contributed": lambda: _took_part(_identities(session, user.id)),
         "added": lambda: Package.created_by_id == user.id,
@@ -165,7 +165,7 @@ def save_profile(session: Session, *, by: Viewer, shares_favourites: bool, links
         if link.label.strip() or link.url.strip():
             kept.append(_checked(link, f"links-{place}", problems))
     if len(kept) > MOST_LINKS:
-        problems["links"] = [f"No more than {MOST_LINKS} links, please."]
+        problems["links"] = [f"You can add at most {MOST_LINKS} links."]
     if problems:
         raise Invalid(problems)
     user.shares_favourites = shares_favourites
@@ -176,7 +176,7 @@ def save_profile(session: Session, *, by: Viewer, shares_favourites: bool, links
 def _user(session: Session, username: str) -> User:
     user = session.scalar(select(User).where(func.lower(User.username) == username.lower(), User.is_active))
     if user is None:
-        raise NotFound("Person")
+        raise NotFound("User")
     return user
 
 
@@ -247,11 +247,11 @@ def _checked(link: Link, name: str, problems: dict[str, list[str]]) -> Link:
     """Return a link as it is kept, with what is wrong with it noted."""
     label, url = link.label.strip(), link.url.strip()
     if not label:
-        problems[f"{name}-label"] = ["Say what the link is."]
+        problems[f"{name}-label"] = ["Enter a label."]
     elif len(label) > LONGEST_LABEL or not label.isprintable():
-        problems[f"{name}-label"] = [f"{LONGEST_LABEL} characters at most, none of them invisible, please."]
+        problems[f"{name}-label"] = [f"Use at most {LONGEST_LABEL} characters, without control characters."]
     if len(url) > LONGEST_URL:
-        problems[f"{name}-url"] = [f"{LONGEST_URL} characters at most, please."]
+        problems[f"{name}-url"] = [f"Use at most {LONGEST_URL} characters."]
     elif not safe_url(url) or not url.isprintable():
-        problems[f"{name}-url"] = ["A web address begins with https:// or http://."]
+        problems[f"{name}-url"] = ["Enter a URL that starts with https:// or http://."]
     return Link(label, url)

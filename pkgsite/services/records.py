@@ -78,10 +78,10 @@ class Tally:
 
     def skip(self, record_id: int | None, name: str, problem: str) -> None:
         self.skipped.append(record_id)
-        self.remarks.append(f"{name}: {problem}; skipped")
+        self.remarks.append(f"{name}: skipped ({problem})")
 
     def keep(self, name: str, fields: Collection[str]) -> None:
-        self.remarks.append(f"{name}: changed here by a person, kept: {', '.join(sorted(fields))}")
+        self.remarks.append(f"{name}: kept values edited on this site: {', '.join(sorted(fields))}")
 
 
 def begin_alone(session: Session) -> None:
@@ -135,7 +135,7 @@ def take_packages(
         memberships = _Memberships(session, batch.ids, set(grid_ids), tally, now)
         for record in batch.fitting():
             if record.category_id not in category_ids:
-                tally.skip(record.id, batch.name(record), f"its category {record.category_id} is unknown")
+                tally.skip(record.id, batch.name(record), f"unknown category {record.category_id}")
                 continue
             change = batch.write(record, _package_values(record, batch.row(record), tally))
             moved = memberships.arrange(record, batch.name(record))
@@ -202,10 +202,10 @@ class _Batch(Generic[Row, Facts]):
         row, namesake = self.row(record), self._by_key.get(slug_key(record.slug))
         if row is not None:
             renamed_here = "slug" in self._people.get(record.id, ())
-            return None if row.slug == record.slug or renamed_here else f"its id belongs here to “{row.slug}”"
+            return None if row.slug == record.slug or renamed_here else f"its ID is used by “{row.slug}” on this site"
         if namesake is not None:
-            return f"its slug belongs here to {record_name(self._noun, namesake.id, namesake.slug)}"
-        return "a person has deleted it here" if record.id in self._people else None
+            return f"its slug is used by {record_name(self._noun, namesake.id, namesake.slug)} on this site"
+        return "deleted on this site" if record.id in self._people else None
 
     def write(self, record: Facts, values: dict[str, Any]) -> _Change[Row]:
         """Add the record's row, or set those of its fields that differ and that no person has changed."""
@@ -266,14 +266,14 @@ class _Memberships:
         here = self._here[record.id]
         unknown = [grid_id for grid_id in record.grid_ids if grid_id not in self._grid_ids]
         if unknown:
-            self._tally.remarks.append(f"{name}: not put into unknown grids: {', '.join(map(str, unknown))}")
+            self._tally.remarks.append(f"{name}: not added to unknown grids: {', '.join(map(str, unknown))}")
         wanted = [grid_id for grid_id in dict.fromkeys(record.grid_ids) if grid_id in self._grid_ids]
         order = []
         for grid_id in wanted:
             if grid_id in here:
                 order.append(here[grid_id])
             elif (grid_id, record.id) in self._people:
-                self._tally.remarks.append(f"{name}: a person has taken it out of grid {grid_id} here, kept so")
+                self._tally.remarks.append(f"{name}: removed from grid {grid_id} on this site, not added again")
             else:
                 order.append(self._add(record.id, grid_id))
         for grid_id, membership in here.items():
@@ -299,8 +299,8 @@ class _Memberships:
             return True
         by_a_person = (grid_id, membership.package_id) in self._people
         if by_a_person or membership.id in self._with_cells:
-            why = "a person has put it" if by_a_person else "it has cells"
-            self._tally.remarks.append(f"{name}: {why} in grid {grid_id} here, kept so")
+            why = "added on this site" if by_a_person else "has cells"
+            self._tally.remarks.append(f"{name}: kept in grid {grid_id} ({why})")
             return True
         self._session.delete(membership)
         self._grids_changed.add(grid_id)

@@ -34,11 +34,11 @@ class Result(StrEnum):
 
     FETCHED = "fetched"
     UNCHANGED = "unchanged"
-    LATER = "later"  # the host is still working it out
-    MISSING = "missing"  # the host answers that there is no such thing
+    LATER = "deferred"  # the host is still working it out
+    MISSING = "not found"  # the host answers that there is no such thing
     FAILED = "failed"
     PAUSED = "paused"  # the host wants to be left alone; it stays due
-    LOST = "lost"  # the claim had run out and was another's, or the package is gone from the site
+    LOST = "skipped"  # the claim had run out and was another's, or the package is gone from the site
 
 
 @dataclass(frozen=True, slots=True)

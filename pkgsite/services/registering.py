@@ -18,8 +18,8 @@ from pkgsite.services.account_links import RESET, Registration, account_link, re
 from pkgsite.services.account_mail import Letter, known_address_letter, registration_letter
 from pkgsite.services.accounts import SiteAddress
 
-TAKEN = "Somebody has this name already. Choose another."
-ELSEWHERE = "This address belongs to another account."
+TAKEN = "This username is already taken. Choose another."
+ELSEWHERE = "This email address is already used by another account."
 
 
 def check_username(session: Session, username: str, field: str = "username") -> None:
@@ -95,7 +95,7 @@ def make_registered(session: Session, told: Registration, password_hash: str, *,
     check_username(session, told.username)
     holder = user_by_email(session, told.email)
     if holder and holder.email_confirmed_at:
-        raise Invalid({"email": ["This address has an account already. Log in."]})
+        raise Invalid({"email": ["This email address already has an account. Log in instead."]})
     release_unconfirmed(session, told.email)
     return make_user(session, told.username, told.email, password_hash, confirmed_at=now, now=now)
 
@@ -127,7 +127,7 @@ def make_by_operator(
     begin_write(session)
     check_username(session, username)
     if role not in ROLES:
-        raise Invalid({"role": [f"A role is one of {', '.join(ROLES)}."]})
+        raise Invalid({"role": [f"The role must be one of {', '.join(ROLES)}."]})
     if email:
         check_email(email)
         if user_by_email(session, email):

@@ -56,7 +56,7 @@ def reserve(session: Session, *, user_id: int, key: str, fingerprint: str, now: 
         )
     ).one()
     if kept.fingerprint != fingerprint:
-        raise Conflict("This Idempotency-Key was used for another request: take a new one.")
+        raise Conflict("This Idempotency-Key was already used for a different request. Use a new key.")
     return Place(kept.id, kept.status, kept.location, kept.body)
 
 

@@ -23,10 +23,10 @@ MOST_COUNTED = 10_000  # results of a search that are all looked at to count tho
 MOST_VALUES = 8  # of a facet that are shown
 LEAST = {"by": 2}  # results that a value needs to be shown: most people took part in one package
 
-TITLES = {"is": "State", "category": "Category", "grid": "Grid", "licence": "Licence", "python": "Python",
-          "stars": "Stars", "updated": "Last commit or release", "by": "People"}  # fmt: skip
+TITLES = {"is": "Status", "category": "Category", "grid": "Grid", "licence": "Licence", "python": "Python",
+          "stars": "Stars", "updated": "Last activity", "by": "Contributors"}  # fmt: skip
 STARS = {">=10": "10 or more", ">=100": "100 or more", ">=1000": "1,000 or more"}
-UPDATED = {"<90d": "within 90 days", "<1y": "within a year", ">1y": "more than a year ago"}
+UPDATED = {"<90d": "In the last 90 days", "<1y": "In the last year", ">1y": "More than a year ago"}
 SHOWN_STATES = ("maintained", "archived", "deprecated")
 
 

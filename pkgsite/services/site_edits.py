@@ -45,7 +45,7 @@ def add_site(act: Act, *, package_id: int, title: str, url: str) -> SiteUsing:
     if not act.by.is_moderator:
         waiting = select(func.count()).where(SiteUsing.created_by_id == act.user_id, SiteUsing.is_approved.is_(None))
         if (act.session.scalar(waiting) or 0) >= MOST_WAITING:
-            raise Invalid({"url": [f"{MOST_WAITING} of your links wait for a moderator: add more once they are seen."]})
+            raise Invalid({"url": [f"You have {MOST_WAITING} links pending review. Wait until they have been reviewed before adding more."]})
     site = SiteUsing(package_id=package_id, **values, is_approved=True if act.by.is_moderator else None)
     act.add(site)
     return site
@@ -140,6 +140,6 @@ def _read(act: Act, title: str, url: str, *, package_id: int, but: int | None = 
         func.lower(SiteUsing.url).in_([address.lower().rstrip("/") + end for end in ("", "/")]),
     )
     if address and act.session.scalar(same.limit(1)) is not None:
-        typed.refuse("url", "This site is listed already, or waits for a moderator.")
+        typed.refuse("url", "This site is already listed or pending review.")
     typed.check()
     return {"title": cleaned, "url": address}

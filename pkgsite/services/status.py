@@ -152,7 +152,7 @@ def _job(job: Job, run: JobRun | None, holder: str | None, now: datetime) -> Job
 def _public(error: str | None) -> str | None:
     """Return a run's failure as everybody may read it: of a mistake of ours its kind, for the words may tell of us."""
     mistake = MISTAKE.match(error or "")
-    return f"{mistake.group(1)} (the site's log says more)" if mistake else error
+    return f"{mistake.group(1)} (see the log for details)" if mistake else error
 
 
 def _counts(result: Mapping[str, Any] | None) -> tuple[tuple[str, int], ...]:

@@ -44,7 +44,7 @@ class TooManyTries(SiteError):
     """
 
     def __init__(self, retry_after_s: int) -> None:
-        super().__init__(f"too many tries; again in {retry_after_s} s")
+        super().__init__(f"too many attempts; try again in {retry_after_s} s")
         self.retry_after_s = retry_after_s
 
 

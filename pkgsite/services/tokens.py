@@ -63,12 +63,12 @@ def make_token(
     typed = Typed()
     name = typed.line("name", name, LONGEST_NAME, is_needed=True)
     if scope not in TOKEN_SCOPES:
-        typed.refuse("scope", "A token may read, or read and write.")
+        typed.refuse("scope", "Select read-only or read and write access.")
     if expires_at is not None and not now < expires_at <= now + LONGEST_LIFE:
-        typed.refuse("expires_at", "The end must lie in the future, within ten years.")
+        typed.refuse("expires_at", "The expiry date must be in the future and within 10 years.")
     live = select(ApiToken.id).where(ApiToken.user_id == user_id, ApiToken.revoked_at.is_(None)).limit(MOST_TOKENS)
     if len(session.scalars(live).all()) >= MOST_TOKENS:
-        typed.refuse("name", f"You have {MOST_TOKENS} tokens already: revoke one first.")
+        typed.refuse("name", f"You already have the maximum of {MOST_TOKENS} tokens. Revoke one first.")
     typed.check()
     secret = PREFIX + secrets.token_urlsafe(32)
     token = ApiToken(user_id=user_id, name=name, token_hash=secret_hash(secret), scope=scope)

@@ -85,7 +85,7 @@ def later_revisions(session: Session, scope: Scope, revision_id: int) -> list[Re
     """
     condition = in_scope(session, scope)
     if revision_id and session.scalar(select(Revision.id).where(Revision.id == revision_id, condition)) is None:
-        raise NotFound("Revision")
+        raise NotFound("Change")
     newest_first = select(Revision).where(condition, Revision.id > revision_id).order_by(Revision.id.desc())
     return list(session.scalars(newest_first))
 
@@ -108,10 +108,10 @@ def restore(act: Act, scope: Scope, revision_id: int, *, seen: int) -> bool:
     """
     _lock(act.session, scope)
     if last_revision(act.session, scope) != seen:
-        raise Conflict("changed since you looked")
+        raise Conflict("it has changed since you opened this page")
     later = later_revisions(act.session, scope, revision_id)
     _require_own(act, later)
-    act.reason = _words(f"Restores revision {revision_id}.", act.reason)
+    act.reason = _words(f"Restores the state after change {revision_id}.", act.reason)
     return bring_to(act, states_before(act.session, later))
 
 
@@ -129,8 +129,8 @@ def undo(act: Act, revision_id: int) -> None:
     _require_own(act, revisions)
     overlapping = later_overlaps(act.session, revisions)
     if overlapping:
-        raise Conflict(f"revision {overlapping[0].id} has touched the same since")
-    act.reason = _words(f"Undoes revision {revisions[0].id}.", act.reason)
+        raise Conflict(f"change {overlapping[0].id} has since edited the same content")
+    act.reason = _words(f"Reverts change {revisions[0].id}.", act.reason)
     bring_to(act, states_before(act.session, revisions[::-1]))
 
 
@@ -149,7 +149,7 @@ def undo_everything_by(act: Act, user_id: int, *, since: datetime | None = None)
         Forbidden: it is somebody else's, and this is no moderator.
     """
     session, found, passed = act.session, BulkUndo(), set[int]()
-    act.reason = _words("Undoes a person's edits.", act.reason)
+    act.reason = _words("Reverts a user's changes.", act.reason)
     heads = select(Revision.id).where(Revision.user_id == user_id, Revision.part_of_id.is_(None))
     if since is not None:
         heads = heads.where(Revision.at >= since)
@@ -180,7 +180,7 @@ def whole_act(session: Session, revision_id: int) -> list[Revision]:
     """
     revision = session.get(Revision, revision_id)
     if revision is None:
-        raise NotFound("Revision")
+        raise NotFound("Change")
     head = revision.part_of_id or revision.id
     parts = select(Revision).where(or_(Revision.id == head, Revision.part_of_id == head)).order_by(Revision.id)
     return list(session.scalars(parts))
@@ -260,7 +260,7 @@ def _make_so(act: Act, key: Key, state: dict[str, Any], people: Collection[int])
     _check_place(act.session, key, state)
     if row is None:
         if not set(kind.fields) <= state.keys():
-            raise Conflict(f"the {key[0]} is gone, and no revision tells how it was")
+            raise Conflict(f"the {key[0]} has been deleted and its previous state is unknown")
         act.add(make_again(kind, key[1], state, people))
         return True
     return act.edit(row, {name: from_json(name, state[name]) for name in kind.fields if name in state})
@@ -274,15 +274,15 @@ def _check_place(session: Session, key: Key, state: dict[str, Any]) -> None:
         named = Package if kind == PACKAGE.name else Grid
         same = select(named.id).where(func.lower(named.slug) == state["slug"].lower(), named.id != object_id)
         if session.scalar(same) is not None:
-            raise Conflict(f"the slug {state['slug']} is another {kind}'s now")
+            raise Conflict(f"another {kind} now uses the slug {state['slug']}")
     for column, parent in (("grid_id", Grid), ("feature_id", Feature), ("grid_package_id", GridPackage)):
         if column in state and session.get(parent, state[column]) is None:
-            raise Conflict(f"the {parent.__name__.lower()} that this {kind} belongs to is gone")
+            raise Conflict(f"the {parent.__name__.lower()} that this {kind} belongs to has been deleted")
     for columns in (("grid_id", "package_id"), ("grid_package_id", "feature_id")):
         if set(columns) <= state.keys():
             pair = [getattr(model, column) == state[column] for column in columns]
             if session.scalar(select(model.id).where(*pair, model.id != object_id)) is not None:
-                raise Conflict(f"there is another {kind} in the place of this one")
+                raise Conflict(f"another {kind} already exists in its place")
 
 
 def overlaps(ours: Revision, later: Revision) -> bool:
@@ -349,12 +349,12 @@ def _require_own(act: Act, revisions: Sequence[Revision]) -> None:
     if act.by.is_moderator:
         return
     if any(revision.user_id != act.user_id for revision in revisions):
-        raise Forbidden("Only moderators can take back what others have done.")
+        raise Forbidden("Only moderators can undo other people's changes.")
     if any(one.action == "edit" and MODERATORS_OWN & (one.after or {}).keys() for one in revisions):
-        raise Forbidden("Only moderators can take this back.")  # such as what somebody did while they were one
+        raise Forbidden("Only moderators can undo this change.")  # such as what somebody did while they were one
     grids = {revision.grid_id for revision in revisions if revision.grid_id}
     if grids and act.session.scalar(select(Grid.id).where(Grid.id.in_(grids), Grid.is_locked).limit(1)) is not None:
-        raise Forbidden("This grid is locked: only moderators change it.")
+        raise Forbidden("This grid is locked. Only moderators can edit it.")
 
 
 def _pair(session: Session, membership_id: int) -> tuple[int | None, int | None]:

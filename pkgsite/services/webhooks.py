@@ -142,7 +142,7 @@ def _addresses_before(payload: Mapping[str, Any], url: str) -> list[str]:
 
 def _named(url: str) -> str:
     if not url or len(url) > LONGEST_URL:
-        raise Invalid({"payload": ["The payload names no repository."]})
+        raise Invalid({"payload": ["The payload does not name a repository."]})
     return url
 
 

@@ -79,12 +79,12 @@ async function openCell(link) {
         form.querySelector(".cell-theirs")?.remove();
         const theirs = element("p", { class: "cell-theirs" }, came.theirs || "(empty)");
         form.insertBefore(theirs, save);
-        words.textContent = `${came.by ?? "Somebody"} was faster. What is there now stands below; yours is kept above. Save again to put yours in its place.`;
+        words.textContent = `${came.by ?? "Someone else"} changed this cell while you were editing. The current text is shown below; yours is kept above. Save again to replace it.`;
       } else {
-        words.textContent = Object.values(came.problems ?? {}).flat().join(" ") || "It could not be saved. Your text is kept.";
+        words.textContent = Object.values(came.problems ?? {}).flat().join(" ") || "Could not save the cell. Your text has been kept.";
       }
     } catch {
-      words.textContent = "The site can't be reached. Your text is kept; try again.";
+      words.textContent = "Could not reach the site. Your text has been kept. Try again.";
     } finally {
       save.disabled = false;
     }

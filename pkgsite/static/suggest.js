@@ -9,7 +9,7 @@ for (const box of document.querySelectorAll("input[data-suggest]")) {
   list.className = "offers";
   list.hidden = true;
   list.setAttribute("role", "listbox");
-  list.setAttribute("aria-label", "Pages that fit");
+  list.setAttribute("aria-label", "Suggestions");
   const told = document.createElement("span");
   told.className = "unseen";
   told.setAttribute("role", "status");
@@ -61,7 +61,7 @@ for (const box of document.querySelectorAll("input[data-suggest]")) {
     }));
     list.hidden = !offers.length;
     box.setAttribute("aria-expanded", String(!list.hidden));
-    told.textContent = offers.length ? `${offers.length} ${offers.length === 1 ? "page fits" : "pages fit"}` : "";
+    told.textContent = offers.length ? `${offers.length} ${offers.length === 1 ? "suggestion" : "suggestions"}` : "";
   };
 
   const ask = async () => {

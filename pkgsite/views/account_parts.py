@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 pages = Blueprint("accounts", __name__)
 
 NOT_SENT = (
-    "The message could not be sent: the mail server doesn't take it now. Nothing is lost; try again in a few minutes."
+    "The email could not be sent. Try again in a few minutes."
 )
 
 
@@ -121,7 +121,7 @@ def send(letter: Letter) -> None:
         try:
             mailer.send(to=letter.to, subject=letter.subject, body=letter.body)
         except UpstreamError as failure:
-            log.warning("a letter was not sent: %s", failure)
+            log.warning("could not send email: %s", failure)
             raise
     elif current_app.config["MAIL"] == "outbox":
         keep_letter(fresh(), letter, now=utc_now())

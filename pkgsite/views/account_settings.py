@@ -34,7 +34,7 @@ from pkgsite.views.account_parts import (
 from pkgsite.views.links import link
 from pkgsite.views.viewer import login_needed, viewer
 
-WRONG = "This is not your password."
+WRONG = "Incorrect password."
 
 
 @pages.get("/account/")
@@ -63,11 +63,11 @@ def save_email() -> Response | tuple[str, int]:
         _check_present(account, form.present.data)
         if sends_mail():
             send_asked(services.email_change_letter(fresh(), site_address(), by, new), new)
-            flash(f"A message has been sent to {new}. The address counts once you have opened its link.")
+            flash(f"We have sent an email to {new}. Open the link in it to confirm the address.")
         else:
             services.change_email_unconfirmed(fresh(), by, new)
             db.session.commit()
-            flash("Your address is changed." if new else "No address is kept of you any more.")
+            flash("Your email address has been changed." if new else "Your email address has been removed.")
     except Invalid as refusal:
         show_refusal(form, refusal)
         return _page("email", form), 422
@@ -85,9 +85,9 @@ def ask_to_confirm() -> Response:
     account = own_account(fresh(), by)
     try:
         if not account.email or not sends_mail():
-            raise Invalid({"email": ["There is no address to send a message to."]})
+            raise Invalid({"email": ["Your account has no email address."]})
         send_asked(services.email_change_letter(fresh(), site_address(), by, account.email), account.email)
-        flash(f"A message has been sent to {account.email}.")
+        flash(f"We have sent an email to {account.email}.")
     except Invalid as refusal:
         flash(" ".join(refusal.problems["email"]), "error")
     except UpstreamError:
@@ -118,7 +118,7 @@ def change_password() -> Response | tuple[str, int]:
         show_refusal(form, refusal)
         return _page("password", form), 422
     tell(letter)
-    flash("Your password is changed. Everywhere else you are logged out.")
+    flash("Your password has been changed, and you have been logged out on all other devices.")
     return redirect(link("accounts.settings"), 303)
 
 
@@ -128,7 +128,7 @@ def end_session(session_id: int) -> Response:
     by = viewer()
     services.end_session(fresh(), by, session_id)
     db.session.commit()
-    flash("That browser is logged out.")
+    flash("Session ended.")
     return redirect(link("accounts.settings"), 303)
 
 
@@ -138,7 +138,7 @@ def end_other_sessions() -> Response:
     by = viewer()
     services.end_other_sessions(fresh(), by, this_session_id())
     db.session.commit()
-    flash("Everywhere else you are logged out.")
+    flash("You have been logged out on all other devices.")
     return redirect(link("accounts.settings"), 303)
 
 
@@ -167,7 +167,7 @@ def delete() -> Response | tuple[str, int]:
         form.validate_on_submit()
         _check_present(account, form.present.data)
         if not account.has_password and (form.username.data or "").lower() != account.username.lower():
-            raise Invalid({"username": ["This is not your username."]})
+            raise Invalid({"username": ["The username does not match."]})
     except Invalid as refusal:
         show_refusal(form, refusal)
         return _page("delete", form), 422
@@ -175,7 +175,7 @@ def delete() -> Response | tuple[str, int]:
     db.session.commit()
     logout_user()
     cookie.clear()
-    flash("Your account is deleted.")
+    flash("Your account has been deleted.")
     return redirect(link("site.home"), 303)
 
 

@@ -46,7 +46,7 @@ def make() -> str | tuple[str, int]:
 def revoke(token_id: int) -> Response:
     revoke_token(fresh(), token_id, by=viewer(), now=utc_now())
     db.session.commit()
-    flash("The token is revoked: it opens nothing any more.")
+    flash("The token has been revoked.")
     return redirect(link("accounts.tokens"), 303)
 
 

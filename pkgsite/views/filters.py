@@ -33,15 +33,15 @@ DEVELOPMENT_STATUS = {
     7: "Inactive",
 }
 CELL_SAMPLES = (
-    ("yes", "Alone, or as the first word. So do “check” and “good”."),
-    ("no", "Alone, or as the first word. So do “bad”, “negative”, “evil” and “sucks”."),
-    ("++", "A sign, if it is all that the cell holds: one, two or three of them. So does “+2”."),
-    ("---", "The same for no. So does “-3”."),
-    ("Yes, since 4.2", "What follows the word is kept."),
-    ("no way", "A word is a word: this is a cross and “way”."),
-    ("nothing yet", "The beginning of a word is not: this stays text."),
-    ("see https://example.org/docs", "Addresses become links."),
-    ("", "An empty cell: nobody has written anything."),
+    ("yes", "Alone or as the first word. “check” and “good” work too."),
+    ("no", "Alone or as the first word. “bad”, “negative”, “evil” and “sucks” work too."),
+    ("++", "One to three plus signs, if the cell contains nothing else. “+2” works too."),
+    ("---", "One to three minus signs. “-3” works too."),
+    ("Yes, since 4.2", "Text after the word is kept."),
+    ("no way", "Shown as a cross followed by “way”."),
+    ("nothing yet", "Only whole words count, so this stays text."),
+    ("see https://example.org/docs", "URLs become links."),
+    ("", "An empty cell."),
 )
 
 

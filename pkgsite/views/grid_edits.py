@@ -48,13 +48,13 @@ def save_new() -> Answer:
     form = GridForm()
     arguments = {"changes": form.changes(by_moderator=viewer().is_moderator)}
     try:
-        done = done_or_held("grid.add", arguments, title=f"Make the grid “{form.title.data}”")
+        done = done_or_held("grid.add", arguments, title=f"Create grid “{form.title.data}”")
     except Invalid as refusal:
         show_refusal(form, refusal)
         return render_template("grids/edit.html", form=form, grid=None), 422
     if isinstance(done, Held):
         return redirect(link("moderation.yours"), 303)
-    flash(f"The grid “{done.title}” is here. Now put packages into it, and say by what features to compare them.")
+    flash(f"Grid “{done.title}” created. Now add packages, and features to compare them by.")
     return to_grid(done.slug)
 
 
@@ -75,7 +75,7 @@ def save(slug: str) -> Answer:
         "version": version_in(form.version.data),
     }
     try:
-        done = done_or_held("grid.edit", arguments, title=f"Change the grid “{grid.title}”")
+        done = done_or_held("grid.edit", arguments, title=f"Edit grid “{grid.title}”")
     except Invalid as refusal:
         show_refusal(form, refusal)
         return render_template("grids/edit.html", form=form, grid=grid), 422
@@ -85,7 +85,7 @@ def save(slug: str) -> Answer:
         mine = [("Title", grid.title, form.title.data), ("Slug", grid.slug, form.slug.data),
                 ("Description", grid.description, form.description.data)]  # fmt: skip
         return render_template("grids/edit.html", form=form, grid=grid, theirs=grid, compared=different(mine)), 409
-    return told(done, grid.slug, "The grid is changed.", getattr(done, "slug", None))
+    return told(done, grid.slug, "Grid updated.", getattr(done, "slug", None))
 
 
 @pages.post("/<slug:slug>/lock/")
@@ -94,7 +94,7 @@ def lock(slug: str) -> Answer:
     grid = grid_to_edit(db.session(), slug, viewer())
     is_locked = request.form.get("locked") == "yes"
     done_or_held("grid.lock", {"grid_id": grid.id, "is_locked": is_locked}, title="", reason=reason())
-    flash("The grid is locked: only moderators change it." if is_locked else "The grid is open to everybody's edits.")
+    flash("Grid locked. Only moderators can edit it." if is_locked else "Grid unlocked. All users can edit it.")
     return to_grid(grid.slug)
 
 
@@ -110,7 +110,7 @@ def ask_to_delete(slug: str) -> Answer:
 def delete(slug: str) -> Answer:
     grid = grid_to_edit(db.session(), slug, viewer())
     done_or_held("grid.delete", {"grid_id": grid.id}, title="", reason=reason())
-    flash(f"The grid “{grid.title}” is deleted. Its history can bring it back.")
+    flash(f"Grid “{grid.title}” deleted. You can restore it from its history.")
     return redirect(link("history.object", kind="grid", object_id=grid.id), 303)
 
 
@@ -126,11 +126,11 @@ def add_feature(slug: str) -> Answer:
 def save_new_feature(slug: str) -> Answer:
     form, grid = FeatureForm(), open_to_viewer(grid_to_edit(db.session(), slug, viewer()))
     try:
-        done = done_or_held("feature.add", {"grid_id": grid.id, **form.values()}, title=f"Add to “{grid.title}”")
+        done = done_or_held("feature.add", {"grid_id": grid.id, **form.values()}, title=f"Add feature to “{grid.title}”")
     except Invalid as refusal:
         show_refusal(form, refusal)
         return render_template("grids/feature.html", form=form, grid=grid, feature=None), 422
-    return told(done, grid.slug, "The feature is added. Fill in its cells.")
+    return told(done, grid.slug, "Feature added. Fill in its cells.")
 
 
 @pages.get(f"/feature/{FEATURE}/")
@@ -149,7 +149,7 @@ def save_feature(feature_id: int) -> Answer:
     grid = open_to_viewer(feature.grid)
     arguments = {"feature_id": feature.id, "version": version_in(form.version.data), **form.values()}
     try:
-        done = done_or_held("feature.edit", arguments, title=f"Change “{feature.title}” in “{grid.title}”")
+        done = done_or_held("feature.edit", arguments, title=f"Edit “{feature.title}” in “{grid.title}”")
     except Invalid as refusal:
         show_refusal(form, refusal)
         return render_template("grids/feature.html", form=form, grid=grid, feature=feature), 422
@@ -159,7 +159,7 @@ def save_feature(feature_id: int) -> Answer:
         mine = [("Title", feature.title, form.title.data), ("Description", feature.description, form.description.data)]
         page = {"form": form, "grid": grid, "feature": feature, "compared": different(mine), "theirs": grid}
         return render_template("grids/feature.html", **page), 409
-    return told(done, grid.slug, "The feature is changed.")
+    return told(done, grid.slug, "Feature updated.")
 
 
 @pages.post(f"/feature/{FEATURE}/move/")
@@ -168,7 +168,7 @@ def move_feature(feature_id: int) -> Answer:
     feature = feature_to_edit(db.session(), feature_id, viewer())
     by = -1 if request.form.get("to") == "up" else 1
     done = done_or_held("feature.move", {"feature_id": feature_id, "by": by}, title=f"Move “{feature.title}”")
-    return told(done, feature.grid.slug, f"“{feature.title}” has moved {'up' if by < 0 else 'down'}.")
+    return told(done, feature.grid.slug, f"Moved “{feature.title}” {'up' if by < 0 else 'down'}.")
 
 
 @pages.get(f"/feature/{FEATURE}/delete/")
@@ -176,8 +176,8 @@ def move_feature(feature_id: int) -> Answer:
 def ask_to_delete_feature(feature_id: int) -> Answer:
     feature = feature_to_edit(db.session(), feature_id, viewer())
     if not feature.may_delete:
-        raise Forbidden("Only moderators, and whoever added this or made the grid, can take it away.")
-    losses = f"{feature.cell_count} filled cells go with it." if feature.cell_count else ""
+        raise Forbidden("Only moderators, the person who added this and the grid's creator can remove it.")
+    losses = f"{feature.cell_count} cells with text will also be deleted." if feature.cell_count else ""
     return render_template("grids/delete.html", grid=feature.grid, what="feature", title=feature.title, losses=losses)
 
 
@@ -187,7 +187,7 @@ def delete_feature(feature_id: int) -> Answer:
     feature = feature_to_edit(db.session(), feature_id, viewer())
     title = f"Delete “{feature.title}” from “{feature.grid.title}”"
     done = done_or_held("feature.delete", {"feature_id": feature_id}, title=title, reason=reason())
-    return told(done, feature.grid.slug, f"“{feature.title}” is gone. The grid's history can bring it back.")
+    return told(done, feature.grid.slug, f"“{feature.title}” deleted. You can restore it from the grid's history.")
 
 
 @pages.get("/<slug:slug>/package/add/")
@@ -204,8 +204,8 @@ def save_package(slug: str) -> Answer:
     grid = open_to_viewer(grid_to_edit(db.session(), slug, viewer()))
     package_id = number(request.form.get("package"))
     arguments = {"grid_id": grid.id, "package_id": package_id}
-    done = done_or_held("membership.add", arguments, title=f"Put package {package_id} into “{grid.title}”")
-    return told(done, grid.slug, "The package is in the grid. Fill in its cells.", unchanged="It was there already.")
+    done = done_or_held("membership.add", arguments, title=f"Add package {package_id} to “{grid.title}”")
+    return told(done, grid.slug, "Package added. Fill in its cells.", unchanged="The package is already in this grid.")
 
 
 @pages.get(f"/package/<slug:slug>/{PACKAGE}/delete/")
@@ -214,8 +214,8 @@ def ask_to_remove_package(slug: str, package_id: int) -> Answer:
     grid = grid_to_edit(db.session(), slug, viewer())
     package, may_remove = package_in(db.session(), grid, package_id, viewer())
     if not may_remove:
-        raise Forbidden("Only moderators, and whoever added this or made the grid, can take it away.")
-    losses = "What has been written about it in this grid goes with it; the package itself stays."
+        raise Forbidden("Only moderators, the person who added this and the grid's creator can remove it.")
+    losses = "Its cells in this grid will also be removed. The package itself is kept."
     return render_template("grids/delete.html", grid=grid, what="package", title=package.title, losses=losses)
 
 
@@ -224,10 +224,10 @@ def ask_to_remove_package(slug: str, package_id: int) -> Answer:
 def remove_package(slug: str, package_id: int) -> Answer:
     grid = grid_to_edit(db.session(), slug, viewer())
     package, _ = package_in(db.session(), grid, package_id, viewer())
-    title = f"Take “{package.title}” out of “{grid.title}”"
+    title = f"Remove “{package.title}” from “{grid.title}”"
     arguments = {"grid_id": grid.id, "package_id": package_id}
     done = done_or_held("membership.remove", arguments, title=title, reason=reason())
-    return told(done, grid.slug, f"“{package.title}” is out of the grid. The grid's history can bring it back.")
+    return told(done, grid.slug, f"“{package.title}” removed from the grid. You can restore it from the grid's history.")
 
 
 @pages.post("/cell/preview/")
@@ -260,7 +260,7 @@ def save_cell(slug: str, package_id: int, feature_id: int) -> Answer:
         "text": form.text.data or "",
         "version": version_in(form.version.data),
     }
-    title = f"“{cell.feature.title}” of “{cell.package.title}” in “{cell.grid.title}”"
+    title = f"Edit “{cell.feature.title}” for “{cell.package.title}” in “{cell.grid.title}”"
     try:
         done = done_or_held("cell.edit", arguments, title=title)
     except Invalid as refusal:
@@ -278,7 +278,7 @@ def save_cell(slug: str, package_id: int, feature_id: int) -> Answer:
     if wants_json():
         now = cell_to_edit(db.session(), slug, package_id, feature_id, viewer())
         return answer_json({"html": drawn(now.text), "version": now.version, "held": isinstance(done, Held)}, 200)
-    return told(done, cell.grid.slug, "The cell is saved.")
+    return told(done, cell.grid.slug, "Cell saved.")
 
 
 def cell_page(cell: CellToEdit, form: CellForm, *, status: int = 200, **more: Any) -> tuple[str, int]:
@@ -306,7 +306,7 @@ def told(done: Any, slug: str, words: str, new_slug: str | None = None, *, uncha
     """Lead to the grid, and say what came of it."""
     if isinstance(done, Held):
         return redirect(link("moderation.yours"), 303)
-    flash(words if done is not None else unchanged or "Nothing was different, so nothing has changed.")
+    flash(words if done is not None else unchanged or "No changes to save.")
     return to_grid(new_slug or slug)
 
 
@@ -321,7 +321,7 @@ def open_to_viewer(grid: GridToEdit) -> GridToEdit:
         Forbidden: it is locked.
     """
     if not grid.may_edit:
-        raise Forbidden("This grid is locked: only moderators change it.")
+        raise Forbidden("This grid is locked. Only moderators can edit it.")
     return grid
 
 

@@ -78,9 +78,9 @@ def undo_change(revision_id: int) -> AnyResponse | tuple[str, int]:
         return render_template("history/refused.html", page=page, why=str(conflict)), 409
     db.session.commit()
     if doing.head_id is None:
-        flash("There was nothing left to take back.")
+        flash("There was nothing to undo.")
         return redirect(link("history.change", revision_id=revision_id), 303)
-    flash(f"Change {revision_id} is undone.")
+    flash(f"Change {revision_id} has been undone.")
     return redirect(link("history.change", revision_id=doing.head_id), 303)
 
 
@@ -101,7 +101,7 @@ def undo_person_now(username: str) -> AnyResponse:
         since = None if days is None else doing.now - timedelta(days=days)
         done = undo_everything_by(doing, user_id, since=since)
     db.session.commit()
-    flash(f"Taken back: {len(done.undone)}. Kept, as others have touched the same since: {len(done.kept)}.")
+    flash(f"{len(done.undone)} changes undone. {len(done.kept)} kept because others have edited the same content since.")
     return redirect(link("history.recent", by=name), 303)
 
 
@@ -141,7 +141,7 @@ def restore_now(kind: str, object_id: int, revision_id: int) -> AnyResponse | tu
         page = restore_page(db.session(), scope, revision_id, viewer())
         return render_template("history/restore.html", page=page, why=str(conflict), reason=reason), 409
     db.session.commit()
-    flash("Restored." if is_changed else "It is like this already: nothing was changed.")
+    flash("Restored." if is_changed else "Nothing to restore: this is already the current state.")
     return redirect(link("history.object", kind=kind, object_id=object_id), 303)
 
 

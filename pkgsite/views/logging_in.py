@@ -33,7 +33,7 @@ from pkgsite.views.limits import limited
 from pkgsite.views.links import link, query_string
 from pkgsite.views.viewer import log_in, viewer
 
-WRONG = "This name and this password don't belong together. Capital letters count in the password."
+WRONG = "Incorrect username or password. Passwords are case-sensitive."
 
 
 @pages.get("/login/")
@@ -76,7 +76,7 @@ def enter_by_password(typed: str, password: str) -> None:
     account = account_named(fresh(), typed)
     check_password(account, password, "login", WRONG)
     if account.user_id is None or not account.is_active:
-        raise Invalid({"login": ["This account is closed. Write to the people who run the site."]})
+        raise Invalid({"login": ["This account is disabled. Contact the site's administrators."]})
     if account.password_hash and is_outdated(account.password_hash):
         again = hash_password(password)
         store_hash(fresh(), account.user_id, again)
@@ -95,7 +95,7 @@ def log_out() -> Response:
     db.session.commit()
     logout_user()
     cookie.clear()
-    flash("You are logged out.")
+    flash("You have been logged out.")
     return redirect(link("site.home"), 303)
 
 
@@ -142,7 +142,7 @@ def save_password(token: str) -> Response | tuple[str, int]:
             user_id = reset_password(fresh(), key, token, chosen)
             forgive(db.session(), login_tries(f"id {user_id}", ""), [])
             db.session.commit()
-            flash("Your password is changed, and you are logged out everywhere. Log in with the new one.")
+            flash("Your password has been changed, and you have been logged out on all devices. Log in with the new password.")
             return redirect(link("accounts.login"), 303)
     except NotFound:
         return dead_link()

@@ -75,7 +75,7 @@ def approve_edit(held_id: int) -> Answer:
         flash(why_not(failure), "error")
         return _to_queue("edits")
     db.session.commit()
-    flash("The edit is done, in its author's name.")
+    flash("Edit approved and applied in the author's name.")
     return _to_queue("edits")
 
 
@@ -89,7 +89,7 @@ def reject_edit(held_id: int) -> Answer:
     except Invalid as refusal:
         return _refused(refusal, "edits")
     db.session.commit()
-    flash("The edit is not done; its author can read why.")
+    flash("Edit rejected. The author can see the reason.")
     return _to_queue("edits")
 
 
@@ -100,7 +100,7 @@ def decide(site_id: int, decision: str) -> Answer:
     with doing:
         decide_site(doing, site_id, is_approved=decision == "approve")
     db.session.commit()
-    flash("The link is shown now." if decision == "approve" else "The link is not shown.")
+    flash("Link approved." if decision == "approve" else "Link rejected.")
     return _to_queue("sites")
 
 
@@ -114,7 +114,7 @@ def dismiss(flag_id: int) -> Answer:
     except Invalid as refusal:
         return _refused(refusal, "flags")
     db.session.commit()
-    flash("The flag is dismissed.")
+    flash("Flag dismissed.")
     return redirect(own_path(request.form.get("next")) or link("moderation.package", slug=slug), 303)
 
 
@@ -127,20 +127,20 @@ def package(slug: str) -> Answer:
 @pages.post("/packages/<slug:slug>/hide/")
 @moderator_needed
 def hide(slug: str) -> Answer:
-    return _act_on(slug, hide_package, "The package is hidden: only moderators see it.", flag_ids=_flag_ids())
+    return _act_on(slug, hide_package, "Package hidden. Only moderators can see it.", flag_ids=_flag_ids())
 
 
 @pages.post("/packages/<slug:slug>/show/")
 @moderator_needed
 def show(slug: str) -> Answer:
-    return _act_on(slug, show_package, "The package is shown again.")
+    return _act_on(slug, show_package, "Package is visible again.")
 
 
 @pages.post("/packages/<slug:slug>/deprecate/")
 @moderator_needed
 def deprecate(slug: str) -> Answer:
     replaced_by = request.form.get("replaced_by", "")
-    return _act_on(slug, deprecate_package, "Deprecated.", replaced_by=replaced_by, flag_ids=_flag_ids())
+    return _act_on(slug, deprecate_package, "Package marked as deprecated.", replaced_by=replaced_by, flag_ids=_flag_ids())
 
 
 @pages.get("/packages/<slug:slug>/merge/")

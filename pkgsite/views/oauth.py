@@ -110,7 +110,7 @@ def _link(there: LoginProvider, vouched: Vouched) -> Response | tuple[str, int]:
     except Conflict:
         return _failure(there, "taken", 409)
     db.session.commit()
-    flash(f"From now on you can also log in as {vouched.login} at {there.title}.")
+    flash(f"You can now log in with your {there.title} account {vouched.login}.")
     return redirect(link("accounts.settings"), 303)
 
 
@@ -127,7 +127,7 @@ def oauth_newcomer() -> str | Response:
 def oauth_register() -> Response | tuple[str, int]:
     vouched, wanted = _newcomer()
     if vouched is None or viewer().is_known:
-        flash("That took too long. Begin again.", "error")
+        flash("Your login has timed out. Try again.", "error")
         return redirect(link("accounts.login"), 303)
     form = UsernameForm()
     try:
@@ -141,7 +141,7 @@ def oauth_register() -> Response | tuple[str, int]:
         cookie.pop(NEWCOMER, None)
         return _failure(_provider(vouched.provider), "known", 409)
     enter(user_id)  # which also forgets the newcomer
-    flash("Your account is made, and you are logged in.")
+    flash("Your account has been created, and you are logged in.")
     return redirect(own_path(wanted) or link("site.home"), 303)
 
 
@@ -155,7 +155,7 @@ def unlink(identity_id: int) -> Response:
         flash(" ".join(refusal.problems["identity"]), "error")
     else:
         db.session.commit()
-        flash(f"You can no longer log in by {TITLES.get(name, name)}.")
+        flash(f"You can no longer log in with {TITLES.get(name, name)}.")
     return redirect(link("accounts.settings"), 303)
 
 

@@ -33,14 +33,14 @@ from pkgsite.views.viewer import act, login_needed, viewer
 pages = Blueprint("package_edits", __name__, url_prefix="/packages")
 
 Answer = str | Response | tuple[str, int]
-WAITS = "Thank you. As you are new here, a moderator looks at this first; you can see what becomes of it in your edits."
+WAITS = "Thank you. Your first edits are reviewed by a moderator. You can follow this one under your pending edits."
 FIELDS = (
     ("title", "Title"),
     ("slug", "Slug"),
     ("category", "Category"),
-    ("repo_url", "Repository"),
-    ("pypi_url", "Name on the package index"),
-    ("documentation_url", "Documentation"),
+    ("repo_url", "Repository URL"),
+    ("pypi_url", "PyPI project name"),
+    ("documentation_url", "Documentation URL"),
     ("is_deprecated", "Deprecated"),
     ("replaced_by", "Replaced by"),
 )
@@ -110,12 +110,12 @@ def save_new() -> Answer:
         return _form_page(form, Draft(), 422)
     except (Forbidden, NotFound):  # the grid was locked or removed while the form lay open
         form.grid.data = ""
-        form.form_errors.append("The grid can't be added to any more. Save again to add the package without it.")
+        form.form_errors.append("This grid is no longer available. Save again to add the package without it.")
         return _form_page(form, Draft(), 422)
     if isinstance(done, Held):
         return redirect(link("moderation.yours"), 303)
-    where = f" It is in the grid “{grid[0]}” now." if grid and grid[1] else ""
-    flash(f"“{done.title}” is here.{where} What other sites tell of it is being asked for.")
+    where = f" It is now in the grid “{grid[0]}”." if grid and grid[1] else ""
+    flash(f"“{done.title}” added.{where} Its facts will appear once they have been fetched.")
     return redirect(link("packages.detail", slug=done.slug), 303)
 
 
@@ -132,9 +132,9 @@ def save(slug: str) -> Answer:
     package, form = _present(slug), EditForm()
     try:
         if number_in(form.package_id.data) != package.id or number_in(form.version.data) != package.version:
-            raise Conflict("changed since")
+            raise Conflict("it has changed since")
         arguments = {"package_id": package.id, "changes": form.changes(package), "version": package.version}
-        done = done_or_held("package.edit", arguments, title=f"Change “{package.title}”", reason=form.reason.data or "")
+        done = done_or_held("package.edit", arguments, title=f"Edit “{package.title}”", reason=form.reason.data or "")
     except Invalid as refusal:
         show_refusal(form, refusal)
         return _edit_page(package, form, 422)
@@ -142,7 +142,7 @@ def save(slug: str) -> Answer:
         return _conflict(_present(slug), form)
     if isinstance(done, Held):
         return redirect(link("moderation.yours"), 303)
-    flash("Nothing was changed." if done is None else "Saved.")
+    flash("No changes to save." if done is None else "Saved.")
     return redirect(link("packages.detail", slug=done.slug if done else package.slug), 303)
 
 
@@ -167,17 +167,17 @@ def save_documentation(slug: str) -> Answer:
             "documentation_url": form.documentation_url.data or None,
             "version": number_in(form.version.data),
         }
-        done = done_or_held("package.documentation", arguments, title=f"Documentation of “{package.title}”")
+        done = done_or_held("package.documentation", arguments, title=f"Edit documentation URL of “{package.title}”")
     except Invalid as refusal:
         show_refusal(form, refusal)
     except Conflict:
         status, package = 409, _present(slug)
-        differences = [("Documentation", package.documentation_url, form.documentation_url.data or "")]
+        differences = [("Documentation URL", package.documentation_url, form.documentation_url.data or "")]
         form.version.data = str(package.version)
     else:
         if isinstance(done, Held):
             return redirect(link("moderation.yours"), 303)
-        flash("Nothing was changed." if done is None else "Saved.")
+        flash("No changes to save." if done is None else "Saved.")
         return redirect(link("packages.detail", slug=package.slug), 303)
     return render_template("packages/documentation.html", package=package, form=form, differences=differences), status
 
@@ -229,4 +229,4 @@ def _grid(slug: str | None) -> tuple[str, str | None] | None:
         title = open_grid(db.session(), clean(slug), viewer())
     except Invalid as locked:
         return " ".join(locked.problems["grid"]), None
-    return (title, slug) if title else ("There is no such grid: the package won't be put into one.", None)
+    return (title, slug) if title else ("Grid not found. The package won't be added to a grid.", None)

@@ -65,11 +65,11 @@ def save_site(slug: str) -> Answer:
     package, form = package_to_edit(db.session(), slug, viewer()), SiteForm()
     arguments = {"package_id": package.id, "title": form.title.data or "", "url": form.url.data or ""}
     try:  # a link is looked at before it is shown anyway: nothing is gained by holding it before that
-        site = done_or_held("site.add", arguments, title=f"Site that uses “{package.title}”", review=False)
+        site = done_or_held("site.add", arguments, title=f"Add site using “{package.title}”", review=False)
     except Invalid as refusal:
         show_refusal(form, refusal)
         return render_template("packages/site.html", package=package, form=form, site=None, differences=[]), 422
-    flash("The site is listed." if site.is_approved else "Thank you. A moderator looks at the link before it is shown.")
+    flash("Site added." if site.is_approved else "Thank you. The link will appear once a moderator has approved it.")
     return redirect(link("packages.detail", slug=package.slug), 303)
 
 
@@ -93,17 +93,17 @@ def save_edited_site(slug: str, site_id: int) -> Answer:
     }
     status, differences = 422, []
     try:
-        saved = done_or_held("site.edit", arguments, title=f"Site that uses “{site.package_title}”", review=False)
+        saved = done_or_held("site.edit", arguments, title=f"Edit site using “{site.package_title}”", review=False)
     except Invalid as refusal:
         show_refusal(form, refusal)
     except Conflict:
         status, site = 409, site_to_edit(db.session(), slug, site_id, viewer())
-        pairs = [("Name", site.title, form.title.data or ""), ("Address", site.url, form.url.data or "")]
+        pairs = [("Site name", site.title, form.title.data or ""), ("URL", site.url, form.url.data or "")]
         differences = [pair for pair in pairs if pair[1] != pair[2]]
         form.version.data = str(site.version)
     else:
         waits = saved is not None and not saved.is_approved
-        flash("Saved. A moderator looks at the link before it is shown." if waits else "Saved.")
+        flash("Saved. The link will appear once a moderator has approved it." if waits else "Saved.")
         return redirect(link("packages.detail", slug=slug), 303)
     package = package_to_edit(db.session(), slug, viewer())
     return render_template("packages/site.html", package=package, form=form, site=site, differences=differences), status
@@ -119,9 +119,9 @@ def delete_site(slug: str, site_id: int) -> Answer:
 @login_needed
 def delete_site_now(slug: str, site_id: int) -> Answer:
     site = site_to_edit(db.session(), slug, site_id, viewer())
-    done = done_or_held("site.delete", {"site_id": site_id}, title=f"Remove “{site.title}” of “{site.package_title}”")
+    done = done_or_held("site.delete", {"site_id": site_id}, title=f"Remove “{site.title}” from “{site.package_title}”")
     if not isinstance(done, Held):
-        flash(f"“{site.title}” is removed.")
+        flash(f"“{site.title}” removed.")
     return redirect(link("packages.detail", slug=slug), 303)
 
 
@@ -161,7 +161,7 @@ def save_flag(slug: str) -> Answer:
         show_refusal(form, refusal)
         return render_template("packages/flag.html", package=package, form=form, is_raised=is_raised), 422
     db.session.commit()
-    flash("Your flag is changed." if is_raised else "Thank you. The moderators see your flag now.")
+    flash("Flag updated." if is_raised else "Thank you. The moderators will review your flag.")
     return redirect(link("packages.detail", slug=package.slug), 303)
 
 
@@ -173,7 +173,7 @@ def withdraw(slug: str) -> Answer:
     db.session.rollback()
     withdrawn = withdraw_flag(db.session(), package.id, by=by, now=utc_now())
     db.session.commit()
-    flash("Your flag is withdrawn." if withdrawn else "You have no open flag here.")
+    flash("Flag withdrawn." if withdrawn else "You have no open flag for this package.")
     return redirect(link("packages.detail", slug=package.slug), 303)
 
 
@@ -208,7 +208,7 @@ def save_answer(slug: str, flag_id: int) -> Answer:
         show_refusal(form, refusal)
         return render_template("packages/answer.html", package=package, flag=found, form=form), 422
     db.session.commit()
-    flash("Your answer is kept; moderators see it beside the flag.")
+    flash("Reply saved. Moderators see it next to the flag.")
     return redirect(link("packages.detail", slug=package.slug), 303)
 
 
@@ -230,7 +230,7 @@ def _like(key: str | int, value: str) -> Response:
 
 def _wanted(value: str) -> bool:
     if value not in VALUES:
-        raise Invalid({"value": ["Say “add” or “remove”."]})
+        raise Invalid({"value": ["Must be “add” or “remove”."]})
     return VALUES[value]
 
 

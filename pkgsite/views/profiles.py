@@ -46,5 +46,5 @@ def save() -> Response | tuple[str, int]:
         form.refuse(refusal)
         return render_template("profiles/edit.html", form=form, is_refused=True), 422
     db.session.commit()
-    flash("Your profile is saved.")
+    flash("Profile saved.")
     return redirect(link("profiles.detail", username=by.username), 303)

@@ -68,7 +68,7 @@ def begin_registration() -> Response | tuple[str, int]:
     return redirect(link("accounts.settings"), 303)
 
 
-@pages.get("/account/look-into-your-mail/")
+@pages.get("/account/check-your-email/")
 def look_into_mail() -> str:
     return render_template("accounts/look_into_mail.html")
 
@@ -95,7 +95,7 @@ def make_account(token: str) -> Response | tuple[str, int]:
             password_hash = hash_password(form.password.data)
             user_id = make_registered(fresh(), chosen, password_hash, now=utc_now())
             enter(user_id)
-            flash("Your account is made, and you are logged in.")
+            flash("Your account has been created, and you are logged in.")
             return redirect(link("site.home"), 303)
     except NotFound:
         return dead_link()
@@ -127,7 +127,7 @@ def save_confirmed(token: str) -> Response | tuple[str, int]:
         return redirect(link("accounts.settings"), 303)
     db.session.commit()
     tell(letter)
-    flash(f"Your address {email} is confirmed.")
+    flash(f"Your email address {email} has been confirmed.")
     return redirect(link("accounts.settings"), 303)
 
 
@@ -135,7 +135,7 @@ def _own_link(token: str) -> AccountLink:
     by = viewer()
     found = read_account_link(fresh(), site_address().key, CONFIRM, token)
     if found.user_id != by.user_id:
-        raise Forbidden("This link is of another account.")
+        raise Forbidden("This link belongs to another account.")
     return found
 
 
@@ -155,7 +155,7 @@ def _register_at_once(told: Registration, password: str) -> None:
     password_hash = hash_password(password)
     user_id = make_unconfirmed(fresh(), told, password_hash, now=utc_now())
     enter(user_id)
-    flash("Your account is made, and you are logged in.")
+    flash("Your account has been created, and you are logged in.")
 
 
 def _register_form() -> FlaskForm:

@@ -14,8 +14,8 @@ from pkgsite.services.status import status_page
 SOURCES = {
     Source.REPO: "Repository",
     Source.ACTIVITY: "Commits by week",
-    Source.PEOPLE: "People",
-    Source.INDEX: "Package index",
+    Source.PEOPLE: "Contributors",
+    Source.INDEX: "PyPI",
     Source.DOWNLOADS: "Downloads",
 }
 

@@ -67,11 +67,11 @@ def gitlab() -> Response:
 def take(change: Change | None) -> Response:
     """Do what follows from a webhook, and answer what that was."""
     if change is None:
-        return told("Nothing here follows from this event.", 202)
+        return told("Event ignored.", 202)
     session = db.session()
     taken = take_change(session, change, gateways().kinds, now=utc_now())
     session.commit()
-    words = "It will be fetched soon." if taken.forward else "It was to be fetched soon already."
+    words = "Refresh scheduled." if taken.forward else "A refresh is already scheduled."
     return told(words, packages=taken.slugs, sources=taken.forward)
 
 
@@ -85,11 +85,11 @@ def read_payload() -> dict[str, Any]:
     if request.mimetype == FORM:
         body = _form_field(request.get_data())
     if not body:
-        raise _unreadable("There is no payload.")
+        raise _unreadable("The payload is empty.")
     try:
         payload = orjson.loads(body)  # refuses what is nested too deep
     except ValueError:
-        raise _unreadable("The payload is not JSON.") from None
+        raise _unreadable("The payload is not valid JSON.") from None
     if not isinstance(payload, dict):
         raise _unreadable("The payload is not a JSON object.")
     return payload
@@ -100,7 +100,7 @@ def _form_field(body: bytes) -> str:
     try:
         fields = parse_qs(body.decode(), max_num_fields=MOST_FIELDS, errors="strict")
     except ValueError:
-        raise _unreadable("The form can't be read.") from None
+        raise _unreadable("The form data is invalid.") from None
     return fields.get("payload", [""])[0]
 
 
@@ -117,7 +117,7 @@ def answer(error: HTTPException | SiteError) -> Response:
     if isinstance(error, SiteError):
         return told(_words(error), next((code for kind, code in STATUSES.items() if isinstance(error, kind)), 500))
     if isinstance(error, MethodNotAllowed):
-        response = told("A webhook is sent with POST.", 405)
+        response = told("Method not allowed. Send webhooks with POST.", 405)
         response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
         return response
     return told(f"{error.name}.", error.code or 500)
@@ -127,9 +127,9 @@ def _words(error: SiteError) -> str:
     if isinstance(error, Invalid):
         return " ".join(words for problem in error.problems.values() for words in problem)
     if isinstance(error, NotFound):
-        return "No package of this site has this repository."
+        return "No package on this site uses this repository."
     if isinstance(error, Forbidden):
         if current_app.config["WEBHOOK_SECRET"]:
-            return "The signature or secret is missing or wrong."
-        return "This site takes no webhooks: it has no secret for them."
-    return "Something went wrong here. It has been recorded."
+            return "Missing or invalid signature or secret."
+        return "Webhooks are disabled: no secret is configured."
+    return "Internal server error. The error has been logged."

@@ -35,7 +35,7 @@ def test_all_that_the_page_shows(session: Session, client: FlaskClient) -> None:
     assert [hit["slug"] for hit in found["packages"]] == [f"cache-{number}" for number in range(20)]
     assert found["packages"][0]["why"] == {
         "tier": 3,
-        "words": "Its name begins with what was typed.",
+        "words": "The name starts with your search.",
         "found": {"name": ["cache"], "grids": ["caching"]},
         "popularity": 261,
         "is_living": True,

@@ -60,7 +60,7 @@ def test_a_category_is_named_by_address_id_or_slug(ada: Program, session: Sessio
         assert answer.json["category"] == f"http://localhost/api/v4/categories/{other.id}/"
         ada.patch("packages/1/", {"category": "apps"})
     refused = ada.patch("packages/1/", {"category": "http://localhost/api/v4/categories/78/"})
-    assert (refused.status_code, refused.json) == (400, {"category": ["There is no such category."]})
+    assert (refused.status_code, refused.json) == (400, {"category": ["Category not found."]})
 
 
 def test_a_part_of_a_package_is_changed(ada: Program, session: Session) -> None:
@@ -87,7 +87,7 @@ def test_what_was_read_can_be_put_back(ada: Program, session: Session) -> None:
 
 
 def test_put_needs_the_whole(ada: Program) -> None:
-    words = ["This is needed: PUT takes the whole record, PATCH a part of it."]
+    words = ["This field is required. PUT replaces the entire record; use PATCH to change some fields."]
     answer = ada.put("packages/1/", {"title": "x", "slug": "one", "category": "apps"})
     assert (answer.status_code, answer.json) == (
         400,
@@ -173,7 +173,7 @@ def test_who_may_do_what(app: Flask, ada: Program, session: Session) -> None:
     reader = Program(app, session, make_user(session, "bo"), scope="read")
     assert reader.get("packages/1/").headers["Allow"] == "GET, HEAD, OPTIONS"
     refused = reader.patch("packages/1/", {"title": "x"})
-    assert (refused.status_code, refused.json) == (403, {"detail": "This token may only read."})
+    assert (refused.status_code, refused.json) == (403, {"detail": "This token is read-only."})
     assert ada.get("packages/1/").headers["Allow"] == "GET, PUT, PATCH, HEAD, OPTIONS"
     assert ada.get("packages/").headers["Allow"] == "GET, POST, HEAD, OPTIONS"
     assert ada.get("grids/10/").headers["Allow"] == "GET, PUT, PATCH, HEAD, OPTIONS"

@@ -28,7 +28,7 @@ grids          5 added,     0 changed,     0 unchanged,     0 skipped
 packages       7 added,     0 changed,     0 unchanged,     4 skipped
 
 5 to look at:
-  package 19 “untimely”: created is a time without an offset; skipped
+  package 19 “untimely”: created is a timestamp without a UTC offset; skipped
   package 18 “lonely”: not put into unknown grids: 77
   package 17 “stranger”: its category 99 is unknown; skipped
   package 16 “long”: title is longer than 100 characters; skipped
@@ -50,7 +50,7 @@ def test_a_site_is_copied_and_a_second_run_says_that_nothing_has_changed(
         "categories     0 added,     0 changed,     2 unchanged,     0 skipped",
         "grids          0 added,     0 changed,     5 unchanged,     0 skipped",
         "packages       0 added,     0 changed,     7 unchanged,     4 skipped",
-        "Nothing has changed: all of it was here already.",
+        "No changes: everything is already up to date.",
     ]
     assert make_package(session, "ours").id == 22
     assert session.scalars(select(ImportProgress)).all() == []
@@ -104,7 +104,7 @@ def test_a_failure_that_stays_stops_it_and_the_next_run_goes_on(
     assert stopped.stdout == ""
     error = stopped.stderr.partition("Error: ")[2]
     assert error.startswith(f"{address}/api/v4/packages/?limit=100&offset=3 {words}")
-    assert error.endswith("\nWhat has come in stays; the same command goes on from there.\n")
+    assert error.endswith("\nThe records imported so far are kept. Run the command again to resume.\n")
     assert session.scalar(select(func.count()).select_from(Package)) == 2
     session.commit()
     fake.answers.clear()
@@ -156,7 +156,7 @@ def test_ctrl_c_says_that_the_next_run_goes_on(
         patched.setattr(V4Site, "page", page)
         stopped = run("import-v4", address)
     assert stopped.exit_code == 130
-    assert stopped.stderr == "Stopped. What has come in stays; the same command goes on from there.\n"
+    assert stopped.stderr == "Stopped. The records imported so far are kept. Run the command again to resume.\n"
     finished = run("import-v4", address)
     assert finished.stderr == "Going on where the last run stopped: packages, 6 done.\n"
     assert finished.stdout == SUMMARY
@@ -179,4 +179,4 @@ def test_without_tables_it_says_what_to_do(run: Run, app: Flask) -> None:
     for command in (["import-v4", "http://h.example"], ["load-catalogue"]):
         result = run(*command)
         assert result.exit_code == 1
-        assert result.stderr == "Error: The database has no tables yet. First run: flask --app wsgi db upgrade\n"
+        assert result.stderr == "Error: The database has no tables yet. Run this first: flask --app wsgi db upgrade\n"

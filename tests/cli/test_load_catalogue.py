@@ -28,7 +28,7 @@ def test_the_shipped_catalogue_is_loaded_and_a_second_time_nothing_changes(run: 
     assert [line.split()[0] for line in lines[3:]] == ["features", "cells"]
     second = run("load-catalogue")
     assert second.exit_code == 0
-    assert second.stdout.splitlines()[-1] == "Nothing has changed: all of it was here already."
+    assert second.stdout.splitlines()[-1] == "No changes: everything is already up to date."
     assert make_package(session, "ours").id > 5890
 
 

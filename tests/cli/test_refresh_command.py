@@ -154,7 +154,7 @@ def test_what_is_due_is_fetched_and_nothing_else(site: Site, world: World, run: 
     assert fetched(site, "new") == ALL_OF_REPO
     assert sum(site.package("new").commits_over_52) > 0
     again = run()
-    assert (again.exit_code, again.stdout, again.stderr) == (0, "Nothing was due.\n", "")
+    assert (again.exit_code, again.stdout, again.stderr) == (0, "Nothing is due.\n", "")
 
 
 def add_three(site: Site, world: World) -> None:
@@ -275,7 +275,7 @@ def test_a_host_that_wants_to_be_left_alone(site: Site, world: World, run: Run) 
     result = run()
     assert result.exit_code == 1  # it is due, and was not read
     nothing, left_alone = result.stdout.splitlines()
-    assert nothing == "Nothing could be asked."
+    assert nothing == "No host is available at the moment."
     assert left_alone.startswith("gitlab.com is left alone until ")
     assert len(world.gitlab.asked) == asked
 
@@ -307,7 +307,7 @@ def test_ctrl_c_finishes_what_is_being_asked(site: Site, world: World, start: St
     held.over.set()
     said, warned = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 130, warned
-    assert warned == "Stopped. What was not asked stays due.\n"
+    assert warned == "Stopped. The remaining sources are still due.\n"
     done = count(site, SourceState.fetched_at.is_not(None))
     assert 0 < done < MANY
     assert said == f"repo       {done} fetched\n"
@@ -358,7 +358,7 @@ def test_a_terminal_shows_no_bar_where_there_is_nothing_to_do(site: Site, start:
         process = start("refresh", stderr=theirs)
         shown = written()
     said, _ = process.communicate(timeout=DEADLINE_S)
-    assert (process.returncode, said, shown) == (0, "Nothing was due.\n", "")
+    assert (process.returncode, said, shown) == (0, "Nothing is due.\n", "")
 
 
 def test_a_file_gets_no_bar(site: Site, start: Start) -> None:
@@ -391,7 +391,7 @@ def test_jobs_run_until_they_are_stopped(site: Site, start: Start, number: signa
     process.send_signal(number)
     said, warned = process.communicate(timeout=DEADLINE_S)
     assert (process.returncode, said) == (0, "")
-    assert warned.splitlines()[0] == "Jobs run here, whenever no other process has the lease (Ctrl-C stops)."
+    assert warned.splitlines()[0] == "Scheduler started. Jobs run while this process holds the lease. Press Ctrl-C to stop."
     assert warned.splitlines()[-1] == "Stopped."
     assert "Traceback" not in warned
     assert holders(site) == []

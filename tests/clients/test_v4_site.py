@@ -39,7 +39,7 @@ def test_good_and_bad_records_come_side_by_side(serve: Serve) -> None:
     fake.lists["packages"].append("not a record at all")
     records = site_at(serve(fake)).page("packages", 0).records
     assert [type(record) for record in records] == [Unreadable, Unreadable, PackageFacts]
-    assert records[1] == Unreadable(2, "bad", ("title is not a text",))
+    assert records[1] == Unreadable(2, "bad", ("title is not a string",))
 
 
 def test_an_empty_list_is_a_whole_one(serve: Serve) -> None:

@@ -97,7 +97,7 @@ def test_compression_is_named_where_it_happens_and_nowhere_else(
 ) -> None:
     site = serve(app)
     for url in urls:
-        answer = requests.get(site + url, allow_redirects=False, timeout=10, headers={"Accept-Encoding": "gzip"})
+        response = requests.get(site + url, allow_redirects=False, timeout=10, headers={"Accept-Encoding": "gzip"})
         plain = requests.get(site + url, allow_redirects=False, timeout=10, headers={"Accept-Encoding": "identity"})
         varies = "accept-encoding" in answer.headers.get("Vary", "").lower()
         assert varies == (answer.headers.get("Content-Encoding") == "gzip"), url
@@ -155,7 +155,7 @@ def small(make_app: Callable[..., Flask]) -> FlaskClient:
 
 def test_large_bodies_are_refused(small: FlaskClient) -> None:
     answer = small.post("/api/v4/packages/", data=b"x" * 2049)
-    assert (answer.status_code, answer.json) == (413, {"detail": "The request's body is too large."})
+    assert (answer.status_code, answer.json) == (413, {"detail": "Request body too large."})
     assert small.post("/packages/", data=b"x" * 2049).status_code == 413
     assert small.post("/api/v4/packages/", data=b"x" * 2048).status_code == 405
 

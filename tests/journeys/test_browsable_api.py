@@ -26,7 +26,7 @@ RECORDED = Path(__file__).with_name("package-2235.txt").read_text()
 
 
 def make_recorded_package() -> None:
-    """Add the package that the recorded page tells of."""
+    """Add package that the recorded page tells of."""
     told: dict[str, Any] = json.loads(RECORDED[RECORDED.index("{\n") :])
     session = db.session()
     category = make_category(session, id=1)
@@ -123,7 +123,7 @@ def test_what_was_typed_is_kept_where_it_is_refused(site: tuple[str, Flask], pag
     log_in(page, address)
     form = page.get_by_role("form", name="Change")
     form.get_by_label("Title").fill("A better title")
-    form.get_by_label("Documentation").fill("no address")
+    form.get_by_label("Documentation URL").fill("no address")
     form.get_by_role("button", name="PATCH").click()
     expect(page.locator(".api-head")).to_contain_text("HTTP 400 Bad Request")
     expect(page.locator(".api-body")).to_contain_text('"documentation_url": [')
@@ -150,7 +150,7 @@ def test_a_package_is_added_from_the_list(site: tuple[str, Flask], page: Page) -
     page.goto(f"{address}/api/v4/packages/?format=api")
     form = page.get_by_role("form", name="Add")
     form.get_by_label("Title").fill("New here")
-    form.get_by_label("Name on the package index").fill("pip install new-here")
+    form.get_by_label("PyPI project name").fill("pip install new-here")
     form.get_by_role("button", name="POST").click()
     expect(page.locator(".flash")).to_have_text("Added.")
     expect(page.locator(".api-body")).to_contain_text('"slug": "new-here"')

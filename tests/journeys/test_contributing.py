@@ -100,7 +100,7 @@ def enter(browser: Browser, site: tuple[str, Any]) -> Iterator[Enter]:
 
 def log_in(page: Page, name: str) -> None:
     page.goto("/account/login/")
-    page.get_by_label("Username or e-mail address").fill(name)
+    page.get_by_label("Username or email address").fill(name)
     page.get_by_label("Password").fill(PASSWORD)
     page.locator("main").get_by_role("button", name="Log in").click()
     expect(page.locator(".menu summary")).to_have_text(name)
@@ -115,7 +115,7 @@ def write_cell(page: Page, name: str, text: str, *, scripts: bool) -> None:
         page.locator(".cell-form").get_by_role("button", name="Save").click()
         expect(page.locator(".cell-form")).to_have_count(0)
     else:
-        page.get_by_label("What is to be said").fill(text)
+        page.get_by_label("Cell text").fill(text)
         page.get_by_role("button", name="Save").click()
 
 
@@ -127,26 +127,26 @@ def test_a_newcomer_contributes(enter: Enter, catcher: tuple[Catcher, int], scri
     page.locator('main a[href^="/account/register/"]').first.click()
     page.get_by_label("Username").fill("grace")
     page.get_by_label("E-mail").fill("grace@example.org")
-    page.get_by_role("button", name="Send me the link").click()
+    page.get_by_role("button", name="Send reset link").click()
     (letter,) = catcher[0].letters
     page.goto(re.findall(r"https?://\S+", letter)[0])
     page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Make the account").click()
+    page.get_by_role("button", name="Create account").click()
     expect(page.locator(".menu summary")).to_have_text("grace")
 
     page.goto("/packages/add/?by_hand=1")
     page.get_by_label("Title").fill("Quick cache")
     page.get_by_label("Category").select_option("apps")
     page.get_by_label("Repository").fill("git@github.com:grace/quick-cache.git")
-    page.get_by_role("button", name="Add the package").click()
+    page.get_by_role("button", name="Add package").click()
     expect(page).to_have_url(re.compile("/packages/p/quick-cache/$"))
     expect(page.get_by_role("heading", level=1)).to_contain_text("Quick cache")
 
     page.goto("/grids/")
     page.get_by_role("link", name="Make a grid").click()
     page.get_by_label("Title").fill("Caching")
-    page.get_by_role("button", name="Make the grid").click()
-    page.get_by_role("link", name="Add a package").click()
+    page.get_by_role("button", name="Create grid").click()
+    page.get_by_role("link", name="Add package").click()
     page.locator("#find-q").fill("quick")
     if scripts:
         expect(page.get_by_role("button", name="Add Quick cache")).to_be_visible()
@@ -154,9 +154,9 @@ def test_a_newcomer_contributes(enter: Enter, catcher: tuple[Catcher, int], scri
         page.locator("main").get_by_role("button", name="Search").click()
     page.get_by_role("button", name="Add Quick cache").click()
     for title in ("Is fast", "Is small"):
-        page.get_by_role("link", name="Add a feature").click()
+        page.get_by_role("link", name="Add feature").click()
         page.get_by_label("Title").fill(title)
-        page.get_by_role("button", name="Add the feature").click()
+        page.get_by_role("button", name="Add feature").click()
     write_cell(page, "Quick cache: Is fast", "yes, <b>very</b>", scripts=scripts)
     expect(page.locator("#features")).to_contain_text("very")
     write_cell(page, "Quick cache: Is small", "--", scripts=scripts)
@@ -210,13 +210,13 @@ def test_two_people_edit_a_package_at_once(two: tuple[Page, Page]) -> None:
     for page, words in ((first, "By the first"), (second, "By the second")):
         page.goto("/packages/one/edit/")
         page.get_by_label("Title").fill(words)
-    second.get_by_label("Documentation").fill("https://docs.example/second")
+    second.get_by_label("Documentation URL").fill("https://docs.example/second")
     first.get_by_role("button", name="Save").click()
     expect(first.get_by_role("heading", level=1)).to_contain_text("By the first")
     second.get_by_role("button", name="Save").click()
     expect(second.locator(".versions").first).to_contain_text("By the first")
     expect(second.get_by_label("Title")).to_have_value("By the second")
-    expect(second.get_by_label("Documentation")).to_have_value("https://docs.example/second")
+    expect(second.get_by_label("Documentation URL")).to_have_value("https://docs.example/second")
     second.get_by_role("button", name="Save").click()
     expect(second.get_by_role("heading", level=1)).to_contain_text("By the second")
 

@@ -24,7 +24,7 @@ def test_from_the_home_page_to_a_package(open_page: Open, javascript: bool) -> N
     expect(page.get_by_role("heading", level=1)).to_have_text("Results for “caches”")
     page.get_by_role("link", name="Known package").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Known package")
-    page.get_by_text("The numbers, week by week").click()
+    page.get_by_text("Show the numbers").click()
     expect(page.get_by_role("region", name="Commits week by week")).to_be_visible()
     page.get_by_role("link", name="Caching").first.click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Caching")
@@ -49,7 +49,7 @@ def test_filters_of_a_list_keep_each_other(open_page: Open, javascript: bool) ->
 def test_with_the_keyboard_alone(open_page: Open) -> None:
     page = open_page("/packages/")
     page.keyboard.press("Tab")
-    skip = page.get_by_role("link", name="Skip to the content")
+    skip = page.get_by_role("link", name="Skip to content")
     expect(skip).to_be_focused()
     expect(skip).to_be_in_viewport()
     page.keyboard.press("Enter")
@@ -129,7 +129,7 @@ def test_a_grid_scrolls_with_the_arrow_keys(open_page: Open) -> None:
 def test_the_link_to_the_features_leads_to_them(open_page: Open) -> None:
     page = open_page("/grids/g/many/", height=600)
     page.get_by_role("link", name="1 feature that people compare").click()
-    expect(page.get_by_text("What people say")).to_be_in_viewport()
+    expect(page.get_by_text("Features")).to_be_in_viewport()
 
 
 def test_every_page_keeps_to_the_site(open_page: Open) -> None:

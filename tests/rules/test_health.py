@@ -83,7 +83,7 @@ def test_a_package_that_is_well() -> None:
         "12 people have committed.",
         "Its licence is MIT.",
         "Its documentation is at https://docs.example.org.",
-        "Its repository is there and not archived.",
+        "Its repository is not archived.",
         "Version 4.2 has no known vulnerability.",
     ]
     assert (report.state, report.summary) == (GOOD, "8 of 8 checks are good.")
@@ -93,7 +93,7 @@ def test_a_package_of_which_nothing_is_known_is_not_poor() -> None:
     report = health(NOTHING, now=NOW)
     assert report.counts == {GOOD: 0, FAIR: 0, POOR: 0, UNKNOWN: 8}
     assert (report.state, report.summary) == (UNKNOWN, "0 of 8 checks are good and 8 are unknown.")
-    assert "not on the package index" in check("release", NOTHING).evidence
+    assert "not PyPI project" in check("release", NOTHING).evidence
 
 
 def test_a_package_that_nobody_has_asked_about_is_not_poor() -> None:
@@ -101,7 +101,7 @@ def test_a_package_that_nobody_has_asked_about_is_not_poor() -> None:
     assert report.counts[UNKNOWN] == 8
     assert (
         check("release", NOTHING, has_index=True).evidence
-        == "The package index has not told when it was last released."
+        == "The package index has not told release date."
     )
 
 
@@ -189,9 +189,9 @@ def test_only_kept_and_running_work_can_be_finished(changes: dict[str, Any], exp
         (["2.7", "3.6", "3.10"], ">=2.7", True, FAIR, "but names only Python 3.6 and 3.10"),
         (["3.9", "3.10"], None, True, POOR, "names only Python 3.9 and 3.10"),
         (["3.14"], "<3", False, POOR, "asks for Python <3, which lets in no maintained Python"),
-        (["2", "2.7"], None, None, POOR, "names only Python 2."),
-        (["2 :: Only"], "", None, POOR, "names only Python 2."),
-        ([], None, False, POOR, "doesn't run on Python 3"),
+        (["2", "2.7"], None, None, POOR, "declares support only for Python 2."),
+        (["2 :: Only"], "", None, POOR, "declares support only for Python 2."),
+        ([], None, False, POOR, "does not support Python 3"),
         (["2.7", "3"], None, True, UNKNOWN, "has not told which"),
         (["2.7"], None, True, UNKNOWN, "has not told which"),
         ([], ">=3.x", None, UNKNOWN, "has not told which"),
@@ -215,9 +215,9 @@ def test_pythons(
         (4, True, FAIR, "4 people have committed."),
         (2, True, FAIR, "2 people have committed."),
         (1, True, POOR, "1 person has committed."),
-        (1, False, UNKNOWN, "At least 1 person has committed; the code host has not named everybody."),
-        (0, True, UNKNOWN, "The code host has not told who has committed."),
-        (None, True, UNKNOWN, "The code host has not told who has committed."),
+        (1, False, UNKNOWN, "At least 1 person has committed; code host has not named everybody."),
+        (0, True, UNKNOWN, "The code host has not told contributor data."),
+        (None, True, UNKNOWN, "The code host has not told contributor data."),
     ],
 )
 def test_people(people: int | None, complete: bool, expected: State, evidence: str) -> None:
@@ -229,15 +229,15 @@ def test_people(people: int | None, complete: bool, expected: State, evidence: s
     ("name", "changes", "expected", "evidence"),
     [
         ("licence", {"licence": None}, POOR, "Version 4.2 names no licence."),
-        ("licence", {"licence": None, "version": None}, POOR, "The present release names no licence."),
+        ("licence", {"licence": None, "version": None}, POOR, "The latest release names no licence."),
         ("licence", {"licence": None, "index_as_of": None}, UNKNOWN, "The package index has not told its licence."),
-        ("documentation", {"documentation_url": ""}, UNKNOWN, "Nobody has told where its documentation is."),
+        ("documentation", {"documentation_url": ""}, UNKNOWN, "No documentation link yet."),
         ("not_archived", {"is_archived": None}, UNKNOWN, None),
-        ("not_archived", {"is_archived": True}, POOR, "Its repository is archived: nothing in it changes any more."),
-        ("not_archived", {"is_gone": True}, POOR, "The code host no longer has its repository."),
-        ("not_archived", {"is_deprecated": True}, POOR, "People of this site have marked it as deprecated."),
+        ("not_archived", {"is_archived": True}, POOR, "Its repository is archived and read-only."),
+        ("not_archived", {"is_gone": True}, POOR, "Its repository no longer exists."),
+        ("not_archived", {"is_deprecated": True}, POOR, "Marked as deprecated by users of this site."),
         ("not_archived", {"is_deprecated": True, "has_repo": False}, POOR, None),
-        ("not_archived", {"has_repo": False}, UNKNOWN, "Its code repository is not known."),
+        ("not_archived", {"has_repo": False}, UNKNOWN, "No repository is known."),
         ("vulnerabilities", {"vulnerabilities": None}, UNKNOWN, None),
         ("vulnerabilities", {"vulnerabilities": ["A"]}, POOR, "Version 4.2 has 1 known vulnerability: A."),
         (

@@ -63,42 +63,42 @@ def test_hard_slugs_are_taken_as_they_are(slug: str) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
-        ("id", None, "id is not a whole number"),
-        ("id", "12", "id is not a whole number"),
-        ("id", True, "id is not a whole number"),
+        ("id", None, "id is not an integer"),
+        ("id", "12", "id is not an integer"),
+        ("id", True, "id is not an integer"),
         ("id", 0, "id is not between 1 and 2147483647"),
         ("id", 2**31, "id is not between 1 and 2147483647"),
         ("title", "", "title is empty"),
         ("title", "x" * 101, "title is longer than 100 characters"),
-        ("title", 5, "title is not a text"),
-        ("title", "a\x00b", "title has a character that can't be stored"),
-        ("title", "a\ud800b", "title has a character that can't be stored"),
+        ("title", 5, "title is not a string"),
+        ("title", "a\x00b", "title contains a character that can't be stored"),
+        ("title", "a\ud800b", "title contains a character that can't be stored"),
         ("slug", "", "slug is empty"),
-        ("slug", "a/b", "slug has a character that an address can't carry"),
+        ("slug", "a/b", "slug contains a character that is not allowed in URLs"),
         ("slug", "x" * 51, "slug is longer than 50 characters"),
-        ("category", None, "category is not a whole number"),
+        ("category", None, "category is not an integer"),
         ("category", "https://h.example/api/v4/grids/1/", "category is not a link to one of the categories"),
         ("category", "http://[::1/", "category is not a link to one of the categories"),
         ("grids", "7", "grids is not a list"),
         ("grids", [7, "x"], "grids has an item that is not a link to one of the grids"),
         ("repo_url", "https://h.example/" + "x" * 200, "repo_url is longer than 200 characters"),
-        ("repo_url", "javascript:alert(1)", "repo_url is not a web address"),
-        ("repo_url", None, "repo_url is not a text"),
-        ("documentation_url", "data:text/html,x", "documentation_url is not a web address"),
+        ("repo_url", "javascript:alert(1)", "repo_url is not a valid URL"),
+        ("repo_url", None, "repo_url is not a string"),
+        ("documentation_url", "data:text/html,x", "documentation_url is not a valid URL"),
         ("pypi_url", "x" * 256, "pypi_url is longer than 255 characters"),
         ("pypi_version", "1" * 101, "pypi_version is longer than 100 characters"),
         ("repo_watchers", -1, "repo_watchers is not between 0 and 2147483647"),
-        ("repo_forks", 1.5, "repo_forks is not a whole number"),
+        ("repo_forks", 1.5, "repo_forks is not an integer"),
         ("commits_over_52", [1] * 51, "commits_over_52 has 51 numbers, not 52 or none"),
-        ("commits_over_52", [None] * 52, "commits_over_52 has an item that is not a whole number"),
+        ("commits_over_52", [None] * 52, "commits_over_52 has an item that is not an integer"),
         ("participants", "gasman, kaedroho", "participants is not a list"),
-        ("participants", ["gasman", None], "participants has an item that is not a text"),
-        ("created", None, "created is not a time"),
-        ("created", "yesterday", "created is not a time"),
-        ("created", "2014-02-18T09:00:03", "created is a time without an offset"),
-        ("created", "2014-02-18", "created is a time without an offset"),
-        ("created", "0001-01-01T00:00:00+05:00", "created is not a time"),
-        ("last_fetched", "2014-02-30T09:00:03Z", "last_fetched is not a time"),
+        ("participants", ["gasman", None], "participants has an item that is not a string"),
+        ("created", None, "created is not a valid timestamp"),
+        ("created", "yesterday", "created is not a valid timestamp"),
+        ("created", "2014-02-18T09:00:03", "created is a timestamp without a UTC offset"),
+        ("created", "2014-02-18", "created is a timestamp without a UTC offset"),
+        ("created", "0001-01-01T00:00:00+05:00", "created is not a valid timestamp"),
+        ("last_fetched", "2014-02-30T09:00:03Z", "last_fetched is not a valid timestamp"),
     ],
 )
 def test_what_is_wrong_with_a_package_is_named(field: str, value: Any, words: str) -> None:
@@ -123,8 +123,8 @@ def test_every_field_of_a_package_must_be_there(field: str) -> None:
         (read_category, CATEGORY | {"title_plural": "x" * 51}, "title_plural is longer than 50 characters"),
         (read_category, CATEGORY | {"show_pypi": "yes"}, "show_pypi is not true or false"),
         (read_grid, GRID | {"is_locked": 0}, "is_locked is not true or false"),
-        (read_grid, GRID | {"packages": [None]}, "packages has an item that is not a whole number"),
-        (read_grid, GRID | {"description": None}, "description is not a text"),
+        (read_grid, GRID | {"packages": [None]}, "packages has an item that is not an integer"),
+        (read_grid, GRID | {"description": None}, "description is not a string"),
         (read_grid, ["a list"], "is not an object"),
     ],
 )
@@ -137,7 +137,7 @@ def test_what_is_wrong_with_other_records_is_named(read: Any, raw: Any, words: s
 def test_everything_wrong_with_a_record_is_named_at_once() -> None:
     found = read_package(PACKAGE | {"title": "", "repo_forks": None})
     assert isinstance(found, Unreadable)
-    assert found.problems == ("title is empty", "repo_forks is not a whole number")
+    assert found.problems == ("title is empty", "repo_forks is not an integer")
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,7 @@ def test_what_is_new_in_the_file_comes_in(session: Session, file: dict[str, Any]
 
 def test_a_file_that_is_not_sound_changes_nothing(session: Session, file: dict[str, Any]) -> None:
     file["packages"][1]["title"] = None
-    with pytest.raises(Invalid, match="package 13 “bar”: title is not a text"):
+    with pytest.raises(Invalid, match="package 13 “bar”: title is not a string"):
         load(session, file)
     session.commit()
     assert session.scalar(select(func.count()).select_from(Category)) == 0
@@ -178,8 +178,8 @@ def test_what_a_person_deleted_stays_deleted(session: Session, file: dict[str, A
     session.delete(cell)
     session.commit()
     assert remarks(load(session, file)) == [
-        "feature “Is fast” of grid 7: a person has deleted it here, kept so",
-        "cell of package 12, feature “Is small” of grid 7: a person has deleted it here, kept so",
+        "feature “Is fast” of grid 7: deleted on this site, kept so",
+        "cell of package 12, feature “Is small” of grid 7: deleted on this site, kept so",
     ]
     assert features(session) == [("Is small", "", 1)]
     assert cells(session) == {}
@@ -192,7 +192,7 @@ def test_a_package_that_a_person_took_out_gets_no_cells(session: Session, file: 
     session.commit()
     assert remarks(load(session, file)) == [
         "package 13 “bar”: a person has taken it out of grid 7 here, kept so",
-        "cell of package 13, feature “Is fast” of grid 7: the package is not in the grid here; skipped",
+        "cell of package 13, feature “Is fast” of grid 7: the package is not in the grid on this site; skipped",
     ]
 
 

@@ -41,16 +41,16 @@ def test_values_are_told_in_words(session: Session) -> None:
     at = NOW.isoformat()
     for kind, before, after, says in (
         ("package", {"category_id": app.id}, {"category_id": tool.id}, {"category": ("App", "Tool")}),
-        ("package", {"category_id": app.id}, {"category_id": 99}, {"category": ("App", "a category that is gone")}),
+        ("package", {"category_id": app.id}, {"category_id": 99}, {"category": ("App", "a deleted category")}),
         ("package", {"replaced_by_id": None}, {"replaced_by_id": two.id}, {"replaced by": (None, "Two")}),
         ("package", {"replaced_by_id": 99}, {"replaced_by_id": hidden.id},
          {"replaced by": ("a package that is gone", "a hidden package")}),
         ("package", {"deprecated_at": None}, {"deprecated_at": at}, {"deprecated since": (None, NOW)}),
         ("package", {"hidden_at": "not a day"}, {"hidden_at": None}, {"hidden since": ("not a day", None)}),
         ("grid", {"is_locked": False}, {"is_locked": True}, {"locked": ("no", "yes")}),
-        ("site", {"is_approved": None}, {"is_approved": False}, {"approved": ("not decided yet", "no")}),
+        ("site", {"is_approved": None}, {"is_approved": False}, {"approved": ("pending review", "no")}),
         ("feature", {"position": 0, "title": "A"}, {"position": 4, "title": "B"},
-         {"title": ("A", "B"), "place in the order": ("1", "5")}),
+         {"title": ("A", "B"), "position": ("1", "5")}),
         ("cell", None, {"text": "yes", "feature_id": 1, "grid_package_id": 1, "created_at": at, "version": 1},
          {"text": (None, "yes")}),
         ("feature", {"title": "A", "description": "", "position": 3, "grid_id": 1}, None, {"title": ("A", None)}),
@@ -76,7 +76,7 @@ def test_an_act_is_told_in_each_history_as_far_as_it_concerns_it(session: Sessio
     assert [len(entry.lines) for entry in entries(session, Scope("grid", grid_id))] == [3]
     for number, title in zip(ids, ("one", "two"), strict=True):
         (entry,) = entries(session, Scope("package", number))
-        assert [in_words(line.about) for line in entry.lines] == [f"Place of “{title}” in the grid “G”"]
+        assert [in_words(line.about) for line in entry.lines] == [f"Place of “{title}” in grid “G”"]
     with pytest.raises(NotFound):
         entries(session, Scope("nothing", 1))
 

@@ -241,7 +241,7 @@ def test_records_that_do_not_fit_are_named_and_the_rest_goes_in(session: Session
         "package 17 “stranger”: its category 3 is unknown; skipped",
         "package 15: slug is empty; skipped",
         "package 14 “long-title”: title is longer than 100 characters; skipped",
-        "package 13 “no-title”: title is not a text; skipped",
+        "package 13 “no-title”: title is not a string; skipped",
         "package 12 “django-foo”: its slug belongs here to package 16 “Django-FOO”; skipped",
     ]
     assert members(session, 18) == [(9, 0)]
@@ -350,7 +350,7 @@ def test_a_package_that_a_person_deleted_stays_deleted(session: Session, fake: F
     session.add(Revision(at=NOW, object_type="package", object_id=12, action="delete", before={"slug": "django-foo"}))
     session.commit()
     state = copy_site(session, fake)
-    assert state.tally("packages").remarks == ["package 12 “django-foo”: a person has deleted it here; skipped"]
+    assert state.tally("packages").remarks == ["package 12 “django-foo”: deleted on this site; skipped"]
     assert session.get(Package, 12) is None
 
 
@@ -373,7 +373,7 @@ def test_a_membership_that_a_person_made_stays(session: Session, fake: FakeV4Sit
     session.add(Revision(at=NOW, object_type="membership", object_id=1, action="add", after=pair))
     session.commit()
     state = copy_site(session, fake)
-    assert remarks(state) == ["package 12 “django-foo”: a person has put it in grid 10 here, kept so"]
+    assert remarks(state) == ["package 12 “django-foo”: added on this site in grid 10 here, kept so"]
     assert outcomes(state, "packages") == (0, 0, 1, 0)
     assert members(session, 12) == [(9, 0), (7, 1), (10, 2)]
 
@@ -384,7 +384,7 @@ def test_cells_are_not_lost_when_a_membership_ends_there(session: Session, fake:
     session.commit()
     fake.lists["packages"][0]["grids"] = [7]
     state = copy_site(session, fake)
-    assert state.tally("packages").remarks == ["package 12 “django-foo”: it has cells in grid 9 here, kept so"]
+    assert state.tally("packages").remarks == ["package 12 “django-foo”: has cells in grid 9 here, kept so"]
     session.refresh(cell)
     assert members(session, 12) == [(7, 0), (9, 1)]
 

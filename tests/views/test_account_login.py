@@ -73,7 +73,7 @@ def test_a_closed_account_does_not_log_in_and_its_sessions_end(session: Session,
     assert browser.username is None
     response = browser.log_in()
     assert response.status_code == 422
-    assert "This account is closed." in response.text
+    assert "This account is disabled." in response.text
 
 
 @pytest.mark.parametrize("data", [{}, {"login": "ada"}, {"password": PASSWORD}, {"login": "", "password": ""}])
@@ -81,7 +81,7 @@ def test_an_empty_field_is_named(session: Session, app: Flask, data: dict[str, s
     make_person(session)
     response = Browser(app).post("/account/login/", data)
     assert response.status_code == 422
-    assert "This is needed." in response.text
+    assert "This field is required." in response.text
     assert session.query(LoginAttempt).count() == 0
 
 
@@ -254,9 +254,9 @@ def test_a_forgotten_password_is_chosen_anew_once(session: Session, app: Flask) 
     elsewhere, browser = Browser(app), Browser(app)
     elsewhere.log_in()
     response = browser.post("/account/reset/", {"email": "Ada@example.org"})
-    assert response.headers["Location"] == "/account/look-into-your-mail/"
+    assert response.headers["Location"] == "/account/check-your-email/"
     (letter,) = letters(session)
-    assert (letter.to, letter.subject) == ("ada@example.org", "A new password at pkgsite")
+    assert (letter.to, letter.subject) == ("ada@example.org", "Reset your password at pkgsite")
     path = link_in(letter.body)
     for _ in range(2):  # looking changes nothing
         page = browser.get(path)
@@ -272,7 +272,7 @@ def test_a_forgotten_password_is_chosen_anew_once(session: Session, app: Flask) 
     assert Browser(app).log_in(password=OTHER).status_code == 303
     for response in (browser.get(path), browser.post(path, {"password": PASSWORD})):
         assert response.status_code == 410
-        assert "This link has ended" in response.text
+        assert "This link is no longer valid" in response.text
     assert Browser(app).log_in(password=OTHER).status_code == 303
 
 
@@ -286,7 +286,7 @@ def test_asking_for_a_new_password_tells_nothing(session: Session, app: Flask) -
         answers.add((response.status_code, response.headers["Location"], response.text))
     assert len(answers) == 1
     subjects = [letter.subject for letter in letters(session)]
-    assert subjects == ["A new password at pkgsite", *["No account at pkgsite"] * 3], "only its reader learns more"
+    assert subjects == ["Reset your password at pkgsite", *["No account at pkgsite"] * 3], "only its reader learns more"
 
 
 def test_letters_are_not_sent_to_bother_people(session: Session, app: Flask) -> None:

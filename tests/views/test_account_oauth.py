@@ -147,7 +147,7 @@ def test_identities_are_linked_and_unlinked_but_the_last_way_in_stays(session: S
     bob = session.query(User).one()
     link_account(session, bob, world.kind, 1)
     browser = Browser(world.app, bob)
-    assert "your only way in" in browser.get("/account/").text
+    assert "your only login method" in browser.get("/account/").text
     session.rollback()
     first = session.query(Identity).one().id
     assert browser.post(f"/account/identities/{first}/unlink/").status_code == 303

@@ -46,8 +46,8 @@ def test_an_account_is_made_by_a_letters_link(session: Session, app: Flask) -> N
     assert 'autocomplete="email"' in form
     assert 'type="password"' not in form
     response = browser.post("/account/register/", {"username": "Ada.L", "email": "Ada@example.org"})
-    assert (response.status_code, response.headers["Location"]) == (303, "/account/look-into-your-mail/")
-    assert "the message lies in the outbox" in browser.get("/account/look-into-your-mail/").text
+    assert (response.status_code, response.headers["Location"]) == (303, "/account/check-your-email/")
+    assert "the message lies in the outbox" in browser.get("/account/check-your-email/").text
     assert users(session) == {}, "nothing is kept of who has only asked"
     (letter,) = letters(session)
     assert letter.to == "Ada@example.org"

@@ -59,7 +59,7 @@ def test_a_new_address_counts_once_it_is_confirmed(session: Session, app: Flask,
     data = {"email": "new@example.org", "present": PASSWORD}
     response = browser.post("/account/email/", data | {"present": "not this one"})
     assert response.status_code == 422
-    assert "This is not your password." in response.text
+    assert "Incorrect password." in response.text
     assert 'value="new@example.org"' in response.text
     assert browser.post("/account/email/", data).headers["Location"] == "/account/"
     assert again(session, user_id).email == "ada@example.org"
@@ -101,7 +101,7 @@ def test_an_address_that_somebody_else_confirmed_first_is_refused(
     make_person(session, "bob", email="both@example.org")
     path = link_in(letters(session)[0].body)
     assert browser.post(path).status_code == 303
-    assert "This address belongs to another account." in browser.get("/account/").text
+    assert "This email address is already used by another account." in browser.get("/account/").text
     assert again(session, ada.id).email == "ada@example.org"
 
 
@@ -109,11 +109,11 @@ def test_an_unconfirmed_address_gets_a_link_when_asked_for(session: Session, app
     bob = make_person(session, "bob", email_confirmed_at=None)
     browser = Browser(app)
     browser.log_in("bob")
-    assert "Send me the link to confirm it" in browser.get("/account/").text
+    assert "Send confirmation link" in browser.get("/account/").text
     browser.post("/account/email/confirm/")
     browser.post(link_in(letters(session)[0].body))
     assert again(session, bob.id).email_confirmed_at is not None
-    assert "Send me the link" not in browser.get("/account/").text
+    assert "Send reset link" not in browser.get("/account/").text
     assert len(letters(session)) == 1, "nobody is told of an address that stays"
 
 
@@ -269,7 +269,7 @@ def test_a_deleted_account_leaves_what_it_wrote(session: Session, app: Flask, ad
         assert browser.post("/account/delete/", data).status_code == 422
     response = browser.post("/account/delete/", {"present": PASSWORD})
     assert (response.status_code, response.headers["Location"]) == (303, "/")
-    assert "Your account is deleted." in browser.get("/").text
+    assert "Your account has been deleted." in browser.get("/").text
     assert (browser.username, elsewhere.username) == (None, None)
     session.rollback()
     session.expire_all()

@@ -63,4 +63,4 @@ def test_what_people_write_is_always_escaped(written: str) -> None:
 def test_icons_have_words() -> None:
     assert "yes, very strongly" in drawn("+++").words
     assert "no" in drawn("no").words
-    assert "nothing written yet" in drawn("").words
+    assert "unknown" in drawn("").words

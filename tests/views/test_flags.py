@@ -1,4 +1,4 @@
-"""What people say of a package with a click, a link or a flag."""
+"""Features of a package with a click, a link or a flag."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_a_link_waits_for_a_moderator(people: People, session: Session) -> None:
     answer = people.bob.post("/packages/one/sites/add/", {"title": "Shop", "url": "shop.example"})
     assert answer.status_code == 303
     assert "Shop" in words(people.bob.get("/packages/p/one/"))
-    assert "waits for a moderator" in words(people.bob.get("/packages/p/one/"))
+    assert "pending review" in words(people.bob.get("/packages/p/one/"))
     for other in (people.nobody, people.ada):
         assert "Shop" not in words(other.get("/packages/p/one/"))
     assert "https://shop.example" in words(people.boss.get("/moderation/?list=sites"))
@@ -151,7 +151,7 @@ def test_only_its_adder_and_moderators_change_a_link(people: People, session: Se
 def test_links_that_are_refused(people: People) -> None:
     path = "/packages/one/sites/add/"
     people.bob.post(path, {"title": "Shop", "url": "https://shop.example"})
-    for title, url, told in (("", "https://x.example", "Name of the site"), ("x", "javascript:x", "no address"),
+    for title, url, told in (("", "https://x.example", "Site name"), ("x", "javascript:x", "no address"),
                              ("x", "https://SHOP.example/", "listed already")):  # fmt: skip
         answer = people.ada.post(path, {"title": title, "url": url})
         assert answer.status_code == 422

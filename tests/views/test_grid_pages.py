@@ -43,9 +43,9 @@ def test_facts_are_rows(site: Session, get: Get) -> None:
         "Downloads", "Commits", "Last commit", "Licence", "Links",
     )}  # fmt: skip
     assert known == {
-        "Description": "Keeps caches 🚀 fresh", "Category": "App", "Using this": "2 (leads this row)",
+        "Description": "Keeps caches 🚀 fresh", "Category": "App", "Using this": "2 (best)",
         "Python 3": "yes", "Development status": "Stable", "Version": "3.2.1", "Stars": "2,500", "Forks": "0",
-        "Downloads": "123,456 (leads this row)", "Commits": "101 (leads this row)",
+        "Downloads": "123,456 (best)", "Commits": "101 (best)",
         "Last commit": "26 Feb 2026", "Licence": "MIT", "Links": "GitHub Docs PyPI",
     }  # fmt: skip
     assert row_in(html, "Stars")[2:4] == ["0", "— unknown"]
@@ -57,9 +57,9 @@ def test_features_are_rows_with_the_cells_that_people_wrote(site: Session, get: 
     assert cells["Known package"] == "yes since 2 https://example.org/fast ."
     assert cells["zero"] == "nothing"
     assert cells["archived"] == "no, very strongly"
-    assert cells["Successor"] == "— nothing written yet"
+    assert cells["Successor"] == "— unknown"
     assert '<a href="https://example.org/fast" rel="nofollow noopener">' in html
-    assert set(row_in(html, "Nobody filled this in")) == {"— nothing written yet"}
+    assert set(row_in(html, "Nobody filled this in")) == {"— unknown"}
     assert "<script>alert" not in html
 
 
@@ -129,7 +129,7 @@ def test_a_grid_has_no_limit(session: Session, get: Get) -> None:
 
 
 def test_an_empty_grid_says_so(site: Session, get: Get) -> None:
-    assert "No package has been put into this grid yet." in plain(get("/grids/g/nobody-here/"))
+    assert "This grid doesn't have any packages." in plain(get("/grids/g/nobody-here/"))
 
 
 def test_the_list_of_grids(site: Session, get: Get) -> None:

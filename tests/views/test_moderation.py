@@ -184,7 +184,7 @@ def test_a_held_edit_is_done_in_its_author_s_name(make_app: Callable[..., Flask]
     newcomer, boss, number = held(make_app, session, ada)
     page = words(boss.get("/moderation/?list=edits"))
     assert "Add “One” by ada" in page
-    assert "Documentation https://d.example" in page
+    assert "Documentation URL https://d.example" in page
     assert newcomer.post(f"/moderation/edits/{number}/approve/").status_code == 403
     assert boss.post(f"/moderation/edits/{number}/approve/").status_code == 303
     session.rollback()
@@ -215,7 +215,7 @@ def test_a_held_edit_that_can_t_be_done_any_more(make_app: Callable[..., Flask],
     session.rollback()
     edit = session.scalars(select(HeldEdit)).one()
     assert edit.is_approved is False
-    assert "It could not be done: This repository is here already" in str(edit.outcome)
+    assert "The edit could not be applied: This repository is here already" in str(edit.outcome)
     assert len(session.scalars(select(Package)).all()) == 1
 
 
@@ -254,6 +254,6 @@ def test_a_held_change_tells_what_it_empties(make_app: Callable[..., Flask], ses
     typed = form_of(newcomer, documentation_url="", is_deprecated="y")
     assert newcomer.post("/packages/one/edit/", typed).headers["Location"] == "/moderation/yours/"
     page = words(boss.get("/moderation/?list=edits"))
-    assert "Documentation (emptied)" in page
+    assert "Documentation URL (emptied)" in page
     assert "Deprecated yes" in page
     assert "Repository" not in page

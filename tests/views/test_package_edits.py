@@ -159,7 +159,7 @@ def test_hosts_that_are_not_reached(make_app: Callable[..., Flask], session: Ses
                    PACKAGE_INDEX_URL=closed, ALLOWED_HOSTS_OUT="127.0.0.1:9")  # fmt: skip
     answer = Visitor(app, user).post("/packages/add/validate/", {"where": "https://github.com/ada/one"})
     assert answer.status_code == 200
-    assert "github.com can't be reached at the moment. You can fill in the form by hand." in words(answer)
+    assert "github.com can't be reached at the moment. You can fill in the form manually." in words(answer)
 
 
 @pytest.mark.parametrize("where", ["https://github.com/ADA/One.git", "https://github.com/ada/one/issues", "One_Index"])
@@ -188,7 +188,7 @@ def test_a_package_is_added_into_a_grid(ada: Visitor, session: Session) -> None:
     answer = ada.post("/packages/add/", {**HERE, "grid": "caching"})
     assert (answer.status_code, answer.headers["Location"]) == (303, "/packages/p/one/")
     assert session.scalars(select(GridPackage.grid_id)).all() == [grid.id]
-    assert "is in the grid “Caching” now" in words(ada.get("/packages/p/one/"))
+    assert "is in grid “Caching” now" in words(ada.get("/packages/p/one/"))
 
 
 def test_a_locked_grid_is_told_and_the_package_comes_without_it(ada: Visitor, session: Session) -> None:

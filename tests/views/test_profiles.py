@@ -40,7 +40,7 @@ def test_a_profile_tells_what_a_person_did(session: Session, client: FlaskClient
     assert 'href="https://a.example/" rel="nofollow noopener ugc"' in response.text
     assert "Favourites" not in words
     assert "example.org" not in words, "the address of a person is nobody's business"
-    assert "Edit your profile" not in words
+    assert "Edit profile" not in words
     assert '<link rel="canonical" href="http://localhost/profiles/ada/">' in client.get("/profiles/ADA/").text
 
 
@@ -88,9 +88,9 @@ def test_a_person_edits_their_own_page(session: Session, app: Flask) -> None:
                                             "links-1-label": "", "links-1-url": ""})  # fmt: skip
     assert (response.status_code, response.headers["Location"]) == (303, "/profiles/ada/")
     page = ada.get("/profiles/ada/").text
-    assert "Your profile is saved." in page
+    assert "Profile saved." in page
     assert 'href="https://blog.example"' in page
-    assert "Edit your profile" in page
+    assert "Edit profile" in page
     assert 'value="https://blog.example"' in ada.get("/profiles/edit/").text
     ada.post("/profiles/edit/", {"links-0-label": "", "links-0-url": ""})
     assert "blog.example" not in ada.get("/profiles/ada/").text
@@ -103,7 +103,7 @@ def test_a_refused_form_comes_back_as_it_was_typed(session: Session, app: Flask)
     response = ada.post("/profiles/edit/", {"shares_favourites": "y"} | bad | fine)
     assert response.status_code == 422
     assert "Nothing was saved yet." in response.text
-    assert "A web address begins with https:// or http://." in response.text
+    assert "Enter a URL that starts with https:// or http://." in response.text
     assert 'value="nonsense"' in response.text
     assert 'value="https://fine.example"' in response.text
     assert "<script>alert" not in response.text

@@ -92,10 +92,10 @@ def test_a_hit_says_what_the_site_knows(shelf: Session) -> None:
 def test_the_page_shows_grids_and_packages(shelf: Session, get: Get) -> None:
     words = plain(get("/search/?q=cache"))
     assert "Grids Stores 1 package Caching 0 packages" in words
-    assert "Packages 5 Narrow down ↓ Cache" in words
+    assert "Packages 5 Filters ↓ Cache" in words
     assert "cachedead archived" in words
     assert "cachehidden" not in words
-    assert "Why this order Its name is what was typed. in its name: cache" in words
+    assert "Why this result? Exact name match. in its name: cache" in words
 
 
 def test_a_page_without_results_helps(shelf: Session, get: Get) -> None:
@@ -118,7 +118,7 @@ def test_facets_narrow_and_can_be_taken_away(shelf: Session, get: Get) -> None:
     assert "10 or more 3 results" in plain(page)
     assert "/search/?q=cache+stars:%3E%3D10" in page
     narrowed = get("/search/?q=cache+stars:>=10")
-    assert "Packages 3 Narrow down ↓ cacheops" in plain(narrowed)
+    assert "Packages 3 Filters ↓ cacheops" in plain(narrowed)
     assert "stars:>=10 × , remove" in plain(narrowed)
 
 

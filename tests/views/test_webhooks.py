@@ -110,7 +110,7 @@ def test_an_event_of_github_makes_sources_due(
 ) -> None:
     answer = github(event, about(**more))
     assert answer.status_code == 200
-    assert answer.json == {"detail": "It will be fetched soon.", "packages": ["one"], "sources": len(sources)}
+    assert answer.json == {"detail": "Refresh scheduled.", "packages": ["one"], "sources": len(sources)}
     assert brought_forward(session) == {"one": sources}
 
 
@@ -132,7 +132,7 @@ def test_what_nothing_follows_from_is_taken_and_ignored(github: Send, gitlab: Se
         gitlab({"object_kind": ["push"]}),
         gitlab({}),
     ):
-        assert (answer.status_code, answer.json) == (202, {"detail": "Nothing here follows from this event."})
+        assert (answer.status_code, answer.json) == (202, {"detail": "Event ignored."})
     assert brought_forward(session) == {}
 
 
@@ -165,7 +165,7 @@ def test_the_same_webhook_again_does_nothing(github: Send, session: Session) -> 
     for _ in range(3):
         answer = github("push", about())
         assert (answer.status_code, answer.json["sources"]) == (200, 0)
-        assert answer.json["detail"] == "It was to be fetched soon already."
+        assert answer.json["detail"] == "A refresh is already scheduled."
     session.rollback()
     assert session.scalars(select(SourceState.next_due_at).where(SourceState.priority == Priority.WEBHOOK)).all() == due
 
@@ -244,7 +244,7 @@ def test_an_unknown_repository_is_not_found(github: Send, gitlab: Send, session:
         github("push", {"repository": {"html_url": url.encode("utf-8", "replace").decode()}}),
         gitlab({"object_kind": "push", "project": {"web_url": url.encode("utf-8", "replace").decode()}}),
     ):
-        assert (answer.status_code, answer.json) == (404, {"detail": "No package of this site has this repository."})
+        assert (answer.status_code, answer.json) == (404, {"detail": "No package on this site uses this repository."})
     assert brought_forward(session) == {}
 
 
@@ -259,7 +259,7 @@ NAMELESS: tuple[Any, ...] = (
 def test_a_payload_without_a_repository_is_refused(github: Send, gitlab: Send, number: int) -> None:
     changes = {"changes": {"repository": ["name"], "owner": {"from": "x"}}}
     for answer in (github("push", NAMELESS[number] | changes), gitlab(NAMELESS[number] | {"object_kind": "push"})):
-        assert (answer.status_code, answer.json) == (400, {"detail": "The payload names no repository."})
+        assert (answer.status_code, answer.json) == (400, {"detail": "The payload does not name a repository."})
 
 
 @pytest.mark.parametrize("changes", [None, [], "x", {"repository": {"name": {"from": 7}}}, {"owner": {"from": [{}]}}])
@@ -269,14 +269,14 @@ def test_odd_changes_change_nothing(github: Send, changes: Any) -> None:
 
 
 UNREADABLE = {
-    b"": "There is no payload.",
-    b"{": "The payload is not JSON.",
-    b"\xff\xfe{}": "The payload is not JSON.",
-    b'{"a": "\xed\xa0\x80"}': "The payload is not JSON.",
-    b'{"a": NaN}': "The payload is not JSON.",
-    b"payload={}": "The payload is not JSON.",
-    b"[" * 500_000: "The payload is not JSON.",
-    b'{"a":' * 100_000 + b"1" + b"}" * 100_000: "The payload is not JSON.",
+    b"": "The payload is empty.",
+    b"{": "The payload is not valid JSON.",
+    b"\xff\xfe{}": "The payload is not valid JSON.",
+    b'{"a": "\xed\xa0\x80"}': "The payload is not valid JSON.",
+    b'{"a": NaN}': "The payload is not valid JSON.",
+    b"payload={}": "The payload is not valid JSON.",
+    b"[" * 500_000: "The payload is not valid JSON.",
+    b'{"a":' * 100_000 + b"1" + b"}" * 100_000: "The payload is not valid JSON.",
     b"[]": "The payload is not a JSON object.",
     b"null": "The payload is not a JSON object.",
     b"7": "The payload is not a JSON object.",
@@ -294,14 +294,14 @@ def test_what_cannot_be_read_is_refused_in_clear_words(github: Send, gitlab: Sen
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (b"", "There is no payload."),
-        (b"payload=", "There is no payload."),
-        (b"other=%7B%7D", "There is no payload."),
-        (b"payload=%7B", "The payload is not JSON."),
+        (b"", "The payload is empty."),
+        (b"payload=", "The payload is empty."),
+        (b"other=%7B%7D", "The payload is empty."),
+        (b"payload=%7B", "The payload is not valid JSON."),
         (b"payload=%5B%5D", "The payload is not a JSON object."),
-        (b"payload=%ff%fe", "The form can't be read."),
-        (b"\xff=1", "The form can't be read."),
-        (b"a=1&" * 200_000, "The form can't be read."),
+        (b"payload=%ff%fe", "The form data is invalid."),
+        (b"\xff=1", "The form data is invalid."),
+        (b"a=1&" * 200_000, "The form data is invalid."),
     ],
 )
 def test_a_form_that_cannot_be_read_is_refused_in_clear_words(guarded: FlaskClient, body: bytes, words: str) -> None:
@@ -311,7 +311,7 @@ def test_a_form_that_cannot_be_read_is_refused_in_clear_words(guarded: FlaskClie
 
 def test_who_does_not_know_the_secret_is_refused(github: Send, gitlab: Send, session: Session) -> None:
     body = json.dumps(about()).encode()
-    refused = {"detail": "The signature or secret is missing or wrong."}
+    refused = {"detail": "Missing or invalid signature or secret."}
     for signature in ("", "sha256=", signature_of("other", body), signature_of(SECRET, body + b" "), "sha1=abc", "ü"):
         answer = github("push", body, **{"X-Hub-Signature-256": signature})
         assert (answer.status_code, answer.json) == (403, refused)
@@ -334,14 +334,14 @@ def test_a_site_without_a_secret_takes_no_webhook(client: FlaskClient) -> None:
         headers = {"X-Hub-Signature-256": signature_of("", b"{}"), "X-Gitlab-Token": "", "X-GitHub-Event": "ping"}
         answer = client.post(url, data=b"{}", headers=headers)
         assert (answer.status_code, answer.content_type) == (403, "application/json")
-        assert answer.json == {"detail": "This site takes no webhooks: it has no secret for them."}
+        assert answer.json == {"detail": "Webhooks are disabled: no secret is configured."}
 
 
 @pytest.mark.parametrize("url", [GITHUB, GITLAB])
 def test_other_methods_are_told_to_post(client: FlaskClient, url: str) -> None:
     for method in ("GET", "PUT", "DELETE"):
         answer = client.open(url, method=method)
-        assert (answer.status_code, answer.json) == (405, {"detail": "A webhook is sent with POST."})
+        assert (answer.status_code, answer.json) == (405, {"detail": "Method not allowed. Send webhooks with POST."})
         assert answer.headers["Allow"] == "OPTIONS, POST"
     assert client.head(url).status_code == 405
 

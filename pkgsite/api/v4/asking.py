@@ -56,9 +56,9 @@ def only(body: Mapping[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:
 def _ids() -> tuple[int, ...]:
     written = names("ids")
     if len(written) > MOST_IDS:
-        raise Invalid({"ids": [f"No more than {MOST_IDS} ids can be asked for at once."]})
+        raise Invalid({"ids": [f"You can request at most {MOST_IDS} IDs at once."]})
     if not all(_NUMBER.fullmatch(part) and int(part) <= LARGEST_ID for part in written):
-        raise Invalid({"ids": ["Ids are whole numbers with commas between them, as in 1,2,3."]})
+        raise Invalid({"ids": ["IDs must be integers separated by commas, such as 1,2,3."]})
     return tuple(int(part) for part in written)
 
 
@@ -71,5 +71,5 @@ def _instant(name: str) -> datetime | None:
         found = datetime.fromisoformat(re.sub(r" (?=\d\d:?\d\d$)", "+", written))
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
-        refusal = "An instant is written in ISO 8601, as in 2026-03-01T12:30:00Z; without a zone it is UTC."
+        refusal = "Use an ISO 8601 timestamp such as 2026-03-01T12:30:00Z. UTC if no time zone is given."
         raise Invalid({name: [refusal]}) from None

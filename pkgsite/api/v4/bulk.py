@@ -132,7 +132,7 @@ def lookup() -> Response:
     is_list = isinstance(keys, list) and all(isinstance(key, str) and len(key) <= LONGEST_KEY for key in keys)
     if not isinstance(keys, list) or not is_list or len(keys) > MOST_KEYS:
         words = (
-            f"Give a list of up to {MOST_KEYS} texts: slugs, addresses of repositories or names on the package index."
+            f"Must be a list of up to {MOST_KEYS} strings: slugs, repository URLs or PyPI project names."
         )
         raise Invalid({"keys": [words]})
     found = look_up_packages(db.session(), [key.replace("\0", "") for key in keys], gateways().kinds)

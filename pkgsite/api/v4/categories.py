@@ -30,7 +30,7 @@ class CategorySchema(Schema):
 
 class CategoryList(Resource):
     name = "Category List"
-    description = "Categories, into one of which every package falls."
+    description = "Categories. Each package belongs to one category."
 
     def get(self) -> dict[str, Any]:
         stretch = asked_stretch()

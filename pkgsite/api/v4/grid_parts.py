@@ -52,7 +52,7 @@ class _Part(Resource):
 
 class MemberList(_Part):
     name = "Grid Packages"
-    description = "The packages of a grid."
+    description = "Packages in a grid."
     takes = MemberInput
 
     def get(self, key: str) -> dict[str, Any]:
@@ -67,20 +67,20 @@ class MemberList(_Part):
         written = new_record(self.takes)["package"]
         found = package_typed(db.session(), written) if written else None
         if found is None:
-            raise Invalid({"package": ["There is no such package."]})
+            raise Invalid({"package": ["Package not found."]})
         if found.id in grid.package_ids:
             return shown_member(grid, found.id, is_new=False)
         return write(
             "membership.add",
             {"grid_id": grid.id, "package_id": found.id},
-            title=f"Put “{found.title}” into “{grid.title}”",
+            title=f"Add “{found.title}” to “{grid.title}”",
             show=lambda made: shown_member(grid, made.package_id, is_new=True),
         )
 
 
 class MemberInstance(_Part):
     name = "Grid Package"
-    description = "A package of a grid."
+    description = "A package in a grid."
     is_one = True
 
     def get(self, key: str, package: str) -> Any:
@@ -101,7 +101,7 @@ class MemberInstance(_Part):
         return write(
             "membership.remove",
             {"grid_id": grid.id, "package_id": record.id},
-            title=f"Take “{record.title}” out of “{grid.title}”",
+            title=f"Remove “{record.title}” from “{grid.title}”",
             before=before,
             show=lambda _: NOTHING,
         )
@@ -109,7 +109,7 @@ class MemberInstance(_Part):
 
 class FeatureList(_Part):
     name = "Grid Features"
-    description = "By what a grid compares its packages."
+    description = "Features that a grid uses to compare its packages."
     takes = FeatureInput
 
     def get(self, key: str) -> dict[str, Any]:
@@ -122,18 +122,18 @@ class FeatureList(_Part):
     def post(self, key: str) -> Answer:
         grid, written = find(key), new_record(self.takes)
         if written.pop("position", None) is not None:
-            raise Invalid({"position": ["A new feature comes last: move it afterwards."]})
+            raise Invalid({"position": ["New features are added at the end. Set the position with a later PATCH request."]})
         return write(
             "feature.add",
             {"grid_id": grid.id, **written},
-            title=f"Add to “{grid.title}”",
+            title=f"Add feature to “{grid.title}”",
             show=lambda made: shown_feature(grid, made.id, is_new=True),
         )
 
 
 class FeatureInstance(_Part, Editable):
     name = "Grid Feature"
-    description = "A feature by which a grid compares its packages."
+    description = "A feature in a grid."
     takes = FeatureInput
     is_one = True
 
@@ -151,7 +151,7 @@ class FeatureInstance(_Part, Editable):
         found = line(grid, feature)
         before = feature_body(grid, found)
         begun_on(before, found.version)
-        title = f"Delete a feature of “{grid.title}”"
+        title = f"Delete feature from “{grid.title}”"
         return write("feature.delete", {"feature_id": found.id}, title=title, before=before, show=lambda _: NOTHING)
 
     def edit(self, key: str, feature: str, *, is_whole: bool) -> Answer:
@@ -163,7 +163,7 @@ class FeatureInstance(_Part, Editable):
         return write(
             "feature.edit",
             {"feature_id": found.id, "version": version} | written | changes(self.takes, before, is_whole=is_whole),
-            title=f"Change a feature of “{grid.title}”",
+            title=f"Edit feature in “{grid.title}”",
             before=before,
             show=lambda changed: shown_feature(grid, changed.id, is_new=False),
         )
@@ -171,7 +171,7 @@ class FeatureInstance(_Part, Editable):
 
 class CellInstance(_Part, Editable):
     name = "Grid Cell"
-    description = "What is said of a package about a feature of its grid."
+    description = "The text for one package and one feature in a grid."
     takes = CellInput
     is_one = True
 
@@ -198,7 +198,7 @@ class CellInstance(_Part, Editable):
         return write(
             "cell.edit",
             arguments | changes(self.takes, before, is_whole=is_whole),
-            title=f"Change a cell of “{grid.title}”",
+            title=f"Edit cell in “{grid.title}”",
             before=before,
             show=lambda _: Answer(self._read(grid, feature, package)[0], is_record=True),
         )

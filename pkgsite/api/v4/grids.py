@@ -39,7 +39,7 @@ class GridSchema(Schema):
 
 class GridList(Resource):
     name = "Grid List"
-    description = "Grids, which put packages of one kind side by side."
+    description = "Grids compare similar packages side by side."
     takes = GridInput
 
     def get(self) -> dict[str, Any]:
@@ -53,7 +53,7 @@ class GridList(Resource):
 
     def post(self) -> Answer:
         written = new_record(self.takes)
-        title = f"Make the grid “{written['title']}”"
+        title = f"Create grid “{written['title']}”"
         return write("grid.add", {"changes": written}, title=title, show=lambda made: shown(made.id, is_new=True))
 
 
@@ -75,7 +75,7 @@ class GridInstance(Editable):
         record = find(key)
         before = dumped([record])[0]
         begun_on(before, record.version)
-        title = f"Delete the grid “{record.title}”"
+        title = f"Delete grid “{record.title}”"
         return write("grid.delete", {"grid_id": record.id}, title=title, before=before, show=lambda _: NOTHING)
 
     def edit(self, key: str, *, is_whole: bool) -> Answer:
@@ -85,7 +85,7 @@ class GridInstance(Editable):
         return write(
             "grid.edit",
             {"grid_id": record.id, "changes": written, "version": version},
-            title=f"Change the grid “{record.title}”",
+            title=f"Edit grid “{record.title}”",
             before=dumped([record])[0],
             show=lambda changed: shown(changed.id),
         )

@@ -28,7 +28,7 @@ _RECORD = re.compile(r"^(?:https?://[^/]+)?/(?:.*/)?api/v4/[a-z]+/([^/.?#]+)")
 class Text(fields.String):
     """A text; null stands for none."""
 
-    default_error_messages = {"required": "This is needed.", "invalid": "Give a text."}  # noqa: RUF012  # the library's own attribute
+    default_error_messages = {"required": "This field is required.", "invalid": "Must be a string."}  # noqa: RUF012  # the library's own attribute
 
     def __init__(self, label: str, *, most: int, help: str = "", lines: int = 1, **options: Any) -> None:
         told = {"label": label, "description": help or label, "maxLength": most, "lines": lines}
@@ -38,14 +38,14 @@ class Text(fields.String):
 class Tick(fields.Field[bool]):
     """Yes or no."""
 
-    default_error_messages = {"required": "This is needed.", "null": "Give true or false."}  # noqa: RUF012  # the library's own attribute
+    default_error_messages = {"required": "This field is required.", "null": "Must be true or false."}  # noqa: RUF012  # the library's own attribute
 
     def __init__(self, label: str, *, help: str = "") -> None:
         super().__init__(metadata={"label": label, "description": help or label, "type": "boolean"})
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> bool:  # noqa: ARG002
         if not isinstance(value, bool):
-            raise ValidationError("Give true or false.")
+            raise ValidationError("Must be true or false.")
         return value
 
 
@@ -62,7 +62,7 @@ class Whole(fields.Integer):
 class Reference(fields.Field[Any]):
     """Another record, named by its address, its id or its slug."""
 
-    default_error_messages = {"required": "This is needed."}  # noqa: RUF012  # the library's own attribute
+    default_error_messages = {"required": "This field is required."}  # noqa: RUF012  # the library's own attribute
 
     def __init__(self, label: str, *, help: str = "", **options: Any) -> None:
         told = {"label": label, "description": help or label, "maxLength": LONGEST_REF, "lines": 1}
@@ -72,7 +72,7 @@ class Reference(fields.Field[Any]):
         if isinstance(value, int) and not isinstance(value, bool):
             value = str(value)
         if not isinstance(value, str):
-            raise ValidationError("Give an address, an id or a slug.")
+            raise ValidationError("Must be a URL, an ID or a slug.")
         try:
             key = clean_line(key_in(clean_line(value, 10 * LONGEST_REF)), LONGEST_REF)
         except BadText as refusal:
@@ -92,7 +92,7 @@ class CategoryReference(Reference):
         try:
             return key if number is None else categories.category_by_id(db.session(), number).slug
         except NotFound:
-            raise ValidationError("There is no such category.") from None
+            raise ValidationError("Category not found.") from None
 
 
 class PackageReference(Reference):
@@ -103,7 +103,7 @@ class PackageReference(Reference):
         try:
             return key if number is None else packages.package_by_id(db.session(), number).slug
         except NotFound:
-            raise ValidationError("There is no such package.") from None
+            raise ValidationError("Package not found.") from None
 
 
 def key_in(written: str) -> str:
@@ -125,7 +125,7 @@ class Input(Schema):
         whole: The fields that a PUT has to give.
     """
 
-    error_messages = {"unknown": "There is no such field."}  # noqa: RUF012  # the library's own attribute
+    error_messages = {"unknown": "Unknown field."}  # noqa: RUF012  # the library's own attribute
     told: ClassVar[frozenset[str]] = frozenset()
     elsewhere: ClassVar[Mapping[str, str]] = {}
     whole: ClassVar[tuple[str, ...]] = ()
@@ -141,19 +141,19 @@ class PackageInput(Input):
         {"id", "last_updated", "last_fetched", "pypi_version", "created", "modified", "repo_forks", "repo_description"}
         | {"repo_watchers", "commits_over_52", "participants"}
     )
-    elsewhere = {"grids": "A package is put into a grid at the grid's own address, below packages/."}  # noqa: RUF012
+    elsewhere = {"grids": "Read-only here. Add the package to a grid at grids/{id}/packages/."}  # noqa: RUF012
     whole = ("title", "slug", "category", "repo_url", "pypi_url", "documentation_url")
 
     title = Text("Title", most=LONGEST_TITLE, required=True)
-    slug = Text("Slug", most=LONGEST_SLUG, help="Of a new package: made from the title where it is empty.")
-    category = CategoryReference("Category", help="Its address, id or slug.", required=True)
-    repo_url = Text("Repository", most=10 * LONGEST_URL, help="Its address.")
+    slug = Text("Slug", most=LONGEST_SLUG, help="If empty, a new package gets a slug made from its title.")
+    category = CategoryReference("Category", help="URL, ID or slug.", required=True)
+    repo_url = Text("Repository URL", most=10 * LONGEST_URL, help="URL.")
     pypi_url = Text(
-        "Name on the package index", most=LONGEST_PYPI, help="Or the project's address there, or how it is installed."
+        "PyPI project name", most=LONGEST_PYPI, help="A PyPI URL or an install command also works."
     )
-    documentation_url = Text("Documentation", most=LONGEST_URL, help="Its address.")
-    is_deprecated = Tick("Deprecated", help="It should not be used in new projects.")
-    replaced_by = PackageReference("Replaced by", help="Another package's address, id or slug.")
+    documentation_url = Text("Documentation URL", most=LONGEST_URL, help="URL.")
+    is_deprecated = Tick("Deprecated", help="Not recommended for new projects.")
+    replaced_by = PackageReference("Replaced by", help="URL, ID or slug of another package.")
 
 
 class GridInput(Input):
@@ -161,22 +161,22 @@ class GridInput(Input):
 
     told = frozenset({"id", "created", "modified"})
     elsewhere = {  # noqa: RUF012
-        "packages": "Packages are put in and taken out at this grid's address, below packages/.",
-        "features": "Features are changed at this grid's address, below features/.",
+        "packages": "Read-only here. Add and remove packages at grids/{id}/packages/.",
+        "features": "Read-only here. Edit features at grids/{id}/features/.",
     }
     whole = ("title", "slug", "description", "header", "is_locked")
 
     title = Text("Title", most=LONGEST_GRID_TITLE, required=True)
-    slug = Text("Slug", most=LONGEST_SLUG, help="Of a new grid: made from the title where it is empty.")
+    slug = Text("Slug", most=LONGEST_SLUG, help="If empty, a new grid gets a slug made from its title.")
     description = Text("Description", most=LONGEST_TEXT, lines=6)
-    header = Tick("On the home page", help="For moderators: whether the grid is shown on the home page.")
-    is_locked = Tick("Locked", help="For moderators: whether only they change the grid.")
+    header = Tick("Show on home page", help="Whether the grid is shown on the home page. Only moderators can change this.")
+    is_locked = Tick("Locked", help="Whether only moderators can edit the grid. Only moderators can change this.")
 
 
 class MemberInput(Input):
     """A package that is put into a grid."""
 
-    package = PackageReference("Package", help="Its address, id or slug.", required=True)
+    package = PackageReference("Package", help="URL, ID or slug.", required=True)
 
 
 class FeatureInput(Input):
@@ -188,7 +188,7 @@ class FeatureInput(Input):
     title = Text("Title", most=LONGEST_GRID_TITLE, required=True)
     description = Text("Description", most=LONGEST_TEXT, lines=3)
     position = Whole(
-        strict=True, metadata={"label": "Position", "description": "Its place in the grid, counted from 0."}
+        strict=True, metadata={"label": "Position", "description": "Position in the grid, starting at 0."}
     )
 
 

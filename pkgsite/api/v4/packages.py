@@ -41,7 +41,7 @@ class PackageSchema(Schema):
     pypi_url = told("string")
     documentation_url = told(["string", "null"])
     repo_watchers = Count(attribute="stars")
-    commits_over_52 = told("array", "Commits a week, oldest first: 52 or none.", items={"type": "integer"})
+    commits_over_52 = told("array", "Commits per week, oldest first: 52 values or an empty list.", items={"type": "integer"})
     participants = told("array", items={"type": "string"})
 
 
@@ -83,7 +83,7 @@ class PackageInstance(Editable):
         return write(
             "package.edit",
             {"package_id": record.id, "changes": written, "version": version},
-            title=f"Change “{record.title}”",
+            title=f"Edit “{record.title}”",
             before=dumped([record])[0],
             show=lambda changed: shown(changed.id),
         )

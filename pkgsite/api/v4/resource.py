@@ -106,7 +106,7 @@ class Resource(View):
             return Answer(self._options(keys))
         if not caller().is_known:
             if self.asks_who and hasattr(self, method.lower()):
-                raise Unauthorized("Log in, or send a token.", www_authenticate=challenge())
+                raise Unauthorized("Log in or send an API token.", www_authenticate=challenge())
             raise MethodNotAllowed
         if not hasattr(self, method.lower()):
             raise MethodNotAllowed

@@ -9,7 +9,7 @@ from pkgsite.api.v4.resource import Resource
 
 class Root(Resource):
     name = "Api Root"
-    description = "Where the lists of packages, grids and categories are, and the search."
+    description = "Links to packages, grids, categories and search."
 
     def get(self) -> dict[str, str]:
         return {name: g.links.to(name) for name in ("packages", "search", "grids", "categories")}

@@ -55,16 +55,16 @@ class PlaceSchema(Schema):
 
     title = told("string")
     absolute_url = told("string")
-    packages = told("integer", "Packages of the category, or in which the person took part.")
+    packages = told("integer", "Number of packages in the category, or that the person contributed to.")
 
 
 class FacetValueSchema(Schema):
     """A filter that narrows the results."""
 
     label = told("string")
-    q = told("string", "What to search for with this filter.")
-    count = told("integer", "Results with it; where `is_exact` is false there may be more. Never above 1,000.")
-    is_exact = told("boolean", "Whether there are not more.")
+    q = told("string", "Search query with this filter applied.")
+    count = told("integer", "Number of results with this filter, at most 1,000. If `is_exact` is false there may be more.")
+    is_exact = told("boolean", "Whether the count is exact.")
 
 
 class FacetSchema(Schema):
@@ -76,11 +76,11 @@ class FacetSchema(Schema):
 class WhySchema(Schema):
     """Why a package is where it is among the results."""
 
-    tier = told("integer", "How it fits the words: 1 fits best; 0 where there were none.")
+    tier = told("integer", "Match quality: 1 is best; 0 if the query has no words.")
     words = told("string")
-    found = told("object", "The words that each part of it holds.", additionalProperties=WORDS)
-    popularity = told("integer", "From 0 to 1,023: decides between those of one tier.")
-    is_living = told("boolean", "Whether it is neither archived nor deprecated; those come first.")
+    found = told("object", "Matched words by field.", additionalProperties=WORDS)
+    popularity = told("integer", "Popularity from 0 to 1,023; ranks packages within a tier.")
+    is_living = told("boolean", "Whether the package is active (not archived or deprecated). Active packages are ranked first.")
 
 
 class FoundPackageSchema(HitSchema):
@@ -91,11 +91,11 @@ class FoundSchema(Schema):
     """All that a search finds, with `?expand=results`."""
 
     q = told("string")
-    corrected = told("string", "What was looked for instead, where a word is not known here; else empty.")
-    meant = told("string", "What may have been meant; else empty.")
-    is_partial = told("boolean", "Whether nothing has all of the words, so that these have some.")
-    count = told("integer", "Packages; 1,000 at most.")
-    is_exact = told("boolean", "Whether there are not more.")
+    corrected = told("string", "Corrected query, if a word is unknown; otherwise empty.")
+    meant = told("string", 'Suggested query ("did you mean"); otherwise empty.')
+    is_partial = told("boolean", "Whether no result matches all words, so results match only some of them.")
+    count = told("integer", "Number of packages, at most 1,000.")
+    is_exact = told("boolean", "Whether the count is exact.")
     next = told(["string", "null"])
     previous = told(["string", "null"])
     packages = fields.List(fields.Nested(FoundPackageSchema))
