@@ -230,7 +230,9 @@ def disable(username: str, undo: bool) -> None:
     except NotFound as gone:
         raise _nobody(username) from gone
     db.session.commit()
-    click.echo(f"{name} can log in again." if undo else f"{name} has been logged out everywhere and can no longer log in.")
+    click.echo(
+        f"{name} can log in again." if undo else f"{name} has been logged out everywhere and can no longer log in."
+    )
 
 
 @users.command("reset-link")
@@ -243,7 +245,9 @@ def reset_link(username: str) -> None:
     except NotFound as gone:
         raise _nobody(username) from gone
     if not user.is_active:
-        raise click.ClickException(f"{user.username} is disabled. Run this first: flask --app wsgi users disable --undo …")
+        raise click.ClickException(
+            f"{user.username} is disabled. Run this first: flask --app wsgi users disable --undo …"
+        )
     site = SiteAddress(current_app.config["SITE_TITLE"], str(current_app.secret_key), _url)
     click.echo(account_settings.reset_url(site, user))
 

@@ -108,6 +108,8 @@ def refuse_taken_port(host: str, port: int) -> None:
 def announce(settings: Any) -> None:
     """Say where the site is, and what a host on the open net should still set."""
     host = f"[{settings['HOST']}]" if ":" in settings["HOST"] else settings["HOST"]
-    click.echo(f"{settings['SITE_TITLE']} is running at http://{host}:{settings['PORT']}/ (press Ctrl-C to stop)", err=True)
+    click.echo(
+        f"{settings['SITE_TITLE']} is running at http://{host}:{settings['PORT']}/ (press Ctrl-C to stop)", err=True
+    )
     if settings["HOST"] not in LOOPBACK and not settings["TRUSTED_HOSTS"]:
         click.echo("Warning: TRUSTED_HOSTS is not set, so any Host header is accepted.", err=True)

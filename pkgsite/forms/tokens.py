@@ -19,7 +19,9 @@ SCOPES = (("Read-only", "Read-only"), ("write", "Read and write (everything your
 
 
 class TokenForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
-    name = StringField("Token name", [NEEDED], [trimmed], render_kw={"maxlength": str(LONGEST_NAME), "autocomplete": "off"})
+    name = StringField(
+        "Token name", [NEEDED], [trimmed], render_kw={"maxlength": str(LONGEST_NAME), "autocomplete": "off"}
+    )
     scope = RadioField("Permissions", [NEEDED], choices=[SelectChoice(*one) for one in SCOPES], default="Read-only")
     life = SelectField("Expires", choices=[SelectChoice(*one) for one in LIVES], default=USUAL_LIFE)
 

@@ -127,7 +127,9 @@ def say_what_came(session: Session, tally: Tally, only: Only) -> None:
     """Print a line for each source, then what failed and which hosts are left alone."""
     now = utc_now()
     if not tally.counts:
-        click.echo("Nothing is due." if not count_due(session, now=now, only=only) else "No host is available at the moment.")
+        click.echo(
+            "Nothing is due." if not count_due(session, now=now, only=only) else "No host is available at the moment."
+        )
     for source in Source:
         counts = {result: tally.counts[source, result] for result in COLUMNS}
         if any(counts.values()):

@@ -217,7 +217,9 @@ def _python(known: Known) -> _Finding:
         is_dated = bool(named) and not set(living) & set(named)
         is_good = not is_dated and bool(set(living) & set(LIVING_PYTHONS[-NEW_PYTHONS:]))
         state = State.GOOD if is_good else State.FAIR
-        words = _range_words(known, living) if is_dated or not named else f"declares support for Python {_joined(living)}"
+        words = (
+            _range_words(known, living) if is_dated or not named else f"declares support for Python {_joined(living)}"
+        )
         words += f", but its classifiers list only Python {_joined(named)}" if is_dated else ""
     else:
         words = _dead_words(known, named)

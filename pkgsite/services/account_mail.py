@@ -91,7 +91,8 @@ def taken_address_letter(site: str, to: str, username: str) -> Letter:
         f"Your {site} email address is already in use",
         f"Somebody wants to use this address for another account at {site}. It belongs to your account “{username}”, "
         "so they can't.",
-        "If this was you and you want to use it for the other account, first change the email address of “{username}” or delete that account.",
+        "If this was you and you want to use it for the other account, first change the email address of "
+        "“{username}” or delete that account.",
         NOT_YOU,
     )
 
@@ -100,7 +101,8 @@ def moved_letter(site: str, to: str, username: str, new: str) -> Letter:
     return _letter(
         to,
         f"Your {site} email address has changed",
-        f"The email address of your {site} account “{username}” is now {new}. You will no longer receive emails at this address.",
+        f"The email address of your {site} account “{username}” is now {new}. You will no longer receive emails at "
+        "this address.",
         "If you didn't make this change, contact the site's administrators.",
     )
 

@@ -126,7 +126,9 @@ def add_feature(slug: str) -> Answer:
 def save_new_feature(slug: str) -> Answer:
     form, grid = FeatureForm(), open_to_viewer(grid_to_edit(db.session(), slug, viewer()))
     try:
-        done = done_or_held("feature.add", {"grid_id": grid.id, **form.values()}, title=f"Add feature to “{grid.title}”")
+        done = done_or_held(
+            "feature.add", {"grid_id": grid.id, **form.values()}, title=f"Add feature to “{grid.title}”"
+        )
     except Invalid as refusal:
         show_refusal(form, refusal)
         return render_template("grids/feature.html", form=form, grid=grid, feature=None), 422
@@ -227,7 +229,9 @@ def remove_package(slug: str, package_id: int) -> Answer:
     title = f"Remove “{package.title}” from “{grid.title}”"
     arguments = {"grid_id": grid.id, "package_id": package_id}
     done = done_or_held("membership.remove", arguments, title=title, reason=reason())
-    return told(done, grid.slug, f"“{package.title}” removed from the grid. You can restore it from the grid's history.")
+    return told(
+        done, grid.slug, f"“{package.title}” removed from the grid. You can restore it from the grid's history."
+    )
 
 
 @pages.post("/cell/preview/")

@@ -101,7 +101,9 @@ def undo_person_now(username: str) -> AnyResponse:
         since = None if days is None else doing.now - timedelta(days=days)
         done = undo_everything_by(doing, user_id, since=since)
     db.session.commit()
-    flash(f"{len(done.undone)} changes undone. {len(done.kept)} kept because others have edited the same content since.")
+    flash(
+        f"{len(done.undone)} changes undone. {len(done.kept)} kept because others have edited the same content since."
+    )
     return redirect(link("history.recent", by=name), 303)
 
 

@@ -391,7 +391,10 @@ def test_jobs_run_until_they_are_stopped(site: Site, start: Start, number: signa
     process.send_signal(number)
     said, warned = process.communicate(timeout=DEADLINE_S)
     assert (process.returncode, said) == (0, "")
-    assert warned.splitlines()[0] == "Scheduler started. Jobs run while this process holds the lease. Press Ctrl-C to stop."
+    assert (
+        warned.splitlines()[0]
+        == "Scheduler started. Jobs run while this process holds the lease. Press Ctrl-C to stop."
+    )
     assert warned.splitlines()[-1] == "Stopped."
     assert "Traceback" not in warned
     assert holders(site) == []

@@ -99,10 +99,7 @@ def test_a_package_of_which_nothing_is_known_is_not_poor() -> None:
 def test_a_package_that_nobody_has_asked_about_is_not_poor() -> None:
     report = health(replace(NOTHING, has_index=True, has_repo=True), now=NOW)
     assert report.counts[UNKNOWN] == 8
-    assert (
-        check("release", NOTHING, has_index=True).evidence
-        == "The package index has not told release date."
-    )
+    assert check("release", NOTHING, has_index=True).evidence == "The package index has not told release date."
 
 
 def test_a_package_off_the_index_is_judged_by_the_rest() -> None:

@@ -349,9 +349,7 @@ def test_the_score_shows_its_parts(site: Session, get: Get) -> None:
     assert words.startswith("Score 3,800 How it is calculated Stars 8,000 13 whole months without a commit −3,200")
     assert "No Python 3 support −1,000" in words
     unknown = section(get("/packages/p/unknown/"), "score")
-    assert (
-        "Score 0 How it is calculated Stars unknown, counted as 0 0 Last commit unknown it counts as 24" in unknown
-    )
+    assert "Score 0 How it is calculated Stars unknown, counted as 0 0 Last commit unknown it counts as 24" in unknown
 
 
 def test_facts_of_the_code_host_and_links_of_the_index_are_shown(site: Session, get: Get) -> None:

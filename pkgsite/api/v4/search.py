@@ -63,7 +63,9 @@ class FacetValueSchema(Schema):
 
     label = told("string")
     q = told("string", "Search query with this filter applied.")
-    count = told("integer", "Number of results with this filter, at most 1,000. If `is_exact` is false there may be more.")
+    count = told(
+        "integer", "Number of results with this filter, at most 1,000. If `is_exact` is false there may be more."
+    )
     is_exact = told("boolean", "Whether the count is exact.")
 
 
@@ -80,7 +82,9 @@ class WhySchema(Schema):
     words = told("string")
     found = told("object", "Matched words by field.", additionalProperties=WORDS)
     popularity = told("integer", "Popularity from 0 to 1,023; ranks packages within a tier.")
-    is_living = told("boolean", "Whether the package is active (not archived or deprecated). Active packages are ranked first.")
+    is_living = told(
+        "boolean", "Whether the package is active (not archived or deprecated). Active packages are ranked first."
+    )
 
 
 class FoundPackageSchema(HitSchema):
