@@ -1,7 +1,7 @@
 """All settings: name, default, unit and meaning, read from environment variables.
 
-A bad value stops the start and names the setting. The same list is the source of `docs/settings.md`'s test.
-This file imports nothing of ours.
+An invalid value stops the start with an error that names the setting. A test checks that `docs/settings.md` matches
+this list. This module imports nothing from pkgsite.
 """
 
 from __future__ import annotations
@@ -344,8 +344,8 @@ def clashes(values: Mapping[str, Any]) -> list[str]:
     mail = values["MAIL"]
     if mail == "outbox" and not is_local(values):
         found.append(
-            "MAIL='outbox': it shows every letter to whoever looks, so it is refused where others than this machine "
-            "can reach the site (HOST, PUBLIC_URL, TRUSTED_HOSTS, PROXY_HOPS); expected smtp or off"
+            "MAIL='outbox': the outbox shows all emails to any visitor, so it is only allowed if the site is reachable "
+            "from this machine alone (see HOST, PUBLIC_URL, TRUSTED_HOSTS, PROXY_HOPS); expected smtp or off"
         )
     if mail == "smtp":
         found += [
@@ -384,8 +384,8 @@ def read_settings(environ: Mapping[str, str]) -> dict[str, Any]:
 def secret_key(folder: Path) -> str:
     """Return the secret key stored in `folder`; generate it on the first call.
 
-    Several processes may start at once: the key is written whole beside its place and linked there; the first link
-    wins.
+    Several processes may start at the same time: each writes a complete temporary file and links it to the final
+    path. The first link wins.
     """
     place = folder / "secret_key"
     if not place.exists():

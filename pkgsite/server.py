@@ -83,7 +83,7 @@ def prepare_database() -> None:
         begin_write(db.session())
         indexed = freshen(db.session(), prefixes=tuple(current_app.config["SEARCH_PREFIX"]), now=utc_now())
     if indexed:
-        click.echo(f"Indexed {indexed} records for search.", err=True)
+        click.echo(f"Indexed {indexed} {'record' if indexed == 1 else 'records'} for search.", err=True)
     if loaded:
         click.echo("The database was empty. Loaded the bundled catalogue.", err=True)
     if not has_staff(db.session()):
@@ -100,8 +100,8 @@ def refuse_taken_port(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise click.ClickException(
-                f"can't listen on {host} port {port}: {error.strerror}. "
-                f"Choose another address, as in: PORT={port % 65535 + 1} make run"
+                f"could not listen on {host} port {port}: {error.strerror}. "
+                f"Try another port, for example: PORT={port % 65535 + 1} make run"
             ) from None
 
 

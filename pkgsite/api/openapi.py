@@ -30,10 +30,10 @@ from pkgsite.api.v4.search import FoundSchema, HitSchema, Search
 from pkgsite.api.writing import LONGEST_KEY
 
 VERSION = "4"
-ABOUT = """Packages, the grids that compare them, and their categories: the same records as on the pages.
+ABOUT = """Packages, comparison grids and categories: the same data as on the website.
 
-Everybody may read. Whoever has an account changes by the API what they may change on the pages, with a token of their
-own or, in a browser, with their session."""
+Reading is open to everyone. With an account you can make the same changes as on the website, authenticated with a
+personal API token or, in a browser, with your session."""
 TEXT = {"type": "string"}
 BLANK = r"[\s\x1c-\x1f\x85]*"
 ID = f"{BLANK}(([0-9]{{1,9}}|[01][0-9]{{9}}){BLANK})?"
@@ -355,7 +355,7 @@ REFUSALS = {
 
 
 def _refused(*codes: int, or_as_page: bool = False) -> Json:
-    body = {"anyOf": [{"$ref": "#/components/schemas/Refusal"}, {"$ref": "#/components/schemas/Problems"}]}
+    body = {"anyOf": [_ref("Error"), _ref("ValidationErrors")]}
     content = _json(body) | (PAGE if or_as_page else {})
     found: Json = {str(code): {"description": REFUSALS[code], "content": content} for code in codes}
     if 429 in codes:

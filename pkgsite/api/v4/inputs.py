@@ -147,9 +147,9 @@ class PackageInput(Input):
     title = Text("Title", most=LONGEST_TITLE, required=True)
     slug = Text("Slug", most=LONGEST_SLUG, help="If empty, a new package gets a slug made from its title.")
     category = CategoryReference("Category", help="URL, ID or slug.", required=True)
-    repo_url = Text("Repository URL", most=10 * LONGEST_URL, help="URL.")
+    repo_url = Text("Repository URL", most=10 * LONGEST_URL)
     pypi_url = Text("PyPI project name", most=LONGEST_PYPI, help="A PyPI URL or an install command also works.")
-    documentation_url = Text("Documentation URL", most=LONGEST_URL, help="URL.")
+    documentation_url = Text("Documentation URL", most=LONGEST_URL)
     is_deprecated = Tick("Deprecated", help="Not recommended for new projects.")
     replaced_by = PackageReference("Replaced by", help="URL, ID or slug of another package.")
 

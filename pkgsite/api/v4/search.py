@@ -113,8 +113,8 @@ class Search(Resource):
     decorators: ClassVar = [limited("search")]
     name = "Search V3 List"
     description = (
-        "Packages and grids that fit `q`, best first, twenty at most. With `?expand=results` everything that the "
-        "search page shows: packages with the reasons of their order, grids, categories, people, facets with counts."
+        "Packages and grids that match `q`, best first, at most 20. With `?expand=results`: everything on the search "
+        "page, including why each package is ranked where it is, grids, categories, people and filter counts."
     )
 
     def get(self) -> Any:
