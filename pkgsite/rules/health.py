@@ -266,7 +266,7 @@ def _licence(known: Known) -> _Finding:
 
 def _documentation(known: Known) -> _Finding:
     if known.documentation_url:
-        return _Finding(State.GOOD, f"Documentation: {known.documentation_url}", None, Source.PEOPLE)
+        return _Finding(State.GOOD, f"The documentation is at {known.documentation_url}.", None, Source.PEOPLE)
     # That nobody has written an address here doesn't mean that there is none.
     evidence, advice = "No documentation link yet.", "Anyone with an account can add one."
     return _Finding(State.UNKNOWN, evidence, None, Source.PEOPLE, advice)

@@ -1,4 +1,4 @@
-"""What PyPI tells of its projects, and how it fails."""
+"""What the package index reports about its projects, and how it fails."""
 
 from __future__ import annotations
 
@@ -295,13 +295,13 @@ def test_licences(
 @pytest.mark.parametrize(
     ("urls", "docs_url", "found"),
     [
-        ({"Documentation URL": "https://a.example/", "Docs": "https://b.example/"}, None, "https://a.example/"),
+        ({"Documentation": "https://a.example/", "Docs": "https://b.example/"}, None, "https://a.example/"),
         ({"API reference": "https://a.example/", "DOCS": "https://b.example/"}, None, "https://b.example/"),
         ({"API Reference": "https://a.example/", "Read-the-Docs": "https://b.example/"}, None, "https://b.example/"),
         ({"api_reference": "https://a.example/"}, "https://b.example/", "https://a.example/"),
         ({" doc: ": "http://a.example/"}, None, "http://a.example/"),
-        ({"Documentation URL": "javascript:alert(1)", "Docs": "https://b.example/"}, None, "https://b.example/"),
-        ({"Documentation URL": "javascript:alert(1)"}, "https://b.example/", "https://b.example/"),
+        ({"Documentation": "javascript:alert(1)", "Docs": "https://b.example/"}, None, "https://b.example/"),
+        ({"Documentation": "javascript:alert(1)"}, "https://b.example/", "https://b.example/"),
         ({"Homepage": "https://a.example/"}, None, None),
         (None, "https://b.example/", "https://b.example/"),
         ({}, "UNKNOWN", None),

@@ -86,7 +86,7 @@ def test_what_is_not_told_is_kept(site: Site, world: World) -> None:
 
 
 def test_a_documentation_address_that_people_wrote_is_kept(site: Site, world: World) -> None:
-    world.pypi.add("two", "1.0", project_urls={"Documentation URL": "https://two.example/from-the-index"})
+    world.pypi.add("two", "1.0", project_urls={"Documentation": "https://two.example/from-the-index"})
     site.add("one", pypi_url="two", documentation_url="https://docs.example/by-people")
     site.refresh()
     package = site.package("one")

@@ -1,4 +1,4 @@
-"""Features of a package with a click, a link or a flag."""
+"""Favourites, users, links and flags of a package."""
 
 from __future__ import annotations
 

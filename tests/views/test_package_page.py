@@ -130,7 +130,7 @@ def test_a_failed_attempt_is_told_in_one_short_line(site: Session, get: Get) -> 
 
 
 def make_indexed(site: Session, slug: str, **fields: Any) -> None:
-    """Add package whose project was fetched two days ago, and is not due yet."""
+    """Add a package whose project was fetched two days ago, and is not due yet."""
     package = make_package(site, slug, pypi_url=slug, pypi_version="2", vulnerabilities=[])
     defaults = {
         "fetched_at": NOW - timedelta(days=2),
