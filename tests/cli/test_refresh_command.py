@@ -227,7 +227,7 @@ def test_an_unknown_package_is_named_and_nothing_is_fetched(
     due_at = site.state("due", Source.REPO).next_due_at
     result = run(*arguments)
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == "Error: There is no package nope, nada.\n"
+    assert result.stderr == "Error: No package found for nope, nada.\n"
     assert world.gitlab.asked == []
     assert site.state("due", Source.REPO).next_due_at == due_at
 
@@ -265,9 +265,7 @@ def test_a_host_that_wants_to_be_left_alone(site: Site, world: World, run: Run) 
     assert result.exit_code == 1
     told, left_alone, failure = result.stdout.splitlines()
     assert told == "repo       1 paused"
-    assert re.match(
-        r"gitlab\.com is left alone until \d\d:\d\d UTC: .* answered 429: it asks us to come back", left_alone
-    )
+    assert re.match(r"gitlab\.com paused until \d\d:\d\d UTC: .* returned 429: rate limit exceeded", left_alone)
     assert failure.startswith("  package ")
 
     world.gitlab.faults.clear()
@@ -276,7 +274,7 @@ def test_a_host_that_wants_to_be_left_alone(site: Site, world: World, run: Run) 
     assert result.exit_code == 1  # it is due, and was not read
     nothing, left_alone = result.stdout.splitlines()
     assert nothing == "No host is available at the moment."
-    assert left_alone.startswith("gitlab.com is left alone until ")
+    assert left_alone.startswith("gitlab.com paused until ")
     assert len(world.gitlab.asked) == asked
 
     site.add("whole", repo_url=GITHUB)
