@@ -72,7 +72,7 @@ def test_a_password_from_standard_input(session: Session, app: Flask, users: Use
         (
             ("create", "ada", "--password-stdin", "--email", "BOB@example.org"),
             f"{PASSWORD}\n",
-            "belongs to another account",
+            "already used by another account",
         ),
         (("promote", "nobody"), "", "No account found for nobody."),
         (("disable", "nobody"), "", "No account found for nobody."),

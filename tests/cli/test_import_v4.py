@@ -27,7 +27,7 @@ categories     2 added,     0 changed,     0 unchanged,     0 skipped
 grids          5 added,     0 changed,     0 unchanged,     0 skipped
 packages       7 added,     0 changed,     0 unchanged,     4 skipped
 
-5 to look at:
+5 warnings:
   package 19 “untimely”: skipped (created is a timestamp without a UTC offset)
   package 18 “lonely”: not added to unknown grids: 77
   package 17 “stranger”: skipped (unknown category 99)
@@ -87,8 +87,8 @@ def test_a_slow_answer_is_asked_for_again(
 @pytest.mark.parametrize(
     ("failure", "words"),
     [
-        (answer("500 Internal Server Error", b""), "answered 500."),
-        (html(), "answered text/html, not JSON."),
+        (answer("500 Internal Server Error", b""), "returned 500."),
+        (html(), "returned text/html instead of JSON."),
         (answer("200 OK", b'{"count": 11, "results": ['), "returned invalid JSON: Expecting value"),
         (answer("403 Forbidden", {}), "returned 403: access denied."),
         (answer("302 Found", b"", Location="https://elsewhere.example/"), "redirected to another host:"),
@@ -121,7 +121,7 @@ def test_a_wrong_url(run: Run, serve: Serve, session: Session, wrong: Answer) ->
     address = serve(wrong)
     result = run("import-v4", f"{address}/somewhere")
     assert result.exit_code == 1
-    assert f"Error: {address}/somewhere/api/v4/categories/?limit=100&offset=0 answered" in result.stderr
+    assert f"Error: {address}/somewhere/api/v4/categories/?limit=100&offset=0" in result.stderr
     assert f"Nothing was imported. Is {address}/somewhere/api/v4/ the root URL of an API v4?" in result.stderr
     assert session.scalars(select(ImportProgress)).all() == []
 
@@ -156,7 +156,7 @@ def test_ctrl_c_says_that_the_next_run_goes_on(
         patched.setattr(V4Site, "page", page)
         stopped = run("import-v4", address)
     assert stopped.exit_code == 130
-    assert stopped.stderr == "Stopped. The records imported so far are kept. Run the command again to resume.\n"
+    assert stopped.stderr == "Import stopped. The records imported so far are kept. Run the command again to resume.\n"
     finished = run("import-v4", address)
     assert finished.stderr == "Resuming the last import: packages, 6 done.\n"
     assert finished.stdout == SUMMARY

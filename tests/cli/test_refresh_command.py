@@ -247,7 +247,7 @@ def test_a_host_that_fails_is_named_and_the_others_are_read(site: Site, world: W
     assert [line.partition(": ")[0] for line in lines[3:]] == [
         f"  package {number}, {source}" for source in ("activity", "people", "repo")
     ]
-    assert all(re.search(r"http://127\.0\.0\.1:\d+/api/v4/\S+ answered 500$", line) for line in lines[3:])
+    assert all(re.search(r"http://127\.0\.0\.1:\d+/api/v4/\S+ returned 500$", line) for line in lines[3:])
     assert fetched(site, "whole") == ALL_OF_REPO
 
 
@@ -255,7 +255,7 @@ def test_what_is_gone_was_not_read(site: Site, world: World, run: Run) -> None:
     number = site.add("gone", repo_url="https://github.com/ada/gone")
     result = run("--source", "repo")
     assert result.exit_code == 1
-    assert result.stdout.startswith(f"repo       1 missing\n  package {number}, repo: ")
+    assert result.stdout.startswith(f"repo       1 not found\n  package {number}, repo: ")
 
 
 def test_a_host_that_wants_to_be_left_alone(site: Site, world: World, run: Run) -> None:

@@ -52,7 +52,7 @@ def test_an_empty_list_is_a_whole_one(serve: Serve) -> None:
     [
         ({"count": 3, "next": "http://x/", "results": []}, "paging error"),
         ({"count": 1, "next": "http://x/", "results": [{}]}, "paging error"),
-        ({"count": 3, "next": None, "results": [{}]}, "ends after 1 of 3 records"),
+        ({"count": 3, "next": None, "results": [{}]}, "ended after 1 of 3 records"),
         ({"count": "3", "next": None, "results": []}, "did not return an API v4 list page"),
         ({"count": 0, "next": None}, "did not return an API v4 list page"),
         ({"count": 0, "next": 7, "results": []}, "did not return an API v4 list page"),

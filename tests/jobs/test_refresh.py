@@ -246,7 +246,7 @@ def test_an_answer_that_breaks_our_own_code_stops_nothing(
     assert tally.counts[Source.REPO, Result.FAILED] == 1
     assert tally.counts[Source.REPO, Result.FETCHED] == 3
     assert "ZeroDivisionError" in site.state("at-gitlab-com", Source.REPO).last_error
-    assert "can't be asked for" in caplog.text
+    assert "could not request" in caplog.text
 
 
 def test_what_the_database_refuses_stops_nothing(site: Site, world: World, caplog: pytest.LogCaptureFixture) -> None:
