@@ -179,7 +179,7 @@ def test_sessions_are_listed_and_ended(session: Session, app: Flask, ada: User, 
     eve = Browser(app)
     eve.log_in("eve")
     html = browser.get("/account/").text
-    assert html.count("this one") == 1
+    assert html.count("this session") == 1
     assert "192.0.2.7" in html
     assert evil not in html
     assert "Phone/1" in html

@@ -32,7 +32,7 @@ def secret_in(page: str) -> str:
 
 
 def test_a_token_is_made_shown_once_used_and_revoked(app: Flask, ada: Visitor, session: Session) -> None:
-    assert "You have none yet" in ada.get("/account/tokens/").text
+    assert "No tokens yet" in ada.get("/account/tokens/").text
     made = ada.post("/account/tokens/", FORM)
     assert (made.status_code, made.headers["Cache-Control"]) == (200, "no-store")
     secret = secret_in(made.text)
@@ -50,7 +50,7 @@ def test_a_token_is_made_shown_once_used_and_revoked(app: Flask, ada: Visitor, s
     assert "last used" in ada.get("/account/tokens/").text
     assert ada.post(f"/account/tokens/{token_id}/revoke/").location == "/account/tokens/"
     page = ada.get("/account/tokens/").text
-    assert ("revoked" in page, "You have none yet" in page) == (True, True)
+    assert ("revoked" in page, "No tokens yet" in page) == (True, True)
     assert app.test_client().get("/api/v4/packages/1/", headers=headers).status_code == 401
 
 

@@ -193,7 +193,7 @@ def test_who_sees_a_flag_and_who_answers_it(people: People, app: Flask, session:
         assert "Nobody answers" in words(visitor.get("/packages/p/one/"))
         assert visitor.get(path).status_code == 200
         assert visitor.post(path, {"answer": "I do"}).status_code == 303
-    assert "Answer by boss: I do" in words(people.bob.get("/packages/p/one/"))
+    assert "Reply by boss: I do" in words(people.bob.get("/packages/p/one/"))
     assert people.ada.post(path, {"answer": "x" * 2001}).status_code == 422
     assert people.ada.post(path, {"answer": ""}).status_code == 303
     session.rollback()

@@ -136,7 +136,7 @@ def test_the_list_of_grids(site: Session, get: Get) -> None:
     assert "Nobody here" not in titles
     html = get("/grids/?q=keeping")
     assert titles_in(html) == ["Caching"]
-    assert "packages 7 living 5 features 2" in plain(html)
+    assert "packages 7 active 5 features 2" in plain(html)
     assert "No grids match" in plain(get("/grids/?q=nobody+here"))
 
 

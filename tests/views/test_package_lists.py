@@ -152,4 +152,4 @@ def test_without_favourites_the_page_says_so(shelf: Session, get: Get) -> None:
 
 
 def test_categories_tell_their_numbers(shelf: Session, get: Get) -> None:
-    assert "2 packages and 1 archived or deprecated" in plain(get("/categories/"))
+    assert "2 packages plus 1 archived or deprecated" in plain(get("/categories/"))

@@ -212,7 +212,7 @@ def test_an_import_says_nothing_of_licences_archives_and_vulnerabilities(site: S
 def test_gone_and_moved_packages_have_a_banner(site: Session, get: Get) -> None:
     html = get("/packages/p/told/")
     words = plain(html)
-    assert "Missing. The repository has not been found on codeberg.org since 23 Feb 2026." in words
+    assert "Missing. The repository has not been found on codeberg.org since 23 Feb 2026 ." in words
     assert "Moved. The repository is now at codeberg.org/owner/new ." in words
     assert "https://codeberg.org/owner/new" in addresses_in(html)
     evil = get("/packages/p/evil/")
@@ -226,7 +226,7 @@ def test_a_project_without_repository_can_be_gone_from_the_index(site: Session, 
     make_package(site, "lost", pypi_url="lost", gone_at=NOW)
     site.commit()
     html = get("/packages/p/lost/")
-    assert "Missing. The project has not been found on pypi.org since 1 Mar 2026." in plain(html)
+    assert "Missing. The project has not been found on pypi.org since 1 Mar 2026 ." in plain(html)
     assert "Its project no longer exists on PyPI." in section(html, "health")
 
 
@@ -265,10 +265,10 @@ def test_a_host_that_counts_itself_is_named(site: Session, get: Get) -> None:
 def test_histories_are_lines_with_their_numbers_in_tables(site: Session, get: Get) -> None:
     html = get("/packages/p/told/")
     stars = section(html, "stars-history")
-    assert "First 7,901 22 Nov 2025 Last 8,000 1 Mar 2026 Least 7,901 22 Nov 2025 Most 8,000 1 Mar 2026" in stars
+    assert "First 7,901 22 Nov 2025 Latest 8,000 1 Mar 2026 Lowest 7,901 22 Nov 2025 Highest 8,000 1 Mar 2026" in stars
     assert "Show the numbers (60 of 99 days)" in stars
     downloads = section(html, "downloads-history")
-    assert "First 402 23 Nov 2025 Last 500 1 Mar 2026" in downloads
+    assert "First 402 23 Nov 2025 Latest 500 1 Mar 2026" in downloads
     assert "Show the numbers" in downloads
     paths = [part.partition('"')[0] for part in html.split('<path class="line" d="')[1:]]
     assert [path.count("M") for path in paths] == [2, 1], "a day without stars is a gap; downloads come by the week"
@@ -312,7 +312,7 @@ def test_ten_releases_are_shown_and_more_on_demand(
 def test_known_vulnerabilities_come_first(site: Session, get: Get) -> None:
     html = get("/packages/p/told/")
     assert section(html, "vulnerabilities").endswith(
-        "A known vulnerability in 0.9 PYSEC-2026-1 also CVE-2026-1, GHSA-1 Keys collide. Fixed in 1.0, 1.1 ."
+        "1 known vulnerability in 0.9 PYSEC-2026-1 also CVE-2026-1, GHSA-1 Keys collide. Fixed in 1.0, 1.1 ."
         " pypi.org, 2 days ago"
     )
     assert "https://osv.example.org/PYSEC-2026-1" in addresses_in(html)

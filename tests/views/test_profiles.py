@@ -62,7 +62,7 @@ def test_lists_have_pages_of_their_own(session: Session, client: FlaskClient) ->
     assert titles_in(client.get("/profiles/ada/added/").text) == [f"p-{n:02}" for n in range(20)]
     assert titles_in(client.get("/profiles/ada/added/?page=2").text) == [f"p-{n:02}" for n in range(20, 25)]
     for which in ("contributed", "edited"):
-        assert "None yet" in client.get(f"/profiles/ada/{which}/").text
+        assert "No packages yet" in client.get(f"/profiles/ada/{which}/").text
 
 
 def test_favourites_are_shown_to_whom_they_may(session: Session, app: Flask) -> None:

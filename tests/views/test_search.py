@@ -123,7 +123,7 @@ def test_facets_narrow_and_can_be_taken_away(shelf: Session, get: Get) -> None:
 
 
 def test_a_facet_that_counts_only_the_first_says_so(shelf: Session, get: Get, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "or more" not in plain(get("/search/?q=cache"))
+    assert "Counts cover the first" not in plain(get("/search/?q=cache"))
     monkeypatch.setattr("pkgsite.services.search.COUNTED", 2)
     monkeypatch.setattr("pkgsite.services.search_facets.MOST_COUNTED", 3)
     page = plain(get("/search/?q=cache"))
