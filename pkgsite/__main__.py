@@ -1,4 +1,4 @@
-"""The command `pkgsite`: the same commands as `flask --app wsgi`, without those that Flask has of its own."""
+"""The `pkgsite` command: the same commands as `flask --app wsgi`, without Flask's built-in ones."""
 
 from __future__ import annotations
 
@@ -19,15 +19,12 @@ from pkgsite import cli, server
 @click.version_option(pkgsite.__version__, prog_name="pkgsite")
 @click.pass_context
 def main(context: click.Context) -> None:
-    """Find and compare packages: run and manage a pkgsite site.
-
-    Settings are environment variables.
-    """
+    """Run and manage a pkgsite site. Settings are environment variables."""
     context.obj = ScriptInfo(create_app=load_app)
 
 
 def load_app() -> Flask:
-    """Read the settings and return the application; only a command that needs it does so, `--help` does not."""
+    """Return the application. Only commands that need it load it: `--help` works even if a setting is invalid."""
     return cast(Flask, import_string("wsgi:app"))
 
 

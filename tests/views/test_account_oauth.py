@@ -120,14 +120,14 @@ def test_an_account_with_this_address_is_never_merged(session: Session, world: W
     browser = Browser(world.app)
     response = world.go(browser)
     assert response.status_code == 409
-    assert "You have an account here" in response.text
+    assert "You already have an account" in response.text
     assert browser.username is None
     assert browser.get("/account/oauth/new/").headers["Location"] == "/account/login/"
     session.rollback()
     assert session.query(Identity).count() == 0
     assert browser.log_in().status_code == 303
     assert world.go(browser).headers["Location"] == "/account/"
-    assert "you can also log in as ada" in browser.get("/account/").text
+    assert "account ada" in browser.get("/account/").text
     other = Browser(world.app)
     world.go(other)
     assert other.username == "ada"
@@ -159,7 +159,7 @@ def test_identities_are_linked_and_unlinked_but_the_last_way_in_stays(session: S
     session.rollback()
     assert session.query(Identity).count() == 2
     assert browser.post(f"/account/identities/{first}/unlink/").status_code == 303
-    assert f"You can no longer log in by {TITLES[world.kind]}." in browser.get("/account/").text
+    assert f"You can no longer log in with {TITLES[world.kind]}." in browser.get("/account/").text
     session.rollback()
     (left,) = session.query(Identity).all()
     assert left.subject == "17"
@@ -188,7 +188,7 @@ def test_a_closed_account_does_not_log_in(session: Session, world: World) -> Non
     browser = Browser(world.app)
     response = world.go(browser)
     assert response.status_code == 403
-    assert "This account is closed" in response.text
+    assert "This account is disabled" in response.text
     session.rollback()
     assert session.query(LoginSession).count() == 0
 

@@ -13,13 +13,13 @@ from tests.queries import counted_queries
 @pytest.mark.parametrize(
     ("error", "status", "words"),
     [
-        (errors.NotFound("Grid"), 404, "There is no such grid"),
+        (errors.NotFound("Grid"), 404, "Grid not found"),
         (errors.Forbidden(), 403, "That is not yours to do"),
-        (errors.Conflict(), 409, "Somebody was faster"),
+        (errors.Conflict(), 409, "Someone else made a change"),
         (errors.Invalid({"title": ["is empty"]}), 422, "can't be accepted"),
         (errors.Unavailable("down"), 502, "Another site doesn"),
         (errors.RateLimited("later"), 502, "Another site doesn"),
-        (RuntimeError("secret words"), 500, "Something went wrong here"),
+        (RuntimeError("secret words"), 500, "Something went wrong"),
     ],
 )
 def test_each_failure_has_its_page(make_app: Callable[..., Flask], error: Exception, status: int, words: str) -> None:

@@ -1,4 +1,4 @@
-"""Features of a package with a click, a link or a flag."""
+"""Favourites, users, links and flags of a package."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_an_approved_link_that_is_changed_waits_again(people: People, session: S
     people.boss.post(path, typed(people.boss, "Shop"))
     answer = people.bob.post(path, late)
     assert answer.status_code == 409
-    assert "There now Shop What you typed Casino" in words(answer)
+    assert "There now Shop Your version Casino" in words(answer)
     assert people.bob.post(path, typed(people.bob, "Casino")).status_code == 303
     assert "Casino" not in words(people.nobody.get("/packages/p/one/"))
 

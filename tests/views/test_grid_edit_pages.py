@@ -48,7 +48,7 @@ def test_a_grid_is_made_by_a_form(ada: Visitor, session: Session) -> None:
     refused = ada.post("/grids/add/", {"title": "", "slug": "caching", "description": "kept"})
     assert refused.status_code == 422
     assert "kept" in refused.text
-    assert "Another grid has this slug" in refused.text
+    assert "used by another grid" in refused.text
 
 
 def test_two_people_change_a_grid_at_once(ada: Visitor, session: Session) -> None:
@@ -60,7 +60,7 @@ def test_two_people_change_a_grid_at_once(ada: Visitor, session: Session) -> Non
     assert second.status_code == 409
     words = plain(second.text)
     assert "There now by the first" in words
-    assert "What you typed by <i>the</i> second" in words
+    assert "Your version by <i>the</i> second" in words
     assert 'name="version" type="hidden" value="2"' in second.text
     assert ada.post("/grids/caching/edit/", first | {"description": "both", "version": "2"}).status_code == 303
     session.rollback()

@@ -228,8 +228,8 @@ def test_recent_changes_can_be_filtered(world: World, get: Get, monkeypatch: pyt
         "?kind=x": 4, "?days=x": 4, "?before=x": 4, "?before=" + "9" * 40: 4, "?days=9999999999": 4,
     }  # fmt: skip
     assert {query: len(entries_in(get("/changes/" + query))) for query in heads} == heads
-    assert "There is nobody called “nobody”" in get("/changes/?by=nobody")
-    assert "There is no kind of object called “x”" in get("/changes/?kind=x")
+    assert "There is no user named “nobody”" in get("/changes/?by=nobody")
+    assert "Ignored unknown type “x”" in get("/changes/?kind=x")
 
 
 def test_a_filter_finds_acts_by_their_parts(world: World, get: Get) -> None:
@@ -355,7 +355,7 @@ def test_an_edit_is_undone_with_one_click(world: World, app: Flask) -> None:
         world.session.expire_all()
         assert world.session.get_one(Package, world.one.id).title == "Package One"
         newest = world.session.get_one(Revision, world.last())
-        assert (newest.user_id, newest.reason) == (who.id, f"Undoes revision {number}. a slip")
+        assert (newest.user_id, newest.reason) == (who.id, f"Reverts change {number}. a slip")
 
 
 def test_an_undo_is_refused_to_others(world: World, app: Flask) -> None:
@@ -379,7 +379,7 @@ def test_an_undo_that_came_too_late_names_what_is_in_the_way(world: World, app: 
     assert f'href="/changes/{second}/"' in shown
     refused = visitor.post(f"/changes/{first}/undo/")
     assert refused.status_code == 409
-    assert "Nothing was changed." in refused.text
+    assert "Nothing has been changed." in refused.text
     assert f'href="/changes/{second}/"' in refused.text
     assert world.count_revisions() == 2
     world.session.expire_all()
@@ -450,7 +450,7 @@ def test_a_restore_of_what_has_changed_since_shows_the_form_anew(world: World, a
     newest = world.edit_package(world.bob, title="Third")
     response = Visitor(app, world.mod).post(path, {"seen": seen, "reason": "my words"})
     assert response.status_code == 409
-    assert "Nothing was restored" in response.text
+    assert "Nothing has been restored" in response.text
     assert f'name="seen" value="{newest}"' in response.text
     assert 'value="my words"' in response.text
     assert len(entries_in(response.text)) == 2
@@ -498,7 +498,7 @@ def test_everything_by_a_person_is_undone_at_once(world: World, app: Flask) -> N
     assert [f"change {kept}" in entry for entry in entries_in(form.text)] == [True]
     response = mod.post(path, {"reason": "spam"})
     assert (response.status_code, response.headers["Location"]) == (303, "/changes/?by=bob")
-    assert "Taken back: 2. Kept, as others have touched the same since: 1." in mod.get("/changes/").text
+    assert "2 changes undone. 1 kept because" in mod.get("/changes/").text
     world.session.expire_all()
     assert world.session.scalar(select(Feature.id).where(Feature.id == feature.id)) is None
     assert world.session.get_one(Package, world.one.id).title == "Package One"

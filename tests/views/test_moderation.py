@@ -69,10 +69,10 @@ def test_no_token_no_action(boss: Visitor, session: Session, ada: User) -> None:
 
 
 def test_empty_lists_say_what_comes_here(boss: Visitor) -> None:
-    assert "People flag a package" in words(boss.get("/moderation/"))
+    assert "Packages that users have flagged" in words(boss.get("/moderation/"))
     assert "REVIEW_FIRST_EDITS is 0" in words(boss.get("/moderation/?list=edits"))
-    assert "looked at here" in words(boss.get("/moderation/?list=sites"))
-    assert "People flag" in words(boss.get("/moderation/?list=none&page=x"))
+    assert "here for review" in words(boss.get("/moderation/?list=sites"))
+    assert "Packages that users have flagged" in words(boss.get("/moderation/?list=none&page=x"))
 
 
 @pytest.mark.parametrize("which", ["flags", "sites", "edits"])
@@ -215,7 +215,7 @@ def test_a_held_edit_that_can_t_be_done_any_more(make_app: Callable[..., Flask],
     session.rollback()
     edit = session.scalars(select(HeldEdit)).one()
     assert edit.is_approved is False
-    assert "The edit could not be applied: This repository is here already" in str(edit.outcome)
+    assert "The edit could not be applied: This repository is already listed" in str(edit.outcome)
     assert len(session.scalars(select(Package)).all()) == 1
 
 
