@@ -233,8 +233,8 @@ def test_records_that_do_not_fit_are_named_and_the_rest_goes_in(session: Session
     state = copy_site(session, fake)
     assert outcomes(state, "packages") == (2, 0, 0, 8)
     found = state.tally("packages").remarks
-    assert found[0] == "package without id: skipped (is not an object)"
-    assert found[1].startswith("package without id “only-a-slug”: category is missing; grids is missing; id is missing")
+    assert found[0] == "package without ID: skipped (is not an object)"
+    assert found[1].startswith("package without ID “only-a-slug”: skipped (category is missing; grids is missing; id is missing")
     assert found[2:] == [
         "package 19 “without-times”: skipped (created is missing)",
         "package 18 “lonely”: not added to unknown grids: 55",
@@ -469,5 +469,5 @@ def test_two_imports_of_one_site_do_not_mix(session: Session, fake: FakeV4Site) 
     page = read_page(fake, state)
     take_page(session, state, page, now=NOW)
     session.commit()
-    with pytest.raises(Conflict, match=f"another import of {URL} is going on"):
+    with pytest.raises(Conflict, match=f"another import of {URL} is already running"):
         take_page(session, state, page, now=NOW)

@@ -90,7 +90,7 @@ def test_what_is_no_place(written: str) -> None:
         (Gone("x"), "The repository was not found on github.com"),
         (RateLimited("x"), "The rate limit of github.com has been reached"),
         (NotAllowed("x"), "github.com denied access"),
-        (Unavailable("x"), "github.com can't be reached"),
+        (Unavailable("x"), "Could not connect to github.com"),
         (BadAnswer("x"), "github.com returned an invalid response"),
     ],
 )
@@ -104,7 +104,7 @@ def test_a_mistake_of_ours_is_no_failure_of_the_form(caplog: pytest.LogCaptureFi
     def broken() -> RepoFacts:
         raise ZeroDivisionError
 
-    assert "can't read" in fill(GITHUB, gateways(Host(repo=broken)), now=NOW).notes[0]
+    assert "returned an invalid response" in fill(GITHUB, gateways(Host(repo=broken)), now=NOW).notes[0]
     assert "ZeroDivisionError" in caplog.text
 
 

@@ -127,7 +127,7 @@ def test_an_approved_link_that_is_changed_waits_again(people: People, session: S
     people.boss.post(path, typed(people.boss, "Shop"))
     answer = people.bob.post(path, late)
     assert answer.status_code == 409
-    assert "There now Shop Your version Casino" in words(answer)
+    assert "Current version Shop Your version Casino" in words(answer)
     assert people.bob.post(path, typed(people.bob, "Casino")).status_code == 303
     assert "Casino" not in words(people.nobody.get("/packages/p/one/"))
 
@@ -151,8 +151,8 @@ def test_only_its_adder_and_moderators_change_a_link(people: People, session: Se
 def test_links_that_are_refused(people: People) -> None:
     path = "/packages/one/sites/add/"
     people.bob.post(path, {"title": "Shop", "url": "https://shop.example"})
-    for title, url, told in (("", "https://x.example", "Site name"), ("x", "javascript:x", "no address"),
-                             ("x", "https://SHOP.example/", "listed already")):  # fmt: skip
+    for title, url, told in (("", "https://x.example", "Site name"), ("x", "javascript:x", "Enter a URL"),
+                             ("x", "https://SHOP.example/", "already listed")):  # fmt: skip
         answer = people.ada.post(path, {"title": title, "url": url})
         assert answer.status_code == 422
         assert told in words(answer)

@@ -67,7 +67,7 @@ def test_headers_name_what_they_head(site: Session, get: Get) -> None:
     html = get("/grids/g/caching/")
     table = html.partition("<table>")[2].partition("</table>")[0]
     assert table.count("<th ") == table.count('scope="')
-    assert 'role="region" aria-label="Comparison of Caching; scrolls both ways" tabindex="0"' in html
+    assert 'role="region" aria-label="Caching: comparison table, scrollable" tabindex="0"' in html
 
 
 def test_a_grid_can_be_sorted(session: Session, get: Get) -> None:

@@ -129,7 +129,7 @@ def test_objects_are_named_by_what_they_belong_to_also_when_gone(world: World, g
         act.delete(world.session.get_one(Grid, world.grid.id))
     gone = get(f"/history/grid/{world.grid.id}/")
     assert "Grid “ Caching ” removed" in plain(gone)
-    assert "Place of Package One in grid “ Caching ” removed" in entries_in(gone)[0]
+    assert "Package Package One in grid “ Caching ” removed" in entries_in(gone)[0]
 
 
 def test_the_history_of_each_kind_is_there_before_anything_changed(world: World, get: Get) -> None:
@@ -430,7 +430,7 @@ def test_a_restore_shows_what_it_undoes_and_does_it(world: World, app: Flask) ->
     visitor = Visitor(app, world.mod)
     assert f'href="{path}"' in visitor.get(f"/history/feature/{feature_id}/").text
     form = visitor.get(path).text
-    assert "Restoring undoes these 2 later changes" in plain(form)
+    assert "Restoring will undo 2 later changes" in plain(form)
     assert len(entries_in(form)) == 2
     seen = form.partition('name="seen" value="')[2].partition('"')[0]
     response = visitor.post(path, {"seen": seen, "reason": "as it was"})
@@ -439,7 +439,7 @@ def test_a_restore_shows_what_it_undoes_and_does_it(world: World, app: Flask) ->
     assert world.session.get_one(Cell, cell_id).text == "yes"
     again = visitor.get(path)
     assert again.status_code == 200
-    assert "Restoring undoes these 3 later changes" in plain(again.text)
+    assert "Restoring will undo 3 later changes" in plain(again.text)
 
 
 @pytest.mark.parametrize("seen", ["", "x", "1", "9" * 30, "-5"])

@@ -232,7 +232,7 @@ def test_two_browsers_edit_the_same_package(ada: Visitor, app: Flask, session: S
     answer = bob.post("/packages/one/edit/", theirs)  # the package has another address by now
     assert answer.status_code == 409
     assert "ada changed this while you were editing" in words(answer)
-    assert re.search(r"There now Ada's Your version Bob's", words(answer))
+    assert re.search(r"Current version Ada's Your version Bob's", words(answer))
     assert field(answer, "title") == "Bob's"
     assert field(answer, "documentation_url") == "https://bob.example"
     session.rollback()
@@ -261,7 +261,7 @@ def test_the_documentation_alone(ada: Visitor, app: Flask, session: Session) -> 
     assert ada.post(path, {"documentation_url": "https://d.example", "version": version}).status_code == 303
     late = ada.post(path, {"documentation_url": "https://e.example", "version": version})
     assert late.status_code == 409
-    assert re.search(r"There now https://d.example Your version https://e.example", words(late))
+    assert re.search(r"Current version https://d.example Your version https://e.example", words(late))
 
 
 def test_first_edits_are_held(make_app: Callable[..., Flask], session: Session) -> None:

@@ -33,7 +33,7 @@ def test_a_profile_tells_what_a_person_did(session: Session, client: FlaskClient
     words = plain(response.text)
     assert response.status_code == 200
     assert "ada moderator" in words
-    assert "Here since 1 Mar 2026" in words
+    assert "Member since 1 Mar 2026" in words
     assert '<a href="https://gitlab.com/ada.l" rel="me nofollow noopener">ada.l</a>' in response.text
     assert "<script>alert" not in response.text
     assert "javascript:" not in response.text
