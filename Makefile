@@ -2,12 +2,15 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+INSTALL = $(BIN)/pip install --disable-pip-version-check --quiet --progress-bar on --require-hashes
+LOCK = UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --upgrade --generate-hashes \
+	--universal --python-version 3.11
 
-.PHONY: help run test bench fuzz lint fix screenshots
+.PHONY: help run test test-slow bench fuzz lint fix lock screenshots
 .DEFAULT_GOAL := help
 
 help:  ## List all commands
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 run: .venv/.run  ## Install missing dependencies and serve the site at http://127.0.0.1:8000
 	@exec $(BIN)/flask --app wsgi serve
@@ -16,6 +19,9 @@ test: .venv/.dev  ## Install test dependencies and run all tests on SQLite and P
 	@sh tests/prepare.sh
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/pytest -n auto
+
+test-slow: .venv/.dev  ## Build the wheel, install it into an empty environment and try it (needs the package index)
+	@$(BIN)/pytest -m slow
 
 bench: .venv/.dev  ## Run the benchmarks for pages, refreshing, streaming and search
 	@$(BIN)/python -m bench.pages
@@ -36,6 +42,15 @@ fix: .venv/.dev  ## Fix style issues automatically
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+lock: .venv/.dev  ## Update the lock files, and check that each version of Python has wheels for them
+	@$(LOCK) pyproject.toml --output-file requirements.lock
+	@$(LOCK) requirements-dev.txt --constraints requirements.lock --output-file requirements-dev.lock
+	@for version in 3.11 3.12 3.13 3.14; do \
+		echo "Checking Python $$version …"; \
+		$(BIN)/uv pip install --quiet --dry-run --target .venv/unused --python-version $$version \
+			--only-binary :all: --require-hashes -r requirements-dev.lock || exit 1; \
+	done
+
 screenshots: .venv/.dev  ## Regenerate the screenshots in docs/images
 	@sh tests/prepare.sh
 	@$(BIN)/python -m docs.make_screenshots
@@ -48,12 +63,12 @@ screenshots: .venv/.dev  ## Regenerate the screenshots in docs/images
 	@echo "Creating a virtual environment in .venv …"
 	@$(PYTHON) -m venv .venv
 
-.venv/.run: requirements.txt .venv/bin/python
+.venv/.run: requirements.lock .venv/bin/python
 	@echo "Installing dependencies (takes about a minute the first time) …"
-	@$(BIN)/pip install --disable-pip-version-check --quiet --progress-bar on -r requirements.txt
+	@$(INSTALL) -r requirements.lock
 	@touch $@
 
-.venv/.dev: requirements-dev.txt .venv/.run
+.venv/.dev: requirements-dev.lock .venv/bin/python
 	@echo "Installing test dependencies …"
-	@$(BIN)/pip install --disable-pip-version-check --quiet --progress-bar on -r requirements-dev.txt
+	@$(INSTALL) -r requirements-dev.lock
 	@touch $@

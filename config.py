@@ -18,6 +18,8 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 ROOT = Path(__file__).resolve().parent
+INSTALLED_MIGRATIONS = ROOT / "pkgsite" / "migrations"
+IS_INSTALLED = INSTALLED_MIGRATIONS.is_dir()  # with pip; otherwise the site runs from its source tree
 
 
 class BadSetting(ValueError):
@@ -37,6 +39,11 @@ class Setting:
 
 def text(value: str) -> str:
     return value.strip()
+
+
+def folder(value: str) -> str:
+    """Parse the path of a directory; a relative path is relative to the current directory."""
+    return str(Path(value.strip()).absolute())
 
 
 def whole(least: int, most: int) -> Callable[[str], int]:
@@ -165,9 +172,11 @@ SETTINGS = (
     ),
     Setting(
         "DATA_DIR",
-        str(ROOT / "instance"),
-        text,
-        "Directory for the SQLite database, the secret key file and the rate limit counters.",
+        "instance" if IS_INSTALLED else str(ROOT / "instance"),
+        folder,
+        "Directory for the SQLite database, the secret key file and the rate limit counters. A relative path is "
+        "relative to the current directory. Default: in a clone, its `instance` directory; otherwise `instance` in "
+        "the current directory.",
     ),
     Setting(
         "SECRET_KEY",
@@ -409,7 +418,8 @@ def flask_config(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **settings,
         "SECRET_KEY": settings["SECRET_KEY"] or secret_key(Path(settings["DATA_DIR"])),
-        "MIGRATIONS": str(ROOT / "migrations"),
+        "MIGRATIONS": str(INSTALLED_MIGRATIONS if IS_INSTALLED else ROOT / "migrations"),
+        "COMMAND": "pkgsite" if IS_INSTALLED else ".venv/bin/flask --app wsgi",  # as users type it
         "SQLALCHEMY_DATABASE_URI": settings["DATABASE_URL"],
         "TRUSTED_HOSTS": settings["TRUSTED_HOSTS"] or None,
         "MAX_CONTENT_LENGTH": settings["MAX_BODY_BYTES"],

@@ -14,6 +14,8 @@ from pkgsite.clients.people import open_people
 from pkgsite.extensions import compress, csrf, db, login_manager, migrate
 from pkgsite.models import prepare_engine
 
+__version__ = "0.6.0"
+
 
 def create_app(config: Mapping[str, Any]) -> Flask:
     """Return the application for this configuration (`config.flask_config` makes it from settings)."""

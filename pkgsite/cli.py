@@ -37,11 +37,16 @@ ROLES = ("user", "moderator", "staff")
 
 
 def init_app(app: Flask) -> None:
-    app.cli.add_command(import_v4)
-    app.cli.add_command(load_catalogue_file)
-    commands.init_app(app)
-    app.cli.add_command(users)
-    app.cli.add_command(search)
+    add_commands(app.cli)
+
+
+def add_commands(group: click.Group) -> None:
+    """Add the site's commands to `flask` or to `pkgsite`."""
+    group.add_command(import_v4)
+    group.add_command(load_catalogue_file)
+    commands.add_commands(group)
+    group.add_command(users)
+    group.add_command(search)
 
 
 @click.command("import-v4")
@@ -129,7 +134,8 @@ def load_catalogue_file(file: BinaryIO | None) -> None:
 def need_tables() -> None:
     """Stop at once, in plain words, where the database is still to be made."""
     if not inspect(db.engine).has_table("import_progress"):
-        raise click.ClickException("The database has no tables yet. Run this first: flask --app wsgi db upgrade")
+        command = f"{current_app.config['COMMAND']} db upgrade"
+        raise click.ClickException(f"The database has no tables yet. Run this first: {command}")
 
 
 def say_what_came(tallies: Mapping[str, Tally], nouns: tuple[str, ...]) -> None:
@@ -252,9 +258,8 @@ def reset_link(username: str) -> None:
     except NotFound as gone:
         raise _nobody(username) from gone
     if not user.is_active:
-        raise click.ClickException(
-            f"{user.username} is disabled. Run this first: flask --app wsgi users disable --undo …"
-        )
+        undo = f"{current_app.config['COMMAND']} users disable --undo …"
+        raise click.ClickException(f"{user.username} is disabled. Run this first: {undo}")
     site = SiteAddress(current_app.config["SITE_TITLE"], str(current_app.secret_key), _url)
     click.echo(account_settings.reset_url(site, user))
 

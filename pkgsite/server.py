@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from multiprocessing.util import Finalize
-from pathlib import Path
 from typing import Any
 
 import click
@@ -26,7 +25,6 @@ from pkgsite.services.search_index import freshen
 
 THREADS = 4  # requests that a worker is at together; more would only wait for the same lock of the interpreter
 STOP_WITHIN_S = 10  # what a worker may take to finish the requests that it is at
-MAKE_STAFF = ".venv/bin/flask --app wsgi users create NAME --role staff"
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
@@ -55,7 +53,6 @@ def serve() -> None:
         log_level=LogLevels.warning,
         respawn_failed_workers=True,
         workers_kill_timeout=STOP_WITHIN_S,
-        working_dir=Path(current_app.root_path).parent,
     ).serve(target_loader=load_worker)
     click.echo("Stopped.", err=True)
 
@@ -87,7 +84,8 @@ def prepare_database() -> None:
     if loaded:
         click.echo("The database was empty. Loaded the bundled catalogue.", err=True)
     if not has_staff(db.session()):
-        click.echo(f"No staff account yet. Create one with: {MAKE_STAFF}", err=True)
+        command = f"{current_app.config['COMMAND']} users create NAME --role staff"
+        click.echo(f"No staff account yet. Create one with: {command}", err=True)
     db.session.rollback()
 
 
@@ -101,7 +99,7 @@ def refuse_taken_port(host: str, port: int) -> None:
         except OSError as error:
             raise click.ClickException(
                 f"could not listen on {host} port {port}: {error.strerror}. "
-                f"Try another port, for example: PORT={port % 65535 + 1} make run"
+                f"Try another port, for example: PORT={port % 65535 + 1} {current_app.config['COMMAND']} serve"
             ) from None
 
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 
 import click
-from flask import Flask, current_app
+from flask import current_app
 from flask.cli import AppGroup, with_appcontext
 from sqlalchemy.orm import Session
 
@@ -29,9 +29,9 @@ WORST = {Result.FAILED, Result.MISSING, Result.PAUSED}
 jobs = AppGroup("jobs", help="Manage scheduled jobs.")
 
 
-def init_app(app: Flask) -> None:
-    app.cli.add_command(refresh)
-    app.cli.add_command(jobs)
+def add_commands(group: click.Group) -> None:
+    group.add_command(refresh)
+    group.add_command(jobs)
 
 
 @jobs.command("run")

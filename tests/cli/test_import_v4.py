@@ -179,4 +179,5 @@ def test_without_tables_it_says_what_to_do(run: Run, app: Flask) -> None:
     for command in (["import-v4", "http://h.example"], ["load-catalogue"]):
         result = run(*command)
         assert result.exit_code == 1
-        assert result.stderr == "Error: The database has no tables yet. Run this first: flask --app wsgi db upgrade\n"
+        hint = "Run this first: .venv/bin/flask --app wsgi db upgrade"
+        assert result.stderr == f"Error: The database has no tables yet. {hint}\n"

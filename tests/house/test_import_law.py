@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "jobs": {"services", "clients", "rules", "errors", "clock", "extensions"},
     "cli": {"jobs", "rules", "services", "clients", "errors", "clock", "extensions", "models"},
     "server": {"jobs", "services", "models", "errors", "clock", "extensions"},
+    "__main__": {"cli", "server"},
     "answers": {"api", "views", "errors", "extensions"},
     "extensions": {"models", "clients.base"},
     "config": set(),
