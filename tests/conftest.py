@@ -33,14 +33,48 @@ from tests.databases import ADDRESS, Template, folder_in_memory, start_postgresq
 KINDS = ("sqlite", "postgresql")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--sqlite", action="store_true", help="run database tests on SQLite only")
+
+
 def pytest_xdist_auto_num_workers() -> int:
     """Take a worker more than there are cores: many tests wait, for a server, a browser, a lease that runs out."""
     return (os.cpu_count() or 1) + 1
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
+    """Leave out what is not wanted, and let the longest tests begin first, in all workers alike."""
+    for item in items:
+        if "open_page" in getattr(item, "fixturenames", ()):
+            item.add_marker("e2e")
+    if config.option.sqlite:
+        left_out = [item for item in items if "postgresql" in kinds_of(item)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if "postgresql" not in kinds_of(item)]
+    yield  # pytest selects by markers
+    # `--dist worksteal` gives each worker one stretch of the tests to begin with.
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    longest = [item for item in items if item.get_closest_marker("e2e")]
+    others = [item for item in items if not item.get_closest_marker("e2e")]
+    size = -(-len(others) // workers)
+    items[:] = [
+        item
+        for number in range(workers)
+        for item in (*longest[number::workers], *others[number * size : (number + 1) * size])
+    ]
+
+
+def kinds_of(item: pytest.Item) -> list[object]:
+    """Return the values of a test's parameters, one of which is the kind of database."""
+    return (
+        list(item.callspec.params.values()) if isinstance(item, pytest.Function) and hasattr(item, "callspec") else []
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Start the run's one PostgreSQL server, in the process that the workers are started from."""
-    if not hasattr(config, "workerinput") and not config.option.collectonly:
+    if not (hasattr(config, "workerinput") or config.option.collectonly or config.option.sqlite):
         os.environ[ADDRESS], folder = start_postgresql(folder_in_memory())
         config.add_cleanup(lambda: stop_postgresql(folder))
 

@@ -22,6 +22,8 @@ from tests.factories import make_category, make_grid, make_package
 from tests.fakes.v4_site import FakeV4Site, Silence
 from tests.processes import Process, start
 
+pytestmark = pytest.mark.e2e
+
 PAGES = 9  # of the fake site: one of categories, two of grids, four of packages, two of grids to check
 
 # What two imports may differ in: ids that no site gave, and the times at which the import itself worked.

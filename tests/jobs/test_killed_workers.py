@@ -29,6 +29,8 @@ from tests.fakes.rest_host import FakeRepository, history
 from tests.jobs.world import TOKEN, Site, World
 from tests.processes import Process
 
+pytestmark = pytest.mark.e2e
+
 AT_GITHUB, AT_FORGEJO = 90, 30
 SOURCES = (AT_GITHUB + AT_FORGEJO) * 3
 DEADLINE_S = 120
