@@ -217,6 +217,10 @@ class Templates:
         """Return the address of this process's own copy of a template, with all traces of earlier use removed."""
         return self(kind, fill).reused(self.close)
 
+    def close_all(self) -> None:
+        for template in self._created.values():
+            template.close()
+
     def close(self, url: str) -> None:
         """Close this process's connections to a database."""
         if url in self._engines:
@@ -224,8 +228,10 @@ class Templates:
 
 
 @pytest.fixture(scope="session")
-def templates(memory_folder: Path, worker: str, engines: dict[str, Engine]) -> Templates:
-    return Templates(memory_folder, worker, engines)
+def templates(memory_folder: Path, worker: str, engines: dict[str, Engine]) -> Iterator[Templates]:
+    found = Templates(memory_folder, worker, engines)
+    yield found
+    found.close_all()
 
 
 @pytest.fixture(params=KINDS)

@@ -158,6 +158,11 @@ class Template:
         self._reused.reset(close)
         return self._reused.url
 
+    def close(self) -> None:
+        """Close the connections that this class has opened itself."""
+        if self._reused is not None:
+            self._reused.close()
+
 
 class ReusedSqlite:
     """A copy of an SQLite template: the file is replaced each time."""
@@ -170,6 +175,9 @@ class ReusedSqlite:
         close(self.url)
         remove_sqlite(self._path)
         shutil.copyfile(self._template, self._path)
+
+    def close(self) -> None:
+        remove_sqlite(self._path)
 
 
 class ReusedPostgresql:
@@ -194,6 +202,10 @@ class ReusedPostgresql:
             self._connection.close()
         close(self.url)
         self._connection = self._create()
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
 
     def _create(self) -> psycopg.Connection[Any]:
         at_server(f"DROP DATABASE IF EXISTS {self._name} WITH (FORCE)")
