@@ -6,7 +6,7 @@ INSTALL = $(BIN)/pip install --disable-pip-version-check --quiet --progress-bar 
 LOCK = UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --upgrade --generate-hashes \
 	--universal --python-version 3.11
 
-.PHONY: help run test test-slow bench fuzz lint fix lock screenshots
+.PHONY: help run check test test-slow bench fuzz lint fix lock screenshots
 .DEFAULT_GOAL := help
 
 help:  ## List all commands
@@ -15,13 +15,23 @@ help:  ## List all commands
 run: .venv/.run  ## Install missing dependencies and serve the site at http://127.0.0.1:8000
 	@exec $(BIN)/flask --app wsgi serve
 
+# Python keeps compiled modules, whatever the environment says: each test process would compile them again.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n auto --dist worksteal --durations=20
+
+check: .venv/.dev  ## Check style and types and run the fast tests, on SQLite only
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync lint check-tests
+
+check-tests:
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -q -n 2 --dist worksteal --sqlite -m "not slow and not e2e"
+
 test: .venv/.dev  ## Install test dependencies and run all tests on SQLite and PostgreSQL
 	@sh tests/prepare.sh
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/pytest -n auto
+	@$(PYTEST)
 
-test-slow: .venv/.dev  ## Build the wheel, install it into an empty environment and try it (needs the package index)
-	@$(BIN)/pytest -m slow
+test-slow: .venv/.dev  ## Run the long tests that `make test` leaves out
+	@sh tests/prepare.sh
+	@$(PYTEST) -m slow
 
 bench: .venv/.dev  ## Run the benchmarks for pages, refreshing, streaming and search
 	@$(BIN)/python -m bench.pages
@@ -31,7 +41,7 @@ bench: .venv/.dev  ## Run the benchmarks for pages, refreshing, streaming and se
 
 fuzz: .venv/.dev  ## Fuzz the API with thousands of requests generated from its OpenAPI description
 	@sh tests/prepare.sh
-	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-1000} FUZZ_SEED=$${FUZZ_SEED:-$$(date +%s)} $(BIN)/pytest -n auto tests/api/test_fuzz.py
+	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-1000} FUZZ_SEED=$${FUZZ_SEED:-$$(date +%s)} $(BIN)/pytest -n auto -m slow tests/api/test_fuzz.py
 
 lint: .venv/.dev  ## Check style and types
 	@$(BIN)/ruff check .

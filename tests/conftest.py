@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import shutil
 import socket
+import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +17,24 @@ from flask import Flask, g
 from flask.testing import FlaskClient
 from flask_migrate import upgrade
 from jinja2.bccache import Bucket, BytecodeCache
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 from werkzeug.routing import Rule
 from werkzeug.serving import make_server
 
 import config
+import pkgsite
 from pkgsite import create_app
-from pkgsite.extensions import db
+from pkgsite.clients.gateways import open_gateways
+from pkgsite.clients.people import open_people
+from pkgsite.extensions import db, limiter
 from tests.databases import ADDRESS, Template, folder_in_memory, start_postgresql, stop_postgresql
 
 KINDS = ("sqlite", "postgresql")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--sqlite", action="store_true", help="run database tests on SQLite only")
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -32,9 +42,39 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
+    """Leave out what is not wanted, and let the longest tests begin first, in all workers alike."""
+    for item in items:
+        if "open_page" in getattr(item, "fixturenames", ()):
+            item.add_marker("e2e")
+    if config.option.sqlite:
+        left_out = [item for item in items if "postgresql" in kinds_of(item)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if "postgresql" not in kinds_of(item)]
+    yield  # pytest selects by markers
+    # `--dist worksteal` gives each worker one stretch of the tests to begin with.
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    longest = [item for item in items if item.get_closest_marker("e2e")]
+    others = [item for item in items if not item.get_closest_marker("e2e")]
+    size = -(-len(others) // workers)
+    items[:] = [
+        item
+        for number in range(workers)
+        for item in (*longest[number::workers], *others[number * size : (number + 1) * size])
+    ]
+
+
+def kinds_of(item: pytest.Item) -> list[object]:
+    """Return the values of a test's parameters, one of which is the kind of database."""
+    return (
+        list(item.callspec.params.values()) if isinstance(item, pytest.Function) and hasattr(item, "callspec") else []
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Start the run's one PostgreSQL server, in the process that the workers are started from."""
-    if not hasattr(config, "workerinput") and not config.option.collectonly:
+    if not (hasattr(config, "workerinput") or config.option.collectonly or config.option.sqlite):
         os.environ[ADDRESS], folder = start_postgresql(folder_in_memory())
         config.add_cleanup(lambda: stop_postgresql(folder))
 
@@ -114,31 +154,90 @@ def settings_for(url: str, folder: Path, **changed: str) -> dict[str, Any]:
     return config.flask_config(config.read_settings(environment | changed))
 
 
+@pytest.fixture(autouse=True, scope="session")
+def engines() -> Iterator[dict[str, Engine]]:
+    """The engines of this process, by database URL: all applications on one database share an engine.
+
+    It keeps its connections and the compiled statements from one test to the next.
+    """
+    kept: dict[str, Engine] = {}
+    make_engine, prepare_engine = db._make_engine, pkgsite.prepare_engine
+
+    def kept_engine(bind: str | None, options: dict[str, Any], app: Flask) -> Engine:
+        url = str(options["url"])
+        if url not in kept:
+            kept[url] = make_engine(bind, options, app)
+            prepare_engine(kept[url])
+        return kept[url]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(db, "_make_engine", kept_engine)
+        patch.setattr(pkgsite, "prepare_engine", lambda _engine: None)
+        yield kept
+        for engine in kept.values():
+            engine.dispose()
+
+
 @pytest.fixture(scope="session")
-def templates(tmp_path_factory: pytest.TempPathFactory, worker: str) -> Callable[[str], Template]:
-    """A function from "sqlite" or "postgresql" to a migrated, empty database to copy."""
-    made: dict[str, Template] = {}
+def memory_folder() -> Iterator[Path]:
+    """A folder of this process, in memory if possible."""
+    folder = Path(tempfile.mkdtemp(prefix="pkgsite-tests-", dir=folder_in_memory()))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
-    def template(kind: str) -> Template:
-        if kind not in made:
-            folder = tmp_path_factory.mktemp(kind)
-            made[kind] = Template(kind, folder, worker)
-            app = create_app(settings_for(made[kind].url, folder))
+
+class Templates:
+    """Migrated databases to copy, by kind ("sqlite" or "postgresql"), each created when it is first needed."""
+
+    def __init__(self, folder: Path, worker: str, engines: dict[str, Engine]) -> None:
+        self._folder, self._worker, self._engines = folder, worker, engines
+        self._created: dict[tuple[str, str], Template] = {}
+
+    def __call__(self, kind: str, fill: Callable[[Session], object] | None = None) -> Template:
+        """Return the empty template, or one that `fill` has added records to."""
+        filling = f"{fill.__module__}_{fill.__name__}".replace(".", "_").lower() if fill else ""
+        if (kind, filling) not in self._created:
+            template = Template(kind, self._folder, self._worker, filling)
+            template.create(self(kind) if fill else None)
+            app = create_app(settings_for(template.url, self._folder))
             with app.app_context():
-                upgrade()
-                db.engine.dispose()
+                if fill:
+                    fill(db.session())
+                    db.session.commit()
+                    db.session.remove()
+                else:
+                    upgrade()
+            self.close(template.url)
             if kind == "sqlite":  # a copied file must be whole without its -wal
-                assert not list(folder.glob("*-wal"))
-        return made[kind]
+                assert not list(self._folder.glob("*-wal"))
+            self._created[kind, filling] = template
+        return self._created[kind, filling]
 
-    return template
+    def reused(self, kind: str, fill: Callable[[Session], object] | None = None) -> str:
+        """Return the address of this process's own copy of a template, with all traces of earlier use removed."""
+        return self(kind, fill).reused(self.close)
+
+    def close_all(self) -> None:
+        for template in self._created.values():
+            template.close()
+
+    def close(self, url: str) -> None:
+        """Close this process's connections to a database."""
+        if url in self._engines:
+            self._engines[url].dispose()
+
+
+@pytest.fixture(scope="session")
+def templates(memory_folder: Path, worker: str, engines: dict[str, Engine]) -> Iterator[Templates]:
+    found = Templates(memory_folder, worker, engines)
+    yield found
+    found.close_all()
 
 
 @pytest.fixture(params=KINDS)
-def database_url(request: pytest.FixtureRequest, templates: Callable[[str], Template]) -> Iterator[str]:
-    """The address of a fresh, migrated, empty database; every test that asks for it runs on both kinds."""
-    with templates(request.param).copy() as url:
-        yield url
+def database_url(request: pytest.FixtureRequest, templates: Templates) -> str:
+    """The address of a migrated, empty database; every test that asks for it runs on both kinds."""
+    return templates.reused(request.param)
 
 
 def forget_visitor() -> None:
@@ -147,20 +246,69 @@ def forget_visitor() -> None:
         g.pop(name, None)
 
 
+def new_app(settings: Mapping[str, Any]) -> Flask:
+    app = create_app(settings)
+    app.before_request_funcs.setdefault(None, []).insert(0, forget_visitor)
+    return app
+
+
+class SharedApp:
+    """An application that one test after another uses, each with its own settings.
+
+    Only the settings that `create_app` itself reads can't be changed. Routes and hooks can't be added: a test that
+    does so needs `make_app(shared=False)`.
+    """
+
+    FIXED = ("SITE_SUBJECT", "PROXY_HOPS", "LIMITS", "REDIS_URL")
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self._settings = settings
+        self.app = new_app(settings)
+        self.app._got_first_request = True
+        self._config, self._extensions = dict(self.app.config), dict(self.app.extensions)
+        self._limiter = dict(vars(limiter))
+
+    def suits(self, settings: Mapping[str, Any]) -> bool:
+        return all(settings[name] == self._settings[name] for name in self.FIXED)
+
+    def with_settings(self, settings: Mapping[str, Any]) -> Flask:
+        """Return the application as `create_app` would create it for these settings."""
+        self.app.config.clear()
+        self.app.config.update(self._config | settings)
+        self.app.extensions.clear()
+        self.app.extensions.update(self._extensions)
+        self.app.extensions["gateways"] = open_gateways(self.app.config)
+        self.app.extensions["people"] = open_people(self.app.config)
+        vars(limiter).update(self._limiter)  # the extension has one state for all applications
+        return self.app
+
+
+@pytest.fixture(scope="session")
+def shared_apps() -> dict[str, SharedApp]:
+    """The applications that tests share, by database URL."""
+    return {}
+
+
 @pytest.fixture
-def make_app(database_url: str, tmp_path: Path) -> Iterator[Callable[..., Flask]]:
-    """A function that makes an application on the test's database; its arguments are settings, as texts."""
-    apps: list[Flask] = []
+def make_app(database_url: str, tmp_path: Path, shared_apps: dict[str, SharedApp]) -> Callable[..., Flask]:
+    """A function that returns an application on the test's database; its arguments are settings, as texts.
 
-    def make(**changed: str) -> Flask:
-        apps.append(create_app(settings_for(database_url, tmp_path, **changed)))
-        apps[-1].before_request_funcs.setdefault(None, []).insert(0, forget_visitor)
-        return apps[-1]
+    The first of a test's applications is one that other tests use as well, unless `shared` is False.
+    """
+    is_free = True
 
-    yield make
-    for app in apps:
-        with app.app_context():
-            db.engine.dispose()
+    def make(*, shared: bool = True, **changed: str) -> Flask:
+        nonlocal is_free
+        settings = settings_for(database_url, tmp_path, **changed)
+        if shared and is_free:
+            if database_url not in shared_apps:
+                shared_apps[database_url] = SharedApp(settings_for(database_url, tmp_path))
+            if shared_apps[database_url].suits(settings):
+                is_free = False
+                return shared_apps[database_url].with_settings(settings)
+        return new_app(settings)
+
+    return make
 
 
 @pytest.fixture

@@ -15,7 +15,9 @@ import pytest
 
 from tests.test_server import ask, running
 
-DEADLINE_S = 150  # that nothing hangs: the jobs begin within a minute
+pytestmark = pytest.mark.e2e
+
+DEADLINE_S = 150  # that nothing hangs
 PAGES = [
     "/",
     "/packages/",
@@ -96,12 +98,12 @@ def test_hosts_that_refuse(
 ) -> None:
     code_hosts, index, counts = (name_of(take_port()) for _ in range(3))
     look_for_hosts_at(monkeypatch, code_hosts, index, counts)
-    with running(f"sqlite:///{tmp_path}/new.db", tmp_path) as (process, site):
+    with running(f"sqlite:///{tmp_path}/new.db", tmp_path, program="tests.fakes.hurried") as (process, site):
         assert_pages_answer(site)
         wanted, ends_at = {"github.com", "bitbucket.org", index, counts}, time.monotonic() + DEADLINE_S
         while not wanted <= refused_in(ask(site, "/status/").text):
             assert time.monotonic() < ends_at, hosts_in(ask(site, "/status/").text)
-            time.sleep(0.5)
+            time.sleep(0.1)
         told = hosts_in(ask(site, "/status/").text)
         assert set(told) == {*KINDS, index, counts}
         assert f"http://{index}/" in told[index]
@@ -119,7 +121,7 @@ def test_hosts_that_keep_silent(
     silent.listen(128)
     silent.settimeout(DEADLINE_S)
     look_for_hosts_at(monkeypatch, *[name_of(silent)] * 3)
-    with running(f"sqlite:///{tmp_path}/new.db", tmp_path) as (process, site):
+    with running(f"sqlite:///{tmp_path}/new.db", tmp_path, program="tests.fakes.hurried") as (process, site):
         question, _ = silent.accept()
         with question:
             assert question.recv(4) == b"GET "

@@ -16,6 +16,8 @@ from flask import Flask
 
 from tests.databases import Template, free_port
 
+pytestmark = pytest.mark.e2e
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -32,11 +34,11 @@ def empty_database(
 
 
 @contextmanager
-def running(database: str, folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Start the site; yield its process and its address once it says that it listens."""
+def running(database: str, folder: Path, *, program: str = "flask") -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Start the site; yield its process and its address."""
     port = free_port()
     environment = os.environ | {"DATABASE_URL": database, "DATA_DIR": str(folder), "PORT": str(port)}
-    command = [sys.executable, "-m", "flask", "--app", "wsgi", "serve"]
+    command = [sys.executable, "-m", program, "--app", "wsgi", "serve"]
     process = subprocess.Popen(
         command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
     )

@@ -1,7 +1,7 @@
 """Strangers' requests, made from the API's own description: what it promises has to hold for every one of them.
 
-The tests send a few hundred requests for each caller, `make fuzz` many
-thousands. Which of the tool's settings are changed, and why, stands in
+`make test` sends a few hundred requests for each caller, `make test-slow`
+thousands, `make fuzz` many thousands. Which of the tool's settings are changed, and why, stands in
 docs/api.md.
 """
 
@@ -18,12 +18,18 @@ from flask import Flask
 from sqlalchemy.orm import Session
 
 from pkgsite.clock import utc_now
+from pkgsite.extensions import db
 from pkgsite.services.tokens import make_token
 from tests.house.world import World, fill
 from tests.people import viewer_of
 
+pytestmark = pytest.mark.e2e
+
 ROOT = Path(__file__).resolve().parents[2]
-EXAMPLES = os.environ.get("FUZZ_EXAMPLES", "3")  # at most, of each kind, to each operation, beside the fixed ones
+# At most, of each kind, to each operation, in addition to the fixed ones; in `make test`, and in the others.
+EXAMPLES = "3"
+SLOW_EXAMPLES = os.environ.get("FUZZ_EXAMPLES", "30")
+CALLERS = ("anonymous", "user", "moderator")
 SEED = os.environ.get("FUZZ_SEED", "1")
 
 # Beside the tool's own, which are written out here because they are replaced as a whole: a version that is not the
@@ -54,9 +60,26 @@ def header_of(session: Session, world: World, caller: str) -> list[str]:
     return ["--header", f"Authorization: Token {secret}"]
 
 
-@pytest.mark.parametrize("caller", ["anonymous", "user", "moderator"])
+@pytest.mark.parametrize("caller", CALLERS)
 def test_every_answer_is_one_that_the_description_promises(
     session: Session, app: Flask, serve: Callable[..., str], caller: str, tmp_path: Path
+) -> None:
+    """All phases on SQLite; on PostgreSQL the enumerated requests of one caller, and the random ones of all."""
+    is_whole = caller == "user" or db.engine.dialect.name == "sqlite"
+    phases = [] if is_whole else ["--phases", "examples,fuzzing,stateful"]
+    run_tool(session, app, serve, caller, tmp_path, "--max-examples", EXAMPLES, *phases)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("caller", CALLERS)
+def test_many_more_requests(
+    session: Session, app: Flask, serve: Callable[..., str], caller: str, tmp_path: Path
+) -> None:
+    run_tool(session, app, serve, caller, tmp_path, "--max-examples", SLOW_EXAMPLES)
+
+
+def run_tool(
+    session: Session, app: Flask, serve: Callable[..., str], caller: str, tmp_path: Path, *options: str
 ) -> None:
     header = header_of(session, fill(session), caller)
     site = serve(app)
@@ -64,7 +87,7 @@ def test_every_answer_is_one_that_the_description_promises(
     settings.write_text(configuration(caller))
     command = [
         str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(settings),
-        "run", f"{site}/api/v4/openapi.json", "--max-examples", EXAMPLES, "--seed", SEED, *header,
+        "run", f"{site}/api/v4/openapi.json", "--seed", SEED, *options, *header,
     ]  # fmt: skip
     environment = os.environ | {"SCHEMATHESIS_HOOKS": "tests.api.fuzz_data", "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
     run = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)

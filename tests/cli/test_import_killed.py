@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,8 +20,10 @@ from tests.conftest import settings_for
 from tests.databases import Template
 from tests.factories import make_category, make_grid, make_package
 from tests.fakes.v4_site import FakeV4Site, Silence
+from tests.processes import Process, start
 
-ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.e2e
+
 PAGES = 9  # of the fake site: one of categories, two of grids, four of packages, two of grids to check
 
 # What two imports may differ in: ids that no site gave, and the times at which the import itself worked.
@@ -66,7 +66,7 @@ def clean(
 
 
 @pytest.fixture
-def command(database_url: str, tmp_path: Path) -> Callable[..., subprocess.Popen[bytes]]:
+def command(database_url: str, tmp_path: Path) -> Callable[..., Process]:
     """A function that starts the real command in a process of its own; its argument is how to start Python."""
     environment = os.environ | {
         "DATABASE_URL": database_url,
@@ -75,12 +75,7 @@ def command(database_url: str, tmp_path: Path) -> Callable[..., subprocess.Popen
         "SCHEDULER": "off",
     }
 
-    def start(*arguments: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, *arguments], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-        )
-
-    return start
+    return lambda *arguments: start(*arguments, env=environment)
 
 
 def assert_whole(result: Result, session: Session, clean: tuple[str, dict[str, list[dict[str, Any]]]]) -> None:
@@ -100,7 +95,7 @@ STATEMENTS = (3, 99, 5, 2, 8, 99, 11, 6, 4)
 
 
 def test_killed_inside_each_transaction(
-    command: Callable[..., subprocess.Popen[bytes]],
+    command: Callable[..., Process],
     run: Callable[..., Result],
     serve: Callable[[Any], str],
     fake: FakeV4Site,
@@ -113,12 +108,12 @@ def test_killed_inside_each_transaction(
         transaction = "1" if done == 0 else "2"
         process = command("-m", "tests.fakes.dying", transaction, str(statement), "import-v4", address)
         _, said = process.communicate()
-        assert process.returncode == -signal.SIGKILL, said.decode()
+        assert process.returncode == -signal.SIGKILL, said
     assert_whole(run("import-v4", address), session, clean)
 
 
 def test_killed_between_transactions(
-    command: Callable[..., subprocess.Popen[bytes]],
+    command: Callable[..., Process],
     run: Callable[..., Result],
     serve: Callable[[Any], str],
     fake: FakeV4Site,
@@ -131,8 +126,8 @@ def test_killed_between_transactions(
         silence = Silence()
         fake.answers = {len(fake.asked) + (1 if done == 0 else 2): silence}
         process = command("-m", "flask", "--app", "wsgi", "import-v4", address)
-        while not silence.asked.wait(timeout=0.1):
-            assert process.poll() is None, process.communicate()[1].decode()
+        while not silence.asked.wait(timeout=0.02):
+            assert process.poll() is None, process.communicate()[1]
         process.kill()
         process.communicate()
         silence.over.set()

@@ -8,8 +8,6 @@ import pty
 import re
 import select
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -26,18 +24,19 @@ from pkgsite.extensions import db
 from pkgsite.models import JobRun, Lease, SourceState
 from pkgsite.rules.freshness import Source
 from pkgsite.rules.timetable import TIMETABLE
+from tests import processes
 from tests.factories import make_package
 from tests.fakes.rest_host import FakeHost
 from tests.fakes.v4_site import answer
 from tests.jobs.world import REPOSITORIES, Site, World
+from tests.processes import Process
 
-ROOT = Path(__file__).resolve().parents[2]
 GITHUB, GITLAB = REPOSITORIES["github.com"], REPOSITORIES["gitlab.com"]
 ALL_OF_REPO = {Source.REPO, Source.ACTIVITY, Source.PEOPLE}
 DEADLINE_S = 60  # that nothing hangs; all is far faster
 
 Run = Callable[..., Result]
-Start = Callable[..., subprocess.Popen[str]]
+Start = Callable[..., Process]
 
 
 class Held:
@@ -90,13 +89,11 @@ def start(database_url: str, tmp_path: Path, settings: dict[str, str]) -> Iterat
         "SCHEDULER": "off",
         "TERM": "xterm",
     }  # fmt: skip
-    started: list[subprocess.Popen[str]] = []
+    started: list[Process] = []
 
-    def begin(*arguments: str, stderr: int = subprocess.PIPE) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "flask", "--app", "wsgi", *arguments]
-        process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True, start_new_session=True
-        )
+    def begin(*arguments: str, stderr: int = processes.PIPE) -> Process:
+        command = ("-m", "flask", "--app", "wsgi", *arguments)
+        process = processes.start(*command, env=environment, stderr=stderr, start_new_session=True)
         started.append(process)
         return process
 
@@ -131,13 +128,13 @@ def count(site: Site, *conditions: sa.ColumnElement[bool]) -> int:
     return found
 
 
-def wait_until(is_so: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+def wait_until(is_so: Callable[[], bool], process: Process) -> None:
     """Wait for something that a process is to bring about."""
     ends_at = time.monotonic() + DEADLINE_S
     while not is_so():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < ends_at, "it does not come"
-        time.sleep(0.1)
+        time.sleep(0.02)
 
 
 def test_what_is_due_is_fetched_and_nothing_else(site: Site, world: World, run: Run) -> None:

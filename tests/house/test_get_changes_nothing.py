@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from flask import Flask
 from sqlalchemy.orm import Session
 
@@ -26,6 +27,7 @@ def links_in(html: str) -> set[str]:
     return {address.partition("#")[0] for address in addresses_in(html) if address.startswith("/")} - {""}
 
 
+@pytest.mark.e2e
 def test_looking_at_everything_changes_nothing(app: Flask, session: Session) -> None:
     world = fill(session)
     for user in (world.moderator, world.owner, None):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import defaultdict
@@ -23,13 +21,16 @@ from pkgsite.clock import utc_now
 from pkgsite.extensions import db
 from pkgsite.models import Package, SourceState
 from pkgsite.services.refresh import LEASE
+from tests import processes
 from tests.factories import make_package
 from tests.fakes.forgejo import FakeForgejo
 from tests.fakes.github import FakeGitHub
 from tests.fakes.rest_host import FakeRepository, history
 from tests.jobs.world import TOKEN, Site, World
+from tests.processes import Process
 
-ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.e2e
+
 AT_GITHUB, AT_FORGEJO = 90, 30
 SOURCES = (AT_GITHUB + AT_FORGEJO) * 3
 DEADLINE_S = 120
@@ -96,16 +97,11 @@ def site(world: World, settings: dict[str, str], make_app: Callable[..., Flask])
 def start(database_url: str, settings: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., Any]]:
     """A function that starts a worker process on the test's database, with its clock moved on."""
     own = {"DATABASE_URL": database_url, "DATA_DIR": str(tmp_path), "SECRET_KEY": "for tests only"}
-    started: list[subprocess.Popen[str]] = []
+    started: list[Process] = []
 
-    def begin(later_s: float = 0) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "tests.jobs.worker", str(later_s)]
+    def begin(later_s: float = 0) -> Process:
         environment = os.environ | settings | own
-        started.append(
-            subprocess.Popen(
-                command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-            )
-        )
+        started.append(processes.start("-m", "tests.jobs.worker", str(later_s), env=environment))
         return started[-1]
 
     yield begin
@@ -115,9 +111,7 @@ def start(database_url: str, settings: dict[str, str], tmp_path: Path) -> Iterat
             process.communicate()
 
 
-def test_two_of_four_workers_are_killed(
-    site: Site, start: Callable[..., subprocess.Popen[str]], opened: threading.Event
-) -> None:
+def test_two_of_four_workers_are_killed(site: Site, start: Callable[..., Process], opened: threading.Event) -> None:
     seed = random.randrange(10**6)
     print(f"seed {seed}")  # noqa: T201 - shown where the test fails
     dice = random.Random(seed)
@@ -147,7 +141,7 @@ def test_two_of_four_workers_are_killed(
     assert_asked_once_in_a_lease(claims + late)
 
 
-def kill_at_work(site: Site, doomed: subprocess.Popen[str], dice: random.Random) -> set[int]:
+def kill_at_work(site: Site, doomed: Process, dice: random.Random) -> set[int]:
     """Kill a worker at a random moment, and return the sources that it held then.
 
     It is stopped first, so that what it holds can be looked at; between two batches it holds nothing, and may go on.
@@ -163,7 +157,7 @@ def kill_at_work(site: Site, doomed: subprocess.Popen[str], dice: random.Random)
         doomed.send_signal(signal.SIGCONT)
 
 
-def run_to_its_end(worker: subprocess.Popen[str]) -> list[Claimed]:
+def run_to_its_end(worker: Process) -> list[Claimed]:
     """Return what a worker claimed until nothing was due."""
     out, errors = worker.communicate(timeout=DEADLINE_S)
     assert worker.returncode == 0, errors
@@ -202,7 +196,7 @@ def ids(site: Site, condition: Any) -> set[int]:
         return found
 
 
-def held_by(site: Site, worker: subprocess.Popen[str]) -> set[int]:
+def held_by(site: Site, worker: Process) -> set[int]:
     """Return the sources that a worker has claimed; its process's number is part of its name."""
     return ids(site, SourceState.claimed_by.like(f"%:{worker.pid}:%"))
 

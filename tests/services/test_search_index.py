@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -36,10 +34,10 @@ from pkgsite.services.search import search
 from pkgsite.services.search_documents import PACKAGE_COLUMNS
 from pkgsite.services.search_index import rebuild, renew
 from pkgsite.upkeep import WROTE
+from tests import processes
 from tests.factories import NOW, make_category, make_grid, make_package, put_into_grid
 
 PREFIXES = ("django",)
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def found(session: Session, typed: str) -> list[str]:
@@ -279,7 +277,8 @@ def test_an_edit_of_another_process_is_found_at_once(session: Session, database_
         "    db.session.query(Package).one().title = 'Zebra'\n    db.session.commit()\n"
     )
     own = {"DATABASE_URL": database_url, "DATA_DIR": str(tmp_path), "SECRET_KEY": "for tests only", "SCHEDULER": "off"}
-    subprocess.run([sys.executable, "-c", edit], cwd=ROOT, env=os.environ | own, check=True)
+    process = processes.start("-c", edit, env=os.environ | own)
+    assert (process.communicate(), process.returncode) == (("", ""), 0)
     assert (found(session, "zebra"), found(session, "first")) == (["one"], [])
 
 

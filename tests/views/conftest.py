@@ -10,13 +10,19 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
+from tests.conftest import KINDS, Templates
 from tests.views.data import fill
+
+
+@pytest.fixture(params=KINDS)
+def database_url(request: pytest.FixtureRequest, templates: Templates) -> str:
+    """The address of a migrated database: that of a varied site for tests that use `site`, else an empty one."""
+    return templates.reused(request.param, fill if "site" in request.fixturenames else None)
 
 
 @pytest.fixture
 def site(session: Session) -> Session:
     """The database of a varied site."""
-    fill(session)
     return session
 
 

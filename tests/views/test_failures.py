@@ -23,7 +23,7 @@ from tests.queries import counted_queries
     ],
 )
 def test_each_failure_has_its_page(make_app: Callable[..., Flask], error: Exception, status: int, words: str) -> None:
-    app = make_app()
+    app = make_app(shared=False)
 
     @app.get("/fails/")
     def fails() -> str:
@@ -42,7 +42,7 @@ def test_each_failure_has_its_page(make_app: Callable[..., Flask], error: Except
 
 @pytest.mark.parametrize("status", [400, 403, 404, 405, 413, 418, 429, 500, 503])
 def test_each_status_has_its_page(make_app: Callable[..., Flask], status: int) -> None:
-    app = make_app()
+    app = make_app(shared=False)
 
     @app.get("/fails/")
     def fails() -> str:
