@@ -23,7 +23,7 @@ from pkgsite import create_app
 from pkgsite.clock import utc_now
 from pkgsite.extensions import db
 from pkgsite.models import GridPackage, Package
-from pkgsite.services.catalogue import load_catalogue_when_empty
+from pkgsite.services.importing.catalogue import load_catalogue_when_empty
 from tests.queries import counted_queries
 
 PAGES = (

@@ -38,7 +38,7 @@ from pkgsite.extensions import db, gateways
 from pkgsite.jobs.refresh import Refresher
 from pkgsite.models import Package
 from pkgsite.rules.freshness import Priority
-from pkgsite.services.sources import make_due, sync_sources
+from pkgsite.services.refresh.sources import make_due, sync_sources
 from tests.factories import make_category
 from tests.fakes.github import FakeGitHub
 

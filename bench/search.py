@@ -34,9 +34,9 @@ from pkgsite import create_app
 from pkgsite.clock import utc_now
 from pkgsite.extensions import db
 from pkgsite.models import Category, Package, begin_write
-from pkgsite.rules.search_words import split_words
-from pkgsite.services.search import search
-from pkgsite.services.search_index import rebuild
+from pkgsite.rules.search.tokenizer import split_words
+from pkgsite.services.search.indexer import rebuild
+from pkgsite.services.search.query import search
 from tests.databases import start_postgresql, stop_postgresql
 
 ALLOWED = {"one word": 3, "two words": 3, "beginning": 3, "very common word": 3, "filtered": 3, "typo": 4}

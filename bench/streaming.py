@@ -28,7 +28,7 @@ from bench.pages import add_copies
 from pkgsite import create_app
 from pkgsite.clock import utc_now
 from pkgsite.extensions import db
-from pkgsite.services.catalogue import load_catalogue_when_empty
+from pkgsite.services.importing.catalogue import load_catalogue_when_empty
 
 BUDGET_MIB = 60
 BITE = 1 << 16  # bytes

@@ -25,7 +25,7 @@ import config
 from pkgsite import create_app
 from pkgsite.clock import utc_now
 from pkgsite.extensions import db
-from pkgsite.services.catalogue import load_catalogue_when_empty
+from pkgsite.services.importing.catalogue import load_catalogue_when_empty
 
 IMAGES = Path(__file__).resolve().parent / "images"
 WIDE, PHONE = (1280, 860), (390, 780)

@@ -8,9 +8,11 @@ from typing import Any
 import orjson
 from flask import Flask
 
-from pkgsite import answers, api, cli, limits, server, upkeep, views
+from pkgsite import api, cli, limits, server, views
+from pkgsite import responses as answers
+from pkgsite import search_sync as upkeep
+from pkgsite.clients.account_gateways import open_people
 from pkgsite.clients.gateways import open_gateways
-from pkgsite.clients.people import open_people
 from pkgsite.extensions import compress, csrf, db, login_manager, migrate
 from pkgsite.models import prepare_engine
 

@@ -21,14 +21,15 @@ from pkgsite.errors import Conflict, Invalid, NotFound, UpstreamError
 from pkgsite.extensions import db
 from pkgsite.jobs import commands
 from pkgsite.models import begin_write
-from pkgsite.rules.search_ranking import Kind
-from pkgsite.services import account_settings, search_index
-from pkgsite.services.accounts import SiteAddress, named_or_refused
-from pkgsite.services.catalogue import SHIPPED, load_catalogue
-from pkgsite.services.importer import DONE, ImportState, import_state, take_page
-from pkgsite.services.passwords import hash_password
-from pkgsite.services.records import Outcome, Tally
-from pkgsite.services.registering import check_new_password, make_by_operator
+from pkgsite.rules.search.ranking import Kind
+from pkgsite.services.accounts import settings as account_settings
+from pkgsite.services.accounts.passwords import hash_password
+from pkgsite.services.accounts.registration import check_new_password, make_by_operator
+from pkgsite.services.accounts.users import SiteAddress, named_or_refused
+from pkgsite.services.importing.catalogue import SHIPPED, load_catalogue
+from pkgsite.services.importing.records import Outcome, Tally
+from pkgsite.services.importing.site_import import DONE, ImportState, import_state, take_page
+from pkgsite.services.search import indexer as search_index
 
 PATIENCE = Patience()
 STOPPED_BY_CTRL_C = 130  # what a shell expects of a program that Ctrl-C stopped

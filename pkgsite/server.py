@@ -19,9 +19,9 @@ from pkgsite.clock import utc_now
 from pkgsite.extensions import db
 from pkgsite.jobs.scheduler import Scheduler
 from pkgsite.models import begin_write
-from pkgsite.services.accounts import has_staff
-from pkgsite.services.catalogue import load_catalogue_when_empty
-from pkgsite.services.search_index import freshen
+from pkgsite.services.accounts.users import has_staff
+from pkgsite.services.importing.catalogue import load_catalogue_when_empty
+from pkgsite.services.search.indexer import freshen
 
 THREADS = 4  # requests that a worker is at together; more would only wait for the same lock of the interpreter
 STOP_WITHIN_S = 10  # what a worker may take to finish the requests that it is at

@@ -25,8 +25,8 @@ from werkzeug.serving import make_server
 import config
 import pkgsite
 from pkgsite import create_app
+from pkgsite.clients.account_gateways import open_people
 from pkgsite.clients.gateways import open_gateways
-from pkgsite.clients.people import open_people
 from pkgsite.extensions import db, limiter
 from tests.databases import ADDRESS, Template, folder_in_memory, start_postgresql, stop_postgresql
 

@@ -15,9 +15,9 @@ from markupsafe import Markup, escape
 from marshmallow import fields
 
 from pkgsite.api.caching import tag_of
+from pkgsite.api.inputs import CategoryReference, Input, Tick
+from pkgsite.api.mutations import Answer
 from pkgsite.api.negotiation import Rendering, json_answer
-from pkgsite.api.v4.inputs import CategoryReference, Input, Tick
-from pkgsite.api.writing import Answer
 from pkgsite.extensions import db
 from pkgsite.services.categories import category_list
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from flask import Response, request
 from werkzeug.http import parse_etags
 
-from pkgsite.api.callers import caller
+from pkgsite.api.authentication import caller
 
 # A compressed answer is another representation, with the name of its coding behind the tag of the plain one.
 _CODING = re.compile(r":[a-z]+$")

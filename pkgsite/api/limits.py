@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pkgsite import limits
-from pkgsite.api.callers import caller
+from pkgsite.api.authentication import caller
 
 
 def limited(kind: str, *, methods: list[str] | None = None) -> Any:

@@ -15,13 +15,16 @@ from urllib.parse import quote, urlencode
 from flask import Blueprint, Flask, Response, request, url_for
 
 from pkgsite.api.limits import limited
-from pkgsite.api.v4.asking import word
-from pkgsite.api.v4.paging import Stretch, asked_stretch
+from pkgsite.api.paging import Stretch, asked_stretch
+from pkgsite.api.query_params import word
 from pkgsite.errors import Moved, NotFound, SiteError
 from pkgsite.extensions import csrf, db
 from pkgsite.rules.slugs import slug_problem
-from pkgsite.services import categories, grids, makers, packages
-from pkgsite.services.finding import Find, find_grids, find_packages
+from pkgsite.services import categories
+from pkgsite.services.api_queries import Find, find_grids, find_packages
+from pkgsite.services.grids import records as grids
+from pkgsite.services.packages import records as packages
+from pkgsite.services.people import contributors as makers
 
 ROOT = "/api/v3"
 GONE = """<!doctype html>

@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 from pkgsite.clients.base import CodeHost, Gateways
 from pkgsite.clients.bitbucket import Bitbucket
+from pkgsite.clients.egress import Outside
 from pkgsite.clients.forgejo import Forgejo
 from pkgsite.clients.github import GitHub
 from pkgsite.clients.gitlab import GitLab
 from pkgsite.clients.http import JsonReader, Patience
-from pkgsite.clients.outside import Outside
 from pkgsite.clients.pypi import PyPI
 from pkgsite.clients.rest_host import RestHost
 

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from requests.utils import parse_header_links
 
 from pkgsite.clients.base import ActivityFacts, Fetched, PeopleFacts, Quota, RepoAsk, RepoFacts, RepoRef
-from pkgsite.clients.github_answers import (
+from pkgsite.clients.github_responses import (
     Repo,
     Told,
     batch_told,
@@ -29,7 +29,7 @@ from pkgsite.clients.github_answers import (
     weeks,
 )
 from pkgsite.clients.http import Answer, JsonReader, limited_for_s
-from pkgsite.clients.presence import Presence
+from pkgsite.clients.liveness import Presence
 from pkgsite.clock import utc_now
 from pkgsite.errors import BadAnswer, Gone, NotAllowed, RateLimited, Unavailable, UpstreamError
 from pkgsite.rules.activity import WEEKS

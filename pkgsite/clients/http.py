@@ -14,7 +14,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 import urllib3
 
-from pkgsite.clients.outside import Outside, guarded_session
+from pkgsite.clients.egress import Outside, guarded_session
 from pkgsite.clock import utc_now
 from pkgsite.errors import BadAnswer, Gone, NotAllowed, RateLimited, Unavailable
 

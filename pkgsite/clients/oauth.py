@@ -18,8 +18,8 @@ from authlib.common.errors import AuthlibBaseError
 from authlib.integrations.requests_client import OAuth2Session
 
 from pkgsite.clients.base import Vouched
+from pkgsite.clients.egress import GuardedAdapter, Outside
 from pkgsite.clients.http import UNREACHED
-from pkgsite.clients.outside import GuardedAdapter, Outside
 from pkgsite.errors import BadAnswer, Gone, NotAllowed, Unavailable
 from pkgsite.rules.emails import email_problems
 

@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 
 from pkgsite.clients.base import DownloadFacts, Fetched, IndexFacts
 from pkgsite.clients.http import Answer, JsonReader
-from pkgsite.clients.pypi_answers import LARGEST, Metadata, project_told
+from pkgsite.clients.pypi_responses import LARGEST, Metadata, project_told
 from pkgsite.errors import Gone
 from pkgsite.rules.pypi_names import is_pypi_name
 

@@ -15,7 +15,7 @@ from requests.utils import parse_header_links
 
 from pkgsite.clients.base import ActivityFacts, Fetched, PeopleFacts, Quota
 from pkgsite.clients.http import Answer, JsonReader
-from pkgsite.clients.presence import Presence
+from pkgsite.clients.liveness import Presence
 from pkgsite.errors import BadAnswer, Gone
 from pkgsite.rules.activity import weekly_counts, window_start
 from pkgsite.rules.links import safe_url

@@ -10,7 +10,7 @@ from wtforms.validators import InputRequired, Optional
 
 from pkgsite.forms import trimmed
 from pkgsite.rules.slugs import LONGEST as LONGEST_SLUG
-from pkgsite.services.grid_edits import LONGEST_TEXT, LONGEST_TITLE, GridChanges
+from pkgsite.services.grids.edits import LONGEST_TEXT, LONGEST_TITLE, GridChanges
 
 NEEDED = InputRequired("This field is required.")
 PLAIN = {"spellcheck": "false", "autocapitalize": "none", "autocomplete": "off"}

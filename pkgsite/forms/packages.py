@@ -10,11 +10,11 @@ from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Optional
 
 from pkgsite.forms import trimmed
-from pkgsite.services.flags import KIND_WORDS, LONGEST_REASON
-from pkgsite.services.package_drafts import Draft
-from pkgsite.services.package_edits import PackageToEdit
-from pkgsite.services.package_fields import LONGEST_PYPI, LONGEST_REF, LONGEST_TITLE, LONGEST_URL, PackageChanges
-from pkgsite.services.site_edits import SiteToEdit
+from pkgsite.services.packages.drafts import Draft
+from pkgsite.services.packages.edits import PackageToEdit
+from pkgsite.services.packages.fields import LONGEST_PYPI, LONGEST_REF, LONGEST_TITLE, LONGEST_URL, PackageChanges
+from pkgsite.services.packages.flags import KIND_WORDS, LONGEST_REASON
+from pkgsite.services.packages.sites import SiteToEdit
 
 LONGEST_SLUG = 50
 LONGEST_WHY = 300

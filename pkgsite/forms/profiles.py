@@ -10,7 +10,7 @@ from wtforms.validators import Optional
 
 from pkgsite.errors import Invalid
 from pkgsite.forms import show_refusal, trimmed
-from pkgsite.services.profiles import LONGEST_LABEL, LONGEST_URL, MOST_LINKS, Link, OwnProfile
+from pkgsite.services.people.profiles import LONGEST_LABEL, LONGEST_URL, MOST_LINKS, Link, OwnProfile
 
 EMPTY_ROWS = 3  # beyond what is filled in, for more
 

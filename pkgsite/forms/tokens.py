@@ -10,7 +10,7 @@ from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired
 
 from pkgsite.forms import trimmed
-from pkgsite.services.tokens import LONGEST_NAME
+from pkgsite.services.accounts.tokens import LONGEST_NAME
 
 NEEDED = InputRequired("This field is required.")
 LIVES = (("30", "30 days"), ("90", "90 days"), ("365", "1 year"), ("", "No expiry"))

@@ -18,9 +18,9 @@ from pkgsite.extensions import db, gateways
 from pkgsite.jobs.refresh import Refresher, Tally
 from pkgsite.jobs.scheduler import Scheduler
 from pkgsite.rules.freshness import Priority, Source
-from pkgsite.services.packages import ids_by_slug
-from pkgsite.services.refresh import Claim, Only, Result, count_due, paused_hosts
-from pkgsite.services.sources import make_due, sync_sources
+from pkgsite.services.packages.records import ids_by_slug
+from pkgsite.services.refresh.queue import Claim, Only, Result, count_due, paused_hosts
+from pkgsite.services.refresh.sources import make_due, sync_sources
 
 STOPPED_BY_CTRL_C = 130  # what a shell expects of a program that Ctrl-C stopped
 COLUMNS = (Result.FETCHED, Result.UNCHANGED, Result.LATER, Result.MISSING, Result.FAILED, Result.PAUSED)

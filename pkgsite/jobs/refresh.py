@@ -22,7 +22,7 @@ from pkgsite.clock import utc_now
 from pkgsite.errors import BadAnswer, RateLimited, Unavailable, UpstreamError
 from pkgsite.extensions import db
 from pkgsite.rules.freshness import Source
-from pkgsite.services.refresh import (
+from pkgsite.services.refresh.queue import (
     ALL,
     Claim,
     Only,

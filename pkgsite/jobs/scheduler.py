@@ -27,7 +27,7 @@ from pkgsite.extensions import db, gateways
 from pkgsite.jobs.refresh import worker_name
 from pkgsite.jobs.timetable import WORK, Work
 from pkgsite.rules.timetable import Job
-from pkgsite.services.duties import begin_run, end_run, give_up_lease, take_lease
+from pkgsite.services.refresh.leases import begin_run, end_run, give_up_lease, take_lease
 
 log = logging.getLogger(__name__)
 

@@ -17,11 +17,11 @@ from pkgsite.errors import UpstreamError
 from pkgsite.extensions import db
 from pkgsite.jobs.refresh import Refresher
 from pkgsite.rules.timetable import HOUSEKEEPING, KEPT_FOR, REFRESH, SAMPLES, SCORES, SEARCH, SERIALS, SOURCES, Job
-from pkgsite.services.duties import clear_old_runs
-from pkgsite.services.numbers import keep_scores, take_samples
-from pkgsite.services.refresh import pause_host
-from pkgsite.services.search_index import renew
-from pkgsite.services.sources import index_names, index_validators, sync_sources, take_serials
+from pkgsite.services.refresh.leases import clear_old_runs
+from pkgsite.services.refresh.queue import pause_host
+from pkgsite.services.refresh.samples import keep_scores, take_samples
+from pkgsite.services.refresh.sources import index_names, index_validators, sync_sources, take_serials
+from pkgsite.services.search.indexer import renew
 
 LONGEST_REFRESH_S = 300  # then its run is logged, and the next one goes on
 

@@ -3,9 +3,9 @@
 from pkgsite.models.base import Base, begin_write, prepare_engine
 from pkgsite.models.category import Category
 from pkgsite.models.grid import Cell, Feature, Grid, GridPackage, OldGridSlug
-from pkgsite.models.held import HeldEdit
 from pkgsite.models.job import JobRun, Lease
 from pkgsite.models.package import OldPackageSlug, Package
+from pkgsite.models.pending_edit import HeldEdit
 from pkgsite.models.release import Release
 from pkgsite.models.revision import Revision
 from pkgsite.models.search import SearchEntry, SearchStale, SearchWord

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from pkgsite.errors import NotFound
 from pkgsite.models import Category
-from pkgsite.services.packages import AnySelect
+from pkgsite.services.packages.records import AnySelect
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 from pkgsite.models import HostState, JobRun, Lease, Package, SourceState
 from pkgsite.rules.freshness import Source
 from pkgsite.rules.timetable import TIMETABLE, Job
-from pkgsite.services.packages import VISIBLE
-from pkgsite.services.refresh import Result
+from pkgsite.services.packages.records import VISIBLE
+from pkgsite.services.refresh.queue import Result
 
 DUTY = "scheduler"  # the lease of the process that starts jobs
 MOST_FAILURES = 20

@@ -15,16 +15,16 @@ from pkgsite.views import (
     links,
     moderation,
     package_edits,
-    package_people,
     packages,
     profiles,
     search,
     site,
-    statics,
     status,
     viewer,
     webhooks,
 )
+from pkgsite.views import package_actions as package_people
+from pkgsite.views import static_files as statics
 from pkgsite.views.slugs import SlugConverter
 
 BLUEPRINTS = (

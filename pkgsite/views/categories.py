@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Blueprint, render_template
 
 from pkgsite.extensions import db
-from pkgsite.services.listing import list_categories, list_category
-from pkgsite.views.asking import package_query
+from pkgsite.services.browse import list_categories, list_category
+from pkgsite.views.query_params import package_query
 
 pages = Blueprint("categories", __name__, url_prefix="/categories")
 

@@ -17,7 +17,7 @@ from pkgsite.rules.grid_cells import CellView, read_cell
 from pkgsite.rules.links import host_title, profile_url, safe_url, without_scheme
 from pkgsite.rules.pypi_names import is_pypi_name
 from pkgsite.rules.shortcodes import expand_shortcodes
-from pkgsite.services.package_health import Day
+from pkgsite.services.packages.health import Day
 
 _STEPS = ((365 * 86400, "year"), (30 * 86400, "month"), (86400, "day"), (3600, "hour"), (60, "minute"))
 LONGEST_LINE = 160

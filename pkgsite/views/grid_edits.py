@@ -13,9 +13,8 @@ from pkgsite.extensions import db
 from pkgsite.forms import show_refusal
 from pkgsite.forms.grids import CellForm, FeatureForm, GridForm
 from pkgsite.rules.grid_cells import read_cell
-from pkgsite.services.acts import Held
-from pkgsite.services.grid_edits import LONGEST_TEXT
-from pkgsite.services.grid_pages import (
+from pkgsite.services.grids.edits import LONGEST_TEXT
+from pkgsite.services.grids.forms import (
     CellToEdit,
     GridToEdit,
     cell_to_edit,
@@ -24,10 +23,11 @@ from pkgsite.services.grid_pages import (
     grid_to_edit,
     package_in,
 )
-from pkgsite.services.packages import package_by_id
-from pkgsite.views.asking import words
+from pkgsite.services.moderation.actions import Held
+from pkgsite.services.packages.records import package_by_id
 from pkgsite.views.links import link
 from pkgsite.views.package_edits import done_or_held
+from pkgsite.views.query_params import words
 from pkgsite.views.viewer import login_needed, moderator_needed, viewer
 
 pages = Blueprint("grid_edits", __name__, url_prefix="/grids")

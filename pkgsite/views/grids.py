@@ -5,9 +5,9 @@ from __future__ import annotations
 from flask import Blueprint, render_template
 
 from pkgsite.extensions import db
-from pkgsite.services.comparison import compare
-from pkgsite.services.listing import list_grid_packages, list_grids
-from pkgsite.views.asking import comparison_query, grid_query, package_query
+from pkgsite.services.browse import list_grid_packages, list_grids
+from pkgsite.services.grids.comparison import compare
+from pkgsite.views.query_params import comparison_query, grid_query, package_query
 
 pages = Blueprint("grids", __name__, url_prefix="/grids")
 

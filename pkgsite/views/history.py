@@ -10,10 +10,10 @@ from werkzeug.wrappers import Response as AnyResponse
 from pkgsite.clock import utc_now
 from pkgsite.errors import Conflict
 from pkgsite.extensions import db
-from pkgsite.rules.search_words import clean
-from pkgsite.services.bulk_undo import bulk_undo_page, person_named
-from pkgsite.services.history_entries import in_words
-from pkgsite.services.history_pages import (
+from pkgsite.rules.search.tokenizer import clean
+from pkgsite.services.history.bulk_revert import bulk_undo_page, person_named
+from pkgsite.services.history.entries import in_words
+from pkgsite.services.history.pages import (
     AGES,
     RecentQuery,
     change_page,
@@ -21,12 +21,12 @@ from pkgsite.services.history_pages import (
     recent_changes,
     restore_page,
 )
-from pkgsite.services.history_subjects import grid_id_of, package_id_of
+from pkgsite.services.history.revert import Scope, restore, undo, undo_everything_by
+from pkgsite.services.history.subjects import grid_id_of, package_id_of
 from pkgsite.services.permissions import ANONYMOUS
-from pkgsite.services.undoing import Scope, restore, undo, undo_everything_by
-from pkgsite.views.asking import is_yes, text
 from pkgsite.views.feeds import atom
 from pkgsite.views.links import asked, canonical_of, link
+from pkgsite.views.query_params import is_yes, text
 from pkgsite.views.viewer import act, login_needed, moderator_needed, viewer
 
 pages = Blueprint("history", __name__)

@@ -11,20 +11,10 @@ from werkzeug.wrappers import Response
 from pkgsite.clock import utc_now
 from pkgsite.errors import Conflict, Forbidden, Invalid, NotFound
 from pkgsite.extensions import db, gateways
-from pkgsite.rules.next_paths import own_path
-from pkgsite.rules.search_words import clean
-from pkgsite.services.changes import Act
-from pkgsite.services.merging import merge_plan
-from pkgsite.services.moderation import (
-    QueueQuery,
-    approve_held,
-    author_of_held,
-    moderation_queue,
-    own_held_edits,
-    reject_held,
-    why_not,
-)
-from pkgsite.services.package_moderation import (
+from pkgsite.rules.redirects import own_path
+from pkgsite.rules.search.tokenizer import clean
+from pkgsite.services.changeset import Act
+from pkgsite.services.moderation.packages import (
     LONGEST_REASON,
     deprecate_package,
     dismiss_flag,
@@ -33,9 +23,19 @@ from pkgsite.services.package_moderation import (
     package_to_moderate,
     show_package,
 )
-from pkgsite.services.site_edits import decide_site
-from pkgsite.views.asking import page_number, text
+from pkgsite.services.moderation.queue import (
+    QueueQuery,
+    approve_held,
+    author_of_held,
+    moderation_queue,
+    own_held_edits,
+    reject_held,
+    why_not,
+)
+from pkgsite.services.packages.merge import merge_plan
+from pkgsite.services.packages.sites import decide_site
 from pkgsite.views.links import link
+from pkgsite.views.query_params import page_number, text
 from pkgsite.views.viewer import act, login_needed, moderator_needed, viewer
 
 pages = Blueprint("moderation", __name__, url_prefix="/moderation")

@@ -21,13 +21,13 @@ from pkgsite.forms.packages import (
     edit_form,
     number_in,
 )
-from pkgsite.rules.search_words import clean
-from pkgsite.services.acts import Held, do_or_hold
-from pkgsite.services.package_drafts import Draft, already_here, fill, read_place
-from pkgsite.services.package_edits import PackageToEdit, category_choices, open_grid, package_to_edit
-from pkgsite.services.package_fields import offered_slug
-from pkgsite.views.asking import is_yes, text
+from pkgsite.rules.search.tokenizer import clean
+from pkgsite.services.moderation.actions import Held, do_or_hold
+from pkgsite.services.packages.drafts import Draft, already_here, fill, read_place
+from pkgsite.services.packages.edits import PackageToEdit, category_choices, open_grid, package_to_edit
+from pkgsite.services.packages.fields import offered_slug
 from pkgsite.views.links import link
+from pkgsite.views.query_params import is_yes, text
 from pkgsite.views.viewer import act, login_needed, viewer
 
 pages = Blueprint("package_edits", __name__, url_prefix="/packages")

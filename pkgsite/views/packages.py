@@ -6,9 +6,9 @@ from flask import Blueprint, render_template
 
 from pkgsite.clock import utc_now
 from pkgsite.extensions import db
-from pkgsite.services.listing import latest_packages, liked_packages, list_packages
-from pkgsite.services.packages import package_page
-from pkgsite.views.asking import package_query, page_number
+from pkgsite.services.browse import latest_packages, liked_packages, list_packages
+from pkgsite.services.packages.records import package_page
+from pkgsite.views.query_params import package_query, page_number
 from pkgsite.views.viewer import viewer
 
 pages = Blueprint("packages", __name__, url_prefix="/packages")

@@ -8,9 +8,9 @@ from werkzeug.wrappers import Response
 from pkgsite.errors import Invalid
 from pkgsite.extensions import db
 from pkgsite.forms.profiles import ProfileForm, form_of
-from pkgsite.services.profiles import own_profile, profile_list, profile_page, save_profile
-from pkgsite.views.asking import page_number
+from pkgsite.services.people.profiles import own_profile, profile_list, profile_page, save_profile
 from pkgsite.views.links import link
+from pkgsite.views.query_params import page_number
 from pkgsite.views.viewer import login_needed, viewer
 
 pages = Blueprint("profiles", __name__, url_prefix="/profiles")

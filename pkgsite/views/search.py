@@ -9,12 +9,12 @@ from flask import Blueprint, Response, current_app, jsonify, redirect, render_te
 from pkgsite.clock import utc_now
 from pkgsite.errors import Invalid
 from pkgsite.extensions import db, gateways
-from pkgsite.rules.pasted import pasted_place
-from pkgsite.services.package_drafts import already_here, read_place
-from pkgsite.services.search import COUNTED, Results, search, search_mixed
-from pkgsite.views.asking import text, words
+from pkgsite.rules.pasted_references import pasted_place
+from pkgsite.services.packages.drafts import already_here, read_place
+from pkgsite.services.search.query import COUNTED, Results, search, search_mixed
 from pkgsite.views.limits import limited
 from pkgsite.views.links import canonical_of, link
+from pkgsite.views.query_params import text, words
 
 OFFERED = 8  # while one types
 COMPLETED = 15  # in a browser's own box

@@ -6,8 +6,8 @@ from flask import Blueprint, Response, current_app, redirect, render_template
 
 from pkgsite.extensions import db
 from pkgsite.rules import health, scores
-from pkgsite.services.front import front_page
-from pkgsite.services.package_health import score_examples
+from pkgsite.services.home import front_page
+from pkgsite.services.packages.health import score_examples
 
 pages = Blueprint("site", __name__)
 

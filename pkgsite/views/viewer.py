@@ -14,8 +14,8 @@ from werkzeug.wrappers import Response
 
 from pkgsite.clock import utc_now
 from pkgsite.extensions import db, gateways, login_manager
-from pkgsite.services.accounts import OpenSession, open_session, start_session
-from pkgsite.services.changes import Act
+from pkgsite.services.accounts.users import OpenSession, open_session, start_session
+from pkgsite.services.changeset import Act
 from pkgsite.services.permissions import ANONYMOUS, Viewer
 from pkgsite.views.links import link
 

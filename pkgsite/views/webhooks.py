@@ -15,7 +15,7 @@ from pkgsite.clock import utc_now
 from pkgsite.errors import Forbidden, Invalid, NotFound, SiteError
 from pkgsite.extensions import csrf, db, gateways
 from pkgsite.rules.signatures import is_secret, is_signed
-from pkgsite.services.webhooks import Change, github_change, gitlab_change, take_change
+from pkgsite.services.packages.webhooks import Change, github_change, gitlab_change, take_change
 
 FORM = "application/x-www-form-urlencoded"
 MOST_FIELDS = 20  # of a form; GitHub sends one

@@ -17,7 +17,7 @@ from schemathesis.openapi.checks import AllowHeaderMismatch, IgnoredAuth
 
 from pkgsite.rules.texts import says_nothing
 
-# As `tests.house.world.fill` makes them.
+# As `tests.architecture.sample_site.fill` makes them.
 KEYS = {
     "packages": {"key": ["1", "2", "one", "two"]},
     "grids": {"key": ["1", "caching"], "package": ["1", "one", "2"], "feature": ["1"]},

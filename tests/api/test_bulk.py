@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from pkgsite.extensions import gateways
 from pkgsite.models import OldPackageSlug
-from pkgsite.services.sources import sync_sources
+from pkgsite.services.refresh.sources import sync_sources
 from tests.factories import NOW, make_grid, make_package
 
 

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
 from tests.factories import NOW, make_grid, make_package
-from tests.people import Visitor, make_user
+from tests.users import Visitor, make_user
 
 URLS = ("/api/v4/", "/api/v4/packages/", "/api/v4/packages/1/", "/api/v4/grids/", "/api/v4/grids/1/",
         "/api/v4/categories/", "/api/v4/search/?q=one")  # fmt: skip

@@ -7,9 +7,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
-from tests.api.programs import Program
+from tests.api.api_client import Program
 from tests.factories import make_package
-from tests.people import Visitor, make_user
+from tests.users import Visitor, make_user
 
 ORIGIN = {"Origin": "https://elsewhere.example"}
 

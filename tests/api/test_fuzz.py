@@ -19,9 +19,9 @@ from sqlalchemy.orm import Session
 
 from pkgsite.clock import utc_now
 from pkgsite.extensions import db
-from pkgsite.services.tokens import make_token
-from tests.house.world import World, fill
-from tests.people import viewer_of
+from pkgsite.services.accounts.tokens import make_token
+from tests.architecture.sample_site import World, fill
+from tests.users import viewer_of
 
 pytestmark = pytest.mark.e2e
 

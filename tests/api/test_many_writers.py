@@ -13,9 +13,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pkgsite.models import Grid, Revision
-from tests.api.programs import Program
+from tests.api.api_client import Program
 from tests.factories import make_grid
-from tests.people import make_user
+from tests.users import make_user
 
 WRITERS, GRIDS, AT_ONCE = 100, 10, 20
 

@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 from sqlalchemy.orm import Session
 
-from pkgsite.api.v4.resource import UNSAFE
+from pkgsite.api.resource import UNSAFE
 from tests.factories import fill_cell, make_feature, make_grid, make_package
 
 NOT_DESCRIBED = {"/api/v4/openapi.json"}

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from pkgsite.models import Identity, OldPackageSlug, Usage
 from tests.factories import NOW, make_category, make_grid, make_package
-from tests.people import make_user
+from tests.users import make_user
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from pkgsite.extensions import db
 from pkgsite.models import LoginSession, User
 from pkgsite.server import prepare_database
-from tests.browsers import OTHER, PASSWORD, Browser, make_person
+from tests.login_client import OTHER, PASSWORD, Browser, make_person
 
 
 @pytest.fixture

@@ -106,7 +106,7 @@ def test_killed_inside_each_transaction(
     assert len(STATEMENTS) == PAGES
     for done, statement in enumerate(STATEMENTS):
         transaction = "1" if done == 0 else "2"
-        process = command("-m", "tests.fakes.dying", transaction, str(statement), "import-v4", address)
+        process = command("-m", "tests.fakes.killed_command", transaction, str(statement), "import-v4", address)
         _, said = process.communicate()
         assert process.returncode == -signal.SIGKILL, said
     assert_whole(run("import-v4", address), session, clean)

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from pkgsite.models import Package
-from pkgsite.services.catalogue import SHIPPED
+from pkgsite.services.importing.catalogue import SHIPPED
 from tests.factories import make_package
 
 Run = Callable[..., Result]

@@ -28,7 +28,7 @@ from tests import processes
 from tests.factories import make_package
 from tests.fakes.rest_host import FakeHost
 from tests.fakes.v4_site import answer
-from tests.jobs.world import REPOSITORIES, Site, World
+from tests.jobs.fake_hosts import REPOSITORIES, Site, World
 from tests.processes import Process
 
 GITHUB, GITLAB = REPOSITORIES["github.com"], REPOSITORIES["gitlab.com"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pkgsite.clients import github_answers
+from pkgsite.clients import github_responses as github_answers
 from pkgsite.clients.base import CodeHost, Fetched, RepoAsk, RepoFacts, RepoRef
 from pkgsite.clients.github import DOWN_AFTER, MOST_IN_BATCH, PEOPLE_PAGES, GitHub
 from pkgsite.clients.http import JsonReader, Patience

@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 
 from pkgsite.jobs import refresh
-from tests.jobs.world import Site, World
+from tests.jobs.fake_hosts import Site, World
 
 
 @pytest.fixture

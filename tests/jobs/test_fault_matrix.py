@@ -10,10 +10,10 @@ import pytest
 
 from pkgsite.errors import Gone, RateLimited, UpstreamError
 from pkgsite.rules.freshness import Source
-from pkgsite.services.refresh import Result
+from pkgsite.services.refresh.queue import Result
 from tests.fakes.rest_host import FAULTS
 from tests.fakes.v4_site import Answer, answer
-from tests.jobs.world import Site, World
+from tests.jobs.fake_hosts import Site, World
 
 MISSING = pytest.param(answer("404 Not Found", {"message": "Not Found"}), Gone, id="404")
 LIMITED = pytest.param(

@@ -20,13 +20,13 @@ from sqlalchemy import func, select
 from pkgsite.clock import utc_now
 from pkgsite.extensions import db
 from pkgsite.models import Package, SourceState
-from pkgsite.services.refresh import LEASE
+from pkgsite.services.refresh.queue import LEASE
 from tests import processes
 from tests.factories import make_package
 from tests.fakes.forgejo import FakeForgejo
 from tests.fakes.github import FakeGitHub
 from tests.fakes.rest_host import FakeRepository, history
-from tests.jobs.world import TOKEN, Site, World
+from tests.jobs.fake_hosts import TOKEN, Site, World
 from tests.processes import Process
 
 pytestmark = pytest.mark.e2e

@@ -15,13 +15,13 @@ from pkgsite.jobs.refresh import PAUSES_S
 from pkgsite.models import HostState, Package, Release, SourceState
 from pkgsite.rules.freshness import Priority, Source
 from pkgsite.rules.scores import score
-from pkgsite.services.refresh import LEASE, Only, Result, claim, pause_host
-from pkgsite.services.sources import make_due
+from pkgsite.services.refresh.queue import LEASE, Only, Result, claim, pause_host
+from pkgsite.services.refresh.sources import make_due
 from tests.factories import NOW
 from tests.fakes.github import secondary_limit
 from tests.fakes.rest_host import weeks_by_hand
 from tests.fakes.v4_site import answer
-from tests.jobs.world import Results, Site, World
+from tests.jobs.fake_hosts import Results, Site, World
 
 GITHUB = "https://github.com/ada/one"
 EVERY_SIZE = dict.fromkeys(Source, 50)

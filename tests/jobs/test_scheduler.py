@@ -19,7 +19,7 @@ from pkgsite.jobs.scheduler import Scheduler
 from pkgsite.jobs.timetable import WORK
 from pkgsite.models import JobRun, Lease
 from pkgsite.rules.timetable import HOUSEKEEPING, SAMPLES, SCORES, SOURCES
-from tests.jobs.world import Site
+from tests.jobs.fake_hosts import Site
 
 Start = Callable[[], Scheduler]
 

@@ -10,8 +10,8 @@ from pkgsite.extensions import db
 from pkgsite.jobs.timetable import ask_for_serials
 from pkgsite.models import Package, SourceState
 from pkgsite.rules.freshness import Priority, Source
-from pkgsite.services.sources import make_due
-from tests.jobs.world import Site, World
+from pkgsite.services.refresh.sources import make_due
+from tests.jobs.fake_hosts import Site, World
 
 
 def sources(site: Site, slug: str) -> dict[str, tuple[str, str]]:

@@ -18,7 +18,7 @@ from pkgsite import create_app
 from pkgsite.clock import utc_now
 from pkgsite.extensions import gateways
 from pkgsite.jobs.refresh import Refresher
-from pkgsite.services.refresh import Claim
+from pkgsite.services.refresh.queue import Claim
 
 
 class Telling(Refresher):

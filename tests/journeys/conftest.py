@@ -16,7 +16,7 @@ from pkgsite import create_app
 from pkgsite.extensions import db
 from tests.conftest import settings_for
 from tests.databases import Template
-from tests.views.data import add_many, fill, stop_the_clock
+from tests.views.varied_site import add_many, fill, stop_the_clock
 
 ARGUMENTS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",

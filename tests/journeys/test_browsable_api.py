@@ -17,10 +17,10 @@ from werkzeug.serving import make_server
 from pkgsite import create_app
 from pkgsite.extensions import db
 from pkgsite.models import Revision
-from tests.browsers import PASSWORD, make_person
 from tests.conftest import settings_for
 from tests.databases import Template
 from tests.factories import make_category, make_grid, make_package
+from tests.login_client import PASSWORD, make_person
 
 RECORDED = Path(__file__).with_name("package-2235.txt").read_text()
 

@@ -16,10 +16,10 @@ from werkzeug.serving import make_server
 
 from pkgsite import create_app
 from pkgsite.extensions import db
-from tests.browsers import PASSWORD, make_person
 from tests.conftest import settings_for
 from tests.databases import Template, free_port
 from tests.factories import fill_cell, make_category, make_feature, make_grid, make_package
+from tests.login_client import PASSWORD, make_person
 
 Enter = Callable[..., Page]
 

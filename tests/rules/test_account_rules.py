@@ -6,10 +6,11 @@ import doctest
 
 import pytest
 
-from pkgsite.rules import emails, next_paths, passwords, usernames
+from pkgsite.rules import emails, passwords, usernames
+from pkgsite.rules import redirects as next_paths
 from pkgsite.rules.emails import email_problems
-from pkgsite.rules.next_paths import own_path
 from pkgsite.rules.passwords import password_problems
+from pkgsite.rules.redirects import own_path
 from pkgsite.rules.usernames import name_from, username_problems
 
 

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
 from tests.conftest import KINDS, Templates
-from tests.views.data import fill
+from tests.views.varied_site import fill
 
 
 @pytest.fixture(params=KINDS)

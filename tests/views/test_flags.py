@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from pkgsite.models import Favourite, Flag, Identity, Package, Revision, SiteUsing, Usage
 from tests.factories import NOW, make_package
-from tests.people import Visitor, make_user
+from tests.users import Visitor, make_user
 from tests.views.conftest import plain
 from tests.views.test_package_edits import HOSTILE, field, words
 

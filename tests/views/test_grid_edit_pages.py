@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from pkgsite.models import Cell, Grid
 from tests.factories import fill_cell, make_feature, make_grid, make_package
-from tests.people import Visitor, make_user
+from tests.users import Visitor, make_user
 from tests.views.conftest import plain
 
 

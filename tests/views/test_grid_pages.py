@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from tests.factories import NOW, fill_cell, make_feature, make_grid, make_package
 from tests.views.conftest import addresses_in, plain, titles_in
-from tests.views.data import add_many
+from tests.views.varied_site import add_many
 
 Get = Callable[[str], str]
 

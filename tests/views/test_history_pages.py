@@ -15,10 +15,10 @@ from sqlalchemy.orm import Session
 
 from pkgsite.clock import utc_now
 from pkgsite.models import Cell, Feature, Grid, GridPackage, Package, Revision, SiteUsing, User
-from pkgsite.services.changes import Act
+from pkgsite.services.changeset import Act
 from tests.factories import NOW, make_category, make_grid, make_package, put_into_grid
-from tests.people import Visitor, make_user, viewer_of
 from tests.queries import counted_queries
+from tests.users import Visitor, make_user, viewer_of
 from tests.views.conftest import addresses_in, plain
 
 ATOM = "{http://www.w3.org/2005/Atom}"

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from pkgsite.models import Flag
 from tests.factories import NOW, fill_cell, make_feature, make_grid, make_package
-from tests.people import Visitor, make_user
+from tests.users import Visitor, make_user
 
 TAGS = ["script", "img src=x onerror=alert(1)", "svg onload=alert(1)", "iframe src=javascript:alert(1)", "b", "style",
         "a href=javascript:alert(1)", "math", "form action=//evil.example", "meta http-equiv=refresh content=0",

@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 
 from pkgsite.models import Flag, HeldEdit, Package, Revision, SiteUsing, User
 from tests.factories import NOW, fill_cell, make_category, make_feature, make_grid, make_package
-from tests.people import Visitor, make_user
 from tests.queries import counted_queries
+from tests.users import Visitor, make_user
 from tests.views.test_package_edits import HERE, HOSTILE, form_of, words
 
 

@@ -18,11 +18,11 @@ from pkgsite.rules.texts import clean_line
 from tests.factories import NOW, make_category, make_grid, make_package
 from tests.fakes.github import FakeGitHub
 from tests.fakes.pypi import FakePyPI
-from tests.jobs.world import TOKEN
-from tests.people import Visitor, make_user
+from tests.jobs.fake_hosts import TOKEN
 from tests.queries import counted_queries
+from tests.users import Visitor, make_user
 from tests.views.conftest import plain
-from tests.views.data import add_many
+from tests.views.varied_site import add_many
 
 HERE = {"title": "One", "category": "apps", "repo_url": "https://github.com/ada/one"}
 HOSTILE = (

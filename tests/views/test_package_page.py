@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from pkgsite.models import HostState, Package, Release, Sample
 from tests.factories import NOW, make_package, make_source
 from tests.views.conftest import addresses_in, plain
-from tests.views.data import stop_the_clock
+from tests.views.varied_site import stop_the_clock
 
 Get = Callable[[str], str]
 

@@ -9,7 +9,7 @@ from flask import Flask
 from sqlalchemy.orm import Session
 
 from pkgsite.limits import RATES
-from tests.people import Visitor, make_user
+from tests.users import Visitor, make_user
 
 Make = Callable[..., Flask]
 

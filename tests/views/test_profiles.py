@@ -8,10 +8,10 @@ from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
 from pkgsite.models import Favourite, Identity, User
-from pkgsite.services.changes import Act
+from pkgsite.services.changeset import Act
 from tests.factories import NOW, make_grid, make_package
-from tests.people import Visitor, make_user, viewer_of
 from tests.queries import counted_queries
+from tests.users import Visitor, make_user, viewer_of
 from tests.views.conftest import plain, titles_in
 
 EVIL = """<script>alert('x')</script> & "q" """

@@ -7,7 +7,7 @@ from flask import Flask
 from sqlalchemy.orm import Session
 
 from tests.queries import counted_queries
-from tests.views.data import add_many
+from tests.views.varied_site import add_many
 
 COSTS = {
     "/": 5,

@@ -7,7 +7,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from pkgsite.rules import health, scores
-from pkgsite.services.package_health import score_examples
+from pkgsite.services.packages.health import score_examples
 from tests.views.conftest import addresses_in, plain
 
 

@@ -7,9 +7,9 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
-from pkgsite.rules.search_ranking import Tier
-from pkgsite.services.search import search_mixed
-from pkgsite.services.search_hits import Hit
+from pkgsite.rules.search.ranking import Tier
+from pkgsite.services.search.hits import Hit
+from pkgsite.services.search.query import search_mixed
 from tests.factories import NOW, make_category, make_grid, make_package
 from tests.views.conftest import plain
 
@@ -124,8 +124,8 @@ def test_facets_narrow_and_can_be_taken_away(shelf: Session, get: Get) -> None:
 
 def test_a_facet_that_counts_only_the_first_says_so(shelf: Session, get: Get, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Counts cover the first" not in plain(get("/search/?q=cache"))
-    monkeypatch.setattr("pkgsite.services.search.COUNTED", 2)
-    monkeypatch.setattr("pkgsite.services.search_facets.MOST_COUNTED", 3)
+    monkeypatch.setattr("pkgsite.services.search.query.COUNTED", 2)
+    monkeypatch.setattr("pkgsite.services.search.facets.MOST_COUNTED", 3)
     page = plain(get("/search/?q=cache"))
     assert "10 or more 1+ results" in page
     assert "Counts cover the first 2 results." in page

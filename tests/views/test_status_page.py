@@ -18,7 +18,7 @@ from pkgsite.views.status import lasting
 from tests.factories import make_package, make_source
 from tests.queries import counted_queries
 from tests.views.conftest import addresses_in, plain
-from tests.views.data import EVIL
+from tests.views.varied_site import EVIL
 
 Get = Callable[[str], str]
 HOLDER = "secret-machine:4711:beef"

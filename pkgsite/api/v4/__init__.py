@@ -5,12 +5,12 @@ from __future__ import annotations
 from flask import Blueprint, Flask
 
 from pkgsite.api.limits import limited
+from pkgsite.api.resource import METHODS, KeyConverter, Resource, SuffixConverter
 from pkgsite.api.v4 import bulk
 from pkgsite.api.v4.categories import CategoryInstance, CategoryList
 from pkgsite.api.v4.grid_parts import CellInstance, FeatureInstance, FeatureList, MemberInstance, MemberList
 from pkgsite.api.v4.grids import GridInstance, GridList
 from pkgsite.api.v4.packages import PackageInstance, PackageList
-from pkgsite.api.v4.resource import METHODS, KeyConverter, Resource, SuffixConverter
 from pkgsite.api.v4.root import Root
 from pkgsite.api.v4.search import Search
 from pkgsite.extensions import csrf

@@ -18,13 +18,13 @@ from pkgsite.api import errors
 from pkgsite.api.caching import asks_for
 from pkgsite.api.limits import limited
 from pkgsite.api.negotiation import Rendering, json_answer
-from pkgsite.api.reading import json_body
+from pkgsite.api.query_params import asked_find
+from pkgsite.api.request_body import json_body
+from pkgsite.api.resource import Links
 from pkgsite.api.v4 import grids, packages
-from pkgsite.api.v4.asking import asked_find
-from pkgsite.api.v4.resource import Links
 from pkgsite.errors import Invalid, SiteError
 from pkgsite.extensions import db, gateways
-from pkgsite.services.finding import (
+from pkgsite.services.api_queries import (
     grids_after,
     last_grid_change,
     last_package_change,

@@ -7,9 +7,9 @@ from typing import Any
 from marshmallow import Schema
 from werkzeug.exceptions import NotFound
 
-from pkgsite.api.v4.fields import SiteTime, told
-from pkgsite.api.v4.paging import asked_stretch, envelope
-from pkgsite.api.v4.resource import Resource
+from pkgsite.api.fields import SiteTime, told
+from pkgsite.api.paging import asked_stretch, envelope
+from pkgsite.api.resource import Resource
 from pkgsite.extensions import db
 from pkgsite.rules.slugs import id_in
 from pkgsite.services import categories

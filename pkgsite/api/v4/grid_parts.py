@@ -7,22 +7,22 @@ from typing import Any
 from flask import g
 from marshmallow import Schema
 
-from pkgsite.api.reading import changes, new_record
+from pkgsite.api.fields import Hyperlink, made, told
+from pkgsite.api.inputs import CellInput, FeatureInput, MemberInput
+from pkgsite.api.mutations import NOTHING, Answer, begun_on, write
+from pkgsite.api.paging import asked_stretch, envelope
+from pkgsite.api.request_body import changes, new_record
+from pkgsite.api.resource import Editable, Resource
 from pkgsite.api.v4 import packages
-from pkgsite.api.v4.fields import Hyperlink, made, told
 from pkgsite.api.v4.grids import find
-from pkgsite.api.v4.inputs import CellInput, FeatureInput, MemberInput
-from pkgsite.api.v4.paging import asked_stretch, envelope
-from pkgsite.api.v4.resource import Editable, Resource
-from pkgsite.api.writing import NOTHING, Answer, begun_on, write
 from pkgsite.errors import Invalid, NotFound
 from pkgsite.extensions import db
 from pkgsite.rules.slugs import id_in
-from pkgsite.services import grids
-from pkgsite.services.finding import Find, find_packages
-from pkgsite.services.grid_pages import feature_to_edit, grid_to_edit, package_in
-from pkgsite.services.package_places import package_typed
-from pkgsite.services.packages import PackageRecord
+from pkgsite.services.api_queries import Find, find_packages
+from pkgsite.services.grids import records as grids
+from pkgsite.services.grids.forms import feature_to_edit, grid_to_edit, package_in
+from pkgsite.services.packages.lookup import package_typed
+from pkgsite.services.packages.records import PackageRecord
 from pkgsite.services.permissions import Viewer
 
 

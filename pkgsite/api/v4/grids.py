@@ -8,18 +8,18 @@ from typing import Any
 from flask import g
 from marshmallow import Schema
 
-from pkgsite.api.reading import changes, new_record
-from pkgsite.api.v4.asking import asked_find, names, only
-from pkgsite.api.v4.fields import Hyperlinks, SiteTime, made, told
-from pkgsite.api.v4.inputs import GridInput
-from pkgsite.api.v4.paging import asked_stretch, envelope
-from pkgsite.api.v4.resource import Editable, Resource
-from pkgsite.api.writing import NOTHING, Answer, begun_on, write
+from pkgsite.api.fields import Hyperlinks, SiteTime, made, told
+from pkgsite.api.inputs import GridInput
+from pkgsite.api.mutations import NOTHING, Answer, begun_on, write
+from pkgsite.api.paging import asked_stretch, envelope
+from pkgsite.api.query_params import asked_find, names, only
+from pkgsite.api.request_body import changes, new_record
+from pkgsite.api.resource import Editable, Resource
 from pkgsite.errors import NotFound
 from pkgsite.extensions import db
 from pkgsite.rules.slugs import id_in, slug_problem
-from pkgsite.services import grids
-from pkgsite.services.finding import deleted_grids, find_grids, last_grid_change
+from pkgsite.services.api_queries import deleted_grids, find_grids, last_grid_change
+from pkgsite.services.grids import records as grids
 from pkgsite.services.permissions import Viewer
 
 

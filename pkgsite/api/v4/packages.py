@@ -8,18 +8,18 @@ from typing import Any
 from flask import g
 from marshmallow import Schema, fields
 
-from pkgsite.api.reading import changes, new_record
-from pkgsite.api.v4.asking import asked_find, names, only
-from pkgsite.api.v4.fields import Count, Hyperlink, Hyperlinks, SiteTime, made, told
-from pkgsite.api.v4.inputs import PackageInput
-from pkgsite.api.v4.paging import asked_stretch, envelope
-from pkgsite.api.v4.resource import Editable, Resource
-from pkgsite.api.writing import Answer, begun_on, write
+from pkgsite.api.fields import Count, Hyperlink, Hyperlinks, SiteTime, made, told
+from pkgsite.api.inputs import PackageInput
+from pkgsite.api.mutations import Answer, begun_on, write
+from pkgsite.api.paging import asked_stretch, envelope
+from pkgsite.api.query_params import asked_find, names, only
+from pkgsite.api.request_body import changes, new_record
+from pkgsite.api.resource import Editable, Resource
 from pkgsite.errors import NotFound
 from pkgsite.extensions import db
 from pkgsite.rules.slugs import id_in, slug_problem
-from pkgsite.services import packages
-from pkgsite.services.finding import deleted_packages, find_packages, last_package_change
+from pkgsite.services.api_queries import deleted_packages, find_packages, last_package_change
+from pkgsite.services.packages import records as packages
 
 
 class PackageSchema(Schema):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import g
 
-from pkgsite.api.v4.resource import Resource
+from pkgsite.api.resource import Resource
 
 
 class Root(Resource):

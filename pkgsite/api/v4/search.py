@@ -8,15 +8,15 @@ from urllib.parse import urlencode
 from flask import current_app, request, url_for
 from marshmallow import Schema, fields
 
+from pkgsite.api.fields import Count, SiteTime, made, told
 from pkgsite.api.limits import limited
-from pkgsite.api.v4.asking import names
-from pkgsite.api.v4.fields import Count, SiteTime, made, told
-from pkgsite.api.v4.paging import asked_stretch
-from pkgsite.api.v4.resource import Resource
+from pkgsite.api.paging import asked_stretch
+from pkgsite.api.query_params import names
+from pkgsite.api.resource import Resource
 from pkgsite.clock import utc_now
 from pkgsite.extensions import db
-from pkgsite.services import search
-from pkgsite.services.search_hits import CategoryHit
+from pkgsite.services.search import query as search
+from pkgsite.services.search.hits import CategoryHit
 
 MOST = 20
 TEXT = {"type": "string"}
