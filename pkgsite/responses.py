@@ -16,7 +16,7 @@ from pkgsite.extensions import compress
 from pkgsite.views import errors as page_errors
 from pkgsite.views import webhooks
 
-HEADERS = {
+SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
@@ -30,7 +30,7 @@ HEADERS = {
 HSTS = "max-age=31536000"
 
 
-class SessionCookie(SecureCookieSessionInterface):
+class SecureSessionInterface(SecureCookieSessionInterface):
     """The session's cookie, kept to https wherever the visitor came by https."""
 
     def get_cookie_secure(self, app: Flask) -> bool:
@@ -41,37 +41,37 @@ def init_app(app: Flask) -> None:
     hops = app.config["PROXY_HOPS"]
     if hops:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
-    app.session_interface = SessionCookie()
-    app.register_error_handler(HTTPException, answer_failure)
-    app.register_error_handler(SiteError, answer_failure)
+    app.session_interface = SecureSessionInterface()
+    app.register_error_handler(HTTPException, error_response)
+    app.register_error_handler(SiteError, error_response)
     app.register_error_handler(
-        CSRFError, lambda _error: answer_failure(Forbidden("The CSRF token is missing or invalid."))
+        CSRFError, lambda _error: error_response(Forbidden("The CSRF token is missing or invalid."))
     )
-    app.before_request(refuse_large_body)
-    app.after_request(finish)
+    app.before_request(reject_large_body)
+    app.after_request(finalise_response)
 
 
-def answer_failure(error: HTTPException | SiteError) -> Response:
+def error_response(error: HTTPException | SiteError) -> Response:
     """Answer a failure in JSON to programs and with a page to people.
 
     The path decides: a blueprint's own handlers would never see an unknown URL below its prefix.
     """
     if request.path == "/api" or request.path.startswith("/api/"):
-        return api_errors.answer(error)
-    return webhooks.answer(error) if request.path in webhooks.PATHS else page_errors.answer(error)
+        return api_errors.error_response(error)
+    return webhooks.error_response(error) if request.path in webhooks.PATHS else page_errors.error_response(error)
 
 
-def refuse_large_body() -> None:
+def reject_large_body() -> None:
     """Refuse a body that is too large by what it says of itself, before anything reads it."""
     if (request.content_length or 0) > current_app.config["MAX_CONTENT_LENGTH"]:
         abort(413)
 
 
-def finish(response: Response) -> Response:
+def finalise_response(response: Response) -> Response:
     """Give an answer what all answers have."""
     if response.status_code == 308:
-        _stay_here(response)
-    for name, value in HEADERS.items():
+        _make_redirect_relative(response)
+    for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
     if g.get("styles_inline"):  # a page that carries another's tool, with styles in its elements, says so
         response.headers["Content-Security-Policy"] += " 'unsafe-inline'"  # the list of styles is the policy's last
@@ -80,12 +80,12 @@ def finish(response: Response) -> Response:
     if request.endpoint == "static":  # small files: a whole body compresses better than a stream
         response.direct_passthrough = False
         response.make_sequence()
-    if _is_worth_compressing(response):
+    if _should_compress(response):
         compress.after_request(response)
     return response
 
 
-def _stay_here(response: Response) -> None:
+def _make_redirect_relative(response: Response) -> None:
     """Make the router's redirect for a missing slash lead to a path of this site, with the 301 that readers know."""
     target = urlsplit(response.headers["Location"])
     if request.method in {"GET", "HEAD"}:
@@ -95,7 +95,7 @@ def _stay_here(response: Response) -> None:
     response.headers["Location"] = "/" + target.path.lstrip("/") + (f"?{target.query}" if target.query else "")
 
 
-def _is_worth_compressing(response: Response) -> bool:
+def _should_compress(response: Response) -> bool:
     """Tell whether an answer of this kind and size is compressed for those who ask; only such answers vary by it."""
     return (
         200 <= response.status_code < 300

@@ -11,36 +11,36 @@ from sqlalchemy.orm import Session
 
 from pkgsite.clock import utc_now
 from pkgsite.extensions import db
-from pkgsite.services.search.indexer import freshen
+from pkgsite.services.search.indexer import index_pending
 
-WROTE = "wrote"
+HAS_WRITES = "wrote"
 
 
 def init_app(_app: Flask) -> None:
     """Listen to the site's database sessions."""
     listeners: dict[str, Callable[..., Any]] = {
-        "after_flush": on_flush,
-        "do_orm_execute": on_execute,
-        "before_commit": on_commit,
+        "after_flush": mark_written_on_flush,
+        "do_orm_execute": mark_written_on_execute,
+        "before_commit": index_before_commit,
     }
     for name, listener in listeners.items():
         if not event.contains(db.session, name, listener):
             event.listen(db.session, name, listener)
 
 
-def on_flush(session: Session, _context: Any) -> None:
-    session.info[WROTE] = True
+def mark_written_on_flush(session: Session, _context: Any) -> None:
+    session.info[HAS_WRITES] = True
 
 
-def on_execute(state: Any) -> None:
+def mark_written_on_execute(state: Any) -> None:
     if state.is_insert or state.is_update or state.is_delete:
-        state.session.info[WROTE] = True
+        state.session.info[HAS_WRITES] = True
 
 
-def on_commit(session: Session) -> None:
+def index_before_commit(session: Session) -> None:
     if session.in_nested_transaction():
         return
     session.flush()
-    if session.info.pop(WROTE, False):
-        freshen(session, prefixes=tuple(current_app.config["SEARCH_PREFIX"]), now=utc_now())
-        session.info.pop(WROTE, None)
+    if session.info.pop(HAS_WRITES, False):
+        index_pending(session, ignored_prefixes=tuple(current_app.config["SEARCH_PREFIX"]), now=utc_now())
+        session.info.pop(HAS_WRITES, None)

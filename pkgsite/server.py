@@ -20,11 +20,11 @@ from pkgsite.extensions import db
 from pkgsite.jobs.scheduler import Scheduler
 from pkgsite.models import begin_write
 from pkgsite.services.accounts.users import has_staff
-from pkgsite.services.importing.catalogue import load_catalogue_when_empty
-from pkgsite.services.search.indexer import freshen
+from pkgsite.services.importing.catalogue import load_bundled_catalogue_if_empty
+from pkgsite.services.search.indexer import index_pending
 
-THREADS = 4  # requests that a worker is at together; more would only wait for the same lock of the interpreter
-STOP_WITHIN_S = 10  # what a worker may take to finish the requests that it is at
+WORKER_THREADS = 4  # requests that a worker is at together; more would only wait for the same lock of the interpreter
+GRACEFUL_STOP_S = 10  # what a worker may take to finish the requests that it is at
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
@@ -37,22 +37,22 @@ def init_app(app: Flask) -> None:
 def serve() -> None:
     """Start the web server (settings HOST, PORT, WORKERS). Press Ctrl-C to stop."""
     settings = current_app.config
-    refuse_taken_port(settings["HOST"], settings["PORT"])
+    check_port_available(settings["HOST"], settings["PORT"])
     prepare_database()
     db.engine.dispose()  # the workers open connections of their own
-    announce(settings)
+    print_address(settings)
     Granian(
         "wsgi:app",
         address=settings["HOST"],
         port=settings["PORT"],
         interface=Interfaces.WSGI,
         workers=settings["WORKERS"],
-        blocking_threads=THREADS,
+        blocking_threads=WORKER_THREADS,
         http=HTTPModes.http1,
         websockets=False,
         log_level=LogLevels.warning,
         respawn_failed_workers=True,
-        workers_kill_timeout=STOP_WITHIN_S,
+        workers_kill_timeout=GRACEFUL_STOP_S,
     ).serve(target_loader=load_worker)
     click.echo("Stopped.", err=True)
 
@@ -75,10 +75,12 @@ def prepare_database() -> None:
     """Bring tables and search index up to date, and load the catalogue where there is no data yet."""
     upgrade()
     with db.session.begin():
-        loaded = load_catalogue_when_empty(db.session(), now=utc_now())
+        loaded = load_bundled_catalogue_if_empty(db.session(), now=utc_now())
     with db.session.begin():  # what a migration, or somebody past the site, has left to be indexed
         begin_write(db.session())
-        indexed = freshen(db.session(), prefixes=tuple(current_app.config["SEARCH_PREFIX"]), now=utc_now())
+        indexed = index_pending(
+            db.session(), ignored_prefixes=tuple(current_app.config["SEARCH_PREFIX"]), now=utc_now()
+        )
     if indexed:
         click.echo(f"Indexed {indexed} {'record' if indexed == 1 else 'records'} for search.", err=True)
     if loaded:
@@ -89,7 +91,7 @@ def prepare_database() -> None:
     db.session.rollback()
 
 
-def refuse_taken_port(host: str, port: int) -> None:
+def check_port_available(host: str, port: int) -> None:
     """Stop at once, in plain words, where the address can't be listened on."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
@@ -103,7 +105,7 @@ def refuse_taken_port(host: str, port: int) -> None:
             ) from None
 
 
-def announce(settings: Any) -> None:
+def print_address(settings: Any) -> None:
     """Say where the site is, and what a host on the open net should still set."""
     host = f"[{settings['HOST']}]" if ":" in settings["HOST"] else settings["HOST"]
     click.echo(

@@ -12,16 +12,16 @@ from werkzeug.test import TestResponse
 from pkgsite.models import OutboxMessage, User
 from pkgsite.services.accounts.passwords import hash_password
 from tests.factories import NOW
-from tests.users import SEED, Visitor, make_user
+from tests.users import CSRF_SEED, CsrfClient, make_user
 
 PASSWORD = "a long walk at night"
-OTHER = "three green bicycles"
+OTHER_PASSWORD = "three green bicycles"
 
 
-class Browser(Visitor):
+class LoginClient(CsrfClient):
     def post(self, path: str, data: dict[str, Any] | None = None, **options: Any) -> TestResponse:
         with self.client.session_transaction() as cookie:
-            cookie["csrf_token"] = SEED
+            cookie["csrf_token"] = CSRF_SEED
         return super().post(path, data, **options)
 
     def log_in(self, name: str = "ada", password: str = PASSWORD, **options: Any) -> TestResponse:
@@ -34,15 +34,15 @@ class Browser(Visitor):
         return unescape(found[1]) if found else None
 
 
-def make_person(session: Session, username: str = "ada", password: str | None = PASSWORD, **fields: Any) -> User:
+def make_login_user(session: Session, username: str = "ada", password: str | None = PASSWORD, **fields: Any) -> User:
     """Make somebody who can log in, with a confirmed address unless told otherwise; commits."""
-    given = {"password_hash": hash_password(password) if password else None, "email_confirmed_at": NOW} | fields
-    user = make_user(session, username, **given)
+    defaults = {"password_hash": hash_password(password) if password else None, "email_confirmed_at": NOW} | fields
+    user = make_user(session, username, **defaults)
     session.commit()
     return user
 
 
-def letters(session: Session) -> list[OutboxMessage]:
+def outbox_messages(session: Session) -> list[OutboxMessage]:
     """Return the outbox's letters, oldest first."""
     session.rollback()
     return session.query(OutboxMessage).order_by(OutboxMessage.id).all()

@@ -17,7 +17,7 @@ from pkgsite.services.accounts.users import start_session
 from pkgsite.services.permissions import Viewer
 from tests.factories import NOW
 
-SEED = "a seed for tests"
+CSRF_SEED = "a seed for tests"
 
 
 def make_user(session: Session, username: str = "ada", **fields: Any) -> User:
@@ -31,33 +31,33 @@ def viewer_of(user: User) -> Viewer:
     return Viewer(user.id, user.username, user.role)
 
 
-class Visitor:
+class CsrfClient:
     """A browser without a screen: its posts carry the CSRF token that a page's form would."""
 
     def __init__(self, app: Flask, user: User | None = None) -> None:
         self.client: FlaskClient = app.test_client()
-        self._token = URLSafeTimedSerializer(str(app.secret_key), salt="wtf-csrf-token").dumps(SEED)
+        self._token = URLSafeTimedSerializer(str(app.secret_key), salt="wtf-csrf-token").dumps(CSRF_SEED)
         number = user.id if user else 0
-        _let_the_present_be_seen()
+        _end_transaction()
         with app.app_context():
             secret = start_session(db.session(), number, now=utc_now()) if user else None
             db.session.commit()
         with self.client.session_transaction() as cookie:
-            cookie["csrf_token"] = SEED
+            cookie["csrf_token"] = CSRF_SEED
             if secret:
                 cookie["_user_id"] = secret
                 cookie["_fresh"] = True
 
     def get(self, path: str, **options: Any) -> TestResponse:
-        _let_the_present_be_seen()
+        _end_transaction()
         return self.client.get(path, **options)
 
     def post(self, path: str, data: dict[str, Any] | None = None, **options: Any) -> TestResponse:
-        _let_the_present_be_seen()
+        _end_transaction()
         return self.client.post(path, data={"csrf_token": self._token, **(data or {})}, **options)
 
 
-def _let_the_present_be_seen() -> None:
+def _end_transaction() -> None:
     """End what the test has been reading: below its `session` a request reads in the same transaction."""
     if has_app_context():
         db.session.rollback()

@@ -13,41 +13,41 @@ from werkzeug.exceptions import Unauthorized
 from pkgsite.clock import utc_now
 from pkgsite.errors import Forbidden
 from pkgsite.extensions import db
-from pkgsite.services.accounts.tokens import bearer_of, note_used
+from pkgsite.services.accounts.tokens import authenticate_token, record_token_use
 from pkgsite.services.permissions import ANONYMOUS, Viewer
 
 SCHEMES = ("token", "bearer")
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class Principal:
     """Who calls, and how they have shown it.
 
     Attributes:
         token_id: Of the token; None: by a session, or not at all.
-        may_write: Whether the token may; a session may, where its CSRF token comes along.
+        can_write: Whether the token may; a session may, where its CSRF token comes along.
     """
 
     viewer: Viewer = ANONYMOUS
     token_id: int | None = None
-    may_write: bool = False
+    can_write: bool = False
 
     @property
-    def is_known(self) -> bool:
-        return self.viewer.is_known
+    def is_authenticated(self) -> bool:
+        return self.viewer.is_authenticated
 
     @property
-    def key(self) -> str:
+    def rate_limit_key(self) -> str:
         """Under what name the caller is counted."""
         if self.token_id is not None:
             return f"token {self.token_id}"
-        return f"user {self.viewer.user_id}" if self.is_known else f"address {request.remote_addr}"
+        return f"user {self.viewer.user_id}" if self.is_authenticated else f"address {request.remote_addr}"
 
 
-NOBODY = Caller()
+ANONYMOUS_PRINCIPAL = Principal()
 
 
-def caller() -> Caller:
+def current_principal() -> Principal:
     """Return who calls.
 
     A session is looked for only where a cookie came: an answer to a program without one does not vary by it.
@@ -56,50 +56,50 @@ def caller() -> Caller:
         Unauthorized: there is a token, and it opens nothing.
     """
     if "caller" not in g:
-        g.caller = _caller()
-    found: Caller = g.caller
-    return found
+        g.caller = _authenticate()
+    principal: Principal = g.caller
+    return principal
 
 
-def _caller() -> Caller:
-    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+def _authenticate() -> Principal:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() in SCHEMES:
-        return _bearer(secret.strip())
+        return _authenticate_token(token.strip())
     if current_app.config["SESSION_COOKIE_NAME"] not in request.cookies:
-        return NOBODY
+        return ANONYMOUS_PRINCIPAL
     viewer: Viewer = getattr(current_user, "viewer", ANONYMOUS)
-    return Caller(viewer, may_write=True) if viewer.is_known else NOBODY
+    return Principal(viewer, can_write=True) if viewer.is_authenticated else ANONYMOUS_PRINCIPAL
 
 
-def _bearer(secret: str) -> Caller:
+def _authenticate_token(token: str) -> Principal:
     session, now = db.session(), utc_now()
-    bearer = bearer_of(session, secret, now=now)
+    bearer = authenticate_token(session, token, now=now)
     session.rollback()
     if bearer is None:
-        raise Unauthorized("Invalid, expired or revoked token.", www_authenticate=challenge())
-    if bearer.is_note_due:
-        note_used(session, bearer.token_id, now=now)
+        raise Unauthorized("Invalid, expired or revoked token.", www_authenticate=token_challenge())
+    if bearer.is_activity_due:
+        record_token_use(session, bearer.token_id, now=now)
         session.commit()
-    return Caller(bearer.viewer, bearer.token_id, bearer.may_write)
+    return Principal(bearer.viewer, bearer.token_id, bearer.can_write)
 
 
-def challenge() -> WWWAuthenticate:
+def token_challenge() -> WWWAuthenticate:
     return WWWAuthenticate("Token", {"realm": "api"})
 
 
-def writer() -> Caller:
+def require_write_scope() -> Principal:
     """Return who calls, if they may change something.
 
     Raises:
         Forbidden: the token only reads, or a session came without its CSRF token.
         Unauthorized: there is a token, and it opens nothing.
     """
-    found = caller()
-    if not found.may_write:
+    principal = current_principal()
+    if not principal.can_write:
         raise Forbidden("This token is read-only.")
-    if found.token_id is None:
+    if principal.token_id is None:
         try:
             validate_csrf(request.headers.get("X-CSRFToken") or request.form.get("csrf_token"))
         except ValidationError:
             raise Forbidden("Session requests must include a CSRF token in the X-CSRFToken header.") from None
-    return found
+    return principal

@@ -11,17 +11,17 @@ from marshmallow import fields
 LINK = {"type": "string", "format": "uri"}
 
 
-def told(type: str | list[str], description: str = "", **more: Any) -> fields.Raw:
+def raw_field(type: str | list[str], description: str = "", **more: Any) -> fields.Raw:
     """Return a field that goes over the wire as it is; its type, in JSON Schema's words, is for the description."""
     return fields.Raw(metadata={"type": type, **({"description": description} if description else {}), **more})
 
 
-def made(type: str | list[str], make: Any, **more: Any) -> fields.Function:
-    """Return a field that a function makes from the record, with its type as for `told`."""
-    return fields.Function(make, metadata={"type": type, **more})
+def computed_field(type: str | list[str], compute: Any, **more: Any) -> fields.Function:
+    """Return a field that a function makes from the record, with its type as for `raw_field`."""
+    return fields.Function(compute, metadata={"type": type, **more})
 
 
-class SiteTime(fields.Field[datetime]):
+class Timestamp(fields.Field[datetime]):
     """An instant in ISO 8601, in the site's time zone; microseconds are left out where they are 0."""
 
     def __init__(self, **options: Any) -> None:
@@ -30,11 +30,11 @@ class SiteTime(fields.Field[datetime]):
     def _serialize(self, value: datetime | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:  # noqa: ARG002
         if value is None:
             return None
-        written = value.astimezone(current_app.config["TIMEZONE"]).isoformat()
-        return written.removesuffix("+00:00") + "Z" if written.endswith("+00:00") else written
+        text = value.astimezone(current_app.config["TIMEZONE"]).isoformat()
+        return text.removesuffix("+00:00") + "Z" if text.endswith("+00:00") else text
 
 
-class Count(fields.Field[int]):
+class CountField(fields.Field[int]):
     """A number that readers of the API take for granted: what nobody has told us is 0 here."""
 
     def __init__(self, **options: Any) -> None:
@@ -47,10 +47,10 @@ class Count(fields.Field[int]):
 class Hyperlink(fields.Field[Any]):
     """The absolute URL of a record, from its id."""
 
-    shape: ClassVar[dict[str, Any]] = LINK
+    json_schema: ClassVar[dict[str, Any]] = LINK
 
     def __init__(self, collection: str, **options: Any) -> None:
-        super().__init__(metadata={**self.shape}, **options)
+        super().__init__(metadata={**self.json_schema}, **options)
         self.collection = collection
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:  # noqa: ARG002
@@ -60,7 +60,7 @@ class Hyperlink(fields.Field[Any]):
 class Hyperlinks(Hyperlink):
     """The absolute URLs of several records, from their ids."""
 
-    shape: ClassVar[dict[str, Any]] = {"type": "array", "items": LINK}
+    json_schema: ClassVar[dict[str, Any]] = {"type": "array", "items": LINK}
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:  # noqa: ARG002
         return [g.links.to(f"{self.collection}/{record_id}") for record_id in value]

@@ -14,35 +14,35 @@ from marshmallow import RAISE, Schema, ValidationError, fields
 
 from pkgsite.errors import NotFound
 from pkgsite.extensions import db
-from pkgsite.rules.slugs import id_in
-from pkgsite.rules.texts import BadText, clean_line
+from pkgsite.rules.slugs import parse_id
+from pkgsite.rules.texts import InvalidText, clean_line
 from pkgsite.services import categories
-from pkgsite.services.grids.edits import LONGEST_TEXT
-from pkgsite.services.grids.edits import LONGEST_TITLE as LONGEST_GRID_TITLE
+from pkgsite.services.grids.edits import MAX_TEXT_LENGTH
+from pkgsite.services.grids.edits import MAX_TITLE_LENGTH as MAX_GRID_LENGTH_TITLE
 from pkgsite.services.packages import records as packages
-from pkgsite.services.packages.fields import LONGEST_PYPI, LONGEST_REF, LONGEST_TITLE, LONGEST_URL
+from pkgsite.services.packages.fields import MAX_PYPI_LENGTH, MAX_REFERENCE_LENGTH, MAX_TITLE_LENGTH, MAX_URL_LENGTH
 
-LONGEST_SLUG = 50
-_RECORD = re.compile(r"^(?:https?://[^/]+)?/(?:.*/)?api/v4/[a-z]+/([^/.?#]+)")
+MAX_SLUG_LENGTH = 50
+_RECORD_URL = re.compile(r"^(?:https?://[^/]+)?/(?:.*/)?api/v4/[a-z]+/([^/.?#]+)")
 
 
-class Text(fields.String):
+class TextField(fields.String):
     """A text; null stands for none."""
 
     default_error_messages = {"required": "This field is required.", "invalid": "Must be a string."}  # noqa: RUF012  # the library's own attribute
 
-    def __init__(self, label: str, *, most: int, help: str = "", lines: int = 1, **options: Any) -> None:
-        told = {"label": label, "description": help or label, "maxLength": most, "lines": lines}
-        super().__init__(allow_none=True, metadata=told, **options)
+    def __init__(self, label: str, *, max_length: int, description: str = "", rows: int = 1, **options: Any) -> None:
+        metadata = {"label": label, "description": description or label, "maxLength": max_length, "lines": rows}
+        super().__init__(allow_none=True, metadata=metadata, **options)
 
 
-class Tick(fields.Field[bool]):
+class BooleanField(fields.Field[bool]):
     """Yes or no."""
 
     default_error_messages = {"required": "This field is required.", "null": "Must be true or false."}  # noqa: RUF012  # the library's own attribute
 
-    def __init__(self, label: str, *, help: str = "") -> None:
-        super().__init__(metadata={"label": label, "description": help or label, "type": "boolean"})
+    def __init__(self, label: str, *, description: str = "") -> None:
+        super().__init__(metadata={"label": label, "description": description or label, "type": "boolean"})
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> bool:  # noqa: ARG002
         if not isinstance(value, bool):
@@ -50,24 +50,24 @@ class Tick(fields.Field[bool]):
         return value
 
 
-class Whole(fields.Integer):
+class IntegerField(fields.Integer):
     """A whole number; 3.0 is one, as JSON has it, and true is none."""
 
     def _validated(self, value: Any) -> int:
         if isinstance(value, bool):
             raise self.make_error("invalid", input=value)
-        is_whole = isinstance(value, float) and value.is_integer()
-        return super()._validated(int(value) if is_whole else value)
+        is_integral = isinstance(value, float) and value.is_integer()
+        return super()._validated(int(value) if is_integral else value)
 
 
-class Reference(fields.Field[Any]):
+class ReferenceField(fields.Field[Any]):
     """Another record, named by its address, its id or its slug."""
 
     default_error_messages = {"required": "This field is required."}  # noqa: RUF012  # the library's own attribute
 
-    def __init__(self, label: str, *, help: str = "", **options: Any) -> None:
-        told = {"label": label, "description": help or label, "maxLength": LONGEST_REF, "lines": 1}
-        super().__init__(allow_none=True, metadata=told, **options)
+    def __init__(self, label: str, *, description: str = "", **options: Any) -> None:
+        metadata = {"label": label, "description": description or label, "maxLength": MAX_REFERENCE_LENGTH, "lines": 1}
+        super().__init__(allow_none=True, metadata=metadata, **options)
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:  # noqa: ARG002
         if isinstance(value, int) and not isinstance(value, bool):
@@ -75,46 +75,46 @@ class Reference(fields.Field[Any]):
         if not isinstance(value, str):
             raise ValidationError("Must be a URL, an ID or a slug.")
         try:
-            key = clean_line(key_in(clean_line(value, 10 * LONGEST_REF)), LONGEST_REF)
-        except BadText as refusal:
+            key = clean_line(extract_key(clean_line(value, 10 * MAX_REFERENCE_LENGTH)), MAX_REFERENCE_LENGTH)
+        except InvalidText as refusal:
             raise ValidationError(str(refusal)) from None
-        return self.named(key) if key else None
+        return self.resolve(key) if key else None
 
-    def named(self, key: str) -> Any:
+    def resolve(self, key: str) -> Any:
         """Return what a service takes for the record with this id or slug."""
         raise NotImplementedError
 
 
-class CategoryReference(Reference):
+class CategoryField(ReferenceField):
     """A category; read into its slug."""
 
     def named(self, key: str) -> str:
-        number = id_in(key)
+        record_id = parse_id(key)
         try:
-            return key if number is None else categories.category_by_id(db.session(), number).slug
+            return key if record_id is None else categories.category_by_id(db.session(), record_id).slug
         except NotFound:
             raise ValidationError("Category not found.") from None
 
 
-class PackageReference(Reference):
+class PackageField(ReferenceField):
     """A package; read into its slug, or whatever else it was named by."""
 
     def named(self, key: str) -> str:
-        number = id_in(key)
+        record_id = parse_id(key)
         try:
-            return key if number is None else packages.package_by_id(db.session(), number).slug
+            return key if record_id is None else packages.package_by_id(db.session(), record_id).slug
         except NotFound:
             raise ValidationError("Package not found.") from None
 
 
-def key_in(written: str) -> str:
+def extract_key(url: str) -> str:
     """Return the id or slug at the end of a record's address; what is no address of ours, as it is.
 
     >>> key_in("https://packages.example.org/api/v4/categories/1/")
     '1'
     """
-    found = _RECORD.search(written)
-    return unquote(found.group(1)) if found else written
+    match = _RECORD_URL.search(url)
+    return unquote(match.group(1)) if match else url
 
 
 class Input(Schema):
@@ -122,14 +122,14 @@ class Input(Schema):
 
     Attributes:
         told: The other fields of the record, which come from elsewhere: sent along they are left alone.
-        elsewhere: Fields that are changed at other addresses, with the words that say so.
-        whole: The fields that a PUT has to give.
+        managed_elsewhere: Fields that are changed at other addresses, with the words that say so.
+        required_for_put: The fields that a PUT has to give.
     """
 
     error_messages = {"unknown": "Unknown field."}  # noqa: RUF012  # the library's own attribute
-    told: ClassVar[frozenset[str]] = frozenset()
-    elsewhere: ClassVar[Mapping[str, str]] = {}
-    whole: ClassVar[tuple[str, ...]] = ()
+    read_only: ClassVar[frozenset[str]] = frozenset()
+    managed_elsewhere: ClassVar[Mapping[str, str]] = {}
+    required_for_put: ClassVar[tuple[str, ...]] = ()
 
     class Meta:
         unknown = RAISE
@@ -145,14 +145,18 @@ class PackageInput(Input):
     elsewhere = {"grids": "Read-only here. Add the package to a grid at grids/{id}/packages/."}  # noqa: RUF012
     whole = ("title", "slug", "category", "repo_url", "pypi_url", "documentation_url")
 
-    title = Text("Title", most=LONGEST_TITLE, required=True)
-    slug = Text("Slug", most=LONGEST_SLUG, help="If empty, a new package gets a slug made from its title.")
-    category = CategoryReference("Category", help="URL, ID or slug.", required=True)
-    repo_url = Text("Repository URL", most=10 * LONGEST_URL)
-    pypi_url = Text("PyPI project name", most=LONGEST_PYPI, help="A PyPI URL or an install command also works.")
-    documentation_url = Text("Documentation URL", most=LONGEST_URL)
-    is_deprecated = Tick("Deprecated", help="Not recommended for new projects.")
-    replaced_by = PackageReference("Replaced by", help="URL, ID or slug of another package.")
+    title = TextField("Title", max_length=MAX_TITLE_LENGTH, required=True)
+    slug = TextField(
+        "Slug", max_length=MAX_SLUG_LENGTH, description="If empty, a new package gets a slug made from its title."
+    )
+    category = CategoryField("Category", description="URL, ID or slug.", required=True)
+    repo_url = TextField("Repository URL", max_length=10 * MAX_URL_LENGTH)
+    pypi_url = TextField(
+        "PyPI project name", max_length=MAX_PYPI_LENGTH, description="A PyPI URL or an install command also works."
+    )
+    documentation_url = TextField("Documentation URL", max_length=MAX_URL_LENGTH)
+    is_deprecated = BooleanField("Deprecated", description="Not recommended for new projects.")
+    replaced_by = PackageField("Replaced by", description="URL, ID or slug of another package.")
 
 
 class GridInput(Input):
@@ -165,19 +169,23 @@ class GridInput(Input):
     }
     whole = ("title", "slug", "description", "header", "is_locked")
 
-    title = Text("Title", most=LONGEST_GRID_TITLE, required=True)
-    slug = Text("Slug", most=LONGEST_SLUG, help="If empty, a new grid gets a slug made from its title.")
-    description = Text("Description", most=LONGEST_TEXT, lines=6)
-    header = Tick(
-        "Show on home page", help="Whether the grid is shown on the home page. Only moderators can change this."
+    title = TextField("Title", max_length=MAX_GRID_LENGTH_TITLE, required=True)
+    slug = TextField(
+        "Slug", max_length=MAX_SLUG_LENGTH, description="If empty, a new grid gets a slug made from its title."
     )
-    is_locked = Tick("Locked", help="Whether only moderators can edit the grid. Only moderators can change this.")
+    description = TextField("Description", max_length=MAX_TEXT_LENGTH, rows=6)
+    header = BooleanField(
+        "Show on home page", description="Whether the grid is shown on the home page. Only moderators can change this."
+    )
+    is_locked = BooleanField(
+        "Locked", description="Whether only moderators can edit the grid. Only moderators can change this."
+    )
 
 
 class MemberInput(Input):
     """A package that is put into a grid."""
 
-    package = PackageReference("Package", help="URL, ID or slug.", required=True)
+    package = PackageField("Package", description="URL, ID or slug.", required=True)
 
 
 class FeatureInput(Input):
@@ -186,9 +194,11 @@ class FeatureInput(Input):
     told = frozenset({"id", "grid", "cells"})
     whole = ("title", "description", "position")
 
-    title = Text("Title", most=LONGEST_GRID_TITLE, required=True)
-    description = Text("Description", most=LONGEST_TEXT, lines=3)
-    position = Whole(strict=True, metadata={"label": "Position", "description": "Position in the grid, starting at 0."})
+    title = TextField("Title", max_length=MAX_GRID_LENGTH_TITLE, required=True)
+    description = TextField("Description", max_length=MAX_TEXT_LENGTH, rows=3)
+    position = IntegerField(
+        strict=True, metadata={"label": "Position", "description": "Position in the grid, starting at 0."}
+    )
 
 
 class CellInput(Input):
@@ -197,4 +207,4 @@ class CellInput(Input):
     told = frozenset({"grid", "feature", "package"})
     whole = ("text",)
 
-    text = Text("Text", most=LONGEST_TEXT, lines=6, required=True)
+    text = TextField("Text", max_length=MAX_TEXT_LENGTH, rows=6, required=True)

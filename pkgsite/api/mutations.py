@@ -11,27 +11,29 @@ import orjson
 from flask import current_app, request
 from werkzeug.exceptions import BadRequest, PreconditionFailed, PreconditionRequired
 
-from pkgsite.api.authentication import caller
-from pkgsite.api.caching import asks_for, tag_of
-from pkgsite.api.negotiation import Rendering, json_answer
-from pkgsite.api.query_params import YES, word
+from pkgsite.api.authentication import current_principal
+from pkgsite.api.caching import make_etag, matches_etag
+from pkgsite.api.negotiation import ResponseFormat, json_response
+from pkgsite.api.query_params import TRUE_VALUES, param
 from pkgsite.clock import utc_now
 from pkgsite.errors import Conflict
 from pkgsite.extensions import db, gateways
-from pkgsite.services.changeset import Act
-from pkgsite.services.idempotency import Place, keep, reserve
-from pkgsite.services.moderation.actions import Held, do_or_hold
+from pkgsite.services.changeset import Changeset
+from pkgsite.services.idempotency import StoredResponse, reserve_response, store_response
+from pkgsite.services.moderation.actions import QueuedEdit, apply_or_queue
 
-LONGEST_REASON = 300
-LONGEST_KEY = 200
-WAITS = "Your first edits are reviewed by a moderator. You can follow this one under your pending edits."
-LOST = "The record has changed since the version in If-Match. Fetch it again and reapply your change."
-NO_VERSION = "Send an If-Match header with the ETag of the version your change is based on."
-NOT_COMPARED = {"id", "created", "modified"}  # what differs in any case
+MAX_REASON_LENGTH = 300
+MAX_IDEMPOTENCY_KEY_LENGTH = 200
+PENDING_MESSAGE = "Your first edits are reviewed by a moderator. You can follow this one under your pending edits."
+PRECONDITION_FAILED_MESSAGE = (
+    "The record has changed since the version in If-Match. Fetch it again and reapply your change."
+)
+PRECONDITION_REQUIRED_MESSAGE = "Send an If-Match header with the ETag of the version your change is based on."
+UNCOMPARED_FIELDS = {"id", "created", "modified"}  # what differs in any case
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ApiResult:
     """What comes of a request.
 
     Attributes:
@@ -44,53 +46,53 @@ class Answer:
     status: int = 200
     location: str | None = None
     is_record: bool = False
-    is_replayed: bool = False
+    is_replay: bool = False
 
 
-NOTHING = Answer(None, 204)  # what a deletion leaves
+NO_CONTENT = ApiResult(None, 204)  # what a deletion leaves
 
 
-def is_trial() -> bool:
-    return word("dry_run").lower() in YES
+def is_dry_run() -> bool:
+    return param("dry_run").lower() in TRUE_VALUES
 
 
-def begun_on(present: Any, version: int) -> int | None:
+def expected_version(current: Any, version: int) -> int | None:
     """Return the version on which the caller's change began; None: the caller doesn't say.
 
     Args:
-        present: What a GET of this address would tell now.
-        version: Of the record, as of `present`.
+        current: What a GET of this address would tell now.
+        version: Of the record, as of `current`.
 
     Raises:
         PreconditionFailed: the caller has seen another version than the present one.
         PreconditionRequired: the caller has to say which one they have seen.
     """
-    named = request.headers.get("If-Match") or request.form.get("_if_match")
-    if not named:
-        if current_app.config["API_REQUIRE_IF_MATCH"] and caller().token_id is not None:
-            raise PreconditionRequired(NO_VERSION)
+    if_match = request.headers.get("If-Match") or request.form.get("_if_match")
+    if not if_match:
+        if current_app.config["API_REQUIRE_IF_MATCH"] and current_principal().token_id is not None:
+            raise PreconditionRequired(PRECONDITION_REQUIRED_MESSAGE)
         return None
-    if not asks_for(tag_of(json_answer(present, Rendering()).get_data()), named):
-        raise PreconditionFailed(LOST)
-    return None if named.strip() == "*" else version
+    if not matches_etag(make_etag(json_response(current, ResponseFormat()).get_data()), if_match):
+        raise PreconditionFailed(PRECONDITION_FAILED_MESSAGE)
+    return None if if_match.strip() == "*" else version
 
 
-def write(
+def apply_mutation(
     name: str,
     arguments: Mapping[str, Any],
     *,
     title: str,
-    show: Callable[[Any], Answer],
-    before: Mapping[str, Any] | None = None,
-) -> Answer:
+    to_response: Callable[[Any], ApiResult],
+    original: Mapping[str, Any] | None = None,
+) -> ApiResult:
     """Do something in the caller's name, or hold it for review, or only try it; commit, and return what to answer.
 
     Args:
         name: One of the acts that there are.
         arguments: What the act takes.
         title: What it is about, for those who review it.
-        show: Makes the answer from the object that the act returns.
-        before: The record as it was; None: a new one.
+        to_response: Makes the answer from the object that the act returns.
+        original: The record as it was; None: a new one.
 
     Raises:
         PreconditionFailed: somebody was faster, and the caller has said on which version they began.
@@ -98,58 +100,64 @@ def write(
     """
     session = db.session()
     session.rollback()  # who calls has been read; what follows sees the present
-    acting = Act(session, by=caller().viewer, now=utc_now(), gateways=gateways(), via="api", reason=_reason())
+    changeset = Changeset(
+        session, by=current_principal().viewer, now=utc_now(), gateways=gateways(), via="api", reason=_edit_reason()
+    )
     try:
-        kept = _kept(acting)
-        if kept is not None and kept.status is not None:
-            return _replayed(kept)
-        with acting:
-            review_first = 0 if is_trial() else current_app.config["REVIEW_FIRST_EDITS"]
-            done = do_or_hold(acting, name, arguments, title=title, review_first=review_first)
-        answer = Answer({"detail": WAITS, "held": done.id}, 202) if isinstance(done, Held) else show(done)
-        if is_trial():
-            return Answer({"dry_run": True, "changes": differences(before, answer.body)})
-        if kept is not None:
+        stored = _idempotent_response(changeset)
+        if stored is not None and stored.status is not None:
+            return _replay(stored)
+        with changeset:
+            review_first = 0 if is_dry_run() else current_app.config["REVIEW_FIRST_EDITS"]
+            outcome = apply_or_queue(changeset, name, arguments, title=title, review_threshold=review_first)
+        answer = (
+            ApiResult({"detail": PENDING_MESSAGE, "held": outcome.id}, 202)
+            if isinstance(outcome, QueuedEdit)
+            else to_response(outcome)
+        )
+        if is_dry_run():
+            return ApiResult({"dry_run": True, "changes": diff_records(original, answer.body)})
+        if stored is not None:
             body = orjson.dumps(answer.body).decode()
-            keep(session, kept, status=answer.status, location=answer.location, body=body)
+            store_response(session, stored, status=answer.status, location=answer.location, body=body)
         session.commit()
     except Conflict as conflict:
         if arguments.get("version") is not None:
-            raise PreconditionFailed(LOST) from conflict
+            raise PreconditionFailed(PRECONDITION_FAILED_MESSAGE) from conflict
         raise
     finally:
         session.rollback()
     return answer
 
 
-def differences(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
+def diff_records(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
     """Return each field in which two states of a record differ, with its value in both; None: there is no record."""
-    names = [name for name in {**(before or {}), **(after or {})} if name not in NOT_COMPARED]
+    names = [name for name in {**(before or {}), **(after or {})} if name not in UNCOMPARED_FIELDS]
     pairs = {name: {"before": (before or {}).get(name), "after": (after or {}).get(name)} for name in names}
     return {name: pair for name, pair in pairs.items() if pair["before"] != pair["after"]}
 
 
-def _reason() -> str:
-    return word("reason")[:LONGEST_REASON]
+def _edit_reason() -> str:
+    return param("reason")[:MAX_REASON_LENGTH]
 
 
-def _kept(acting: Act) -> Place | None:
+def _idempotent_response(changeset: Changeset) -> StoredResponse | None:
     """Return the place for the answer to this request; None: the caller does not ask for one."""
     key = request.headers.get("Idempotency-Key", "").strip()
-    if not key or request.method != "POST" or is_trial():
+    if not key or request.method != "POST" or is_dry_run():
         return None
-    if len(key) > LONGEST_KEY or not (key.isascii() and key.isprintable()):
-        raise BadRequest(f"Idempotency-Key must be at most {LONGEST_KEY} printable ASCII characters.")
-    asked = b"\n".join([request.method.encode(), request.full_path.encode(), request.get_data()])
-    return reserve(
-        acting.session,
-        user_id=acting.user_id,
+    if len(key) > MAX_IDEMPOTENCY_KEY_LENGTH or not (key.isascii() and key.isprintable()):
+        raise BadRequest(f"Idempotency-Key must be at most {MAX_IDEMPOTENCY_KEY_LENGTH} printable ASCII characters.")
+    fingerprint_source = b"\n".join([request.method.encode(), request.full_path.encode(), request.get_data()])
+    return reserve_response(
+        changeset.session,
+        user_id=changeset.user_id,
         key=key,
-        fingerprint=hashlib.sha256(asked).hexdigest(),
-        now=acting.now,
+        fingerprint=hashlib.sha256(fingerprint_source).hexdigest(),
+        now=changeset.now,
     )
 
 
-def _replayed(kept: Place) -> Answer:
-    body = orjson.loads(kept.body or "null")
-    return Answer(body, kept.status or 200, kept.location, is_record=kept.status == 201, is_replayed=True)
+def _replay(stored: StoredResponse) -> ApiResult:
+    body = orjson.loads(stored.body or "null")
+    return ApiResult(body, stored.status or 200, stored.location, is_record=stored.status == 201, is_replay=True)

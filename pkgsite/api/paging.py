@@ -8,47 +8,47 @@ from urllib.parse import parse_qs, urlencode
 
 from flask import request
 
-USUAL = 20
-MOST = 1000
+DEFAULT_LIMIT = 20
+MAX_LIMIT = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class LimitOffset:
     """A part of a list: `limit` records from number `offset` on, counted from 0."""
 
     limit: int
     offset: int
 
 
-def asked_stretch() -> Stretch:
+def parse_limit_offset() -> LimitOffset:
     """Return the stretch that the request asks for; what is no number, or too small, means the default."""
-    limit = _number("limit")
-    offset = _number("offset")
-    return Stretch(
-        limit=min(limit, MOST) if limit is not None and limit > 0 else USUAL,
+    limit = _int_param("limit")
+    offset = _int_param("offset")
+    return LimitOffset(
+        limit=min(limit, MAX_LIMIT) if limit is not None and limit > 0 else DEFAULT_LIMIT,
         offset=offset if offset is not None and offset >= 0 else 0,
     )
 
 
-def envelope(stretch: Stretch, count: int, results: list[Any]) -> dict[str, Any]:
+def envelope(window: LimitOffset, count: int, results: list[Any]) -> dict[str, Any]:
     """Return a list's body: how many there are, links to the next and previous stretch, and the records."""
-    limit, offset = stretch.limit, stretch.offset
+    limit, offset = window.limit, window.offset
     return {
         "count": count,
-        "next": _link(limit, offset + limit) if offset + limit < count else None,
-        "previous": _link(limit, offset - limit) if offset > 0 else None,
+        "next": _page_url(limit, offset + limit) if offset + limit < count else None,
+        "previous": _page_url(limit, offset - limit) if offset > 0 else None,
         "results": results,
     }
 
 
-def _number(name: str) -> int | None:
+def _int_param(name: str) -> int | None:
     try:
         return int(request.args.getlist(name)[-1])
     except (IndexError, ValueError):
         return None
 
 
-def _link(limit: int, offset: int) -> str:
+def _page_url(limit: int, offset: int) -> str:
     """Return this request's URL at another offset; the names of its query in alphabetical order, offset 0 left out."""
     query = parse_qs(request.query_string.decode("latin-1"), keep_blank_values=True)
     query["limit"] = [str(limit)]

@@ -10,66 +10,66 @@ from typing import Any
 from flask import request
 
 from pkgsite.errors import Invalid
-from pkgsite.rules.search.tokenizer import clean
-from pkgsite.rules.slugs import LARGEST_ID
-from pkgsite.services.api_queries import Find
+from pkgsite.rules.search.tokenizer import clean_query
+from pkgsite.rules.slugs import MAX_ID
+from pkgsite.services.api_queries import RecordFilter
 
-MOST_IDS = 100
-MOST_WORDS = 10
-YES = {"1", "true", "yes", "on"}
+MAX_IDS = 100
+MAX_WORDS = 10
+TRUE_VALUES = {"1", "true", "yes", "on"}
 _NUMBER = re.compile(r"[0-9]{1,10}")
 
 
-def asked_find() -> Find:
+def parse_record_filter() -> RecordFilter:
     """Return what the request looks for.
 
     Raises:
         Invalid: an instant or an id can't be read; the words are under the parameter's name.
     """
-    return Find(
-        words=tuple(word("q").split())[:MOST_WORDS],
-        category=word("category"),
-        grid=word("grid"),
-        ids=_ids(),
-        updated_since=_instant("updated_since"),
-        with_deleted=word("deleted").lower() in YES,
-        order=word("ordering"),
+    return RecordFilter(
+        terms=tuple(param("q").split())[:MAX_WORDS],
+        category=param("category"),
+        grid=param("grid"),
+        ids=_parse_ids(),
+        updated_since=_parse_timestamp("updated_since"),
+        include_deleted=param("deleted").lower() in TRUE_VALUES,
+        ordering=param("ordering"),
     )
 
 
-def word(name: str) -> str:
+def param(name: str) -> str:
     """Return the last value of a parameter, cleaned and cut to what a person would type."""
-    return clean((request.args.getlist(name) or [""])[-1])
+    return clean_query((request.args.getlist(name) or [""])[-1])
 
 
-def names(name: str) -> tuple[str, ...]:
+def list_param(name: str) -> tuple[str, ...]:
     """Return a parameter's comma-separated names."""
     return tuple(part.strip() for part in ",".join(request.args.getlist(name)).split(",") if part.strip())
 
 
-def only(body: Mapping[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:
+def select_fields(body: Mapping[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:
     """Return a record with the named fields alone, in their own order; without names, or with none known, whole."""
-    found = {name: value for name, value in body.items() if name in fields}
-    return found or dict(body)
+    moment = {name: value for name, value in body.items() if name in fields}
+    return moment or dict(body)
 
 
-def _ids() -> tuple[int, ...]:
-    written = names("ids")
-    if len(written) > MOST_IDS:
-        raise Invalid({"ids": [f"You can request at most {MOST_IDS} IDs at once."]})
-    if not all(_NUMBER.fullmatch(part) and int(part) <= LARGEST_ID for part in written):
+def _parse_ids() -> tuple[int, ...]:
+    raw_value = list_param("ids")
+    if len(raw_value) > MAX_IDS:
+        raise Invalid({"ids": [f"You can request at most {MAX_IDS} IDs at once."]})
+    if not all(_NUMBER.fullmatch(part) and int(part) <= MAX_ID for part in raw_value):
         raise Invalid({"ids": ["IDs must be integers separated by commas, such as 1,2,3."]})
-    return tuple(int(part) for part in written)
+    return tuple(int(part) for part in raw_value)
 
 
-def _instant(name: str) -> datetime | None:
-    written = (request.args.getlist(name) or [""])[-1].strip()
-    if not written:
+def _parse_timestamp(name: str) -> datetime | None:
+    raw_value = (request.args.getlist(name) or [""])[-1].strip()
+    if not raw_value:
         return None
     try:
         # A plus sign in an address that was not encoded arrives as a blank.
-        found = datetime.fromisoformat(re.sub(r" (?=\d\d:?\d\d$)", "+", written))
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+        moment = datetime.fromisoformat(re.sub(r" (?=\d\d:?\d\d$)", "+", raw_value))
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
-        refusal = "Use an ISO 8601 timestamp such as 2026-03-01T12:30:00Z. UTC if no time zone is given."
-        raise Invalid({name: [refusal]}) from None
+        message = "Use an ISO 8601 timestamp such as 2026-03-01T12:30:00Z. UTC if no time zone is given."
+        raise Invalid({name: [message]}) from None

@@ -6,22 +6,22 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from pkgsite.clients.base import LoginProvider, Mailer, People
-from pkgsite.clients.egress import Outside
-from pkgsite.clients.gateways import place, user_agent
+from pkgsite.clients.base import AccountGateways, EmailSender, LoginProvider
+from pkgsite.clients.egress import EgressPolicy
+from pkgsite.clients.gateways import netloc, user_agent
 from pkgsite.clients.oauth import GitHubLogin, GitLabLogin, OAuthProvider
-from pkgsite.clients.smtp import SmtpMailer
+from pkgsite.clients.smtp import SmtpEmailSender
 
 
-def open_people(settings: Mapping[str, Any]) -> People:
+def open_account_gateways(settings: Mapping[str, Any]) -> AccountGateways:
     """Return the mailer and the providers that the settings name; nothing is asked yet."""
-    return People(open_providers(settings), open_mailer(settings))
+    return AccountGateways(open_login_providers(settings), open_email_sender(settings))
 
 
-def open_mailer(settings: Mapping[str, Any]) -> Mailer | None:
+def open_email_sender(settings: Mapping[str, Any]) -> EmailSender | None:
     if settings["MAIL"] != "smtp":
         return None
-    return SmtpMailer(
+    return SmtpEmailSender(
         host=settings["SMTP_HOST"],
         port=settings["SMTP_PORT"],
         user=settings["SMTP_USER"],
@@ -32,7 +32,7 @@ def open_mailer(settings: Mapping[str, Any]) -> Mailer | None:
     )
 
 
-def open_providers(settings: Mapping[str, Any]) -> dict[str, LoginProvider]:
+def open_login_providers(settings: Mapping[str, Any]) -> dict[str, LoginProvider]:
     found: dict[str, LoginProvider] = {}
     github, gitlab = settings["OAUTH_GITHUB_URL"], settings["OAUTH_GITLAB_URL"]
     for kind, url, api in ((GitHubLogin, github, settings["OAUTH_GITHUB_API"]), (GitLabLogin, gitlab, gitlab)):
@@ -48,6 +48,6 @@ def _provider(kind: type[OAuthProvider], settings: Mapping[str, Any], prefix: st
         client_secret=settings[f"{prefix}_SECRET"],
         url=url,
         api=api,
-        outside=Outside.of([place(url), place(api)], settings["ALLOWED_HOSTS_OUT"]),
+        egress=EgressPolicy.from_hosts([netloc(url), netloc(api)], settings["ALLOWED_HOSTS_OUT"]),
         user_agent=user_agent(settings),
     )

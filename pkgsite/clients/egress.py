@@ -25,18 +25,18 @@ from pkgsite.errors import NotAllowed
 log = logging.getLogger(__name__)
 
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # IPv4 addresses, as IPv6 alone reaches them
-USUAL_PORTS = {"http": 80, "https": 443}
+DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
-class Outside:
-    """The hosts that may be asked: `allowed` by name, and of these the `private` ones, which may lie on our network."""
+class EgressPolicy:
+    """The hosts that may be asked: `allowed_hosts` by name, and of these the `private_hosts` ones, which may lie on our network."""
 
-    allowed: frozenset[str]
-    private: frozenset[str] = frozenset()
+    allowed_hosts: frozenset[str]
+    private_hosts: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, allowed: Collection[str], private: Collection[str] = ()) -> Outside:
+    def from_hosts(cls, allowed: Collection[str], private: Collection[str] = ()) -> EgressPolicy:
         names = frozenset(name.lower() for name in private)
         return cls(frozenset(name.lower() for name in allowed) | names, names)
 
@@ -47,35 +47,35 @@ class Outside:
             NotAllowed: with words that name the setting.
         """
         parts = urlsplit(url)
-        if parts.scheme not in USUAL_PORTS or not _names(url) & self.allowed:
+        if parts.scheme not in DEFAULT_PORTS or not _host_names(url) & self.allowed_hosts:
             raise NotAllowed(f"Requests to {parts.netloc} are not allowed (see the setting ALLOWED_HOSTS_OUT)")
 
-    def may_be_private(self, host: str, port: int) -> bool:
-        return bool({host.lower(), f"{host.lower()}:{port}"} & self.private)
+    def allows_private(self, host: str, port: int) -> bool:
+        return bool({host.lower(), f"{host.lower()}:{port}"} & self.private_hosts)
 
 
-def _names(url: str) -> set[str]:
+def _host_names(url: str) -> set[str]:
     """Return the names by which an address's host may stand on the list; on the usual port it needs no port."""
     parts = urlsplit(url)
-    host, usual = (parts.hostname or "").lower(), USUAL_PORTS.get(parts.scheme)
-    port = parts.port or usual
-    return {f"{host}:{port}", host} if port == usual else {f"{host}:{port}"}
+    host, default_port = (parts.hostname or "").lower(), DEFAULT_PORTS.get(parts.scheme)
+    port = parts.port or default_port
+    return {f"{host}:{port}", host} if port == default_port else {f"{host}:{port}"}
 
 
 def is_public(address: str) -> bool:
     """Tell whether an IP address is one of the open internet's."""
-    found = ipaddress.ip_address(address.partition("%")[0])
-    mapped = getattr(found, "ipv4_mapped", None) or getattr(found, "sixtofour", None)
-    if found in NAT64:
-        mapped = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
-    return (mapped or found).is_global and not (mapped or found).is_multicast
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    mapped = getattr(ip, "ipv4_mapped", None) or getattr(ip, "sixtofour", None)
+    if ip in NAT64:
+        mapped = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    return (mapped or ip).is_global and not (mapped or ip).is_multicast
 
 
-class GuardedAdapter(HTTPAdapter):
+class EgressAdapter(HTTPAdapter):
     """Connects a session to allowed addresses only."""
 
-    def __init__(self, outside: Outside, **options: Any) -> None:
-        self._outside = outside
+    def __init__(self, egress: EgressPolicy, **options: Any) -> None:
+        self._outside = egress
         super().__init__(**options)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
@@ -90,15 +90,15 @@ class GuardedAdapter(HTTPAdapter):
         return super().send(request, *args, **options)
 
 
-def _pool(pool: type[Any], connection: type[Any], outside: Outside) -> type[Any]:
+def _pool(pool: type[Any], connection: type[Any], egress: EgressPolicy) -> type[Any]:
     def new_connection(self: Any) -> socket.socket:
-        return connect(self._dns_host, self.port, self.timeout, outside)
+        return connect_checked(self._dns_host, self.port, self.timeout, egress)
 
-    guarded = type(f"Guarded{connection.__name__}", (connection,), {"_new_conn": new_connection})
-    return type(f"Guarded{pool.__name__}", (pool,), {"ConnectionCls": guarded})
+    connection_class = type(f"Guarded{connection.__name__}", (connection,), {"_new_conn": new_connection})
+    return type(f"Guarded{pool.__name__}", (pool,), {"ConnectionCls": connection_class})
 
 
-def connect(host: str, port: int, timeout: Any, outside: Outside) -> socket.socket:
+def connect_checked(host: str, port: int, timeout: Any, egress: EgressPolicy) -> socket.socket:
     """Return a connection to a host, to an address that was looked at before.
 
     Raises:
@@ -106,16 +106,16 @@ def connect(host: str, port: int, timeout: Any, outside: Outside) -> socket.sock
         OSError: no address can be reached.
     """
     failure: OSError | None = None
-    private_too = outside.may_be_private(host, port)
-    for family, kind, protocol, _name, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        if not private_too and not is_public(str(place[0])):
+    allows_private = egress.allows_private(host, port)
+    for family, kind, protocol, _name, socket_address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        if not allows_private and not is_public(str(socket_address[0])):
             # Which address is for the log alone: the failure's words are shown to everybody.
-            log.warning("%s resolves to %s, which is not a public address", host, place[0])
+            log.warning("%s resolves to %s, which is not a public address", host, socket_address[0])
             raise NotAllowed(f"{host} resolves to a non-public address")
         connection = socket.socket(family, kind, protocol)
         try:
             connection.settimeout(timeout if isinstance(timeout, (int, float)) else None)
-            connection.connect(place)
+            connection.connect(socket_address)
         except OSError as error:
             connection.close()
             failure = error
@@ -124,10 +124,10 @@ def connect(host: str, port: int, timeout: Any, outside: Outside) -> socket.sock
     raise failure or OSError(f"{host} could not be resolved")
 
 
-def guarded_session(outside: Outside) -> requests.Session:
+def restricted_session(egress: EgressPolicy) -> requests.Session:
     """Return a session that keeps to the allowed hosts, whatever the machine's environment says of proxies."""
     session = requests.Session()
     session.trust_env = False
     for scheme in ("http://", "https://"):
-        session.mount(scheme, GuardedAdapter(outside))
+        session.mount(scheme, EgressAdapter(egress))
     return session

@@ -9,23 +9,23 @@ from datetime import UTC, datetime
 from packaging.utils import canonicalize_name
 
 from pkgsite.clients.base import IndexFacts, ReleaseFacts, Vulnerability
-from pkgsite.clients.rest import Told
-from pkgsite.errors import BadAnswer
+from pkgsite.clients.rest import JsonObject
+from pkgsite.errors import BadResponse
 from pkgsite.rules.licences import licences
 from pkgsite.rules.links import safe_url
-from pkgsite.rules.versions import development_status, is_prerelease, newest, supports_python3, version_key
+from pkgsite.rules.versions import development_status, is_prerelease, latest_version, supports_python3, version_key
 
-LARGEST = 2**63 - 1  # what a database can hold
-LONGEST_NUMBER = 100  # characters of a version number; those that are longer were never meant to be read
-LONGEST_SUMMARY = 300  # characters of a vulnerability's summary
-# Labels of a project's addresses that name its documentation, bare (as `_bare` makes them), the surest first.
-DOCUMENTATION = ("documentation", "docs", "doc", "readthedocs", "apireference")
-SAYS_NOTHING = {"", "UNKNOWN"}  # what old tools wrote where a project told nothing
+MAX_BIGINT = 2**63 - 1  # what a database can hold
+MAX_VERSION_LENGTH = 100  # characters of a version number; those that are longer were never meant to be read
+MAX_SUMMARY_LENGTH = 300  # characters of a vulnerability's summary
+# Labels of a project's addresses that name its documentation, bare (as `_normalise_label` makes them), the surest first.
+DOCUMENTATION_LABELS = ("documentation", "docs", "doc", "readthedocs", "apireference")
+PLACEHOLDERS = {"", "UNKNOWN"}  # what old tools wrote where a project told nothing
 
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 
 
-class Metadata(Told):
+class IndexObject(JsonObject):
     """A JSON object of the index, whose texts and numbers a database can hold."""
 
     def text(self, name: str) -> str | None:
@@ -33,24 +33,24 @@ class Metadata(Told):
         return None if found is None else _UNSTORABLE.sub("", found)
 
     def texts(self, name: str) -> tuple[str, ...] | None:
-        found = super().texts(name)
+        found = super().text_list(name)
         return None if found is None else tuple(_UNSTORABLE.sub("", text) for text in found)
 
     def count(self, name: str) -> int | None:
         found = super().count(name)
-        if found is not None and found > LARGEST:
-            raise BadAnswer(f"{self.url}: value of {name} is too large")
+        if found is not None and found > MAX_BIGINT:
+            raise BadResponse(f"{self.url}: value of {name} is too large")
         return found
 
     def web_url(self, name: str) -> str | None:
         return safe_url(self.text(name))
 
-    def word(self, name: str) -> str | None:
+    def meaningful_text(self, name: str) -> str | None:
         """Return a text that says something, None for one that stands for nothing."""
         found = (self.text(name) or "").strip()
-        return None if found in SAYS_NOTHING else found
+        return None if found in PLACEHOLDERS else found
 
-    def moment(self, name: str) -> datetime | None:
+    def timestamp_or_none(self, name: str) -> datetime | None:
         """Return a time in UTC, which is also what one without an offset is in; None for what is no time.
 
         Of the thousand files of a project one may be broken, and the others still tell what they tell.
@@ -61,53 +61,55 @@ class Metadata(Told):
         except (ValueError, OverflowError):
             return None
 
-    def part(self, name: str) -> Metadata:
+    def child(self, name: str) -> IndexObject:
         """Return the object within; an empty one where there is none."""
-        return Metadata(self.url, self._of(dict, name) or {})
+        return IndexObject(self.url, self._get(dict, name) or {})
 
-    def parts(self, name: str) -> Iterator[Metadata] | None:
+    def children(self, name: str) -> Iterator[IndexObject] | None:
         """Return the objects of a list."""
-        found = self._of(list, name)
-        return None if found is None else (Metadata(self.url, item) for item in found)
+        found = self._get(list, name)
+        return None if found is None else (IndexObject(self.url, item) for item in found)
 
-    def needed_parts(self, name: str) -> Iterator[Metadata]:
+    def required_children(self, name: str) -> Iterator[IndexObject]:
         """Return the objects of a list that must be there: none at all would say too much."""
-        found = self.parts(name)
+        found = self.children(name)
         if found is None:
-            raise BadAnswer(f"{self.url}: missing field {name}")
+            raise BadResponse(f"{self.url}: missing field {name}")
         return found
 
-    def labels(self) -> KeysView[str]:
+    def keys(self) -> KeysView[str]:
         """Return the names of what is within, for objects whose names tell something too."""
         return self._data.keys()
 
 
-def project_told(name: str, told: Metadata) -> IndexFacts:
+def parse_project(name: str, metadata: IndexObject) -> IndexFacts:
     """Return what the index tells of the project.
 
     Raises:
         BadAnswer: there is no reading it, or it is about another project.
     """
-    info = told.part("info")
-    written = info.needed_text("name")
-    if canonicalize_name(written) != canonicalize_name(name):
-        raise BadAnswer(f"{told.url} returned a different project: {written!r:.80}")
-    described = _number(info.text("version"))
-    releases, with_files = _releases(told, info, described)
-    version = _present(releases, with_files) or described
+    info = metadata.child("info")
+    index_name = info.required_text("name")
+    if canonicalize_name(index_name) != canonicalize_name(name):
+        raise BadResponse(f"{metadata.url} returned a different project: {index_name!r:.80}")
+    described_version = _valid_version(info.text("version"))
+    releases, with_files = _parse_releases(metadata, info, described_version)
+    version = _current_version(releases, with_files) or described_version
     present = next((release for release in releases if release.number == version), None)
     classifiers = info.texts("classifiers")
-    named = licences(info.word("license_expression"), info.word("license"), classifiers or ()) or None
+    licence_names = (
+        licences(info.meaningful_text("license_expression"), info.meaningful_text("license"), classifiers or ()) or None
+    )
     project_urls = _project_urls(info)
-    requires_python = present.requires_python if present else info.word("requires_python")
+    requires_python = present.requires_python if present else info.meaningful_text("requires_python")
     return IndexFacts(
-        name=written,
+        name=index_name,
         version=version,
         released_at=present.uploaded_at if present else None,
         releases=releases,
-        summary=info.word("summary"),
-        licence=named[0] if named else None,
-        licences=named,
+        summary=info.meaningful_text("summary"),
+        licence=licence_names[0] if licence_names else None,
+        licences=licence_names,
         classifiers=classifiers,
         requires_python=requires_python,
         supports_python3=present.supports_python3 if present else supports_python3(requires_python, classifiers or ()),
@@ -116,94 +118,98 @@ def project_told(name: str, told: Metadata) -> IndexFacts:
         project_urls=project_urls,
         requires_dist=info.texts("requires_dist"),
         # They are told of the release that the rest is about; where that was taken back, nothing is told of ours.
-        vulnerabilities=_vulnerabilities(told) if version == described else None,
+        vulnerabilities=_vulnerabilities(metadata) if version == described_version else None,
     )
 
 
-def _number(written: str | None) -> str | None:
+def _valid_version(index_name: str | None) -> str | None:
     """Return a version number that can be kept and shown."""
-    is_good = written and len(written) <= LONGEST_NUMBER and written.isprintable()
-    return written if is_good else None
+    is_good = index_name and len(index_name) <= MAX_VERSION_LENGTH and index_name.isprintable()
+    return index_name if is_good else None
 
 
-def _releases(told: Metadata, info: Metadata, described: str | None) -> tuple[tuple[ReleaseFacts, ...], set[str]]:
+def _parse_releases(
+    metadata: IndexObject, info: IndexObject, described_version: str | None
+) -> tuple[tuple[ReleaseFacts, ...], set[str]]:
     """Return all releases, newest first, and the numbers of those that have files.
 
     Only the release that the answer describes has classifiers; of the others the files tell what there is.
     """
     found, with_files = [], set()
-    by_number = told.part("releases")
-    for number in by_number.labels():
-        if _number(number) is None:
+    by_number = metadata.child("releases")
+    for version in by_number.keys():
+        if _valid_version(version) is None:
             continue
-        files = list(by_number.parts(number) or ())
+        files = list(by_number.children(version) or ())
         if files:
-            with_files.add(number)
-        found.append(_release(number, files, info if number == described else None))
+            with_files.add(version)
+        found.append(_parse_release(version, files, info if version == described_version else None))
     return tuple(sorted(found, key=lambda release: version_key(release.number), reverse=True)), with_files
 
 
-def _release(number: str, files: list[Metadata], info: Metadata | None) -> ReleaseFacts:
+def _parse_release(version: str, files: list[IndexObject], info: IndexObject | None) -> ReleaseFacts:
     """Return a release as its files tell of it, and `info` where that is about it."""
-    tellers = [info, *files] if info else files
-    requires_python = next((wanted for teller in tellers if (wanted := teller.word("requires_python"))), None)
+    records = [info, *files] if info else files
+    requires_python = next((value for teller in records if (value := teller.meaningful_text("requires_python"))), None)
     return ReleaseFacts(
-        number=number,
-        uploaded_at=min((at for file in files if (at := file.moment("upload_time_iso_8601"))), default=None),
-        is_prerelease=is_prerelease(number),
+        number=version,
+        uploaded_at=min((at for file in files if (at := file.timestamp_or_none("upload_time_iso_8601"))), default=None),
+        is_prerelease=is_prerelease(version),
         yanked_reason=_yanked_reason(files),
         requires_python=requires_python,
         supports_python3=supports_python3(requires_python, (info and info.texts("classifiers")) or ()),
     )
 
 
-def _yanked_reason(files: list[Metadata]) -> str | None:
+def _yanked_reason(files: list[IndexObject]) -> str | None:
     """Return why the release was taken back; it still stands while one of its files does."""
     if not files or not all(file.flag("yanked") for file in files):
         return None
     return next((reason for file in files if (reason := file.text("yanked_reason")) is not None), "")
 
 
-def _present(releases: tuple[ReleaseFacts, ...], with_files: set[str]) -> str | None:
+def _current_version(releases: tuple[ReleaseFacts, ...], with_files: set[str]) -> str | None:
     """Return the newest release that can be installed, or one that at least was not taken back."""
-    standing = [release.number for release in releases if release.yanked_reason is None]
-    return newest(number for number in standing if number in with_files) or newest(standing)
+    available_versions = [release.number for release in releases if release.yanked_reason is None]
+    return latest_version(version for version in available_versions if version in with_files) or latest_version(
+        available_versions
+    )
 
 
-def _project_urls(info: Metadata) -> dict[str, str] | None:
+def _project_urls(info: IndexObject) -> dict[str, str] | None:
     """Return the addresses that can be linked to, by label; None where none were told."""
-    urls = info.part("project_urls")
-    if not urls.labels():
+    urls = info.child("project_urls")
+    if not urls.keys():
         return None
-    return {_UNSTORABLE.sub("", label): url for label in urls.labels() if (url := urls.web_url(label))}
+    return {_UNSTORABLE.sub("", label): url for label in urls.keys() if (url := urls.web_url(label))}
 
 
 def _documentation(urls: Mapping[str, str]) -> str | None:
     """Return the address that is labelled as documentation."""
     by_label: dict[str, str] = {}
     for label, url in urls.items():
-        by_label.setdefault(_bare(label), url)
-    return next((by_label[label] for label in DOCUMENTATION if label in by_label), None)
+        by_label.setdefault(_normalise_label(label), url)
+    return next((by_label[label] for label in DOCUMENTATION_LABELS if label in by_label), None)
 
 
-def _bare(label: str) -> str:
+def _normalise_label(label: str) -> str:
     """Return a label without what people vary: case, blanks and punctuation."""
-    return "".join(letter for letter in label.lower() if letter.isalnum())
+    return "".join(char for char in label.lower() if char.isalnum())
 
 
-def _vulnerabilities(told: Metadata) -> tuple[Vulnerability, ...] | None:
+def _vulnerabilities(metadata: IndexObject) -> tuple[Vulnerability, ...] | None:
     """Return those that still hold; None where the index, or a mirror, does not look for them."""
-    known = told.parts("vulnerabilities")
-    return None if known is None else tuple(_vulnerability(one) for one in known if not one.text("withdrawn"))
+    entries = metadata.children("vulnerabilities")
+    return None if entries is None else tuple(_vulnerability(one) for one in entries if not one.text("withdrawn"))
 
 
-def _vulnerability(told: Metadata) -> Vulnerability:
-    lines = (told.word("details") or "").splitlines()
-    summary = told.word("summary") or next((line.strip() for line in lines if line.strip()), "")
+def _vulnerability(metadata: IndexObject) -> Vulnerability:
+    lines = (metadata.meaningful_text("details") or "").splitlines()
+    summary = metadata.meaningful_text("summary") or next((line.strip() for line in lines if line.strip()), "")
     return Vulnerability(
-        id=told.needed_text("id"),
-        aliases=told.texts("aliases") or (),
-        summary=summary[:LONGEST_SUMMARY],
-        link=told.web_url("link"),
-        fixed_in=told.texts("fixed_in") or (),
+        id=metadata.required_text("id"),
+        aliases=metadata.texts("aliases") or (),
+        summary=summary[:MAX_SUMMARY_LENGTH],
+        link=metadata.web_url("link"),
+        fixed_in=metadata.texts("fixed_in") or (),
     )

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 
-from pkgsite.errors import BadAnswer, NotAllowed, Unavailable
+from pkgsite.errors import BadResponse, NotAllowed, Unavailable
 
 TIMEOUT_S = 10.0  # for each step of the conversation; a visitor waits meanwhile
 
 
 @dataclass(frozen=True, slots=True)
-class SmtpMailer:
+class SmtpEmailSender:
     """Sends each message in a conversation of its own.
 
     Attributes:
@@ -45,19 +45,19 @@ class SmtpMailer:
         message["Auto-Submitted"] = "auto-generated"
         message.set_content(body)
         try:
-            with self._connected() as server:
+            with self._connect() as server:
                 server.send_message(message)
         except (smtplib.SMTPAuthenticationError, smtplib.SMTPNotSupportedError, ssl.SSLError) as error:
             raise NotAllowed(
-                f"the mail server rejected the login or the encrypted connection: {_words(error)}"
+                f"the mail server rejected the login or the encrypted connection: {_describe_error(error)}"
             ) from error
         except (smtplib.SMTPRecipientsRefused, smtplib.SMTPSenderRefused, smtplib.SMTPDataError) as error:
-            kind = Unavailable if _may_pass(error) else BadAnswer
-            raise kind(f"the mail server rejected the message: {_words(error)}") from error
+            kind = Unavailable if _is_transient(error) else BadResponse
+            raise kind(f"the mail server rejected the message: {_describe_error(error)}") from error
         except (smtplib.SMTPException, OSError) as error:
-            raise Unavailable(f"could not connect to the mail server: {_words(error)}") from error
+            raise Unavailable(f"could not connect to the mail server: {_describe_error(error)}") from error
 
-    def _connected(self) -> smtplib.SMTP:
+    def _connect(self) -> smtplib.SMTP:
         context = self.context or ssl.create_default_context()
         if self.tls == "tls":
             server: smtplib.SMTP = smtplib.SMTP_SSL(self.host, self.port, timeout=self.timeout_s, context=context)
@@ -74,7 +74,7 @@ class SmtpMailer:
         return server
 
 
-def _may_pass(error: smtplib.SMTPException) -> bool:
+def _is_transient(error: smtplib.SMTPException) -> bool:
     """Tell whether the server may take the message another time (a 4xx reply)."""
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         codes = [code for code, _words in error.recipients.values()]
@@ -83,10 +83,10 @@ def _may_pass(error: smtplib.SMTPException) -> bool:
     return all(400 <= code < 500 for code in codes)
 
 
-def _words(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     """Return what a log should tell of a failure."""
     if isinstance(error, smtplib.SMTPRecipientsRefused):
-        return "; ".join(f"{code} {words.decode(errors='replace')}" for code, words in error.recipients.values())
+        return "; ".join(f"{code} {reply.decode(errors='replace')}" for code, reply in error.recipients.values())
     if isinstance(error, smtplib.SMTPResponseException):
         words = error.smtp_error
         return f"{error.smtp_code} {words.decode(errors='replace') if isinstance(words, bytes) else words}"

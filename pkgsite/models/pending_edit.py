@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from pkgsite.models.base import Base, Id
 
 
-class HeldEdit(Base):
+class PendingEdit(Base):
     """What a person asked for, to be done in their name once a moderator agrees."""
 
     __tablename__ = "held_edit"
@@ -19,7 +19,7 @@ class HeldEdit(Base):
     id: Mapped[Id]
     user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), index=True)
     at: Mapped[datetime]
-    act: Mapped[str] = mapped_column(String(40))  # by its name in `services.acts`
+    action: Mapped[str] = mapped_column(String(40))  # by its name in `services.acts`
     arguments: Mapped[dict[str, Any]]  # what the act takes, as JSON
     title: Mapped[str]  # what it is about, for the queue
     decided_at: Mapped[datetime | None]
@@ -28,5 +28,5 @@ class HeldEdit(Base):
     outcome: Mapped[str | None]  # the moderator's words, or why it could not be done
 
 
-Index("ix_held_edit_open", HeldEdit.id, sqlite_where=HeldEdit.decided_at.is_(None),
-      postgresql_where=HeldEdit.decided_at.is_(None))  # fmt: skip
+Index("ix_held_edit_open", PendingEdit.id, sqlite_where=PendingEdit.decided_at.is_(None),
+      postgresql_where=PendingEdit.decided_at.is_(None))  # fmt: skip

@@ -10,7 +10,7 @@ _INSTALL = re.compile(
     r"\s+(?P<rest>\S.*)$",
     re.IGNORECASE,
 )
-_ADDRESS = re.compile(
+_REPO_URL = re.compile(
     r"^(?:(?:git\+)?(?:https?|ssh|git)://\S+"
     r"|[\w.+-]+@[\w.-]+\.\w+:\S+"
     r"|(?:www\.)?[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}/\S+/\S+)$",
@@ -24,7 +24,7 @@ _REVISION = re.compile(r"^((?:\w+://)?[^/]*/[^@]*)@.*$")  # what comes before it
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-def pasted_place(typed: str) -> str:
+def parse_pasted_reference(typed: str) -> str:
     """Return the address or the project's name that a pasted text is about; empty where it is words.
 
     >>> pasted_place("pip install -U 'django-cacheops[redis]>=7'")
@@ -38,20 +38,20 @@ def pasted_place(typed: str) -> str:
     line = _INSTALL.match(text)
     if line:
         parts = _WITH_VALUE.sub("", line["rest"]).split()
-        return next(filter(None, map(_required, parts)), "")
-    return _address(text)
+        return next(filter(None, map(_parse_requirement, parts)), "")
+    return _parse_url(text)
 
 
-def _required(part: str) -> str:
+def _parse_requirement(part: str) -> str:
     """Return what one word of a line that installs something names; empty for an option."""
     part = part.strip("\"'`")
     if part.startswith("-"):
         return ""
     name = _NAME.match(part)
-    return _address(part) or (name.group().rstrip("._-") if name else "")
+    return _parse_url(part) or (name.group().rstrip("._-") if name else "")
 
 
-def _address(text: str) -> str:
-    if not _ADDRESS.match(text):
+def _parse_url(text: str) -> str:
+    if not _REPO_URL.match(text):
         return ""
     return _REVISION.sub(r"\1", text.removeprefix("git+").partition("#")[0])

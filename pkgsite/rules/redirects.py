@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-LONGEST = 2000  # characters
+MAX_LENGTH = 2000  # characters
 
 
-def own_path(wanted: str | None) -> str | None:
+def safe_redirect_path(target: str | None) -> str | None:
     r"""Return the wanted place if it is a path of this site, however a browser reads it; otherwise None.
 
     >>> own_path("/grids/?q=http://a.example")
@@ -15,14 +15,14 @@ def own_path(wanted: str | None) -> str | None:
     >>> [own_path(one) for one in ("//evil.example", "/\\evil.example", "https://evil.example", "/a\tb", "grids/")]
     [None, None, None, None, None]
     """
-    wanted = wanted or ""
-    if not wanted.startswith("/") or wanted.startswith("//") or len(wanted) > LONGEST or "\\" in wanted:
+    target = target or ""
+    if not target.startswith("/") or target.startswith("//") or len(target) > MAX_LENGTH or "\\" in target:
         return None
     # Browsers drop tabs and line ends from addresses, and take blanks off their ends.
-    if not wanted.isprintable() or any(letter.isspace() for letter in wanted):
+    if not target.isprintable() or any(char.isspace() for char in target):
         return None
     try:
-        parts = urlsplit(wanted)
+        parts = urlsplit(target)
     except ValueError:
         return None
-    return wanted if not parts.scheme and not parts.netloc and "//" not in parts.path else None
+    return target if not parts.scheme and not parts.netloc and "//" not in parts.path else None

@@ -16,12 +16,12 @@ from sqlalchemy.orm import Session
 
 from pkgsite.errors import NotFound
 from pkgsite.models import Category, Favourite, Feature, Grid, GridPackage, Package, Usage
-from pkgsite.rules.paging import Paging, paging
-from pkgsite.rules.search.tokenizer import clean, words_in
+from pkgsite.rules.paging import Pagination, paginate
+from pkgsite.rules.search.tokenizer import clean_query, distinct_words
 from pkgsite.services.grids.records import GridRecord, grid_by_slug
 from pkgsite.services.packages.records import (
+    ACTIVE,
     BY_STARS,
-    LIVING,
     VISIBLE,
     PackageRecord,
     load_records,
@@ -34,7 +34,7 @@ LONG_PAGE_SIZE = 50
 DEFAULT_PACKAGE_SORT = "-repo_watchers"
 DEFAULT_GRID_SORT = "-modified"
 
-Order = SQLColumnExpression[Any]
+OrderExpression = SQLColumnExpression[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class PackageQuery:
     category: str = ""  # a slug; empty for all
     sort: str = DEFAULT_PACKAGE_SORT
     page: str = "1"
-    all: bool = False  # archived and deprecated packages too
+    include_inactive: bool = False  # archived and deprecated packages too
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class CategoryCount:
     description: str
     title_plural: str
     count: int  # as the list is asked for
-    left_out: int  # archived and deprecated ones that it doesn't show
+    inactive_count: int  # archived and deprecated ones that it doesn't show
 
     @property
     def plural(self) -> str:
@@ -66,12 +66,12 @@ class CategoryCount:
 
 
 @dataclass(frozen=True, slots=True)
-class PackageList:
+class PackageListPage:
     """A page of a list of packages."""
 
     query: PackageQuery  # as it was understood
     ignored: dict[str, str]  # what was not, by its name
-    paging: Paging
+    paging: Pagination
     records: list[PackageRecord]
     usage: dict[int, int]  # people who use a package, by its id
     favourites: dict[int, int]
@@ -84,10 +84,10 @@ class PackageList:
         return sum(category.count for category in self.categories)
 
     @property
-    def left_out(self) -> int:
+    def inactive_count(self) -> int:
         """Archived and deprecated packages that would be in the list as well."""
         chosen = [self.category] if self.category else self.categories
-        return sum(category.left_out for category in chosen)
+        return sum(category.inactive_count for category in chosen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class GridQuery:
 
 
 @dataclass(frozen=True, slots=True)
-class GridLine:
+class GridSummary:
     """A grid in a list."""
 
     id: int
@@ -110,71 +110,71 @@ class GridLine:
     header: bool
     modified_at: datetime
     package_count: int
-    living_count: int
+    active_count: int
     feature_count: int
 
 
 @dataclass(frozen=True, slots=True)
-class GridList:
+class GridListPage:
     """A page of the list of grids."""
 
     query: GridQuery
     ignored: dict[str, str]
-    paging: Paging
-    lines: list[GridLine]
+    paging: Pagination
+    grids: list[GridSummary]
 
 
-def list_packages(session: Session, query: PackageQuery) -> PackageList:
+def browse_packages(session: Session, query: PackageQuery) -> PackageListPage:
     """Return the asked page of all packages."""
-    return _list(session, query, None)
+    return _browse(session, query, None)
 
 
-def list_category(session: Session, slug: str, query: PackageQuery) -> PackageList:
+def browse_category(session: Session, slug: str, query: PackageQuery) -> PackageListPage:
     """Return the asked page of one category's packages.
 
     Raises:
         NotFound: no category has this slug.
     """
-    page = _list(session, replace(query, category=slug), None)
+    page = _browse(session, replace(query, category=slug), None)
     if page.category is None:
         raise NotFound("Category")
     return page
 
 
-def list_grid_packages(session: Session, slug: str, query: PackageQuery) -> PackageList:
+def browse_grid_packages(session: Session, slug: str, query: PackageQuery) -> PackageListPage:
     """Return the asked page of one grid's packages.
 
     Raises:
         Moved: a grid once had this slug and has another one now.
         NotFound: none ever had it.
     """
-    return _list(session, query, grid_by_slug(session, slug))
+    return _browse(session, query, grid_by_slug(session, slug))
 
 
-def latest_packages(session: Session, page: str) -> PackageList:
+def recently_added_packages(session: Session, page: str) -> PackageListPage:
     """Return a page of the living packages, last added first."""
-    count = session.scalar(select(func.count()).select_from(Package).where(VISIBLE, LIVING)) or 0
-    place = paging(page, size=LONG_PAGE_SIZE, count=count)
-    newest = select_packages().where(LIVING).order_by(Package.created_at.desc(), Package.id.desc())
-    records = load_records(session, newest.limit(place.size).offset(place.offset))
-    return _plain_list(place, records, usage_counts(session, [record.id for record in records]), {})
+    count = session.scalar(select(func.count()).select_from(Package).where(VISIBLE, ACTIVE)) or 0
+    paging = paginate(page, size=LONG_PAGE_SIZE, count=count)
+    newest = select_packages().where(ACTIVE).order_by(Package.created_at.desc(), Package.id.desc())
+    records = load_records(session, newest.limit(paging.page_size).offset(paging.offset))
+    return _unfiltered_page(paging, records, usage_counts(session, [record.id for record in records]), {})
 
 
-def liked_packages(session: Session, page: str) -> PackageList:
+def favourite_packages(session: Session, page: str) -> PackageListPage:
     """Return a page of the packages that are somebody's favourite, most favoured first, whatever their state."""
     likes = select(Favourite.package_id, func.count().label("likes")).group_by(Favourite.package_id).subquery()
     count = session.scalar(select(func.count()).select_from(likes).join(Package).where(VISIBLE)) or 0
-    place = paging(page, size=LONG_PAGE_SIZE, count=count)
+    paging = paginate(page, size=LONG_PAGE_SIZE, count=count)
     favoured = (
         select_packages()
         .join(likes, likes.c.package_id == Package.id)
         .order_by(likes.c.likes.desc(), BY_STARS, Package.id)
-        .limit(place.size)
-        .offset(place.offset)
+        .limit(paging.page_size)
+        .offset(paging.offset)
     )
     records = load_records(session, favoured)
     ids = [record.id for record in records]
-    return _plain_list(place, records, usage_counts(session, ids), _favourite_counts(session, ids))
+    return _unfiltered_page(paging, records, usage_counts(session, ids), _favourite_counts(session, ids))
 
 
 def list_categories(session: Session) -> list[CategoryCount]:
@@ -182,26 +182,31 @@ def list_categories(session: Session) -> list[CategoryCount]:
     return _category_counts(session, PackageQuery(), [])
 
 
-def list_grids(session: Session, query: GridQuery) -> GridList:
+def browse_grids(session: Session, query: GridQuery) -> GridListPage:
     """Return the asked page of the grids that have packages."""
-    understood, ignored = GridQuery(q=clean(query.q), sort=query.sort, page=query.page), {}
-    if understood.sort.removeprefix("-") not in GRID_ORDERS:
-        ignored["sort"] = clean(query.sort)
-        understood = replace(understood, sort=DEFAULT_GRID_SORT)
+    normalised, ignored = GridQuery(q=clean_query(query.q), sort=query.sort, page=query.page), {}
+    if normalised.sort.removeprefix("-") not in GRID_ORDERS:
+        ignored["sort"] = clean_query(query.sort)
+        normalised = replace(normalised, sort=DEFAULT_GRID_SORT)
     matching = and_(
-        grid_counts.c.packages > 0, *[or_(*_contain(word, Grid.title, Grid.description)) for word in words_in(query.q)]
+        grid_counts.c.packages > 0,
+        *[or_(*_contains(word, Grid.title, Grid.description)) for word in distinct_words(query.q)],
     )
     joined = select(func.count()).select_from(Grid).join(grid_counts, grid_counts.c.grid_id == Grid.id)
-    place = paging(query.page, size=PAGE_SIZE, count=session.scalar(joined.where(matching)) or 0)
-    lines = load_grid_lines(
-        session, matching, order=_order(GRID_ORDERS, understood.sort, Grid.id), limit=place.size, offset=place.offset
+    paging = paginate(query.page, size=PAGE_SIZE, count=session.scalar(joined.where(matching)) or 0)
+    lines = load_grid_summaries(
+        session,
+        matching,
+        order=_order_by(GRID_ORDERS, normalised.sort, Grid.id),
+        limit=paging.page_size,
+        offset=paging.offset,
     )
-    return GridList(replace(understood, page=str(place.number)), ignored, place, lines)
+    return GridListPage(replace(normalised, page=str(paging.page_number)), ignored, paging, lines)
 
 
-def load_grid_lines(
-    session: Session, condition: ColumnElement[bool], *, order: list[Order], limit: int, offset: int = 0
-) -> list[GridLine]:
+def load_grid_summaries(
+    session: Session, condition: ColumnElement[bool], *, order: list[OrderExpression], limit: int, offset: int = 0
+) -> list[GridSummary]:
     """Return grids with their numbers, in one query. The condition and the order may use `grid_counts`."""
     features = select(func.count()).where(Feature.grid_id == Grid.id).correlate(Grid).scalar_subquery()
     statement = (
@@ -220,39 +225,39 @@ def load_grid_lines(
         .where(condition)
         .order_by(*order)
     )
-    return [GridLine(**row._mapping) for row in session.execute(statement.limit(limit).offset(offset))]
+    return [GridSummary(**row._mapping) for row in session.execute(statement.limit(limit).offset(offset))]
 
 
-def match_words(q: str) -> list[ColumnElement[bool]]:
+def match_conditions(q: str) -> list[ColumnElement[bool]]:
     """Return the conditions that a package meets when each word is in its title, slug or description."""
-    return [or_(*_contain(word, Package.title, Package.slug, Package.description)) for word in words_in(q)]
+    return [or_(*_contains(word, Package.title, Package.slug, Package.description)) for word in distinct_words(q)]
 
 
-def _list(session: Session, query: PackageQuery, grid: GridRecord | None) -> PackageList:
-    understood, ignored = replace(query, q=clean(query.q), category=clean(query.category)), {}
-    if understood.sort.removeprefix("-") not in PACKAGE_ORDERS:
-        ignored["sort"] = clean(query.sort)
-        understood = replace(understood, sort=DEFAULT_PACKAGE_SORT)
-    wanted = match_words(query.q)
+def _browse(session: Session, query: PackageQuery, grid: GridRecord | None) -> PackageListPage:
+    normalised, ignored = replace(query, q=clean_query(query.q), category=clean_query(query.category)), {}
+    if normalised.sort.removeprefix("-") not in PACKAGE_ORDERS:
+        ignored["sort"] = clean_query(query.sort)
+        normalised = replace(normalised, sort=DEFAULT_PACKAGE_SORT)
+    conditions = match_conditions(query.q)
     if grid:
-        wanted.append(Package.id.in_(select(GridPackage.package_id).where(GridPackage.grid_id == grid.id)))
-    categories = _category_counts(session, understood, wanted)
-    category = next((one for one in categories if one.slug == understood.category), None)
-    if understood.category and not category:
-        ignored["category"] = understood.category
-        understood = replace(understood, category="")
+        conditions.append(Package.id.in_(select(GridPackage.package_id).where(GridPackage.grid_id == grid.id)))
+    categories = _category_counts(session, normalised, conditions)
+    category = next((one for one in categories if one.slug == normalised.category), None)
+    if normalised.category and not category:
+        ignored["category"] = normalised.category
+        normalised = replace(normalised, category="")
     count = category.count if category else sum(one.count for one in categories)
-    place = paging(query.page, size=PAGE_SIZE, count=count)
+    paging = paginate(query.page, size=PAGE_SIZE, count=count)
     if category:
-        wanted.append(Package.category_id == category.id)
-    if not understood.all:
-        wanted.append(LIVING)
-    statement = select_packages().where(*wanted).order_by(*_order(PACKAGE_ORDERS, understood.sort, Package.id))
-    records = load_records(session, statement.limit(place.size).offset(place.offset))
-    return PackageList(
-        query=replace(understood, page=str(place.number)),
+        conditions.append(Package.category_id == category.id)
+    if not normalised.include_inactive:
+        conditions.append(ACTIVE)
+    statement = select_packages().where(*conditions).order_by(*_order_by(PACKAGE_ORDERS, normalised.sort, Package.id))
+    records = load_records(session, statement.limit(paging.page_size).offset(paging.offset))
+    return PackageListPage(
+        query=replace(normalised, page=str(paging.page_number)),
         ignored=ignored,
-        paging=place,
+        paging=paging,
         records=records,
         usage=usage_counts(session, [record.id for record in records]),
         favourites={},
@@ -262,17 +267,21 @@ def _list(session: Session, query: PackageQuery, grid: GridRecord | None) -> Pac
     )
 
 
-def _plain_list(
-    place: Paging, records: list[PackageRecord], usage: dict[int, int], favourites: dict[int, int]
-) -> PackageList:
-    return PackageList(PackageQuery(page=str(place.number)), {}, place, records, usage, favourites, [], None, None)
+def _unfiltered_page(
+    paging: Pagination, records: list[PackageRecord], usage: dict[int, int], favourites: dict[int, int]
+) -> PackageListPage:
+    return PackageListPage(
+        PackageQuery(page=str(paging.page_number)), {}, paging, records, usage, favourites, [], None, None
+    )
 
 
-def _category_counts(session: Session, query: PackageQuery, wanted: list[ColumnElement[bool]]) -> list[CategoryCount]:
+def _category_counts(
+    session: Session, query: PackageQuery, conditions: list[ColumnElement[bool]]
+) -> list[CategoryCount]:
     """Return every category with the number of its packages that are wanted, shown and left out."""
-    living = func.count(case((LIVING, Package.id)))
+    active = func.count(case((ACTIVE, Package.id)))
     total = func.count(Package.id)
-    shown = total if query.all else living
+    visible = total if query.include_inactive else active
     statement = (
         select(
             Category.id,
@@ -280,12 +289,12 @@ def _category_counts(session: Session, query: PackageQuery, wanted: list[ColumnE
             Category.slug,
             Category.description,
             Category.title_plural,
-            shown.label("count"),
-            (total - shown).label("left_out"),
+            visible.label("count"),
+            (total - visible).label("left_out"),
         )
-        .outerjoin(Package, and_(Package.category_id == Category.id, VISIBLE, *wanted))
+        .outerjoin(Package, and_(Package.category_id == Category.id, VISIBLE, *conditions))
         .group_by(Category.id)
-        .order_by(shown.desc(), Category.title, Category.id)
+        .order_by(visible.desc(), Category.title, Category.id)
     )
     return [CategoryCount(**row._mapping) for row in session.execute(statement)]
 
@@ -299,21 +308,21 @@ def _favourite_counts(session: Session, package_ids: list[int]) -> dict[int, int
     return {row.package_id: row[1] for row in rows}
 
 
-def _contain(word: str, *columns: SQLColumnExpression[str]) -> list[ColumnElement[bool]]:
+def _contains(word: str, *columns: SQLColumnExpression[str]) -> list[ColumnElement[bool]]:
     return [column.icontains(word, autoescape=True) for column in columns]
 
 
-def _order(orders: Mapping[str, Order], sort: str, tie: Order) -> list[Order]:
+def _order_by(orders: Mapping[str, OrderExpression], sort: str, tie_breaker: OrderExpression) -> list[OrderExpression]:
     """Return the order that a sort key means: unknown values last either way, ties by id so that paging is stable."""
     if sort == DEFAULT_PACKAGE_SORT:
-        return [BY_STARS, tie]  # says the same, and has an index
+        return [BY_STARS, tie_breaker]  # says the same, and has an index
     column = orders[sort.removeprefix("-")]
-    return [(column.desc() if sort.startswith("-") else column.asc()).nulls_last(), tie]
+    return [(column.desc() if sort.startswith("-") else column.asc()).nulls_last(), tie_breaker]
 
 
 _usage_count = select(func.count()).where(Usage.package_id == Package.id).correlate(Package).scalar_subquery()
 
-PACKAGE_ORDERS: dict[str, Order] = {
+PACKAGE_ORDERS: dict[str, OrderExpression] = {
     "repo_watchers": Package.stars,
     "repo_forks": Package.forks,
     "pypi_downloads": Package.pypi_downloads,
@@ -329,7 +338,7 @@ grid_counts = (
     select(
         GridPackage.grid_id,
         func.count().label("packages"),
-        func.count(case((LIVING, Package.id))).label("living"),
+        func.count(case((ACTIVE, Package.id))).label("living"),
     )
     .join(Package, Package.id == GridPackage.package_id)
     .where(VISIBLE)
@@ -337,7 +346,7 @@ grid_counts = (
     .subquery()
 )
 
-GRID_ORDERS: dict[str, Order] = {
+GRID_ORDERS: dict[str, OrderExpression] = {
     "title": func.lower(Grid.title),
     "modified": Grid.modified_at,
     "gridpackage_count": grid_counts.c.packages,

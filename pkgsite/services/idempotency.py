@@ -10,13 +10,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from pkgsite.errors import Conflict
-from pkgsite.models import KeptAnswer
+from pkgsite.models import IdempotentResponse
 
-KEPT = timedelta(days=1)
+RETENTION = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class StoredResponse:
     """The place for the answer to a request.
 
     Attributes:
@@ -30,7 +30,7 @@ class Place:
     body: str | None
 
 
-def reserve(session: Session, *, user_id: int, key: str, fingerprint: str, now: datetime) -> Place:
+def reserve_response(session: Session, *, user_id: int, key: str, fingerprint: str, now: datetime) -> StoredResponse:
     """Return the place for the answer to a request, with the answer where it was given already.
 
     Two equal requests at once come one after the other: the second waits here until the first has been committed or
@@ -46,21 +46,25 @@ def reserve(session: Session, *, user_id: int, key: str, fingerprint: str, now: 
     Raises:
         Conflict: the key was used for another request.
     """
-    session.execute(delete(KeptAnswer).where(KeptAnswer.at < now - KEPT))
+    session.execute(delete(IdempotentResponse).where(IdempotentResponse.at < now - RETENTION))
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    place = insert(KeptAnswer).values(user_id=user_id, key=key, fingerprint=fingerprint, at=now)
-    session.execute(place.on_conflict_do_nothing(index_elements=["user_id", "key"]))
-    kept = session.execute(
-        select(KeptAnswer.id, KeptAnswer.fingerprint, KeptAnswer.status, KeptAnswer.location, KeptAnswer.body).where(
-            KeptAnswer.user_id == user_id, KeptAnswer.key == key
-        )
+    statement = insert(IdempotentResponse).values(user_id=user_id, key=key, fingerprint=fingerprint, at=now)
+    session.execute(statement.on_conflict_do_nothing(index_elements=["user_id", "key"]))
+    row = session.execute(
+        select(
+            IdempotentResponse.id,
+            IdempotentResponse.fingerprint,
+            IdempotentResponse.status,
+            IdempotentResponse.location,
+            IdempotentResponse.body,
+        ).where(IdempotentResponse.user_id == user_id, IdempotentResponse.key == key)
     ).one()
-    if kept.fingerprint != fingerprint:
+    if row.fingerprint != fingerprint:
         raise Conflict("This Idempotency-Key was already used for a different request. Use a new key.")
-    return Place(kept.id, kept.status, kept.location, kept.body)
+    return StoredResponse(row.id, row.status, row.location, row.body)
 
 
-def keep(session: Session, place: Place, *, status: int, location: str | None, body: str) -> None:
+def store_response(session: Session, stored: StoredResponse, *, status: int, location: str | None, body: str) -> None:
     """Keep an answer in its place."""
-    filled = update(KeptAnswer).where(KeptAnswer.id == place.id)
-    session.execute(filled.values(status=status, location=location, body=body))
+    statement = update(IdempotentResponse).where(IdempotentResponse.id == stored.id)
+    session.execute(statement.values(status=status, location=location, body=body))

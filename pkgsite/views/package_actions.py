@@ -8,149 +8,151 @@ from werkzeug.wrappers import Response
 from pkgsite.clock import utc_now
 from pkgsite.errors import Conflict, Invalid, NotFound
 from pkgsite.extensions import db
-from pkgsite.forms import show_refusal
-from pkgsite.forms.packages import AnswerForm, FlagForm, SiteForm, number_in, site_form
-from pkgsite.rules.redirects import own_path
-from pkgsite.services.moderation.actions import Held
-from pkgsite.services.packages.edits import package_to_edit
-from pkgsite.services.packages.flags import answer_flag, own_flag, raise_flag, standing, withdraw_flag
-from pkgsite.services.packages.sites import site_to_edit
+from pkgsite.forms import show_errors
+from pkgsite.forms.packages import FlagForm, FlagReplyForm, SiteForm, parse_hidden_int, site_form
+from pkgsite.rules.redirects import safe_redirect_path
+from pkgsite.services.moderation.actions import QueuedEdit
+from pkgsite.services.packages.edits import get_package_for_editing
+from pkgsite.services.packages.flags import find_own_flag, raise_flag, reply_to_flag, viewer_state, withdraw_flag
+from pkgsite.services.packages.sites import get_site_for_editing
 from pkgsite.services.packages.usage import mark_favourite, mark_used
 from pkgsite.views.links import link
-from pkgsite.views.package_edits import Answer, done_or_held, pages
-from pkgsite.views.viewer import login_needed, viewer
+from pkgsite.views.package_edits import ViewResponse, pages, submit_edit
+from pkgsite.views.viewer import current_viewer, login_required
 
 favourites = Blueprint("favourites", __name__, url_prefix="/favorites")  # addresses that old clients know
 
-NUMBER = "int(max=2147483647)"  # what both databases take as an id
-VALUES = {"add": True, "remove": False}
+ID_CONVERTER = "int(max=2147483647)"  # what both databases take as an id
+MARK_VALUES = {"add": True, "remove": False}
 
 
 @pages.post("/<slug:slug>/usage/")
-@login_needed
-def usage(slug: str) -> Response:
-    return _use(slug, request.form.get("value", ""))
+@login_required
+def set_usage(slug: str) -> Response:
+    return _mark_usage(slug, request.form.get("value", ""))
 
 
 @pages.post("/usage/<slug:slug>/<any(add, remove):value>/")
-@login_needed
-def usage_by_path(slug: str, value: str) -> Response:
-    return _use(slug, value)
+@login_required
+def set_usage_by_path(slug: str, value: str) -> Response:
+    return _mark_usage(slug, value)
 
 
 @pages.post("/<slug:slug>/favourite/")
-@login_needed
-def favourite(slug: str) -> Response:
-    return _like(slug, request.form.get("value", ""))
+@login_required
+def set_favourite(slug: str) -> Response:
+    return _mark_favourite(slug, request.form.get("value", ""))
 
 
-@favourites.post(f"/<any(add, remove):value>/<{NUMBER}:package_id>/")
-@login_needed
-def favourite_by_path(value: str, package_id: int) -> Response:
-    return _like(package_id, value)
+@favourites.post(f"/<any(add, remove):value>/<{ID_CONVERTER}:package_id>/")
+@login_required
+def set_favourite_by_path(value: str, package_id: int) -> Response:
+    return _mark_favourite(package_id, value)
 
 
 @pages.get("/<slug:slug>/sites/add/")
-@login_needed
-def add_site(slug: str) -> Answer:
-    package = package_to_edit(db.session(), slug, viewer())
+@login_required
+def add_site(slug: str) -> ViewResponse:
+    package = get_package_for_editing(db.session(), slug, current_viewer())
     return render_template(
         "packages/site.html", package=package, form=SiteForm(formdata=None), site=None, differences=[]
     )
 
 
 @pages.post("/<slug:slug>/sites/add/")
-@login_needed
-def save_site(slug: str) -> Answer:
-    package, form = package_to_edit(db.session(), slug, viewer()), SiteForm()
+@login_required
+def create_site(slug: str) -> ViewResponse:
+    package, form = get_package_for_editing(db.session(), slug, current_viewer()), SiteForm()
     arguments = {"package_id": package.id, "title": form.title.data or "", "url": form.url.data or ""}
     try:  # a link is looked at before it is shown anyway: nothing is gained by holding it before that
-        site = done_or_held("site.add", arguments, title=f"Add site using “{package.title}”", review=False)
+        site = submit_edit("site.add", arguments, title=f"Add site using “{package.title}”", review=False)
     except Invalid as refusal:
-        show_refusal(form, refusal)
+        show_errors(form, refusal)
         return render_template("packages/site.html", package=package, form=form, site=None, differences=[]), 422
     flash("Site added." if site.is_approved else "Thank you. The link will appear once a moderator has approved it.")
     return redirect(link("packages.detail", slug=package.slug), 303)
 
 
-@pages.get(f"/<slug:slug>/sites/<{NUMBER}:site_id>/edit/")
-@login_needed
-def edit_site(slug: str, site_id: int) -> Answer:
-    site = site_to_edit(db.session(), slug, site_id, viewer())
-    package = package_to_edit(db.session(), slug, viewer())
+@pages.get(f"/<slug:slug>/sites/<{ID_CONVERTER}:site_id>/edit/")
+@login_required
+def edit_site(slug: str, site_id: int) -> ViewResponse:
+    site = get_site_for_editing(db.session(), slug, site_id, current_viewer())
+    package = get_package_for_editing(db.session(), slug, current_viewer())
     return render_template("packages/site.html", package=package, form=site_form(site), site=site, differences=[])
 
 
-@pages.post(f"/<slug:slug>/sites/<{NUMBER}:site_id>/edit/")
-@login_needed
-def save_edited_site(slug: str, site_id: int) -> Answer:
-    site, form = site_to_edit(db.session(), slug, site_id, viewer()), SiteForm()
+@pages.post(f"/<slug:slug>/sites/<{ID_CONVERTER}:site_id>/edit/")
+@login_required
+def update_site(slug: str, site_id: int) -> ViewResponse:
+    site, form = get_site_for_editing(db.session(), slug, site_id, current_viewer()), SiteForm()
     arguments = {
         "site_id": site_id,
         "title": form.title.data or "",
         "url": form.url.data or "",
-        "version": number_in(form.version.data),
+        "version": parse_hidden_int(form.version.data),
     }
     status, differences = 422, []
     try:
-        saved = done_or_held("site.edit", arguments, title=f"Edit site using “{site.package_title}”", review=False)
+        saved = submit_edit("site.edit", arguments, title=f"Edit site using “{site.package_title}”", review=False)
     except Invalid as refusal:
-        show_refusal(form, refusal)
+        show_errors(form, refusal)
     except Conflict:
-        status, site = 409, site_to_edit(db.session(), slug, site_id, viewer())
+        status, site = 409, get_site_for_editing(db.session(), slug, site_id, current_viewer())
         pairs = [("Site name", site.title, form.title.data or ""), ("URL", site.url, form.url.data or "")]
         differences = [pair for pair in pairs if pair[1] != pair[2]]
         form.version.data = str(site.version)
     else:
-        waits = saved is not None and not saved.is_approved
-        flash("Saved. The link will appear once a moderator has approved it." if waits else "Saved.")
+        is_pending = saved is not None and not saved.is_approved
+        flash("Saved. The link will appear once a moderator has approved it." if is_pending else "Saved.")
         return redirect(link("packages.detail", slug=slug), 303)
-    package = package_to_edit(db.session(), slug, viewer())
+    package = get_package_for_editing(db.session(), slug, current_viewer())
     return render_template("packages/site.html", package=package, form=form, site=site, differences=differences), status
 
 
-@pages.get(f"/<slug:slug>/sites/<{NUMBER}:site_id>/delete/")
-@login_needed
-def delete_site(slug: str, site_id: int) -> Answer:
-    return render_template("packages/site_delete.html", site=site_to_edit(db.session(), slug, site_id, viewer()))
+@pages.get(f"/<slug:slug>/sites/<{ID_CONVERTER}:site_id>/delete/")
+@login_required
+def confirm_delete_site(slug: str, site_id: int) -> ViewResponse:
+    return render_template(
+        "packages/site_delete.html", site=get_site_for_editing(db.session(), slug, site_id, current_viewer())
+    )
 
 
-@pages.post(f"/<slug:slug>/sites/<{NUMBER}:site_id>/delete/")
-@login_needed
-def delete_site_now(slug: str, site_id: int) -> Answer:
-    site = site_to_edit(db.session(), slug, site_id, viewer())
-    done = done_or_held("site.delete", {"site_id": site_id}, title=f"Remove “{site.title}” from “{site.package_title}”")
-    if not isinstance(done, Held):
+@pages.post(f"/<slug:slug>/sites/<{ID_CONVERTER}:site_id>/delete/")
+@login_required
+def delete_site(slug: str, site_id: int) -> ViewResponse:
+    site = get_site_for_editing(db.session(), slug, site_id, current_viewer())
+    done = submit_edit("site.delete", {"site_id": site_id}, title=f"Remove “{site.title}” from “{site.package_title}”")
+    if not isinstance(done, QueuedEdit):
         flash(f"“{site.title}” removed.")
     return redirect(link("packages.detail", slug=slug), 303)
 
 
 @pages.get("/<slug:slug>/example/add/")
-def add_example(slug: str) -> Response:
+def redirect_add_example(slug: str) -> Response:
     return redirect(link("package_edits.add_site", slug=slug), 301)
 
 
-@pages.get(f"/<slug:slug>/example/<{NUMBER}:site_id>/<any(edit, delete):what>/")
-def change_example(slug: str, site_id: int, what: str) -> Response:
+@pages.get(f"/<slug:slug>/example/<{ID_CONVERTER}:site_id>/<any(edit, delete):what>/")
+def redirect_example(slug: str, site_id: int, what: str) -> Response:
     return redirect(link(f"package_edits.{what}_site", slug=slug, site_id=site_id), 301)
 
 
 @pages.get("/<slug:slug>/flag/")
-@login_needed
-def flag(slug: str) -> Answer:
-    package = package_to_edit(db.session(), slug, viewer())
-    present = own_flag(db.session(), package.id, viewer())
-    known = {"kind": present.kind, "reason": present.reason} if present else {}
+@login_required
+def flag_form(slug: str) -> ViewResponse:
+    package = get_package_for_editing(db.session(), slug, current_viewer())
+    existing_flag = find_own_flag(db.session(), package.id, current_viewer())
+    known = {"kind": existing_flag.kind, "reason": existing_flag.reason} if existing_flag else {}
     form = FlagForm(formdata=None, data=known)
-    return render_template("packages/flag.html", package=package, form=form, is_raised=present is not None)
+    return render_template("packages/flag.html", package=package, form=form, is_raised=existing_flag is not None)
 
 
 @pages.post("/<slug:slug>/flag/")
-@login_needed
-def save_flag(slug: str) -> Answer:
-    by, form = viewer(), FlagForm()
-    package = package_to_edit(db.session(), slug, by)
-    is_raised = own_flag(db.session(), package.id, by) is not None
+@login_required
+def save_flag(slug: str) -> ViewResponse:
+    by, form = current_viewer(), FlagForm()
+    package = get_package_for_editing(db.session(), slug, by)
+    is_raised = find_own_flag(db.session(), package.id, by) is not None
     db.session.rollback()
     try:
         raise_flag(
@@ -158,7 +160,7 @@ def save_flag(slug: str) -> Answer:
         )
     except Invalid as refusal:
         db.session.rollback()
-        show_refusal(form, refusal)
+        show_errors(form, refusal)
         return render_template("packages/flag.html", package=package, form=form, is_raised=is_raised), 422
     db.session.commit()
     flash("Flag updated." if is_raised else "Thank you. The moderators will review your flag.")
@@ -166,10 +168,10 @@ def save_flag(slug: str) -> Answer:
 
 
 @pages.post("/<slug:slug>/flag/withdraw/")
-@login_needed
-def withdraw(slug: str) -> Answer:
-    by = viewer()
-    package = package_to_edit(db.session(), slug, by)
+@login_required
+def withdraw(slug: str) -> ViewResponse:
+    by = current_viewer()
+    package = get_package_for_editing(db.session(), slug, by)
     db.session.rollback()
     withdrawn = withdraw_flag(db.session(), package.id, by=by, now=utc_now())
     db.session.commit()
@@ -177,64 +179,64 @@ def withdraw(slug: str) -> Answer:
     return redirect(link("packages.detail", slug=package.slug), 303)
 
 
-@pages.get(f"/<slug:slug>/flags/<{NUMBER}:flag_id>/answer/")
-@login_needed
-def answer(slug: str, flag_id: int) -> Answer:
-    by = viewer()
-    package = package_to_edit(db.session(), slug, by)
-    own = standing(db.session(), package.id, by)
+@pages.get(f"/<slug:slug>/flags/<{ID_CONVERTER}:flag_id>/answer/")
+@login_required
+def reply_form(slug: str, flag_id: int) -> ViewResponse:
+    by = current_viewer()
+    package = get_package_for_editing(db.session(), slug, by)
+    own = viewer_state(db.session(), package.id, by)
     found = next((line for line in own.flags if line.id == flag_id), None)
     if found is None:
         raise NotFound("Flag")
     if not (own.is_author or by.is_moderator):
         abort(403)
-    form = AnswerForm(formdata=None, data={"answer": found.answer or ""})
+    form = FlagReplyForm(formdata=None, data={"answer": found.reply or ""})
     return render_template("packages/answer.html", package=package, flag=found, form=form)
 
 
-@pages.post(f"/<slug:slug>/flags/<{NUMBER}:flag_id>/answer/")
-@login_needed
-def save_answer(slug: str, flag_id: int) -> Answer:
-    by, form = viewer(), AnswerForm()
-    package = package_to_edit(db.session(), slug, by)
-    found = next((line for line in standing(db.session(), package.id, by).flags if line.id == flag_id), None)
+@pages.post(f"/<slug:slug>/flags/<{ID_CONVERTER}:flag_id>/answer/")
+@login_required
+def save_reply(slug: str, flag_id: int) -> ViewResponse:
+    by, form = current_viewer(), FlagReplyForm()
+    package = get_package_for_editing(db.session(), slug, by)
+    found = next((line for line in viewer_state(db.session(), package.id, by).flags if line.id == flag_id), None)
     if found is None:
         raise NotFound("Flag")
     db.session.rollback()
     try:
-        answer_flag(db.session(), flag_id, words=form.answer.data or "", by=by, now=utc_now())
+        reply_to_flag(db.session(), flag_id, reply=form.answer.data or "", by=by, now=utc_now())
     except Invalid as refusal:
         db.session.rollback()
-        show_refusal(form, refusal)
+        show_errors(form, refusal)
         return render_template("packages/answer.html", package=package, flag=found, form=form), 422
     db.session.commit()
     flash("Reply saved. Moderators see it next to the flag.")
     return redirect(link("packages.detail", slug=package.slug), 303)
 
 
-def _use(slug: str, value: str) -> Response:
-    by, is_wanted = viewer(), _wanted(value)
+def _mark_usage(slug: str, value: str) -> Response:
+    by, is_wanted = current_viewer(), _parse_mark(value)
     db.session.rollback()
     mark_used(db.session(), slug, is_wanted, by=by, now=utc_now())
     db.session.commit()
-    return _back(slug)
+    return _redirect_back(slug)
 
 
-def _like(key: str | int, value: str) -> Response:
-    by, is_wanted = viewer(), _wanted(value)
+def _mark_favourite(key: str | int, value: str) -> Response:
+    by, is_wanted = current_viewer(), _parse_mark(value)
     db.session.rollback()
     slug = mark_favourite(db.session(), key, is_wanted, by=by, now=utc_now())
     db.session.commit()
-    return _back(slug)
+    return _redirect_back(slug)
 
 
-def _wanted(value: str) -> bool:
-    if value not in VALUES:
+def _parse_mark(value: str) -> bool:
+    if value not in MARK_VALUES:
         raise Invalid({"value": ["Must be “add” or “remove”."]})
-    return VALUES[value]
+    return MARK_VALUES[value]
 
 
-def _back(slug: str) -> Response:
+def _redirect_back(slug: str) -> Response:
     """Lead back to the page of ours that the person came from, or else to the package."""
-    wanted = own_path(request.form.get("next") or request.args.get("next"))
-    return redirect(wanted or link("packages.detail", slug=slug), 303)
+    next_path = safe_redirect_path(request.form.get("next") or request.args.get("next"))
+    return redirect(next_path or link("packages.detail", slug=slug), 303)

@@ -4,43 +4,43 @@ from __future__ import annotations
 
 from flask import request
 
-from pkgsite.rules.search.tokenizer import clean
+from pkgsite.rules.search.tokenizer import clean_query
 from pkgsite.services.browse import DEFAULT_GRID_SORT, DEFAULT_PACKAGE_SORT, GridQuery, PackageQuery
 from pkgsite.services.grids.comparison import DEFAULT_SORT, ComparisonQuery
 
-YES = {"1", "true", "on", "yes"}
+TRUE_VALUES = {"1", "true", "on", "yes"}
 
 
-def package_query() -> PackageQuery:
+def parse_package_query() -> PackageQuery:
     return PackageQuery(
-        q=words(),
-        category=text("category"),
-        sort=text("sort") or DEFAULT_PACKAGE_SORT,
-        page=page_number(),
-        all=is_yes("all"),
+        q=search_param(),
+        category=param("category"),
+        sort=param("sort") or DEFAULT_PACKAGE_SORT,
+        page=page_param(),
+        include_inactive=bool_param("all"),
     )
 
 
-def grid_query() -> GridQuery:
-    return GridQuery(q=words(), sort=text("sort") or DEFAULT_GRID_SORT, page=page_number())
+def parse_grid_query() -> GridQuery:
+    return GridQuery(q=search_param(), sort=param("sort") or DEFAULT_GRID_SORT, page=page_param())
 
 
-def comparison_query() -> ComparisonQuery:
-    return ComparisonQuery(q=words(), sort=text("sort") or DEFAULT_SORT, stable=is_yes("stable"))
+def parse_comparison_query() -> ComparisonQuery:
+    return ComparisonQuery(q=search_param(), sort=param("sort") or DEFAULT_SORT, stable_only=bool_param("stable"))
 
 
-def words() -> str:
-    return text("q")
+def search_param() -> str:
+    return param("q")
 
 
-def page_number() -> str:
-    return text("page") or "1"
+def page_param() -> str:
+    return param("page") or "1"
 
 
-def text(name: str) -> str:
+def param(name: str) -> str:
     """Return the first value of this name in the query, cleaned and cut to what a person would type."""
-    return clean(request.args.get(name, ""))
+    return clean_query(request.args.get(name, ""))
 
 
-def is_yes(name: str) -> bool:
-    return text(name).lower() in YES
+def bool_param(name: str) -> bool:
+    return param(name).lower() in TRUE_VALUES

@@ -6,7 +6,7 @@ from flask import Blueprint, Response, current_app, redirect, render_template
 
 from pkgsite.extensions import db
 from pkgsite.rules import health, scores
-from pkgsite.services.home import front_page
+from pkgsite.services.home import home_page
 from pkgsite.services.packages.health import score_examples
 
 pages = Blueprint("site", __name__)
@@ -14,7 +14,7 @@ pages = Blueprint("site", __name__)
 
 @pages.get("/")
 def home() -> str:
-    return render_template("site/home.html", page=front_page(db.session()))
+    return render_template("site/home.html", page=home_page(db.session()))
 
 
 @pages.get("/about/")

@@ -10,27 +10,27 @@ from flask import Flask, Response, request
 from pkgsite.views.links import link
 
 HASH_LENGTH = 12
-FOR_A_YEAR = "public, max-age=31536000, immutable"
-FOR_AN_HOUR = "public, max-age=3600"
+CACHE_FOREVER = "public, max-age=31536000, immutable"
+CACHE_ONE_HOUR = "public, max-age=3600"
 
 
 def init_app(app: Flask) -> None:
     hashes = file_hashes(Path(str(app.static_folder)))
 
-    def static_file(name: str) -> str:
+    def static_url(name: str) -> str:
         """Return the address of a file, which changes when the file does."""
         return link("static", filename=name, v=hashes[name])
 
-    def keep(response: Response) -> Response:
+    def set_cache_control(response: Response) -> Response:
         """Let browsers keep a file for as long as its address means the same."""
         if request.endpoint == "static" and response.status_code in {200, 304}:
             name = (request.view_args or {}).get("filename", "")
-            known = request.args.get("v") == hashes.get(name)
-            response.headers["Cache-Control"] = FOR_A_YEAR if known else FOR_AN_HOUR
+            is_current = request.args.get("v") == hashes.get(name)
+            response.headers["Cache-Control"] = CACHE_FOREVER if is_current else CACHE_ONE_HOUR
         return response
 
-    app.jinja_env.globals["static_file"] = static_file
-    app.after_request(keep)
+    app.jinja_env.globals["static_file"] = static_url
+    app.after_request(set_cache_control)
 
 
 def file_hashes(folder: Path) -> dict[str, str]:

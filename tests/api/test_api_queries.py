@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
 from pkgsite.models import Release
-from pkgsite.services.changeset import Act
+from pkgsite.services.changeset import Changeset
 from tests.factories import NOW, fill_cell, make_category, make_feature, make_grid, make_package
 from tests.users import make_user, viewer_of
 
@@ -22,17 +22,17 @@ Slugs = Callable[[str], list[str]]
 def slugs(client: FlaskClient) -> Slugs:
     """A function that returns the slugs of a list, in order."""
 
-    def asked(query: str, collection: str = "packages") -> list[str]:
+    def query_slugs(query: str, collection: str = "packages") -> list[str]:
         answer = client.get(f"/api/v4/{collection}/?{query}")
         assert answer.status_code == 200, answer.data
         assert answer.json["count"] == len(answer.json["results"])
         return [record["slug"] for record in answer.json["results"]]
 
-    return asked
+    return query_slugs
 
 
 @pytest.fixture
-def _some(session: Session) -> None:
+def sample_packages(session: Session) -> None:
     apps, tools = make_category(session, "apps"), make_category(session, "tools")
     one = make_package(session, "one", category=apps, title="Fast cache", stars=5, description="100% tested")
     two = make_package(session, "two", category=tools, title="Slow cache", stars=None)
@@ -144,16 +144,18 @@ def test_mirrors_learn_what_is_gone(client: FlaskClient, session: Session) -> No
     grid = make_grid(session, "short-lived")
     mod = viewer_of(make_user(session, role="moderator"))
     session.commit()
-    with Act(session, by=mod, now=NOW + timedelta(days=7)) as act:
-        act.delete(grid)
+    with Changeset(session, by=mod, now=NOW + timedelta(days=7)) as changeset:
+        changeset.delete(grid)
     session.commit()
 
-    def gone(path: str) -> list[Any]:
+    def deleted_slugs(path: str) -> list[Any]:
         body = client.get(f"/api/v4/{path}").json
         return [(one["slug"], one.get("merged_into")) for one in body.get("deleted", [])]
 
-    assert gone("packages/") == []
-    assert gone("packages/?deleted=1") == [("twin", "http://localhost/api/v4/packages/1/"), ("spam", None)]
-    assert gone("packages/?deleted=1&updated_since=2026-03-03") == [("twin", "http://localhost/api/v4/packages/1/")]
-    assert gone("grids/?deleted=1") == [("short-lived", None)]
-    assert gone("grids/?deleted=1&updated_since=2026-04-01") == []
+    assert deleted_slugs("packages/") == []
+    assert deleted_slugs("packages/?deleted=1") == [("twin", "http://localhost/api/v4/packages/1/"), ("spam", None)]
+    assert deleted_slugs("packages/?deleted=1&updated_since=2026-03-03") == [
+        ("twin", "http://localhost/api/v4/packages/1/")
+    ]
+    assert deleted_slugs("grids/?deleted=1") == [("short-lived", None)]
+    assert deleted_slugs("grids/?deleted=1&updated_since=2026-04-01") == []

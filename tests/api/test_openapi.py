@@ -12,11 +12,11 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 from sqlalchemy.orm import Session
 
-from pkgsite.api.resource import UNSAFE
+from pkgsite.api.resource import UNSAFE_METHODS
 from tests.factories import fill_cell, make_feature, make_grid, make_package
 
 NOT_DESCRIBED = {"/api/v4/openapi.json"}
-READS = ["/", "/packages/", "/packages/{key}/", "/grids/", "/grids/{key}/", "/grids/{key}/packages/", "/search/",
+READ_OPERATIONS = ["/", "/packages/", "/packages/{key}/", "/grids/", "/grids/{key}/", "/grids/{key}/packages/", "/search/",
          "/grids/{key}/packages/{package}/", "/grids/{key}/features/", "/grids/{key}/features/{feature}/",
          "/grids/{key}/features/{feature}/cells/{package}/", "/categories/", "/categories/{key}/"]  # fmt: skip
 
@@ -55,11 +55,11 @@ def test_what_can_be_done_is_described_and_nothing_else(described: dict[str, Any
         view = getattr(app.view_functions[rule.endpoint], "view_class", None)
         if view is not None and rule.endpoint.startswith("api_v4.") and "suffix" not in rule.arguments:
             path = re.sub(r"<\w+:(\w+)>", r"{\1}", rule.rule).removeprefix("/api/v4")
-            there = {method.lower() for method in UNSAFE if hasattr(view, method.lower())}
+            there = {method.lower() for method in UNSAFE_METHODS if hasattr(view, method.lower())}
             assert set(described["paths"][path]) - {"get", "parameters"} == there, path
 
 
-@pytest.mark.parametrize("path", READS)
+@pytest.mark.parametrize("path", READ_OPERATIONS)
 def test_what_is_answered_is_as_described(described: dict[str, Any], client: FlaskClient, path: str) -> None:
     schema = described["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
     address = "/api/v4" + path.format(key=1, package=1, feature=1)

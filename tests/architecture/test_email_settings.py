@@ -15,7 +15,7 @@ def test_letters_lie_in_the_outbox_where_only_this_machine_looks(given: dict[str
     assert config.read_settings(given)["MAIL"] == "outbox"
 
 
-REACHED = [
+PUBLIC_SETTINGS = [
     {"HOST": "0.0.0.0"},
     {"HOST": "192.0.2.1"},
     {"HOST": "::"},
@@ -26,7 +26,7 @@ REACHED = [
 ]
 
 
-@pytest.mark.parametrize("given", REACHED)
+@pytest.mark.parametrize("given", PUBLIC_SETTINGS)
 def test_nowhere_else(given: dict[str, str]) -> None:
     assert config.read_settings(given)["MAIL"] == "off"
     with pytest.raises(config.BadSetting, match=r"^MAIL='outbox': .*expected smtp or off"):

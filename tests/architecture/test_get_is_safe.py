@@ -12,34 +12,34 @@ import pytest
 from flask import Flask
 from sqlalchemy.orm import Session
 
-from tests.architecture.sample_site import fill
-from tests.architecture.test_unsafe_routes import everything
-from tests.users import Visitor
+from tests.architecture.sample_site import populate_site
+from tests.architecture.test_unsafe_routes import database_snapshot
+from tests.users import CsrfClient
 
 GUARDED_BY_STATE = {"accounts.oauth_callback"}
-MOST_PAGES = 3000
-ASKED = ("", "?q=x", "?page=2", "?sort=title", "?next=/x", "?format=api", "?state=x&code=y")
+MAX_PAGES = 3000
+VISITED = ("", "?q=x", "?page=2", "?sort=title", "?next=/x", "?format=api", "?state=x&code=y")
 
 
 def links_in(html: str) -> set[str]:
-    from tests.views.conftest import addresses_in
+    from tests.views.conftest import link_targets
 
-    return {address.partition("#")[0] for address in addresses_in(html) if address.startswith("/")} - {""}
+    return {address.partition("#")[0] for address in link_targets(html) if address.startswith("/")} - {""}
 
 
 @pytest.mark.e2e
 def test_looking_at_everything_changes_nothing(app: Flask, session: Session) -> None:
-    world = fill(session)
+    world = populate_site(session)
     for user in (world.moderator, world.owner, None):
-        visitor = Visitor(app, user)
-        before = everything(session)
+        visitor = CsrfClient(app, user)
+        before = database_snapshot(session)
         rules = [rule for rule in app.url_map.iter_rules() if "GET" in (rule.methods or ())]
         paths: list[str] = []
         for rule in rules:
             if rule.endpoint in GUARDED_BY_STATE or str(rule.endpoint).startswith("api_v4."):
                 continue
             path = world.path(app, rule)
-            paths += [path + query for query in ASKED]
+            paths += [path + query for query in VISITED]
         paths += [
             "/api/v4/",
             "/api/v4/packages/",
@@ -49,7 +49,7 @@ def test_looking_at_everything_changes_nothing(app: Flask, session: Session) -> 
         ]
         seen: set[str] = set()
         statuses: dict[int, int] = {}
-        while paths and len(seen) < MOST_PAGES:
+        while paths and len(seen) < MAX_PAGES:
             path = paths.pop()
             if path in seen:
                 continue
@@ -62,4 +62,4 @@ def test_looking_at_everything_changes_nothing(app: Flask, session: Session) -> 
             if answer.mimetype == "text/html":
                 paths += links_in(body) - seen
         assert statuses[200] > 60, statuses
-        assert everything(session) == before
+        assert database_snapshot(session) == before

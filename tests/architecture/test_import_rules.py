@@ -40,13 +40,13 @@ WITHOUT_COMMIT = {"errors", "clock", "rules", "models", "clients", "services", "
 FILES = [ROOT / "config.py", ROOT / "wsgi.py", *sorted((ROOT / "pkgsite").rglob("*.py"))]
 
 
-def room_of(path: Path) -> str:
+def package_of(path: Path) -> str:
     if path.parent == ROOT:
         return path.stem
     return path.relative_to(ROOT / "pkgsite").parts[0].removesuffix(".py")
 
 
-def imported(path: Path) -> set[str]:
+def imported_names(path: Path) -> set[str]:
     """Return the full names of all that a file imports, wherever in the file."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
@@ -58,7 +58,7 @@ def imported(path: Path) -> set[str]:
     return names
 
 
-def calls(path: Path) -> set[str]:
+def called_attributes(path: Path) -> set[str]:
     """Return the names of the attributes that a file calls, as in `session.commit()`."""
     return {
         node.func.attr
@@ -69,8 +69,8 @@ def calls(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_room_imports_only_what_lies_below_it(path: Path) -> None:
-    room = room_of(path)
-    for name in imported(path):
+    room = package_of(path)
+    for name in imported_names(path):
         parts = name.split(".")
         if parts[0] in {"config", "wsgi"}:
             assert parts[0] in MAY_IMPORT[room], f"{room} imports {name}"
@@ -84,23 +84,23 @@ def test_a_room_imports_only_what_lies_below_it(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_room_keeps_away_from_what_is_not_its_own(path: Path) -> None:
-    room, tops = room_of(path), {name.split(".")[0] for name in imported(path)}
+    room, tops = package_of(path), {name.split(".")[0] for name in imported_names(path)}
     if room in WITHOUT_FLASK:
         assert not {top for top in tops if top.startswith("flask")} | (tops & {"werkzeug"})
     if room in WITHOUT_NETWORK:
         assert not tops & {"requests", "urllib3", "socket", "httpx"}
     if room in WITHOUT_CLOCK:
-        assert not calls(path) & {"now", "utcnow", "today", "utc_now"}
+        assert not called_attributes(path) & {"now", "utcnow", "today", "utc_now"}
         assert "time" not in tops
     if room in WITHOUT_COMMIT:
-        assert "commit" not in calls(path)
+        assert "commit" not in called_attributes(path)
 
 
 def test_views_and_api_ask_services_for_data() -> None:
     """No edge that answers requests builds queries of its own."""
     for path in FILES:
-        if room_of(path) in {"views", "api"}:
-            assert not {name for name in imported(path) if name.split(".")[0] == "sqlalchemy"}, path
+        if package_of(path) in {"views", "api"}:
+            assert not {name for name in imported_names(path) if name.split(".")[0] == "sqlalchemy"}, path
 
 
 def test_there_are_no_drawers() -> None:

@@ -10,7 +10,7 @@ from flask_migrate import downgrade, upgrade
 from sqlalchemy import inspect
 
 from pkgsite.extensions import db
-from pkgsite.models.search import OF_THE_ENGINES
+from pkgsite.models.search import BACKEND_TABLE_PREFIXES
 
 # SQLAlchemy can't read indexes on expressions back from SQLite, and says so: a test of its own compares their names.
 pytestmark = pytest.mark.filterwarnings("ignore:.*expression-based index")
@@ -23,7 +23,7 @@ def test_head_equals_the_models(app: Flask) -> None:
 
 
 def is_of_the_models(name: str | None, _kind: str, _parents: Any) -> bool:
-    return not (name or "").startswith(OF_THE_ENGINES)
+    return not (name or "").startswith(BACKEND_TABLE_PREFIXES)
 
 
 def test_every_index_of_the_models_is_in_the_database(app: Flask) -> None:

@@ -12,7 +12,7 @@ from flask import session as cookie_session
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
-from pkgsite.models import OldGridSlug, OldPackageSlug
+from pkgsite.models import GridSlugRedirect, PackageSlugRedirect
 from tests.factories import NOW, make_grid, make_package
 
 FAILURES = (
@@ -43,8 +43,8 @@ def urls(app: Flask, session: Session) -> list[str]:
     make_grid(session, "full", (package,))
     session.add_all(
         [
-            OldPackageSlug(slug="old", package_id=package.id, created_at=NOW),
-            OldGridSlug(slug="old", grid_id=grid.id, created_at=NOW),
+            PackageSlugRedirect(slug="old", package_id=package.id, created_at=NOW),
+            GridSlugRedirect(slug="old", grid_id=grid.id, created_at=NOW),
         ]
     )
     session.commit()
@@ -77,8 +77,8 @@ def check_headers(answer: requests.Response, url: str) -> None:
     assert "Set-Cookie" not in headers or url.startswith("/account/"), url
 
 
-def test_every_url_carries_the_headers(app: Flask, serve: Callable[[Flask], str], urls: list[str]) -> None:
-    site = serve(app)
+def test_every_url_carries_the_headers(app: Flask, serve_app: Callable[[Flask], str], urls: list[str]) -> None:
+    site = serve_app(app)
     assert len(urls) > 30
     for url in urls:
         for method in ("GET", "HEAD", "OPTIONS", "POST"):
@@ -93,9 +93,9 @@ def test_every_url_carries_the_headers(app: Flask, serve: Callable[[Flask], str]
 
 
 def test_compression_is_named_where_it_happens_and_nowhere_else(
-    app: Flask, serve: Callable[[Flask], str], urls: list[str]
+    app: Flask, serve_app: Callable[[Flask], str], urls: list[str]
 ) -> None:
-    site = serve(app)
+    site = serve_app(app)
     for url in urls:
         answer = requests.get(site + url, allow_redirects=False, timeout=10, headers={"Accept-Encoding": "gzip"})
         plain = requests.get(site + url, allow_redirects=False, timeout=10, headers={"Accept-Encoding": "identity"})

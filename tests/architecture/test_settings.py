@@ -37,7 +37,7 @@ def test_every_setting_is_documented_with_its_default() -> None:
         assert row, f"docs/settings.md has no row for {setting.name}"
         default = "instance" if setting.name == "DATA_DIR" else setting.default
         assert f"| {f'`{default}`' if default else 'empty'} |" in row, setting.name
-        assert setting.meaning in row, setting.name
+        assert setting.description in row, setting.name
 
 
 def test_the_defaults_are_good() -> None:
@@ -55,9 +55,9 @@ def test_a_bad_value_is_refused_by_name(name: str) -> None:
 
 
 def test_all_bad_values_are_named_at_once() -> None:
-    with pytest.raises(config.BadSetting) as refusal:
+    with pytest.raises(config.BadSetting) as error:
         config.read_settings(BAD)
-    assert all(name in str(refusal.value) for name in BAD)
+    assert all(name in str(error.value) for name in BAD)
 
 
 def test_a_bad_value_stops_the_start_in_plain_words(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_addresses_of_databases(given: str, understood: str) -> None:
 def test_the_secret_key_is_made_once_and_kept_to_its_owner(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "folder"
     keys: list[str] = []
-    threads = [threading.Thread(target=lambda: keys.append(config.secret_key(folder))) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: keys.append(config.load_or_create_secret_key(folder))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

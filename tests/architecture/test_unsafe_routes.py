@@ -13,79 +13,82 @@ from sqlalchemy.orm import Session
 from werkzeug.routing import Rule
 
 from pkgsite.models import Base
-from tests.api.api_client import Program
-from tests.architecture.sample_site import World, fill
-from tests.users import Visitor
+from tests.api.api_client import ApiClient
+from tests.architecture.sample_site import SampleSite, populate_site
+from tests.users import CsrfClient
 
 SAFE = {"GET", "HEAD", "OPTIONS"}
 
-ALL = "everybody"
-KNOWN = "whoever is logged in"
-OWN = "the owner of the thing, and moderators"
-MINE = "the owner of the thing alone"
+EVERYONE = "everybody"
+LOGGED_IN = "whoever is logged in"
+OWNER_OR_MODERATOR = "the owner of the thing, and moderators"
+OWNER_ONLY = "the owner of the thing alone"
 MODERATORS = "moderators"
 CODE_HOSTS = "code hosts"
-PROGRAMS = "everybody; it only reads"
+API_READERS = "everybody; it only reads"
 TOKEN = "CSRF token"
 SIGNATURE = "a signature of the body with WEBHOOK_SECRET"
 SECRET = "WEBHOOK_SECRET in a header"
-NOTHING = "nothing: it changes nothing"
+NO_GUARD_NEEDED = "nothing: it changes nothing"
 
 GUARDS = {
     # Accounts. What a stranger may begin is counted, and answers the same whoever has an account.
-    "/account/login/": (ALL, TOKEN),
-    "/account/register/": (ALL, TOKEN),
-    "/account/register/<token>/": (ALL, TOKEN),
-    "/account/reset/": (ALL, TOKEN),
-    "/account/reset/<token>/": (ALL, TOKEN),
-    "/account/oauth/<provider>/": (ALL, TOKEN),
-    "/account/oauth/new/": (ALL, TOKEN),
-    "/account/confirm/<token>/": (KNOWN, TOKEN),
-    "/account/logout/": (ALL, TOKEN),
-    "/account/delete/": (KNOWN, TOKEN),
-    "/account/email/": (KNOWN, TOKEN),
-    "/account/email/confirm/": (KNOWN, TOKEN),
-    "/account/password/": (KNOWN, TOKEN),
-    "/account/sessions/end-others/": (KNOWN, TOKEN),
-    "/account/sessions/<int:session_id>/end/": (MINE, TOKEN),
-    "/account/identities/<int:identity_id>/unlink/": (MINE, TOKEN),
-    "/account/tokens/": (KNOWN, TOKEN),
-    "/account/tokens/<int(max=2147483647):token_id>/revoke/": (MINE, TOKEN),
-    "/profiles/edit/": (KNOWN, TOKEN),
+    "/account/login/": (EVERYONE, TOKEN),
+    "/account/register/": (EVERYONE, TOKEN),
+    "/account/register/<token>/": (EVERYONE, TOKEN),
+    "/account/reset/": (EVERYONE, TOKEN),
+    "/account/reset/<token>/": (EVERYONE, TOKEN),
+    "/account/oauth/<provider>/": (EVERYONE, TOKEN),
+    "/account/oauth/new/": (EVERYONE, TOKEN),
+    "/account/confirm/<token>/": (LOGGED_IN, TOKEN),
+    "/account/logout/": (EVERYONE, TOKEN),
+    "/account/delete/": (LOGGED_IN, TOKEN),
+    "/account/email/": (LOGGED_IN, TOKEN),
+    "/account/email/confirm/": (LOGGED_IN, TOKEN),
+    "/account/password/": (LOGGED_IN, TOKEN),
+    "/account/sessions/end-others/": (LOGGED_IN, TOKEN),
+    "/account/sessions/<int:session_id>/end/": (OWNER_ONLY, TOKEN),
+    "/account/identities/<int:identity_id>/unlink/": (OWNER_ONLY, TOKEN),
+    "/account/tokens/": (LOGGED_IN, TOKEN),
+    "/account/tokens/<int(max=2147483647):token_id>/revoke/": (OWNER_ONLY, TOKEN),
+    "/profiles/edit/": (LOGGED_IN, TOKEN),
     # Packages.
-    "/packages/add/": (KNOWN, TOKEN),
-    "/packages/add/validate/": (KNOWN, TOKEN),
-    "/packages/<slug:slug>/edit/": (KNOWN, TOKEN),
-    "/packages/<slug:slug>/documentation/edit/": (KNOWN, TOKEN),
-    "/packages/<slug:slug>/favourite/": (KNOWN, TOKEN),
-    "/packages/<slug:slug>/usage/": (KNOWN, TOKEN),
-    "/packages/usage/<slug:slug>/<any(add, remove):value>/": (KNOWN, TOKEN),
-    "/favorites/<any(add, remove):value>/<int(max=2147483647):package_id>/": (KNOWN, TOKEN),
-    "/packages/<slug:slug>/flag/": (KNOWN, TOKEN),
-    "/packages/<slug:slug>/flag/withdraw/": (KNOWN, TOKEN),
-    "/packages/<slug:slug>/flags/<int(max=2147483647):flag_id>/answer/": (OWN, TOKEN),
-    "/packages/<slug:slug>/sites/add/": (KNOWN, TOKEN),
-    "/packages/<slug:slug>/sites/<int(max=2147483647):site_id>/edit/": (OWN, TOKEN),
-    "/packages/<slug:slug>/sites/<int(max=2147483647):site_id>/delete/": (OWN, TOKEN),
+    "/packages/add/": (LOGGED_IN, TOKEN),
+    "/packages/add/validate/": (LOGGED_IN, TOKEN),
+    "/packages/<slug:slug>/edit/": (LOGGED_IN, TOKEN),
+    "/packages/<slug:slug>/documentation/edit/": (LOGGED_IN, TOKEN),
+    "/packages/<slug:slug>/favourite/": (LOGGED_IN, TOKEN),
+    "/packages/<slug:slug>/usage/": (LOGGED_IN, TOKEN),
+    "/packages/usage/<slug:slug>/<any(add, remove):value>/": (LOGGED_IN, TOKEN),
+    "/favorites/<any(add, remove):value>/<int(max=2147483647):package_id>/": (LOGGED_IN, TOKEN),
+    "/packages/<slug:slug>/flag/": (LOGGED_IN, TOKEN),
+    "/packages/<slug:slug>/flag/withdraw/": (LOGGED_IN, TOKEN),
+    "/packages/<slug:slug>/flags/<int(max=2147483647):flag_id>/answer/": (OWNER_OR_MODERATOR, TOKEN),
+    "/packages/<slug:slug>/sites/add/": (LOGGED_IN, TOKEN),
+    "/packages/<slug:slug>/sites/<int(max=2147483647):site_id>/edit/": (OWNER_OR_MODERATOR, TOKEN),
+    "/packages/<slug:slug>/sites/<int(max=2147483647):site_id>/delete/": (OWNER_OR_MODERATOR, TOKEN),
     "/packages/github-webhook/": (CODE_HOSTS, SIGNATURE),
     "/packages/gitlab-webhook/": (CODE_HOSTS, SECRET),
     # Grids. A locked one is changed by moderators only.
-    "/grids/add/": (KNOWN, TOKEN),
-    "/grids/<slug:slug>/edit/": (KNOWN, TOKEN),
+    "/grids/add/": (LOGGED_IN, TOKEN),
+    "/grids/<slug:slug>/edit/": (LOGGED_IN, TOKEN),
     "/grids/<slug:slug>/lock/": (MODERATORS, TOKEN),
     "/grids/<slug:slug>/delete/": (MODERATORS, TOKEN),
-    "/grids/<slug:slug>/package/add/": (KNOWN, TOKEN),
-    "/grids/package/<slug:slug>/<int(max=2147483647):package_id>/delete/": (OWN, TOKEN),
-    "/grids/feature/add/<slug:slug>/": (KNOWN, TOKEN),
-    "/grids/feature/<int(max=2147483647):feature_id>/": (KNOWN, TOKEN),
-    "/grids/feature/<int(max=2147483647):feature_id>/move/": (KNOWN, TOKEN),
-    "/grids/feature/<int(max=2147483647):feature_id>/delete/": (OWN, TOKEN),
-    "/grids/cell/preview/": (KNOWN, TOKEN),
-    "/grids/element/<slug:slug>/<int(max=2147483647):package_id>/<int(max=2147483647):feature_id>/": (KNOWN, TOKEN),
+    "/grids/<slug:slug>/package/add/": (LOGGED_IN, TOKEN),
+    "/grids/package/<slug:slug>/<int(max=2147483647):package_id>/delete/": (OWNER_OR_MODERATOR, TOKEN),
+    "/grids/feature/add/<slug:slug>/": (LOGGED_IN, TOKEN),
+    "/grids/feature/<int(max=2147483647):feature_id>/": (LOGGED_IN, TOKEN),
+    "/grids/feature/<int(max=2147483647):feature_id>/move/": (LOGGED_IN, TOKEN),
+    "/grids/feature/<int(max=2147483647):feature_id>/delete/": (OWNER_OR_MODERATOR, TOKEN),
+    "/grids/cell/preview/": (LOGGED_IN, TOKEN),
+    "/grids/element/<slug:slug>/<int(max=2147483647):package_id>/<int(max=2147483647):feature_id>/": (LOGGED_IN, TOKEN),
     # History.
-    "/changes/<int(max=2147483647):revision_id>/undo/": (OWN, TOKEN),
+    "/changes/<int(max=2147483647):revision_id>/undo/": (OWNER_OR_MODERATOR, TOKEN),
     "/changes/by/<slug:username>/undo/": (MODERATORS, TOKEN),
-    "/history/<kind>/<int(max=2147483647):object_id>/restore/<int(max=2147483647):revision_id>/": (OWN, TOKEN),
+    "/history/<kind>/<int(max=2147483647):object_id>/restore/<int(max=2147483647):revision_id>/": (
+        OWNER_OR_MODERATOR,
+        TOKEN,
+    ),
     # Moderation.
     "/moderation/edits/<int(max=2147483647):held_id>/approve/": (MODERATORS, TOKEN),
     "/moderation/edits/<int(max=2147483647):held_id>/reject/": (MODERATORS, TOKEN),
@@ -96,7 +99,7 @@ GUARDS = {
     "/moderation/packages/<slug:slug>/show/": (MODERATORS, TOKEN),
     "/moderation/sites/<int(max=2147483647):site_id>/<any(approve, reject):decision>/": (MODERATORS, TOKEN),
     # The API.
-    "/api/v4/packages/lookup/": (PROGRAMS, NOTHING),
+    "/api/v4/packages/lookup/": (API_READERS, NO_GUARD_NEEDED),
 }
 # The API's own: for programs with a token that writes, and for sessions with a CSRF token in a header. To those who
 # show neither, the URLs of old answer 405, in the words that their readers know, and the newer ones below a grid 401.
@@ -108,10 +111,10 @@ BODIES: tuple[dict[str, Any], ...] = (
     {"data": {"payload": "{}"}},
     {"data": b"\xff{["},
 )
-REFUSED = {403, 404}
+DENIED_CODES = {403, 404}
 
 
-def unsafe(app: Flask) -> list[Rule]:
+def unsafe_rules(app: Flask) -> list[Rule]:
     """Return the rules of the URLs that take another method than those that only read."""
     return [rule for rule in app.url_map.iter_rules() if (rule.methods or set()) - SAFE]
 
@@ -120,12 +123,14 @@ def is_of_api(rule: Rule) -> bool:
     return str(rule.endpoint).startswith(OF_API) and rule.rule not in GUARDS
 
 
-def guarded(app: Flask, *who: str) -> list[Rule]:
+def csrf_guarded_rules(app: Flask, *who: str) -> list[Rule]:
     """Return the rules that are guarded by a CSRF token and open to these only."""
-    return [rule for rule in unsafe(app) if rule.rule in GUARDS and GUARDS[rule.rule] in [(one, TOKEN) for one in who]]
+    return [
+        rule for rule in unsafe_rules(app) if rule.rule in GUARDS and GUARDS[rule.rule] in [(one, TOKEN) for one in who]
+    ]
 
 
-def everything(session: Session) -> dict[str, list[Any]]:
+def database_snapshot(session: Session) -> dict[str, list[Any]]:
     """Return every row of every table."""
     session.rollback()
     found = {}
@@ -137,53 +142,60 @@ def everything(session: Session) -> dict[str, list[Any]]:
 
 
 @pytest.fixture
-def world(session: Session) -> World:
-    return fill(session)
+def sample_site(session: Session) -> SampleSite:
+    return populate_site(session)
 
 
 def test_every_unsafe_route_is_listed_with_its_guard(app: Flask) -> None:
-    found = {rule.rule for rule in unsafe(app) if not is_of_api(rule)}
+    found = {rule.rule for rule in unsafe_rules(app) if not is_of_api(rule)}
     assert found == set(GUARDS), "say here who may call a URL that changes something, and what guards it"
-    assert all((rule.methods or set()) - SAFE == {"POST"} for rule in unsafe(app) if not is_of_api(rule))
+    assert all((rule.methods or set()) - SAFE == {"POST"} for rule in unsafe_rules(app) if not is_of_api(rule))
 
 
-def test_without_a_csrf_token_nobody_changes_anything(app: Flask, session: Session, world: World) -> None:
-    visitors = [Visitor(app, world.moderator), Visitor(app, world.owner), Visitor(app)]
-    before = everything(session)
-    for rule in guarded(app, ALL, KNOWN, OWN, MINE, MODERATORS):
-        path = world.path(app, rule)
+def test_without_a_csrf_token_nobody_changes_anything(app: Flask, session: Session, sample_site: SampleSite) -> None:
+    visitors = [CsrfClient(app, sample_site.moderator), CsrfClient(app, sample_site.owner), CsrfClient(app)]
+    before = database_snapshot(session)
+    for rule in csrf_guarded_rules(app, EVERYONE, LOGGED_IN, OWNER_OR_MODERATOR, OWNER_ONLY, MODERATORS):
+        path = sample_site.path(app, rule)
         for visitor in visitors:
             for token in ({}, {"csrf_token": ""}, {"csrf_token": "forged"}):
                 assert visitor.client.post(path, data=token).status_code == 403, path
-    assert everything(session) == before
+    assert database_snapshot(session) == before
 
 
-def test_who_is_not_logged_in_changes_nothing(app: Flask, session: Session, world: World) -> None:
-    before, nobody = everything(session), Visitor(app)
-    for rule in guarded(app, KNOWN, OWN, MINE, MODERATORS):
-        path = world.path(app, rule)
-        assert nobody.post(path, FORM).status_code in REFUSED, path
-    assert everything(session) == before
+def test_who_is_not_logged_in_changes_nothing(app: Flask, session: Session, sample_site: SampleSite) -> None:
+    before, nobody = database_snapshot(session), CsrfClient(app)
+    for rule in csrf_guarded_rules(app, LOGGED_IN, OWNER_OR_MODERATOR, OWNER_ONLY, MODERATORS):
+        path = sample_site.path(app, rule)
+        assert nobody.post(path, FORM).status_code in DENIED_CODES, path
+    assert database_snapshot(session) == before
 
 
-def test_what_is_for_moderators_is_refused_to_others(app: Flask, session: Session, world: World) -> None:
-    before, others = everything(session), [Visitor(app, world.other), Visitor(app, world.owner)]
-    for rule in guarded(app, MODERATORS):
-        path = world.path(app, rule)
+def test_what_is_for_moderators_is_refused_to_others(app: Flask, session: Session, sample_site: SampleSite) -> None:
+    before, others = (
+        database_snapshot(session),
+        [CsrfClient(app, sample_site.stranger), CsrfClient(app, sample_site.owner)],
+    )
+    for rule in csrf_guarded_rules(app, MODERATORS):
+        path = sample_site.path(app, rule)
         for visitor in others:
-            assert visitor.post(path, FORM).status_code in REFUSED, path
-    assert everything(session) == before
+            assert visitor.post(path, FORM).status_code in DENIED_CODES, path
+    assert database_snapshot(session) == before
 
 
-def test_what_is_anothers_is_refused(app: Flask, session: Session, world: World) -> None:
-    before, other, moderator = everything(session), Visitor(app, world.other), Visitor(app, world.moderator)
-    for rule in guarded(app, OWN, MINE):
-        path = world.path(app, rule)
-        assert other.post(path, FORM).status_code in REFUSED, path
-    for rule in guarded(app, MINE):
-        path = world.path(app, rule)
-        assert moderator.post(path, FORM).status_code in REFUSED, path
-    assert everything(session) == before
+def test_what_is_anothers_is_refused(app: Flask, session: Session, sample_site: SampleSite) -> None:
+    before, other, moderator = (
+        database_snapshot(session),
+        CsrfClient(app, sample_site.stranger),
+        CsrfClient(app, sample_site.moderator),
+    )
+    for rule in csrf_guarded_rules(app, OWNER_OR_MODERATOR, OWNER_ONLY):
+        path = sample_site.path(app, rule)
+        assert other.post(path, FORM).status_code in DENIED_CODES, path
+    for rule in csrf_guarded_rules(app, OWNER_ONLY):
+        path = sample_site.path(app, rule)
+        assert moderator.post(path, FORM).status_code in DENIED_CODES, path
+    assert database_snapshot(session) == before
 
 
 FORM = {"title": "x", "url": "https://x.example/", "reason": "x", "answer": "x", "seen": "99", "package": "1",
@@ -203,7 +215,7 @@ def api_paths(app: Flask) -> list[tuple[str, str, bool]]:
     """Return method, address and whether it is one of the newer ones, of all that the API might change."""
     ids = {"key": "1", "package": "1", "feature": "1", "suffix": "json"}
     found = []
-    for rule in unsafe(app):
+    for rule in unsafe_rules(app):
         if is_of_api(rule):
             path = re.sub(r"<\w+:(\w+)>", lambda match: ids[match.group(1)], rule.rule)
             methods = sorted((rule.methods or set()) - SAFE)
@@ -211,8 +223,8 @@ def api_paths(app: Flask) -> list[tuple[str, str, bool]]:
     return found
 
 
-def test_by_the_api_nobody_changes_anything(app: Flask, session: Session, world: World) -> None:
-    client, before = app.test_client(), everything(session)
+def test_by_the_api_nobody_changes_anything(app: Flask, session: Session, sample_site: SampleSite) -> None:
+    client, before = app.test_client(), database_snapshot(session)
     paths = api_paths(app)
     assert len(paths) > 40
     for method, path, is_newer in paths:
@@ -220,26 +232,28 @@ def test_by_the_api_nobody_changes_anything(app: Flask, session: Session, world:
             status = client.open(path, method=method, **body).status_code
             assert status == 405 or (is_newer and status == 401), (method, path)
     client.post("/api/v4/packages/lookup/", json={"keys": ["one"]})
-    assert everything(session) == before
+    assert database_snapshot(session) == before
 
 
-def test_by_the_api_no_session_changes_anything_without_its_token(app: Flask, session: Session, world: World) -> None:
-    visitors = [Visitor(app, world.moderator), Visitor(app, world.owner)]
-    before = everything(session)
+def test_by_the_api_no_session_changes_anything_without_its_token(
+    app: Flask, session: Session, sample_site: SampleSite
+) -> None:
+    visitors = [CsrfClient(app, sample_site.moderator), CsrfClient(app, sample_site.owner)]
+    before = database_snapshot(session)
     for visitor in visitors:
         for method, path, _ in api_paths(app):
             for options in ({}, {"headers": {"X-CSRFToken": "forged"}}, {"data": {"csrf_token": "forged"}}):
                 assert visitor.client.open(path, method=method, **options).status_code in {403, 405}, (method, path)
             override = {"_method": "DELETE", "csrf_token": ""}
             assert visitor.client.post(path, data=override).status_code in {403, 405}, path
-    assert everything(session) == before
+    assert database_snapshot(session) == before
 
 
-def test_by_the_api_no_token_that_reads_changes_anything(app: Flask, session: Session, world: World) -> None:
-    program = Program(app, session, world.moderator, scope="read")
+def test_by_the_api_no_token_that_reads_changes_anything(app: Flask, session: Session, sample_site: SampleSite) -> None:
+    program = ApiClient(app, session, sample_site.moderator, scope="read")
     program.get("packages/")  # from here on the token has been used
-    before = everything(session)
+    before = database_snapshot(session)
     for method, path, _ in api_paths(app):
-        status = program.ask(method, path.removeprefix("/api/v4/"), json={"title": "x"}).status_code
+        status = program.request(method, path.removeprefix("/api/v4/"), json={"title": "x"}).status_code
         assert status in {403, 405}, (method, path)
-    assert everything(session) == before
+    assert database_snapshot(session) == before

@@ -9,24 +9,24 @@ from typing import Any
 import pytest
 from flask import Flask, redirect
 
-from pkgsite.clients.egress import Outside, connect, is_public
-from pkgsite.clients.http import JsonReader, Patience
+from pkgsite.clients.egress import EgressPolicy, connect_checked, is_public
+from pkgsite.clients.http import JsonClient, Timeouts
 from pkgsite.errors import NotAllowed, UpstreamError
 
-ONCE = Patience(timeout_s=5, attempts=1)
+SINGLE_ATTEMPT = Timeouts(read_timeout_s=5, attempts=1)
 
 
-def reader(allowed: tuple[str, ...] = (), private: tuple[str, ...] = ()) -> JsonReader:
-    return JsonReader(user_agent="pkgsite", patience=ONCE, outside=Outside.of(allowed, private))
+def reader(allowed: tuple[str, ...] = (), private: tuple[str, ...] = ()) -> JsonClient:
+    return JsonClient(user_agent="pkgsite", timeouts=SINGLE_ATTEMPT, egress=EgressPolicy.from_hosts(allowed, private))
 
 
 @pytest.fixture
-def site(serve: Callable[[Any], str]) -> str:
+def site(serve_app: Callable[[Any], str]) -> str:
     """The address of a host on this machine that answers JSON."""
     host = Flask("host")
     host.add_url_rule("/", "here", lambda: {"good": True})
     host.add_url_rule("/away/", "away", lambda: redirect("http://127.0.0.1:9/"))
-    return serve(host)
+    return serve_app(host)
 
 
 def test_a_private_host_that_is_named_is_asked(site: str) -> None:
@@ -54,20 +54,20 @@ def test_a_redirect_leads_nowhere_else(site: str) -> None:
 @pytest.mark.parametrize("scheme", ["ftp", "file", "gopher"])
 def test_only_the_web_is_asked(scheme: str) -> None:
     with pytest.raises(NotAllowed):
-        Outside.of(("github.com",)).check_url(f"{scheme}://github.com/")
+        EgressPolicy.from_hosts(("github.com",)).check_url(f"{scheme}://github.com/")
 
 
 @pytest.mark.parametrize("url", ["https://github.com/x", "https://GITHUB.com:443/x", "http://github.com/x"])
 def test_names_are_compared_without_case_and_with_the_usual_port(url: str) -> None:
-    Outside.of(("GitHub.com",)).check_url(url)
+    EgressPolicy.from_hosts(("GitHub.com",)).check_url(url)
     with pytest.raises(NotAllowed, match="ALLOWED_HOSTS_OUT"):
-        Outside.of(("evil-github.com", "github.com:8443")).check_url(url)
+        EgressPolicy.from_hosts(("evil-github.com", "github.com:8443")).check_url(url)
 
 
 @pytest.mark.parametrize("url", ["https://github.com.evil.example/", "https://github.com@evil.example/", "https:///x"])
 def test_names_that_only_look_like_one_on_the_list(url: str) -> None:
     with pytest.raises(NotAllowed):
-        Outside.of(("github.com",)).check_url(url)
+        EgressPolicy.from_hosts(("github.com",)).check_url(url)
 
 
 PRIVATE = (
@@ -84,7 +84,7 @@ def test_addresses_that_are_not_public(address: str, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: answer)
     assert not is_public(address)
     with pytest.raises(NotAllowed, match=r"rebound\.example resolves to"):
-        connect("rebound.example", 443, 1.0, Outside.of(("rebound.example",)))
+        connect_checked("rebound.example", 443, 1.0, EgressPolicy.from_hosts(("rebound.example",)))
 
 
 @pytest.mark.parametrize("address", ["140.82.121.4", "2606:50c0:8000::154", "::ffff:140.82.121.4"])

@@ -16,13 +16,13 @@ from aiosmtpd.smtp import AuthResult, Envelope
 from flask import Flask
 from sqlalchemy.orm import Session
 
-from pkgsite.clients.smtp import SmtpMailer
-from pkgsite.errors import BadAnswer, NotAllowed, Unavailable
+from pkgsite.clients.smtp import SmtpEmailSender
+from pkgsite.errors import BadResponse, NotAllowed, Unavailable
 from tests.databases import free_port
-from tests.login_client import PASSWORD, Browser, make_person
+from tests.login_client import PASSWORD, LoginClient, make_login_user
 
 
-class Catcher:
+class SmtpHandler:
     """Takes every message, or answers what it is told to."""
 
     def __init__(self) -> None:
@@ -37,17 +37,17 @@ class Catcher:
 
 
 @pytest.fixture
-def catcher() -> Catcher:
-    return Catcher()
+def received_emails() -> SmtpHandler:
+    return SmtpHandler()
 
 
 @pytest.fixture
-def listen(catcher: Catcher) -> Iterator[Callable[..., int]]:
+def smtp_server(received_emails: SmtpHandler) -> Iterator[Callable[..., int]]:
     """A function that starts the catcher, with the options of an SMTP server, and returns its port."""
     started: list[Controller] = []
 
     def start(**options: Any) -> int:
-        controller = Controller(catcher, hostname="127.0.0.1", port=free_port(), **options)
+        controller = Controller(received_emails, hostname="127.0.0.1", port=free_port(), **options)
         controller.start()
         started.append(controller)
         return int(controller.port)
@@ -57,15 +57,15 @@ def listen(catcher: Catcher) -> Iterator[Callable[..., int]]:
         controller.stop()
 
 
-def mailer(port: int, **changed: Any) -> SmtpMailer:
+def mailer(port: int, **changed: Any) -> SmtpEmailSender:
     given: dict[str, Any] = {
         "host": "127.0.0.1", "port": port, "user": "", "password": "", "tls": "none",
         "sender": "Packages <packages@example.org>", "domain": "packages.example.org", "timeout_s": 5,
     }  # fmt: skip
-    return SmtpMailer(**given | changed)
+    return SmtpEmailSender(**given | changed)
 
 
-def send(sender: SmtpMailer, to: str = "ada@example.org") -> None:
+def send(sender: SmtpEmailSender, to: str = "ada@example.org") -> None:
     sender.send(to=to, subject="A new pässword", body="Öpen this:\n\nhttps://packages.example.org/" + "x" * 200 + "\n")
 
 
@@ -74,9 +74,9 @@ def smtp_settings(port: int) -> dict[str, str]:
             "MAIL_FROM": "Packages <packages@example.org>", "PUBLIC_URL": "http://localhost"}  # fmt: skip
 
 
-def test_a_letter_arrives_as_it_was_written(catcher: Catcher, listen: Callable[..., int]) -> None:
-    send(mailer(listen()))
-    (message,) = catcher.messages
+def test_a_letter_arrives_as_it_was_written(received_emails: SmtpHandler, smtp_server: Callable[..., int]) -> None:
+    send(mailer(smtp_server()))
+    (message,) = received_emails.messages
     assert (message["To"], message["From"]) == ("ada@example.org", "Packages <packages@example.org>")
     assert message["Subject"] == "A new pässword"
     assert message["Auto-Submitted"] == "auto-generated"
@@ -88,23 +88,23 @@ def test_a_letter_arrives_as_it_was_written(catcher: Catcher, listen: Callable[.
 
 
 @pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
-def test_a_server_that_wants_a_name_gets_it(catcher: Catcher, listen: Callable[..., int]) -> None:
+def test_a_server_that_wants_a_name_gets_it(received_emails: SmtpHandler, smtp_server: Callable[..., int]) -> None:
     def check(_server: Any, _session: Any, _envelope: Any, _mechanism: str, data: Any) -> AuthResult:
         return AuthResult(success=(data.login, data.password) == (b"me", b"a secret"), handled=False)
 
-    port = listen(authenticator=check, auth_required=True, auth_require_tls=False)
+    port = smtp_server(authenticator=check, auth_required=True, auth_require_tls=False)
     send(mailer(port, user="me", password="a secret"))
-    assert len(catcher.messages) == 1
+    assert len(received_emails.messages) == 1
     with pytest.raises(NotAllowed, match="rejected the login or the encrypted connection: 535"):
         send(mailer(port, user="me", password="wrong"))
-    with pytest.raises((Unavailable, BadAnswer), match="530"):
+    with pytest.raises((Unavailable, BadResponse), match="530"):
         send(mailer(port))
 
 
-def test_a_secret_talk_is_not_had_in_the_open(catcher: Catcher, listen: Callable[..., int]) -> None:
+def test_a_secret_talk_is_not_had_in_the_open(received_emails: SmtpHandler, smtp_server: Callable[..., int]) -> None:
     with pytest.raises(NotAllowed):
-        send(mailer(listen(), tls="starttls", user="me", password="a secret"))
-    assert catcher.messages == []
+        send(mailer(smtp_server(), tls="starttls", user="me", password="a secret"))
+    assert received_emails.messages == []
 
 
 @pytest.fixture(scope="module")
@@ -119,43 +119,45 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("tls", ["starttls", "tls"])
-def test_tls_in_both_ways(catcher: Catcher, listen: Callable[..., int], certificate: Path, tls: str) -> None:
+def test_tls_in_both_ways(
+    received_emails: SmtpHandler, smtp_server: Callable[..., int], certificate: Path, tls: str
+) -> None:
     theirs = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     theirs.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
     ours = ssl.create_default_context(cafile=str(certificate / "cert.pem"))
     options: dict[str, Any] = (
         {"ssl_context": theirs} if tls == "tls" else {"tls_context": theirs, "require_starttls": True}
     )
-    port = listen(**options)
+    port = smtp_server(**options)
     send(mailer(port, tls=tls, context=ours))
-    assert len(catcher.messages) == 1
+    assert len(received_emails.messages) == 1
     with pytest.raises(NotAllowed, match="certificate verify failed"):
         send(mailer(port, tls=tls))
 
 
-@pytest.mark.parametrize(("answer", "kind"), [("451 Come back later", Unavailable), ("554 No", BadAnswer)])
+@pytest.mark.parametrize(("answer", "kind"), [("451 Come back later", Unavailable), ("554 No", BadResponse)])
 def test_a_refusal_is_told_apart(
-    catcher: Catcher, listen: Callable[..., int], answer: str, kind: type[Exception]
+    received_emails: SmtpHandler, smtp_server: Callable[..., int], answer: str, kind: type[Exception]
 ) -> None:
-    catcher.answer = answer
+    received_emails.answer = answer
     with pytest.raises(kind, match=answer):
-        send(mailer(listen()))
+        send(mailer(smtp_server()))
 
 
-def test_a_server_that_is_not_there(listen: Callable[..., int]) -> None:
+def test_a_server_that_is_not_there(smtp_server: Callable[..., int]) -> None:
     with pytest.raises(Unavailable, match="could not connect to the mail server: Connection refused"):
         send(mailer(free_port()))
 
 
 def test_a_person_registers_by_real_mail(
-    session: Session, make_app: Callable[..., Flask], catcher: Catcher, listen: Callable[..., int]
+    session: Session, make_app: Callable[..., Flask], received_emails: SmtpHandler, smtp_server: Callable[..., int]
 ) -> None:
-    app = make_app(**smtp_settings(listen()))
-    browser = Browser(app)
+    app = make_app(**smtp_settings(smtp_server()))
+    browser = LoginClient(app)
     response = browser.post("/account/register/", {"username": "ada", "email": "ada@example.org"})
     assert response.status_code == 303
     assert "outbox" not in browser.get(response.headers["Location"]).text
-    (message,) = catcher.messages
+    (message,) = received_emails.messages
     (line,) = [line for line in message.get_content().splitlines() if line.startswith("http")]
     path = line.removeprefix("http://localhost")
     assert browser.post(path, {"username": "ada", "password": PASSWORD}).status_code == 303
@@ -164,9 +166,9 @@ def test_a_person_registers_by_real_mail(
 
 
 def test_a_failing_server_loses_nothing(session: Session, make_app: Callable[..., Flask]) -> None:
-    make_person(session)
+    make_login_user(session)
     app = make_app(**smtp_settings(free_port()))
-    browser = Browser(app)
+    browser = LoginClient(app)
     answers = set()
     for data in ({"username": "new", "email": "new@example.org"}, {"username": "new", "email": "ada@example.org"}):
         response = browser.post("/account/register/", data)
@@ -176,8 +178,8 @@ def test_a_failing_server_loses_nothing(session: Session, make_app: Callable[...
         response = browser.post("/account/reset/", {"email": email})
         answers.add((response.status_code, "Try again" in response.text))
     browser.log_in()
-    response = browser.post("/account/email/", {"email": "new@example.org", "present": PASSWORD})
+    response = browser.post("/account/email/", {"email": "new@example.org", "current_password": PASSWORD})
     answers.add((response.status_code, "Try again" in response.text))
     assert answers == {(503, True)}
-    response = browser.post("/account/password/", {"present": PASSWORD, "password": "three green bicycles"})
+    response = browser.post("/account/password/", {"current_password": PASSWORD, "password": "three green bicycles"})
     assert response.status_code == 303, "what is done is done, whether or not its letter arrives"

@@ -22,7 +22,7 @@ def hurry() -> None:
     object.__setattr__(timetable.REFRESH, "every", REFRESH_EVERY)
     from pkgsite.jobs import scheduler
 
-    scheduler.LASTS, scheduler.HEARTBEAT = LASTS, HEARTBEAT
+    scheduler.LEASE_TTL, scheduler.HEARTBEAT_INTERVAL = LASTS, HEARTBEAT
 
 
 if __name__ == "__main__":

@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 from flask import Flask
 from sqlalchemy import select
 
-from pkgsite.clients.gateways import PATIENCE, open_gateways
+from pkgsite.clients.gateways import TIMEOUTS, open_gateways
 from pkgsite.clock import utc_now
 from pkgsite.extensions import db, gateways
-from pkgsite.jobs.refresh import Refresher, Tally
+from pkgsite.jobs.refresh import Refresher, RefreshSummary
 from pkgsite.models import HostState, Package, SourceState
 from pkgsite.rules.freshness import Source
-from pkgsite.services.refresh.queue import ALL, Claim, Only, Result
+from pkgsite.services.refresh.queue import ALL_SOURCES, Claim, RefreshResult, SourceFilter
 from pkgsite.services.refresh.sources import sync_sources
 from tests.factories import make_package
 from tests.fakes.bitbucket import FakeBitbucket
@@ -26,9 +26,9 @@ from tests.fakes.forgejo import FakeForgejo
 from tests.fakes.github import FakeGitHub
 from tests.fakes.gitlab import FakeGitLab
 from tests.fakes.pypi import FakePyPI
-from tests.fakes.rest_host import FakeRepository, history
+from tests.fakes.rest_host import FakeRepository, make_commits
 
-HURRIED = replace(PATIENCE, timeout_s=15, whole_s=15, attempts=1)
+FAST_TIMEOUTS = replace(TIMEOUTS, read_timeout_s=15, total_timeout_s=15, attempts=1)
 TOKEN = "ghp_for_tests_only"
 REPOSITORIES = {
     "github.com": "https://github.com/ada/one",
@@ -38,22 +38,22 @@ REPOSITORIES = {
 }
 
 
-class World:
+class FakeHosts:
     """The hosts, their addresses, and the site's clock, which a test may move on."""
 
-    def __init__(self, serve: Callable[[Any], str]) -> None:
+    def __init__(self, serve_app: Callable[[Any], str]) -> None:
         self.github = FakeGitHub(TOKEN)
         self.github.add("ada/one")
         now = utc_now()
         self.gitlab, self.bitbucket, self.forgejo = (
-            kind(FakeRepository("ada/one", number, history(60, seed=number, now=now)))
+            kind(FakeRepository("ada/one", number, make_commits(60, seed=number, now=now)))
             for number, kind in enumerate((FakeGitLab, FakeBitbucket, FakeForgejo), 1)
         )
         self.pypi = FakePyPI()
-        self.counts = FakePyPI()
+        self.download_counts = FakePyPI()
         self.add_project("one")
-        self.serve = serve
-        self.later = timedelta(0)
+        self.serve = serve_app
+        self.clock_offset = timedelta(0)
 
     def settings(self) -> dict[str, str]:
         """Return the settings of a site in this world."""
@@ -63,7 +63,7 @@ class World:
             "bitbucket.org": f"bitbucket {self.serve(self.bitbucket)}/2.0",
             "codeberg.org": f"forgejo {self.serve(self.forgejo)}/api/v1",
         }
-        index, counts = self.serve(self.pypi), self.serve(self.counts)
+        index, counts = self.serve(self.pypi), self.serve(self.download_counts)
         addresses = [api.split()[1] for api in apis.values()] + [index, counts]
         return {
             "CODE_HOSTS": ", ".join(f"{name} {api}" for name, api in apis.items()),
@@ -75,22 +75,22 @@ class World:
 
     def add_project(self, name: str) -> None:
         self.pypi.add(name, "1.0", "1.1", license_expression="MIT", docs_url=None)
-        self.counts.add(name, "1.1", downloads=4321)
+        self.download_counts.add(name, "1.1", downloads=4321)
 
     def now(self) -> datetime:
-        return utc_now() + self.later
+        return utc_now() + self.clock_offset
 
 
-class Site:
+class RefreshedSite:
     """A site in a world."""
 
-    def __init__(self, app: Flask, world: World) -> None:
-        self.app, self.world = app, world
-        app.extensions["gateways"] = open_gateways(app.config, patience=HURRIED)
+    def __init__(self, app: Flask, fake_hosts: FakeHosts) -> None:
+        self.app, self.world = app, fake_hosts
+        app.extensions["gateways"] = open_gateways(app.config, timeouts=FAST_TIMEOUTS)
         with app.app_context():
             self.gateways = gateways()
 
-    def add_one_of_each_host(self) -> None:
+    def add_package_per_host(self) -> None:
         """Add a package for each code host, the first of which is on the index too, and find their sources."""
         with self.app.app_context():
             for number, (host, url) in enumerate(REPOSITORIES.items()):
@@ -98,28 +98,28 @@ class Site:
                     db.session(), f"at-{host}".replace(".", "-"), repo_url=url, pypi_url="" if number else "one"
                 )
             db.session.commit()
-        self.sync()
+        self.sync_sources()
 
-    def add(self, slug: str, **fields: Any) -> int:
+    def add_package(self, slug: str, **fields: Any) -> int:
         with self.app.app_context():
             number = make_package(db.session(), slug, **fields).id
             db.session.commit()
-        self.sync()
+        self.sync_sources()
         return number
 
-    def sync(self) -> int:
+    def sync_sources(self) -> int:
         with self.app.app_context():
             changed = sync_sources(db.session(), self.gateways, now=self.world.now())
             db.session.commit()
             return changed
 
-    def refresher(self, only: Only = ALL, **options: Any) -> Refresher:
-        return Refresher(self.app, self.gateways, only=only, clock=self.world.now, **options)
+    def refresher(self, only: SourceFilter = ALL_SOURCES, **options: Any) -> Refresher:
+        return Refresher(self.app, self.gateways, source_filter=only, clock=self.world.now, **options)
 
-    def refresh(self, *sources: Source) -> Tally:
-        return self.refresher(Only(sources=sources or None)).run()
+    def refresh(self, *sources: Source) -> RefreshSummary:
+        return self.refresher(SourceFilter(sources=sources or None)).run()
 
-    def read(self, statement: Any) -> Any:
+    def query_one(self, statement: Any) -> Any:
         """Return the one value or row that a query finds, as it is committed."""
         with self.app.app_context():
             found = db.session.execute(statement).scalars().one()
@@ -127,16 +127,16 @@ class Site:
             return found
 
     def package(self, slug: str) -> Package:
-        found: Package = self.read(select(Package).where(Package.slug == slug))
+        found: Package = self.query_one(select(Package).where(Package.slug == slug))
         return found
 
-    def state(self, slug: str, source: Source) -> SourceState:
+    def source_state(self, slug: str, source: Source) -> SourceState:
         of_package = SourceState.package_id == select(Package.id).where(Package.slug == slug).scalar_subquery()
-        found: SourceState = self.read(select(SourceState).where(of_package, SourceState.source == source))
+        found: SourceState = self.query_one(select(SourceState).where(of_package, SourceState.source == source))
         return found
 
-    def host(self, name: str) -> HostState:
-        found: HostState = self.read(select(HostState).where(HostState.host == name))
+    def host_state(self, name: str) -> HostState:
+        found: HostState = self.query_one(select(HostState).where(HostState.host == name))
         return found
 
     def facts(self) -> dict[str, dict[str, Any]]:
@@ -148,13 +148,13 @@ class Site:
             return {package.slug: {name: getattr(package, name) for name in names} for package in packages}
 
 
-class Results:
+class ResultRecorder:
     """Gathers what a refresh reports, from several threads."""
 
     def __init__(self) -> None:
-        self.seen: list[tuple[Claim, Result]] = []
+        self.recorded: list[tuple[Claim, RefreshResult]] = []
         self._lock = threading.Lock()
 
-    def __call__(self, claimed: Claim, result: Result) -> None:
+    def __call__(self, claimed: Claim, result: RefreshResult) -> None:
         with self._lock:
-            self.seen.append((claimed, result))
+            self.recorded.append((claimed, result))

@@ -17,10 +17,10 @@ from werkzeug.serving import make_server
 from pkgsite import create_app
 from pkgsite.extensions import db
 from pkgsite.models import Revision
-from tests.conftest import settings_for
-from tests.databases import Template
+from tests.conftest import make_config
+from tests.databases import DatabaseTemplate
 from tests.factories import make_category, make_grid, make_package
-from tests.login_client import PASSWORD, make_person
+from tests.login_client import PASSWORD, make_login_user
 
 RECORDED = Path(__file__).with_name("package-2235.txt").read_text()
 
@@ -56,13 +56,13 @@ def make_recorded_package() -> None:
 
 
 @pytest.fixture
-def site(templates: Callable[[str], Template], tmp_path: Path) -> Iterator[tuple[str, Flask]]:
+def site(database_templates: Callable[[str], DatabaseTemplate], tmp_path: Path) -> Iterator[tuple[str, Flask]]:
     """A site with the recorded package and an account: its address and the application."""
-    with templates("sqlite").copy() as url:
-        app = create_app(settings_for(url, tmp_path))
+    with database_templates("sqlite").copy() as url:
+        app = create_app(make_config(url, tmp_path))
         with app.app_context():
             make_recorded_package()
-            make_person(db.session(), "ada")
+            make_login_user(db.session(), "ada")
         server = make_server("127.0.0.1", 0, app, threaded=True)
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
@@ -81,8 +81,8 @@ def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
     context.close()
 
 
-def log_in(page: Page, address: str) -> None:
-    page.goto(f"{address}/account/login/?next=/api/v4/packages/2235/")
+def log_in(page: Page, site_url: str) -> None:
+    page.goto(f"{site_url}/account/login/?next=/api/v4/packages/2235/")
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.locator("input[name=login]").fill("ada")
     page.locator("main form button[type=submit]").first.click()

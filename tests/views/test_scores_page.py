@@ -8,11 +8,11 @@ from flask.testing import FlaskClient
 
 from pkgsite.rules import health, scores
 from pkgsite.services.packages.health import score_examples
-from tests.views.conftest import addresses_in, plain
+from tests.views.conftest import link_targets, visible_text
 
 
 def test_it_has_the_numbers_of_the_rules(client: FlaskClient) -> None:
-    words = plain(client.get("/help/scores/").text)
+    words = visible_text(client.get("/help/scores/").text)
     for told in (
         "For every 3 full months since the last commit, 10% of the stars.", "30% of the stars",
         "up to 1,000", "−50% of the stars", "24 months ago", "within 365 days", "within 730 days",
@@ -41,13 +41,15 @@ def test_its_numbers_are_those_of_the_rules_at_work(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch, rules: Any, name: str, value: object, told: str
 ) -> None:
     monkeypatch.setattr(rules, name, value)
-    assert told in plain(client.get("/help/scores/").text)
+    assert told in visible_text(client.get("/help/scores/").text)
 
 
 def test_every_check_of_a_report_is_on_it(client: FlaskClient) -> None:
     html = client.get("/help/scores/").text
-    known = dict.fromkeys(health.Known.__dataclass_fields__) | {"commits_over_52": (), "has_repo": False}
-    for check in health.health(health.Known(**known), now=health.datetime(2026, 1, 1, tzinfo=health.UTC)).checks:  # type: ignore[arg-type,attr-defined]
+    known = dict.fromkeys(health.HealthFacts.__dataclass_fields__) | {"commits_over_52": (), "has_repo": False}
+    for check in health.check_health(
+        health.HealthFacts(**known), now=health.datetime(2026, 1, 1, tzinfo=health.UTC)
+    ).checks:  # type: ignore[arg-type,attr-defined]
         assert f'<th scope="row">{check.title}</th>' in html
 
 
@@ -55,5 +57,5 @@ def test_the_examples_are_reckoned_by_the_rules() -> None:
     assert [parts.total for _, parts in score_examples()] == [120, 72, 36, 24, -60, 11000]
 
 
-def test_help_leads_to_it(client: FlaskClient, get: Callable[[str], str]) -> None:
-    assert "/help/scores/" in addresses_in(get("/help/"))
+def test_help_leads_to_it(client: FlaskClient, fetch_page: Callable[[str], str]) -> None:
+    assert "/help/scores/" in link_targets(fetch_page("/help/"))

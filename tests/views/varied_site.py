@@ -8,37 +8,37 @@ import pytest
 from sqlalchemy.orm import Session
 
 from pkgsite.models import (
+    DailySample,
     Favourite,
-    OldGridSlug,
-    OldPackageSlug,
+    GridSlugRedirect,
     Package,
+    PackageSlugRedirect,
     Release,
-    Sample,
-    SiteUsing,
     Usage,
     User,
+    UsingSite,
 )
 from tests.factories import (
     NOW,
+    add_to_grid,
     fill_cell,
     make_category,
     make_feature,
     make_grid,
     make_package,
-    make_source,
-    put_into_grid,
+    make_source_state,
 )
 
-HARD_SLUGS = ("master", "a#b", "under__score", "UPPER", "ünï-çødé", "100%", "a+b c", "a&b=c", "q?x", "1234", "…")
-EVIL = """<script>alert('x')</script> & "quoted" {{ 7*7 }} :rocket:"""
+UNUSUAL_SLUGS = ("master", "a#b", "under__score", "UPPER", "ünï-çødé", "100%", "a+b c", "a&b=c", "q?x", "1234", "…")
+MALICIOUS_TEXT = """<script>alert('x')</script> & "quoted" {{ 7*7 }} :rocket:"""
 
 
-def fill(session: Session) -> None:
+def populate_varied_site(session: Session) -> None:
     """Add the site's records and commit them."""
     apps = make_category(session, "apps", title="App", title_plural="Apps", description="Apps to plug in.")
     make_category(session, "Hard#1", title="Hard & odd", title_plural="")
     make_category(session, "empty", title="Empty")
-    known = make_package(
+    full_package = make_package(
         session,
         "known",
         category=apps,
@@ -67,12 +67,12 @@ def fill(session: Session) -> None:
     zero = make_package(
         session, "zero", category=apps, stars=0, forks=0, commits_over_52=[0] * 52, description="", pypi_downloads=0
     )
-    evil = make_package(
+    malicious = make_package(
         session,
         "evil",
         category=apps,
-        title=EVIL[:100],
-        description=EVIL,
+        title=MALICIOUS_TEXT[:100],
+        description=MALICIOUS_TEXT,
         repo_url="javascript:alert(1)",
         pypi_url="x; rm -rf /",
         documentation_url="data:text/html,boo",
@@ -83,33 +83,44 @@ def fill(session: Session) -> None:
         topics=["<b>bold</b>"],
         project_urls={"<i>Bad</i>": "javascript:alert(4)"},
         vulnerabilities=[
-            {"id": "<b>V</b>", "aliases": ["<i>"], "summary": EVIL, "link": "javascript:alert(5)", "fixed_in": ["<u>"]}
+            {
+                "id": "<b>V</b>",
+                "aliases": ["<i>"],
+                "summary": MALICIOUS_TEXT,
+                "link": "javascript:alert(5)",
+                "fixed_in": ["<u>"],
+            }
         ],
     )
     successor = make_package(session, "successor", category=apps, title="Successor", stars=40)
     replaced = make_package(session, "replaced", category=apps, replaced_by_id=successor.id, stars=9000)
     archived = make_package(session, "archived", category=apps, archived_at=NOW, deprecated_at=NOW, stars=8000)
     make_package(session, "hidden", category=apps, hidden_at=NOW, stars=99999)
-    hard = [make_package(session, slug, category=apps, stars=number) for number, slug in enumerate(HARD_SLUGS)]
+    hard = [make_package(session, slug, category=apps, stars=number) for number, slug in enumerate(UNUSUAL_SLUGS)]
 
-    tell_all(session, make_package(session, "told", category=apps, stars=8000))
+    set_all_facts(session, make_package(session, "told", category=apps, stars=8000))
 
-    everything = (known, unknown, zero, evil, successor, replaced, archived)
+    everything = (full_package, unknown, zero, malicious, successor, replaced, archived)
     caching = make_grid(session, "caching", packages=everything, title="Caching", description="Keeping results.")
     caching.header = True
     feature = make_feature(session, caching, "Is fast", description="In the author's words.")
     make_feature(session, caching, "Nobody filled this in")
-    fill_cell(session, feature, known, "yes, since 2\nhttps://example.org/fast.")
-    fill_cell(session, feature, evil, EVIL)
+    fill_cell(session, feature, full_package, "yes, since 2\nhttps://example.org/fast.")
+    fill_cell(session, feature, malicious, MALICIOUS_TEXT)
     fill_cell(session, feature, zero, "nothing")
     fill_cell(session, feature, archived, "---")
-    for slug in HARD_SLUGS:
-        put_into_grid(session, make_grid(session, slug, title=slug), hard[0])
+    for slug in UNUSUAL_SLUGS:
+        add_to_grid(session, make_grid(session, slug, title=slug), hard[0])
     make_grid(session, "nobody-here", title="Nobody here")
 
     session.add_all(
         Release(
-            package_id=known.id, number=number, uploaded_at=at, is_prerelease=pre, yanked_reason=yanked, created_at=NOW
+            package_id=full_package.id,
+            number=number,
+            uploaded_at=at,
+            is_prerelease=pre,
+            yanked_reason=yanked,
+            created_at=NOW,
         )
         for number, at, pre, yanked in (
             ("3.2.1", NOW, False, None),
@@ -118,7 +129,7 @@ def fill(session: Session) -> None:
         )
     )
     session.add_all(
-        SiteUsing(package_id=known.id, title=title, url=url, is_approved=approved, created_at=NOW)
+        UsingSite(package_id=full_package.id, title=title, url=url, is_approved=approved, created_at=NOW)
         for title, url, approved in (
             ("Good site", "https://good.example.org/", True),
             ("Odd site", "javascript:alert(2)", True),
@@ -129,16 +140,16 @@ def fill(session: Session) -> None:
     session.add_all(users)
     session.flush()
     for user in users:
-        session.add(Usage(user_id=user.id, package_id=known.id, created_at=NOW))
-        session.add(Favourite(user_id=user.id, package_id=known.id, created_at=NOW))
+        session.add(Usage(user_id=user.id, package_id=full_package.id, created_at=NOW))
+        session.add(Favourite(user_id=user.id, package_id=full_package.id, created_at=NOW))
     session.add(Favourite(user_id=users[0].id, package_id=archived.id, created_at=NOW))
-    session.add(OldPackageSlug(slug="once-known", package_id=known.id, created_at=NOW))
-    session.add(OldPackageSlug(slug="once#hard", package_id=hard[1].id, created_at=NOW))
-    session.add(OldGridSlug(slug="cache", grid_id=caching.id, created_at=NOW))
+    session.add(PackageSlugRedirect(slug="once-known", package_id=full_package.id, created_at=NOW))
+    session.add(PackageSlugRedirect(slug="once#hard", package_id=hard[1].id, created_at=NOW))
+    session.add(GridSlugRedirect(slug="cache", grid_id=caching.id, created_at=NOW))
     session.commit()
 
 
-def tell_all(session: Session, package: Package) -> None:
+def set_all_facts(session: Session, package: Package) -> None:
     """Let every source of a package have told something, long or not so long ago; and one fails."""
     facts = {
         "repo_url": "https://codeberg.org/owner/old",
@@ -167,34 +178,34 @@ def tell_all(session: Session, package: Package) -> None:
     for name, value in facts.items():
         setattr(package, name, value)
     error = "https://codeberg.org/api/v1/repos/owner/old answered 502: <b>bad\n\u202egateway</b> " + "on and on " * 50
-    trouble = {"failures": 2, "last_error": error, "last_error_at": NOW - timedelta(minutes=20)}
+    failure = {"failures": 2, "last_error": error, "last_error_at": NOW - timedelta(minutes=20)}
     due = NOW + timedelta(hours=2, minutes=1)
-    make_source(
-        session, package, "repo", "codeberg.org", fetched_at=NOW - timedelta(hours=3), next_due_at=due, **trouble
+    make_source_state(
+        session, package, "repo", "codeberg.org", fetched_at=NOW - timedelta(hours=3), next_due_at=due, **failure
     )
-    make_source(session, package, "activity", "codeberg.org", fetched_at=NOW - timedelta(days=15))
-    make_source(session, package, "people", "codeberg.org", fetched_at=None)
-    make_source(session, package, "index", "pypi.org", fetched_at=NOW - timedelta(days=2))
-    make_source(session, package, "downloads", "pypistats.org")
+    make_source_state(session, package, "activity", "codeberg.org", fetched_at=NOW - timedelta(days=15))
+    make_source_state(session, package, "people", "codeberg.org", fetched_at=None)
+    make_source_state(session, package, "index", "pypi.org", fetched_at=NOW - timedelta(days=2))
+    make_source_state(session, package, "downloads", "pypistats.org")
     for day in range(100):
         session.add(
-            Sample(
+            DailySample(
                 package_id=package.id,
                 day_on=(NOW - timedelta(days=day)).date(),
                 stars=None if day == 5 else 8000 - day,
                 downloads=500 - day if day % 7 == 0 else None,
             )
         )
-    session.add(Sample(package_id=package.id, day_on=(NOW - timedelta(days=401)).date(), stars=1, downloads=1))
+    session.add(DailySample(package_id=package.id, day_on=(NOW - timedelta(days=401)).date(), stars=1, downloads=1))
 
 
-def stop_the_clock(patch: pytest.MonkeyPatch) -> None:
+def freeze_time(patch: pytest.MonkeyPatch) -> None:
     """Let pages be read at the time of the data."""
     patch.setattr("pkgsite.views.packages.utc_now", lambda: NOW)
     patch.setattr("pkgsite.views.filters.utc_now", lambda: NOW)
 
 
-def add_many(session: Session, count: int) -> list[Package]:
+def make_many_packages(session: Session, count: int) -> list[Package]:
     """Add packages that all have the same known facts and the same grid, `many`."""
     many = [
         make_package(

@@ -10,10 +10,10 @@ from apispec.ext.marshmallow import MarshmallowPlugin
 from flask import Blueprint, Flask, Response, request
 from marshmallow.fields import Integer
 
-from pkgsite.api.caching import cacheable
-from pkgsite.api.inputs import CategoryReference, FeatureInput, Input, PackageReference
-from pkgsite.api.mutations import LONGEST_KEY
-from pkgsite.api.negotiation import Rendering, json_answer
+from pkgsite.api.caching import make_conditional
+from pkgsite.api.inputs import CategoryField, FeatureInput, Input, PackageField
+from pkgsite.api.mutations import MAX_IDEMPOTENCY_KEY_LENGTH
+from pkgsite.api.negotiation import ResponseFormat, json_response
 from pkgsite.api.resource import Resource
 from pkgsite.api.v4 import RESOURCES
 from pkgsite.api.v4.categories import CategoryInstance, CategoryList, CategorySchema
@@ -27,24 +27,27 @@ from pkgsite.api.v4.grid_parts import (
 )
 from pkgsite.api.v4.grids import GridInstance, GridList, GridSchema
 from pkgsite.api.v4.packages import PackageInstance, PackageList, PackageSchema
-from pkgsite.api.v4.search import FoundSchema, HitSchema, Search
+from pkgsite.api.v4.search import HitSchema, Search, SearchResultsSchema
 
 VERSION = "4"
-ABOUT = """Packages, comparison grids and categories: the same data as on the website.
+DESCRIPTION = """Packages, comparison grids and categories: the same data as on the website.
 
 Reading is open to everyone. With an account you can make the same changes as on the website, authenticated with a
 personal API token or, in a browser, with your session."""
-TEXT = {"type": "string"}
-BLANK = r"[\s\x1c-\x1f\x85]*"
-ID = f"{BLANK}(([0-9]{{1,9}}|[01][0-9]{{9}}){BLANK})?"
-PAGE = {"text/html": {"schema": TEXT}}  # the same for people
-FLAG = {"type": "string", "description": "`1`, `true`, `yes` or `on` means true; anything else means false."}
-ANY_NUMBER = "Integer; invalid or too small values fall back to the default."
+STRING_SCHEMA = {"type": "string"}
+WHITESPACE = r"[\s\x1c-\x1f\x85]*"
+ID_PATTERN = f"{WHITESPACE}(([0-9]{{1,9}}|[01][0-9]{{9}}){WHITESPACE})?"
+HTML_CONTENT = {"text/html": {"schema": STRING_SCHEMA}}  # the same for people
+BOOLEAN_PARAMETER = {
+    "type": "string",
+    "description": "`1`, `true`, `yes` or `on` means true; anything else means false.",
+}
+INTEGER_NOTE = "Integer; invalid or too small values fall back to the default."
 Json = dict[str, Any]
 
 
 # What each resource tells: its schema's name, and whether one record, a list with its envelope, or a bare list.
-TELLS: dict[type[Resource], tuple[str, str]] = {
+RESPONSE_SCHEMAS: dict[type[Resource], tuple[str, str]] = {
     PackageList: ("Package", "listed"),
     PackageInstance: ("Package", "one"),
     GridList: ("Grid", "listed"),
@@ -64,15 +67,15 @@ SCHEMAS = {
     "Feature": FeatureSchema,
     "Category": CategorySchema,
     "SearchResult": HitSchema,
-    "SearchResults": FoundSchema,
+    "SearchResults": SearchResultsSchema,
 }
 CELL = {
     "type": "object",
     "properties": {name: {"type": "string"} for name in ("grid", "feature", "package", "text")},
     "required": ["grid", "feature", "package", "text"],
 }
-FINDABLE = {PackageList, GridList}
-KEYS = {
+FILTERABLE = {PackageList, GridList}
+PATH_PARAMETERS = {
     "key": "ID or slug of the record.",
     "package": "ID or slug of the package.",
     "feature": "ID of the feature.",
@@ -81,13 +84,13 @@ KEYS = {
 
 def init_app(app: Flask) -> None:
     pages = Blueprint("openapi", __name__)
-    pages.add_url_rule("/api/v4/openapi.json", "document", answer_document)
+    pages.add_url_rule("/api/v4/openapi.json", "document", document_response)
     app.register_blueprint(pages)
 
 
-def answer_document() -> Response:
+def document_response() -> Response:
     body = {**document(), "servers": [{"url": f"{request.url_root.rstrip('/')}/api/v4"}]}
-    return cacheable(json_answer(body, Rendering()), changed_at=None, is_one=True)
+    return make_conditional(json_response(body, ResponseFormat()), changed_at=None, is_single_record=True)
 
 
 @cache
@@ -97,54 +100,54 @@ def document() -> Json:
         title="Packages",
         version=VERSION,
         openapi_version="3.1.0",
-        info={"description": ABOUT},
+        info={"description": DESCRIPTION},
         plugins=[plugin := MarshmallowPlugin()],
         security=[{}],
     )
     if plugin.converter is None:
         raise RuntimeError("apispec did not create a converter")
-    plugin.converter.add_attribute_function(_reference)  # type: ignore[no-untyped-call]
+    plugin.converter.add_attribute_function(_field_attributes)  # type: ignore[no-untyped-call]
     for name, schema in SCHEMAS.items():
         spec.components.schema(name, schema=schema)
     spec.components.schema("Cell", CELL)
-    for name, shape in _shapes().items():
+    for name, shape in _shared_schemas().items():
         spec.components.schema(name, shape)
-    spec.components.security_scheme("token", TOKEN)
-    spec.components.security_scheme("session", SESSION)
-    inputs = {resource.takes for resource in RESOURCES.values() if resource.takes is not None}
-    for takes in sorted(inputs, key=lambda one: one.__name__):
-        spec.components.schema(takes.__name__, schema=takes)
-        if takes is FeatureInput:
-            spec.components.schema("NewFeature", schema=takes(exclude=("position",)))
-        spec.components.schema(f"{takes.__name__}Part", schema=takes(partial=True))
+    spec.components.security_scheme("token", TOKEN_SCHEME)
+    spec.components.security_scheme("session", SESSION_SCHEME)
+    inputs = {resource.input_schema for resource in RESOURCES.values() if resource.input_schema is not None}
+    for input_schema in sorted(inputs, key=lambda one: one.__name__):
+        spec.components.schema(input_schema.__name__, schema=input_schema)
+        if input_schema is FeatureInput:
+            spec.components.schema("NewFeature", schema=input_schema(exclude=("position",)))
+        spec.components.schema(f"{input_schema.__name__}Part", schema=input_schema(partial=True))
     for path, resource in RESOURCES.items():
         address = f"/{path}/" if path else "/"
-        for name in KEYS:
+        for name in PATH_PARAMETERS:
             address = address.replace(f"<key:{name}>", f"{{{name}}}")
         operations = {method: _operation(resource, method) for method in ("get", "post", "put", "patch", "delete")
                       if hasattr(resource, method)}  # fmt: skip
-        spec.path(path=address, operations=operations, parameters=_keys(address))
-    for address, operations in _whole_lists().items():
+        spec.path(path=address, operations=operations, parameters=_path_parameters(address))
+    for address, operations in _bulk_paths().items():
         spec.path(path=address, operations=operations)
     found: Json = spec.to_dict()
     return found
 
 
-def _reference(_converter: Any, field: Any, **_: Any) -> Json:
+def _field_attributes(_converter: Any, field: Any, **_: Any) -> Json:
     """Return what follows from what a field is for: to name another record, to say something, to count."""
     if isinstance(field, Integer):  # what is larger is no whole number to the reader of bodies
         return {"format": "int64", "minimum": -(2**63), "maximum": 2**63 - 1}
-    is_needed = field.required and field.metadata.get("lines") == 1  # of longer texts an empty one is one, too
-    kinds = ["string", "integer"] if isinstance(field, CategoryReference | PackageReference) else ["string"]
-    if is_needed:
+    is_required = field.required and field.metadata.get("lines") == 1  # of longer texts an empty one is one, too
+    kinds = ["string", "integer"] if isinstance(field, CategoryField | PackageField) else ["string"]
+    if is_required:
         return {"type": kinds, "minLength": 1}
     return {"type": [*kinds, "null"]} if len(kinds) > 1 else {}
 
 
-def _keys(address: str) -> list[Json]:
+def _path_parameters(address: str) -> list[Json]:
     return [
-        {"name": name, "in": "path", "required": True, "description": words, "schema": {"type": "string"}}
-        for name, words in KEYS.items()
+        {"name": name, "in": "path", "required": True, "description": description, "schema": {"type": "string"}}
+        for name, description in PATH_PARAMETERS.items()
         if f"{{{name}}}" in address
     ]
 
@@ -156,98 +159,123 @@ def _operation(resource: type[Resource], method: str) -> Json:
         "description": resource.description,
         "tags": [(resource.__module__.rpartition(".")[2]).replace("grid_parts", "grids")],
     }
-    return found | (_reading(resource) if method == "get" else _writing(resource, method))
+    return found | (_read_operation(resource) if method == "get" else _write_operation(resource, method))
 
 
-def _reading(resource: type[Resource]) -> Json:
-    name, kind = TELLS.get(resource, ("Links", "one"))
+def _read_operation(resource: type[Resource]) -> Json:
+    name, kind = RESPONSE_SCHEMAS.get(resource, ("Links", "one"))
     parameters = [_query("format", "`json`, or `api` for the browsable HTML page.", {"enum": ["json", "api", ""]})]
     if kind == "listed":
         parameters += [
-            _query("limit", f"Number of records to return (default 20, maximum 1,000). {ANY_NUMBER}", TEXT),
-            _query("offset", f"Number of records to skip (default 0). {ANY_NUMBER}", TEXT),
+            _query("limit", f"Number of records to return (default 20, maximum 1,000). {INTEGER_NOTE}", STRING_SCHEMA),
+            _query("offset", f"Number of records to skip (default 0). {INTEGER_NOTE}", STRING_SCHEMA),
         ]
     if resource is Search:
         parameters += [
             _query(
-                "q", 'Search query: words, "quoted phrases", -excluded words and filters such as `stars:>100`.', TEXT
+                "q",
+                'Search query: words, "quoted phrases", -excluded words and filters such as `stars:>100`.',
+                STRING_SCHEMA,
             ),
-            _query("expand", "`results` returns everything shown on the search page instead of a plain list.", TEXT),
-            _query("offset", f"With `expand`: number of packages to skip. {ANY_NUMBER}", TEXT),
+            _query(
+                "expand",
+                "`results` returns everything shown on the search page instead of a plain list.",
+                STRING_SCHEMA,
+            ),
+            _query("offset", f"With `expand`: number of packages to skip. {INTEGER_NOTE}", STRING_SCHEMA),
         ]
-    if resource in FINDABLE:
-        parameters += FIND
-    if resource in {*FINDABLE, PackageInstance, GridInstance}:
-        parameters += DETAIL
-    ok = {"description": resource.name, "headers": VALIDATORS, "content": _json(_told(name, kind)) | PAGE}
-    refusals = [400] if resource in FINDABLE else []
+    if resource in FILTERABLE:
+        parameters += FILTER_PARAMETERS
+    if resource in {*FILTERABLE, PackageInstance, GridInstance}:
+        parameters += DETAIL_PARAMETERS
+    ok = {
+        "description": resource.name,
+        "headers": VALIDATORS,
+        "content": _json(_response_schema(name, kind)) | HTML_CONTENT,
+    }
+    refusals = [400] if resource in FILTERABLE else []
     return {
-        "parameters": [*parameters, *CONDITIONS_OF_READING],
+        "parameters": [*parameters, *CONDITIONAL_HEADERS],
         "responses": {
             "200": ok,
             "301": {"description": "The slug has changed; see `Location`."},
             "304": {"description": "Not modified."},
-            **_refused(*refusals, 401, 404, 406, 429, or_as_page=True),
+            **_error_responses(*refusals, 401, 404, 406, 429, has_html=True),
         },
         "security": [{}, {"token": []}, {"session": []}],
     }
 
 
-def _writing(resource: type[Resource], method: str) -> Json:
-    name, _ = TELLS[resource]
+def _write_operation(resource: type[Resource], method: str) -> Json:
+    name, _ = RESPONSE_SCHEMAS[resource]
     parameters = [
         _query(
             "dry_run",
-            f"Dry run: validate the request and return the changes without saving them. {FLAG['description']}",
-            TEXT,
+            f"Dry run: validate the request and return the changes without saving them. {BOOLEAN_PARAMETER['description']}",
+            STRING_SCHEMA,
         ),
-        _query("reason", "Reason for the change, shown in the history.", TEXT),
+        _query("reason", "Reason for the change, shown in the history.", STRING_SCHEMA),
     ]
-    answered = {"anyOf": [_ref(name), _ref("DryRun")]}
+    response_schema = {"anyOf": [_ref(name), _ref("DryRun")]}
     responses: Json = {
         "308": {"description": "The slug has changed; repeat the request at the URL in `Location`."},
         "200": {
             "description": "The updated record or, for a dry run, the changes it would make.",
-            "content": _json(answered),
+            "content": _json(response_schema),
         },
         "202": {"description": "Accepted; pending review by a moderator.", "content": _json(_ref("PendingEdit"))},
     }
     found: Json = {}
     if method == "post":
-        words = "Unique key (ASCII) for this request. Repeating a request with the same key returns the first response."
-        parameters.append(_header("Idempotency-Key", words, {**TEXT, "maxLength": LONGEST_KEY, "pattern": "^[ -~]*$"}))
+        description = (
+            "Unique key (ASCII) for this request. Repeating a request with the same key returns the first response."
+        )
+        parameters.append(
+            _header(
+                "Idempotency-Key",
+                description,
+                {**STRING_SCHEMA, "maxLength": MAX_IDEMPOTENCY_KEY_LENGTH, "pattern": "^[ -~]*$"},
+            )
+        )
         responses["201"] = {
             "description": "The record has been created.",
-            "headers": {"Location": {"schema": TEXT}, "ETag": {"schema": TEXT}},
+            "headers": {"Location": {"schema": STRING_SCHEMA}, "ETag": {"schema": STRING_SCHEMA}},
             "content": _json(_ref(name)),
         }
     else:
         parameters.append(_header("If-Match", "ETag of the version your change is based on."))
     if method == "delete":
         responses["204"] = {"description": "The record has been deleted."}
-    elif resource.takes is not None:
-        found["requestBody"] = {"required": True, "content": _json(_input(resource.takes, method))}
+    elif resource.input_schema is not None:
+        found["requestBody"] = {"required": True, "content": _json(_request_schema(resource.input_schema, method))}
     codes = [400, 401, 403, 404, 405, 409, 413, 415, 429] + ([412, 428] if method != "post" else [])
     return found | {
         "parameters": parameters,
-        "responses": {**responses, **_refused(*codes)},
+        "responses": {**responses, **_error_responses(*codes)},
         "security": [{"token": []}, {"session": []}],
     }
 
 
-def _input(takes: type[Input], method: str) -> Json:
+def _request_schema(input_schema: type[Input], method: str) -> Json:
     """Return the shape of what a method reads: PATCH takes a part of the record."""
     if method == "post":
         # A new feature comes last, and a later change moves it.
-        return _ref("NewFeature" if takes is FeatureInput else takes.__name__)
-    part = _ref(f"{takes.__name__}Part")
-    return part if method == "patch" else {"allOf": [part, {"required": list(takes.whole)}]}
+        return _ref("NewFeature" if input_schema is FeatureInput else input_schema.__name__)
+    partial_schema = _ref(f"{input_schema.__name__}Part")
+    return (
+        partial_schema
+        if method == "patch"
+        else {"allOf": [partial_schema, {"required": list(input_schema.required_for_put)}]}
+    )
 
 
-def _whole_lists() -> dict[str, Json]:
+def _bulk_paths() -> dict[str, Json]:
     """Return the addresses at which there is everything at once."""
-    lines = {"description": "One JSON object per line.", "content": {"application/x-ndjson": {"schema": TEXT}}}
-    table = {"description": "CSV file.", "content": {"text/csv": {"schema": TEXT}}}
+    ndjson_response = {
+        "description": "One JSON object per line.",
+        "content": {"application/x-ndjson": {"schema": STRING_SCHEMA}},
+    }
+    csv_response = {"description": "CSV file.", "content": {"text/csv": {"schema": STRING_SCHEMA}}}
     keys = {
         "type": "object",
         "required": ["keys"],
@@ -259,17 +287,17 @@ def _whole_lists() -> dict[str, Json]:
             "results": {"type": "object", "additionalProperties": {"anyOf": [_ref("Package"), {"type": "null"}]}}
         },
     }
-    read = {"tags": ["bulk"], "parameters": FIND, "security": [{}]}
+    read = {"tags": ["bulk"], "parameters": FILTER_PARAMETERS, "security": [{}]}
     return {
         "/packages.ndjson": {
             "get": read
             | {"operationId": "getPackagesNdjson", "summary": "Export all packages (NDJSON)",
-               "parameters": [*FIND, *DETAIL], "responses": {"200": lines, **_refused(400, 401, 429)}}
+               "parameters": [*FILTER_PARAMETERS, *DETAIL_PARAMETERS], "responses": {"200": ndjson_response, **_error_responses(400, 401, 429)}}
         },
         "/grids.csv": {
             "get": read
             | {"operationId": "getGridsCsv", "summary": "Export all grids (CSV)",
-               "responses": {"200": table, **_refused(400, 401, 429)}}
+               "responses": {"200": csv_response, **_error_responses(400, 401, 429)}}
         },
         "/packages/lookup/": {
             "post": {
@@ -279,7 +307,7 @@ def _whole_lists() -> dict[str, Json]:
                 "requestBody": {"required": True, "content": _json(keys)},
                 "responses": {
                     "200": {"description": "The package found for each key, or null.", "content": _json(found)},
-                    **_refused(400, 401, 413, 415, 429),
+                    **_error_responses(400, 401, 413, 415, 429),
                 },
                 "security": [{}],
             }
@@ -287,7 +315,7 @@ def _whole_lists() -> dict[str, Json]:
     }  # fmt: skip
 
 
-def _told(name: str, kind: str) -> Json:
+def _response_schema(name: str, kind: str) -> Json:
     if kind == "one":
         return _ref(name)
     records = {"type": "array", "items": _ref(name)}
@@ -310,18 +338,18 @@ def _told(name: str, kind: str) -> Json:
     }
 
 
-def _shapes() -> dict[str, Json]:
+def _shared_schemas() -> dict[str, Json]:
     return {
         "Links": {"type": "object", "additionalProperties": {"type": "string", "format": "uri"}},
-        "Error": {"type": "object", "properties": {"detail": TEXT}, "required": ["detail"]},
+        "Error": {"type": "object", "properties": {"detail": STRING_SCHEMA}, "required": ["detail"]},
         "ValidationErrors": {
             "type": "object",
             "description": "Validation errors by field name.",
-            "additionalProperties": {"type": "array", "items": TEXT},
+            "additionalProperties": {"type": "array", "items": STRING_SCHEMA},
         },
         "PendingEdit": {
             "type": "object",
-            "properties": {"detail": TEXT, "held": {"type": "integer"}},
+            "properties": {"detail": STRING_SCHEMA, "held": {"type": "integer"}},
             "required": ["detail", "held"],
         },
         "DryRun": {
@@ -338,7 +366,7 @@ def _shapes() -> dict[str, Json]:
     }
 
 
-REFUSALS = {
+ERROR_DESCRIPTIONS = {
     400: "Invalid request: errors by field, or one message for the entire request.",
     401: "Authentication is required, or the token is invalid, expired or revoked.",
     403: "Permission denied: the token is read-only, the CSRF token is missing, or you are not allowed to do this.",
@@ -354,10 +382,10 @@ REFUSALS = {
 }
 
 
-def _refused(*codes: int, or_as_page: bool = False) -> Json:
+def _error_responses(*codes: int, has_html: bool = False) -> Json:
     body = {"anyOf": [_ref("Error"), _ref("ValidationErrors")]}
-    content = _json(body) | (PAGE if or_as_page else {})
-    found: Json = {str(code): {"description": REFUSALS[code], "content": content} for code in codes}
+    content = _json(body) | (HTML_CONTENT if has_html else {})
+    found: Json = {str(code): {"description": ERROR_DESCRIPTIONS[code], "content": content} for code in codes}
     if 429 in codes:
         found["429"]["headers"] = {
             "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait before retrying."}
@@ -377,41 +405,51 @@ def _query(name: str, description: str, schema: Json) -> Json:
     return {"name": name, "in": "query", "description": description, "schema": schema}
 
 
-def _header(name: str, description: str, schema: Json = TEXT) -> Json:
+def _header(name: str, description: str, schema: Json = STRING_SCHEMA) -> Json:
     return {"name": name, "in": "header", "description": description, "schema": schema}
 
 
-FIND = [
-    _query("q", "Words that must all appear in the title, slug or description.", TEXT),
-    _query("category", "ID or slug of a category.", TEXT),
-    _query("grid", "ID or slug of a grid. For packages: only those in this grid.", TEXT),
+FILTER_PARAMETERS = [
+    _query("q", "Words that must all appear in the title, slug or description.", STRING_SCHEMA),
+    _query("category", "ID or slug of a category.", STRING_SCHEMA),
+    _query("grid", "ID or slug of a grid. For packages: only those in this grid.", STRING_SCHEMA),
     _query(
         "ordering",
         "Field to sort by; prefix with `-` for descending order. Unknown fields fall back to the default.",
-        TEXT,
+        STRING_SCHEMA,
     ),
     _query(
         "updated_since",
         "ISO 8601 timestamp: only records changed since then, including changes to fetched facts. UTC if no time "
         "zone is given.",
-        {"anyOf": [{**TEXT, "format": "date-time"}, {**TEXT, "format": "date"}, {**TEXT, "pattern": f"^{BLANK}$"}]},
+        {
+            "anyOf": [
+                {**STRING_SCHEMA, "format": "date-time"},
+                {**STRING_SCHEMA, "format": "date"},
+                {**STRING_SCHEMA, "pattern": f"^{WHITESPACE}$"},
+            ]
+        },
     ),
-    _query("deleted", f"Include deleted records. {FLAG['description']}", TEXT),
-    _query("ids", "Comma-separated IDs (up to 100).", {**TEXT, "pattern": f"^{ID}(,{ID}){{0,99}}$"}),
+    _query("deleted", f"Include deleted records. {BOOLEAN_PARAMETER['description']}", STRING_SCHEMA),
+    _query(
+        "ids",
+        "Comma-separated IDs (up to 100).",
+        {**STRING_SCHEMA, "pattern": f"^{ID_PATTERN}(,{ID_PATTERN}){{0,99}}$"},
+    ),
 ]
-DETAIL = [
-    _query("fields", "Comma-separated names of the fields to return; unknown names are ignored.", TEXT),
-    _query("expand", "Comma-separated names of additional details to include, or `all`.", TEXT),
+DETAIL_PARAMETERS = [
+    _query("fields", "Comma-separated names of the fields to return; unknown names are ignored.", STRING_SCHEMA),
+    _query("expand", "Comma-separated names of additional details to include, or `all`.", STRING_SCHEMA),
 ]
-CONDITIONS_OF_READING = [_header("If-None-Match", "ETag of the response you already have.")]
-VALIDATORS = {"ETag": {"schema": TEXT}, "Last-Modified": {"schema": TEXT}}
-TOKEN = {
+CONDITIONAL_HEADERS = [_header("If-None-Match", "ETag of the response you already have.")]
+VALIDATORS = {"ETag": {"schema": STRING_SCHEMA}, "Last-Modified": {"schema": STRING_SCHEMA}}
+TOKEN_SCHEME = {
     "type": "apiKey",
     "in": "header",
     "name": "Authorization",
     "description": "`Token <token>` or `Bearer <token>`. Create tokens in your account settings.",
 }
-SESSION = {
+SESSION_SCHEME = {
     "type": "apiKey",
     "in": "cookie",
     "name": "session",

@@ -7,7 +7,7 @@ from flask import g
 from pkgsite.api.resource import Resource
 
 
-class Root(Resource):
+class ApiRoot(Resource):
     name = "Api Root"
     description = "Links to packages, grids, categories and search."
 

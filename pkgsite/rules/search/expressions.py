@@ -13,21 +13,21 @@ class Section(StrEnum):
 
     NAME = "name"
     TEXT = "text"  # description and topics
-    AROUND = "around"  # names of its category and of its grids
+    CONTEXT = "around"  # names of its category and of its grids
     PEOPLE = "people"
-    MARKS = "marks"  # what filters look for, and the thing's names as a whole: words of our own making
+    KEYWORDS = "marks"  # what filters look for, and the thing's names as a whole: words of our own making
 
 
-WORDS = (Section.NAME, Section.TEXT, Section.AROUND, Section.PEOPLE)
+TEXT_SECTIONS = (Section.NAME, Section.TEXT, Section.CONTEXT, Section.PEOPLE)
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A word, or with `begins` any that begins with it, in any of these sections."""
+    """A word, or with `is_prefix` any that begins with it, in any of these sections."""
 
     word: str
-    sections: tuple[Section, ...] = WORDS
-    begins: bool = False
+    sections: tuple[Section, ...] = TEXT_SECTIONS
+    is_prefix: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,41 +35,41 @@ class Phrase:
     """Words that follow each other, in one of these sections."""
 
     words: tuple[str, ...]
-    sections: tuple[Section, ...] = WORDS
+    sections: tuple[Section, ...] = TEXT_SECTIONS
 
 
 @dataclass(frozen=True, slots=True)
-class All:
+class And:
     parts: tuple[Expression, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Any:
+class Or:
     parts: tuple[Expression, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Without:
-    """What fits `part` and fits none of the others."""
+class AndNot:
+    """What fits `included` and fits none of the others."""
 
-    part: Expression
-    others: tuple[Expression, ...]
-
-
-Expression: TypeAlias = Term | Phrase | All | Any | Without
+    included: Expression
+    excluded: tuple[Expression, ...]
 
 
-def all_of(parts: Iterable[Expression]) -> Expression:
+Expression: TypeAlias = Term | Phrase | And | Or | AndNot
+
+
+def conjunction(parts: Iterable[Expression]) -> Expression:
     """Return the tree of what fits each of these; of a single one without a knot around it."""
-    several = tuple(dict.fromkeys(parts))
-    return several[0] if len(several) == 1 else All(several)
+    distinct = tuple(dict.fromkeys(parts))
+    return distinct[0] if len(distinct) == 1 else And(distinct)
 
 
-def any_of(parts: Iterable[Expression]) -> Expression:
+def disjunction(parts: Iterable[Expression]) -> Expression:
     """Return the tree of what fits one of these at least."""
-    several = tuple(dict.fromkeys(parts))
-    return several[0] if len(several) == 1 else Any(several)
+    distinct = tuple(dict.fromkeys(parts))
+    return distinct[0] if len(distinct) == 1 else Or(distinct)
 
 
-def mark(text: str, *, begins: bool = False) -> Term:
-    return Term(text, (Section.MARKS,), begins)
+def keyword(text: str, *, begins: bool = False) -> Term:
+    return Term(text, (Section.KEYWORDS,), begins)

@@ -11,38 +11,41 @@ from functools import lru_cache
 
 import Stemmer
 
-LONGEST = 200  # characters of what is typed; a database refuses patterns of many thousands
-MOST_WORDS = 12
-LONGEST_WORD = 60  # characters; the rest of a longer one is left out
-SHORTEST_BEGINNING = 2  # letters that may stand for the words that begin with them
+MAX_TEXT_LENGTH = 200  # characters of what is typed; a database refuses patterns of many thousands
+MAX_WORDS = 12
+MAX_WORD_LENGTH = 60  # characters; the rest of a longer one is left out
+MIN_PREFIX_LENGTH = 2  # letters that may stand for the words that begin with them
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 _STRUCTURE = re.compile(r'[\[\]",\\]')
 # Scripts that put no blanks between words: each of their letters is a word.
 _UNSPACED = "\u0e00-\u0e7f\u1100-\u11ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\U00020000-\U0003ffff"
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
-_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_CAMEL_CASE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 # Letters that don't come apart into a plain one and a mark, and names whose marks make them.
 _PLAIN = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i"})
-_SPOKEN = ((re.compile(r"\bc\+\+", re.IGNORECASE), " cpp "), (re.compile(r"\b([cf])#", re.IGNORECASE), r" \1sharp "))
+_SYMBOL_NAMES = (
+    (re.compile(r"\bc\+\+", re.IGNORECASE), " cpp "),
+    (re.compile(r"\b([cf])#", re.IGNORECASE), r" \1sharp "),
+)
 _english = Stemmer.Stemmer("english", 0)  # without its cache, which threads can't share
 
 
-def clean(text: str) -> str:
+def clean_query(text: str) -> str:
     """Return the text without control characters, with single blanks, and cut to its first 200 characters.
 
     >>> clean("  django\\x00  forms ")
     'django forms'
     """
-    return " ".join(_CONTROL.sub(" ", text).split())[:LONGEST].rstrip()
+    return " ".join(_CONTROL.sub(" ", text).split())[:MAX_TEXT_LENGTH].rstrip()
 
 
-def words_in(text: str) -> list[str]:
+def distinct_words(text: str) -> list[str]:
     """Return the different words of a cleaned text as they are written, in their order, twelve at most."""
-    return list(dict.fromkeys(clean(text).lower().split()))[:MOST_WORDS]
+    return list(dict.fromkeys(clean_query(text).lower().split()))[:MAX_WORDS]
 
 
-def may_be_a_name(word: str) -> bool:
+def is_searchable_name(word: str) -> bool:
     """Tell whether a word can be looked for in a stored list of names without meeting the list's own punctuation."""
     return not _STRUCTURE.search(word)
 
@@ -55,8 +58,8 @@ def fold(text: str) -> str:
     """
     if text.isascii():
         return text.lower()
-    apart = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
-    return "".join(letter for letter in apart if not unicodedata.combining(letter)).translate(_PLAIN)
+    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+    return "".join(char for char in decomposed if not unicodedata.combining(char)).translate(_PLAIN)
 
 
 def split_words(text: str) -> list[str]:
@@ -65,9 +68,9 @@ def split_words(text: str) -> list[str]:
     >>> split_words("Caching for the Django ORM, in C++")
     ['caching', 'for', 'the', 'django', 'orm', 'in', 'cpp']
     """
-    for mark, spoken in _SPOKEN:
-        text = mark.sub(spoken, text)
-    return [word[:LONGEST_WORD] for word in _WORD.findall(fold(text))]
+    for mark, replacement in _SYMBOL_NAMES:
+        text = mark.sub(replacement, text)
+    return [word[:MAX_WORD_LENGTH] for word in _WORD.findall(fold(text))]
 
 
 def name_words(name: str) -> list[str]:
@@ -76,27 +79,27 @@ def name_words(name: str) -> list[str]:
     >>> name_words("DjangoDebugToolbar")
     ['django', 'debug', 'toolbar']
     """
-    return split_words(_HUMP.sub(" ", name))
+    return split_words(_CAMEL_CASE.sub(" ", name))
 
 
-def name_key(name: str) -> str:
+def normalise_name(name: str) -> str:
     """Return what is the same for all ways to write a name.
 
     >>> name_key("Django REST framework"), name_key("django_rest-framework")
     ('djangorestframework', 'djangorestframework')
     """
-    return "".join(split_words(name))[:LONGEST_WORD]
+    return "".join(split_words(name))[:MAX_WORD_LENGTH]
 
 
-def bare_key(key: str, prefixes: tuple[str, ...]) -> str:
+def strip_prefix(key: str, ignored_prefixes: tuple[str, ...]) -> str:
     """Return a name's key without the framework's name before it; the key itself where it has none.
 
     >>> bare_key("djangocacheops", ("django", "dj"))
     'cacheops'
     """
-    for prefix in prefixes:
+    for prefix in ignored_prefixes:
         rest = key.removeprefix(prefix)
-        if rest != key and len(rest) >= SHORTEST_BEGINNING:
+        if rest != key and len(rest) >= MIN_PREFIX_LENGTH:
             return rest
     return key
 
@@ -111,10 +114,10 @@ def stem(word: str) -> str:
     return str(_english.stemWord(word))
 
 
-def mark_value(text: str) -> str:
+def keyword_value(text: str) -> str:
     """Return what a filter compares of a title, a licence or a person's name: folded, with hyphens for blanks.
 
     >>> mark_value("Apache License 2.0")
     'apache-license-2.0'
     """
-    return re.sub(r"[^\w.+-]+", "-", fold(text)).strip("-")[:LONGEST_WORD]
+    return re.sub(r"[^\w.+-]+", "-", fold(text)).strip("-")[:MAX_WORD_LENGTH]

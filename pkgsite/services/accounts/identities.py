@@ -8,48 +8,50 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from pkgsite.clients.base import ExternalIdentity as ExternalIdentity
 from pkgsite.clients.base import LoginProvider as LoginProvider  # for the edges, which see no clients
-from pkgsite.clients.base import Vouched as Vouched
 from pkgsite.errors import Conflict, Forbidden, Invalid, NotFound
 from pkgsite.models import Identity, User, begin_write
-from pkgsite.rules.usernames import name_from, username_problems
-from pkgsite.services.accounts.registration import check_username, make_user, user_by_email
-from pkgsite.services.permissions import Viewer, require_known
+from pkgsite.rules.usernames import suggest_username, username_problems
+from pkgsite.services.accounts.registration import create_user, user_by_email, validate_username
+from pkgsite.services.permissions import Viewer, require_login
 
 
-def person_of(session: Session, vouched: Vouched) -> int | None:
+def find_user_id(session: Session, external_identity: ExternalIdentity) -> int | None:
     """Return whose account elsewhere this is; None if nobody's here. A login that has changed there is noted.
 
     Raises:
         Forbidden: their account here is closed.
     """
     begin_write(session)
-    identity = _identity(session, vouched)
+    identity = _identity(session, external_identity)
     if identity is None:
         return None
     if not session.get_one(User, identity.user_id).is_active:
         raise Forbidden("This account is disabled.")
-    if identity.login != vouched.login:
-        identity.login = vouched.login
+    if identity.login != external_identity.login:
+        identity.login = external_identity.login
         session.flush()
     return identity.user_id
 
 
-def has_account(session: Session, vouched: Vouched) -> bool:
+def has_account_with_email(session: Session, external_identity: ExternalIdentity) -> bool:
     """Tell whether the address that the other site vouches for belongs to an account here."""
-    return bool(vouched.email) and user_by_email(session, vouched.email or "") is not None
+    return bool(external_identity.email) and user_by_email(session, external_identity.email or "") is not None
 
 
-def free_username(session: Session, vouched: Vouched) -> str:
+def available_username(session: Session, external_identity: ExternalIdentity) -> str:
     """Return the username nearest to the login elsewhere if it is free; otherwise empty."""
-    name = name_from(vouched.login)
+    name = suggest_username(external_identity.login)
     if not name or username_problems(name):
         return ""
     is_taken = session.scalar(select(User.id).where(func.lower(User.username) == name.lower()))
     return "" if is_taken else name
 
 
-def register_vouched(session: Session, vouched: Vouched, username: str, *, now: datetime) -> int:
+def register_with_identity(
+    session: Session, external_identity: ExternalIdentity, username: str, *, now: datetime
+) -> int:
     """Make an account for somebody for whom another site vouches, and return its id.
 
     Raises:
@@ -57,26 +59,28 @@ def register_vouched(session: Session, vouched: Vouched, username: str, *, now: 
         Conflict: their account elsewhere, or their address, has an account here.
     """
     begin_write(session)
-    check_username(session, username)
-    if _identity(session, vouched) or has_account(session, vouched):
+    validate_username(session, username)
+    if _identity(session, external_identity) or has_account_with_email(session, external_identity):
         raise Conflict("An account already exists.")
-    user_id = make_user(session, username, vouched.email, None, confirmed_at=now if vouched.email else None, now=now)
-    _add(session, user_id, vouched, now)
+    user_id = create_user(
+        session, username, external_identity.email, None, confirmed_at=now if external_identity.email else None, now=now
+    )
+    _add_identity(session, user_id, external_identity, now)
     return user_id
 
 
-def link_identity(session: Session, viewer: Viewer, vouched: Vouched, *, now: datetime) -> None:
+def link_identity(session: Session, viewer: Viewer, external_identity: ExternalIdentity, *, now: datetime) -> None:
     """Let a person who is logged in also log in by an account elsewhere; a second time changes nothing.
 
     Raises:
         Conflict: it lets somebody else log in.
         Forbidden: nobody is logged in.
     """
-    user_id = require_known(viewer)
+    user_id = require_login(viewer)
     begin_write(session)
-    found = _identity(session, vouched)
+    found = _identity(session, external_identity)
     if found is None:
-        _add(session, user_id, vouched, now)
+        _add_identity(session, user_id, external_identity, now)
     elif found.user_id != user_id:
         raise Conflict("It is already linked to another account.")
 
@@ -88,7 +92,7 @@ def unlink_identity(session: Session, viewer: Viewer, identity_id: int) -> str:
         NotFound: they have no such identity.
         Invalid: it is their last way in.
     """
-    user_id = require_known(viewer)
+    user_id = require_login(viewer)
     begin_write(session)
     # Two requests at once must not take one of two each: the account's row is held.
     user = session.scalars(select(User).where(User.id == user_id).with_for_update()).one()
@@ -103,16 +107,22 @@ def unlink_identity(session: Session, viewer: Viewer, identity_id: int) -> str:
     return found.provider
 
 
-def _identity(session: Session, vouched: Vouched) -> Identity | None:
+def _identity(session: Session, external_identity: ExternalIdentity) -> Identity | None:
     return session.scalar(
-        select(Identity).where(Identity.provider == vouched.provider, Identity.subject == vouched.subject)
+        select(Identity).where(
+            Identity.provider == external_identity.provider, Identity.subject == external_identity.subject
+        )
     )
 
 
-def _add(session: Session, user_id: int, vouched: Vouched, now: datetime) -> None:
+def _add_identity(session: Session, user_id: int, external_identity: ExternalIdentity, now: datetime) -> None:
     session.add(
         Identity(
-            user_id=user_id, provider=vouched.provider, subject=vouched.subject, login=vouched.login, created_at=now
+            user_id=user_id,
+            provider=external_identity.provider,
+            subject=external_identity.subject,
+            login=external_identity.login,
+            created_at=now,
         )
     )
     try:

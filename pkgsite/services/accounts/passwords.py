@@ -10,35 +10,35 @@ from functools import cache
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from pkgsite.rules.passwords import MOST, normalised
+from pkgsite.rules.passwords import MAX_LENGTH, normalise
 
 # https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html#argon2id
 HASHER = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
 
 
 def hash_password(password: str) -> str:
-    return HASHER.hash(_bytes(password))
+    return HASHER.hash(_encode(password))
 
 
-def is_password(stored: str | None, password: str) -> bool:
+def verify_password(password_hash: str | None, password: str) -> bool:
     """Tell whether a password is the one whose hash is stored; without one (nobody, or no password) the work is the
     same, and the answer no."""
     try:
-        HASHER.verify(stored or _nobodys(), _bytes(password[: MOST + 1]))
+        HASHER.verify(password_hash or _dummy_hash(), _encode(password[: MAX_LENGTH + 1]))
     except (VerificationError, InvalidHashError):
         return False
-    return stored is not None
+    return password_hash is not None
 
 
-def is_outdated(stored: str) -> bool:
+def needs_rehash(password_hash: str) -> bool:
     """Tell whether a hash was made at another cost than new ones are."""
-    return HASHER.check_needs_rehash(stored)
+    return HASHER.check_needs_rehash(password_hash)
 
 
 @cache
-def _nobodys() -> str:
+def _dummy_hash() -> str:
     return hash_password("the password of nobody at all")
 
 
-def _bytes(password: str) -> bytes:
-    return normalised(password).encode("utf-8", "replace")
+def _encode(password: str) -> bytes:
+    return normalise(password).encode("utf-8", "replace")

@@ -14,21 +14,21 @@ from pkgsite.models.user import ROLES
 from pkgsite.rules.emails import email_problems
 from pkgsite.rules.passwords import password_problems
 from pkgsite.rules.usernames import username_problems
-from pkgsite.services.accounts.emails import Letter, known_address_letter, registration_letter
+from pkgsite.services.accounts.emails import Email, existing_account_email, registration_email
 from pkgsite.services.accounts.signed_links import (
     RESET,
-    Registration,
-    account_link,
-    read_registration,
-    registration_link,
+    RegistrationClaims,
+    sign_account_link,
+    sign_registration,
+    verify_registration,
 )
-from pkgsite.services.accounts.users import SiteAddress
+from pkgsite.services.accounts.users import SiteContext
 
-TAKEN = "This username is already taken. Choose another."
-ELSEWHERE = "This email address is already used by another account."
+USERNAME_TAKEN_MESSAGE = "This username is already taken. Choose another."
+EMAIL_IN_USE_MESSAGE = "This email address is already used by another account."
 
 
-def check_username(session: Session, username: str, field: str = "username") -> None:
+def validate_username(session: Session, username: str, field: str = "username") -> None:
     """Refuse a name that nobody may have, or that somebody has.
 
     Raises:
@@ -36,12 +36,12 @@ def check_username(session: Session, username: str, field: str = "username") -> 
     """
     problems = username_problems(username)
     if not problems and session.scalar(select(User.id).where(func.lower(User.username) == username.lower())):
-        problems = [TAKEN]
+        problems = [USERNAME_TAKEN_MESSAGE]
     if problems:
         raise Invalid({field: problems})
 
 
-def check_email(email: str, field: str = "email") -> None:
+def validate_email(email: str, field: str = "email") -> None:
     """Refuse what is no e-mail address.
 
     Raises:
@@ -51,62 +51,66 @@ def check_email(email: str, field: str = "email") -> None:
         raise Invalid({field: problems})
 
 
-def check_new_password(password: str, *own: str, field: str = "password") -> None:
+def validate_new_password(password: str, *personal_values: str, field: str = "password") -> None:
     """Refuse a password that is too easy to guess.
 
     Raises:
         Invalid: with the words for the field.
     """
-    if problems := password_problems(password, *own):
+    if problems := password_problems(password, *personal_values):
         raise Invalid({field: problems})
 
 
-def registration_letter_for(session: Session, site: SiteAddress, *, username: str, email: str) -> Letter:
+def prepare_registration(session: Session, site: SiteContext, *, username: str, email: str) -> Email:
     """Return the letter that answers somebody who registers: to whoever reads it, and to nobody else, it says whether
     the address has an account already. Nothing is kept of them until they open its link.
 
     Raises:
         Invalid: the name can't be theirs, or the address is none.
     """
-    check_email(email)
-    check_username(session, username)
+    validate_email(email)
+    validate_username(session, username)
     user = user_by_email(session, email)
     if user is None or user.email_confirmed_at is None or user.email is None:
-        url = site.url("accounts.finish_registration", token=registration_link(site.key, username, email))
-        return registration_letter(site.title, email, username, url)
-    url = site.url("accounts.choose_password", token=account_link(site.key, RESET, user, user.email))
-    return known_address_letter(site.title, user.email, user.username, url)
+        url = site.build_url("accounts.finish_registration", token=sign_registration(site.signing_key, username, email))
+        return registration_email(site.title, email, username, url)
+    url = site.build_url("accounts.choose_password", token=sign_account_link(site.signing_key, RESET, user, user.email))
+    return existing_account_email(site.title, user.email, user.username, url)
 
 
-def open_registration(session: Session, key: str, token: str) -> Registration:
+def verify_pending_registration(session: Session, key: str, token: str) -> RegistrationClaims:
     """Return what a registration's link carries, as long as its address has no account.
 
     Raises:
         NotFound: the link is not one of ours, too old, or has done its work.
     """
-    told = read_registration(key, token)
-    holder = user_by_email(session, told.email)
-    if holder and holder.email_confirmed_at:
+    told = verify_registration(key, token)
+    owner = user_by_email(session, told.email)
+    if owner and owner.email_confirmed_at:
         raise NotFound("Link")
     return told
 
 
-def make_registered(session: Session, told: Registration, password_hash: str, *, now: datetime) -> int:
+def create_confirmed_user(
+    session: Session, registration: RegistrationClaims, password_hash: str, *, now: datetime
+) -> int:
     """Make the account of somebody who has opened the link sent to their address, and return its id.
 
     Raises:
         Invalid: the name was taken in the meantime, or the address got an account.
     """
     begin_write(session)
-    check_username(session, told.username)
-    holder = user_by_email(session, told.email)
-    if holder and holder.email_confirmed_at:
+    validate_username(session, registration.username)
+    owner = user_by_email(session, registration.email)
+    if owner and owner.email_confirmed_at:
         raise Invalid({"email": ["This email address already has an account. Log in instead."]})
-    release_unconfirmed(session, told.email)
-    return make_user(session, told.username, told.email, password_hash, confirmed_at=now, now=now)
+    clear_unconfirmed_email(session, registration.email)
+    return create_user(session, registration.username, registration.email, password_hash, confirmed_at=now, now=now)
 
 
-def make_unconfirmed(session: Session, told: Registration, password_hash: str, *, now: datetime) -> int:
+def create_unconfirmed_user(
+    session: Session, registration: RegistrationClaims, password_hash: str, *, now: datetime
+) -> int:
     """Make an account at a site that sends no mail, and return its id.
 
     An address that another account has is left out: nobody can be asked whose it is, and nobody is told of it.
@@ -115,14 +119,21 @@ def make_unconfirmed(session: Session, told: Registration, password_hash: str, *
         Invalid: the name or the address can't be theirs.
     """
     begin_write(session)
-    if told.email:
-        check_email(told.email)
-    check_username(session, told.username)
-    is_free = told.email and not user_by_email(session, told.email)
-    return make_user(session, told.username, told.email if is_free else None, password_hash, confirmed_at=None, now=now)
+    if registration.email:
+        validate_email(registration.email)
+    validate_username(session, registration.username)
+    is_email_available = registration.email and not user_by_email(session, registration.email)
+    return create_user(
+        session,
+        registration.username,
+        registration.email if is_email_available else None,
+        password_hash,
+        confirmed_at=None,
+        now=now,
+    )
 
 
-def make_by_operator(
+def create_user_as_operator(
     session: Session, username: str, email: str, password_hash: str | None, role: str, *, now: datetime
 ) -> int:
     """Make an account as the person at the machine says; an address that they give counts as confirmed.
@@ -131,18 +142,18 @@ def make_by_operator(
         Invalid: the name, the address or the role can't be.
     """
     begin_write(session)
-    check_username(session, username)
+    validate_username(session, username)
     if role not in ROLES:
         raise Invalid({"role": [f"The role must be one of {', '.join(ROLES)}."]})
     if email:
-        check_email(email)
+        validate_email(email)
         if user_by_email(session, email):
-            raise Invalid({"email": [ELSEWHERE]})
+            raise Invalid({"email": [EMAIL_IN_USE_MESSAGE]})
     confirmed_at = now if email else None
-    return make_user(session, username, email or None, password_hash, confirmed_at=confirmed_at, now=now, role=role)
+    return create_user(session, username, email or None, password_hash, confirmed_at=confirmed_at, now=now, role=role)
 
 
-def make_user(
+def create_user(
     session: Session,
     username: str,
     email: str | None,
@@ -170,7 +181,7 @@ def make_user(
         session.flush()
     except IntegrityError as clash:
         session.rollback()
-        raise Invalid({"username": [TAKEN]}) from clash
+        raise Invalid({"username": [USERNAME_TAKEN_MESSAGE]}) from clash
     return user.id
 
 
@@ -178,7 +189,7 @@ def user_by_email(session: Session, email: str) -> User | None:
     return session.scalar(select(User).where(func.lower(User.email) == email.lower()))
 
 
-def release_unconfirmed(session: Session, email: str) -> None:
+def clear_unconfirmed_email(session: Session, email: str) -> None:
     """Take an address from an account that never confirmed it, for who has."""
     session.execute(
         update(User)

@@ -13,22 +13,27 @@ from pkgsite.errors import Forbidden, Invalid, NotFound
 from pkgsite.models import ApiToken, Identity, LoginSession, User, begin_write
 from pkgsite.models.user import ROLES
 from pkgsite.services.accounts.emails import (
-    Letter,
-    confirm_letter,
-    moved_letter,
-    no_account_letter,
-    password_changed_letter,
-    reset_letter,
-    taken_address_letter,
+    Email,
+    address_changed_email,
+    address_in_use_email,
+    confirmation_email,
+    no_account_email,
+    password_changed_email,
+    password_reset_email,
 )
-from pkgsite.services.accounts.registration import ELSEWHERE, check_email, release_unconfirmed, user_by_email
-from pkgsite.services.accounts.signed_links import CONFIRM, RESET, account_link, read_account_link
-from pkgsite.services.accounts.users import SESSION_LASTS, Account, SiteAddress, named_or_refused, own_account
-from pkgsite.services.permissions import Viewer, require_known
+from pkgsite.services.accounts.registration import (
+    EMAIL_IN_USE_MESSAGE,
+    clear_unconfirmed_email,
+    user_by_email,
+    validate_email,
+)
+from pkgsite.services.accounts.signed_links import CONFIRM, RESET, sign_account_link, verify_account_link
+from pkgsite.services.accounts.users import SESSION_TTL, Account, SiteContext, get_own_account, get_user_by_login
+from pkgsite.services.permissions import Viewer, require_login
 
 
 @dataclass(frozen=True, slots=True)
-class OwnIdentity:
+class LinkedIdentity:
     """An account elsewhere by which a person can log in."""
 
     id: int
@@ -38,25 +43,25 @@ class OwnIdentity:
 
 
 @dataclass(frozen=True, slots=True)
-class OwnSession:
+class ActiveSession:
     """A browser in which a person is logged in."""
 
     id: int
     address: str
-    agent: str
+    user_agent: str
     created_at: datetime
     last_seen_at: datetime
-    is_this: bool
+    is_current: bool
 
 
 @dataclass(frozen=True, slots=True)
 class SettingsPage:
     account: Account
-    identities: list[OwnIdentity]
-    sessions: list[OwnSession]
+    identities: list[LinkedIdentity]
+    sessions: list[ActiveSession]
 
     @property
-    def ways_in(self) -> int:
+    def login_method_count(self) -> int:
         return len(self.identities) + self.account.has_password
 
 
@@ -66,44 +71,44 @@ def settings_page(session: Session, viewer: Viewer, session_id: int, *, now: dat
     Raises:
         Forbidden: nobody is logged in.
     """
-    account = own_account(session, viewer)
+    account = get_own_account(session, viewer)
     identities = session.scalars(select(Identity).where(Identity.user_id == viewer.user_id).order_by(Identity.id))
     sessions = session.scalars(
         select(LoginSession)
-        .where(LoginSession.user_id == viewer.user_id, LoginSession.last_seen_at > now - SESSION_LASTS)
+        .where(LoginSession.user_id == viewer.user_id, LoginSession.last_seen_at > now - SESSION_TTL)
         .order_by(LoginSession.last_seen_at.desc(), LoginSession.id.desc())
     )
     return SettingsPage(
         account,
-        [OwnIdentity(one.id, one.provider, one.login, one.created_at) for one in identities],
+        [LinkedIdentity(one.id, one.provider, one.login, one.created_at) for one in identities],
         [
-            OwnSession(one.id, one.address, one.agent, one.created_at, one.last_seen_at, one.id == session_id)
+            ActiveSession(one.id, one.address, one.agent, one.created_at, one.last_seen_at, one.id == session_id)
             for one in sessions
         ],
     )
 
 
-def email_change_letter(session: Session, site: SiteAddress, viewer: Viewer, new: str) -> Letter:
+def prepare_email_change(session: Session, site: SiteContext, viewer: Viewer, new_address: str) -> Email:
     """Return the letter to an address that a person wants to use; nothing changes until they open its link.
 
     Raises:
         Invalid: it is no address, or theirs already.
         Forbidden: nobody is logged in.
     """
-    check_email(new)
-    user = _own(session, viewer)
-    if user.email and user.email.lower() == new.lower() and user.email_confirmed_at:
+    validate_email(new_address)
+    user = _get_user(session, viewer)
+    if user.email and user.email.lower() == new_address.lower() and user.email_confirmed_at:
         raise Invalid({"email": ["This is already your email address."]})
-    holder = user_by_email(session, new)
-    if holder and holder.id != user.id and holder.email_confirmed_at and holder.email:
-        return taken_address_letter(site.title, holder.email, holder.username)
-    url = site.url("accounts.confirm", token=account_link(site.key, CONFIRM, user, new))
-    return confirm_letter(site.title, new, user.username, url)
+    owner = user_by_email(session, new_address)
+    if owner and owner.id != user.id and owner.email_confirmed_at and owner.email:
+        return address_in_use_email(site.title, owner.email, owner.username)
+    url = site.build_url("accounts.confirm", token=sign_account_link(site.signing_key, CONFIRM, user, new_address))
+    return confirmation_email(site.title, new_address, user.username, url)
 
 
 def confirm_email(
-    session: Session, site: SiteAddress, viewer: Viewer, token: str, *, now: datetime
-) -> tuple[str, Letter | None]:
+    session: Session, site: SiteContext, viewer: Viewer, token: str, *, now: datetime
+) -> tuple[str, Email | None]:
     """Give a person the address that their link confirms; return it, and a letter to the one that it replaces.
 
     Raises:
@@ -112,57 +117,61 @@ def confirm_email(
         Invalid: the address has got another account in the meantime.
     """
     begin_write(session)
-    found = read_account_link(session, site.key, CONFIRM, token)
-    if found.user_id != viewer.user_id:
+    link = verify_account_link(session, site.signing_key, CONFIRM, token)
+    if link.user_id != viewer.user_id:
         raise Forbidden("This link belongs to another account.")
-    holder = user_by_email(session, found.email)
-    if holder and holder.id != found.user_id:
-        if holder.email_confirmed_at:
-            raise Invalid({"email": [ELSEWHERE]})
-        release_unconfirmed(session, found.email)
-    user = session.get_one(User, found.user_id)
-    old = user.email if user.email_confirmed_at else None
-    user.email, user.email_confirmed_at = found.email, now
-    _flush(session)
-    is_moved = old and old.lower() != found.email.lower()
-    return found.email, moved_letter(site.title, old, user.username, found.email) if is_moved and old else None
+    owner = user_by_email(session, link.email)
+    if owner and owner.id != link.user_id:
+        if owner.email_confirmed_at:
+            raise Invalid({"email": [EMAIL_IN_USE_MESSAGE]})
+        clear_unconfirmed_email(session, link.email)
+    user = session.get_one(User, link.user_id)
+    old_address = user.email if user.email_confirmed_at else None
+    user.email, user.email_confirmed_at = link.email, now
+    _flush_email(session)
+    has_changed = old_address and old_address.lower() != link.email.lower()
+    return link.email, address_changed_email(
+        site.title, old_address, user.username, link.email
+    ) if has_changed and old_address else None
 
 
-def change_email_unconfirmed(session: Session, viewer: Viewer, new: str) -> None:
+def change_email_unconfirmed(session: Session, viewer: Viewer, new_address: str) -> None:
     """Set a person's address at a site that can't ask whether it is theirs; empty: none.
 
     Raises:
         Invalid: it is no address, or another account has it.
     """
     begin_write(session)
-    user = _own(session, viewer)
-    if new:
-        check_email(new)
-        holder = user_by_email(session, new)
-        if holder and holder.id != user.id:
-            raise Invalid({"email": [ELSEWHERE]})
-    if (user.email or "") != new:
-        user.email, user.email_confirmed_at = new or None, None
-    _flush(session)
+    user = _get_user(session, viewer)
+    if new_address:
+        validate_email(new_address)
+        owner = user_by_email(session, new_address)
+        if owner and owner.id != user.id:
+            raise Invalid({"email": [EMAIL_IN_USE_MESSAGE]})
+    if (user.email or "") != new_address:
+        user.email, user.email_confirmed_at = new_address or None, None
+    _flush_email(session)
 
 
-def reset_letter_for(session: Session, site: SiteAddress, email: str) -> Letter:
+def prepare_password_reset(session: Session, site: SiteContext, email: str) -> Email:
     """Return the letter that answers who has forgotten a password. There always is one, so that only its reader learns
     whether the address has an account.
 
     Raises:
         Invalid: it is no address.
     """
-    check_email(email)
+    validate_email(email)
     user = user_by_email(session, email)
     if user is None or user.email is None or user.email_confirmed_at is None or not user.is_active:
-        return no_account_letter(site.title, email, site.url("accounts.register"))
-    return reset_letter(site.title, user.email, user.username, reset_url(site, user))
+        return no_account_email(site.title, email, site.build_url("accounts.register"))
+    return password_reset_email(site.title, user.email, user.username, reset_url(site, user))
 
 
-def reset_url(site: SiteAddress, user: User) -> str:
+def reset_url(site: SiteContext, user: User) -> str:
     """Return the address of the page where the password of an account can be chosen anew, once."""
-    return site.url("accounts.choose_password", token=account_link(site.key, RESET, user, user.email or ""))
+    return site.build_url(
+        "accounts.choose_password", token=sign_account_link(site.signing_key, RESET, user, user.email or "")
+    )
 
 
 def reset_password(session: Session, key: str, token: str, password_hash: str) -> int:
@@ -172,29 +181,29 @@ def reset_password(session: Session, key: str, token: str, password_hash: str) -
         NotFound: the link is dead.
     """
     begin_write(session)
-    found = read_account_link(session, key, RESET, token)
-    session.get_one(User, found.user_id).password_hash = password_hash
-    end_sessions(session, found.user_id)
+    link = verify_account_link(session, key, RESET, token)
+    session.get_one(User, link.user_id).password_hash = password_hash
+    end_sessions(session, link.user_id)
     session.flush()
-    return found.user_id
+    return link.user_id
 
 
 def change_password(
-    session: Session, site: SiteAddress, viewer: Viewer, password_hash: str, session_id: int
-) -> Letter | None:
+    session: Session, site: SiteContext, viewer: Viewer, password_hash: str, session_id: int
+) -> Email | None:
     """Set a person's password, and end their sessions but this one; return the letter that tells them.
 
     Raises:
         Forbidden: nobody is logged in.
     """
     begin_write(session)
-    user = _own(session, viewer)
+    user = _get_user(session, viewer)
     user.password_hash = password_hash
-    end_sessions(session, user.id, but=session_id)
+    end_sessions(session, user.id, except_id=session_id)
     session.flush()
     if not user.email or not user.email_confirmed_at:
         return None
-    return password_changed_letter(site.title, user.email, user.username, reset_url(site, user))
+    return password_changed_email(site.title, user.email, user.username, reset_url(site, user))
 
 
 def end_session(session: Session, viewer: Viewer, session_id: int) -> None:
@@ -203,22 +212,22 @@ def end_session(session: Session, viewer: Viewer, session_id: int) -> None:
     Raises:
         NotFound: they have no such session.
     """
-    user_id = require_known(viewer)
+    user_id = require_login(viewer)
     begin_write(session)
-    gone = session.execute(delete(LoginSession).where(LoginSession.id == session_id, LoginSession.user_id == user_id))
-    if not gone.rowcount:  # type: ignore[attr-defined]
+    result = session.execute(delete(LoginSession).where(LoginSession.id == session_id, LoginSession.user_id == user_id))
+    if not result.rowcount:  # type: ignore[attr-defined]
         raise NotFound("Session")
 
 
 def end_other_sessions(session: Session, viewer: Viewer, session_id: int) -> None:
     """Log a person out of every browser but this one."""
-    user_id = require_known(viewer)
+    user_id = require_login(viewer)
     begin_write(session)
-    end_sessions(session, user_id, but=session_id)
+    end_sessions(session, user_id, except_id=session_id)
 
 
-def end_sessions(session: Session, user_id: int, *, but: int = 0) -> None:
-    session.execute(delete(LoginSession).where(LoginSession.user_id == user_id, LoginSession.id != but))
+def end_sessions(session: Session, user_id: int, *, except_id: int = 0) -> None:
+    session.execute(delete(LoginSession).where(LoginSession.user_id == user_id, LoginSession.id != except_id))
 
 
 def delete_account(session: Session, viewer: Viewer) -> None:
@@ -227,13 +236,13 @@ def delete_account(session: Session, viewer: Viewer) -> None:
     Raises:
         Forbidden: nobody is logged in.
     """
-    user_id = require_known(viewer)
+    user_id = require_login(viewer)
     begin_write(session)
     session.execute(delete(User).where(User.id == user_id))
     session.expire_all()
 
 
-def set_role(session: Session, typed: str, role: str) -> str:
+def set_role(session: Session, identifier: str, role: str) -> str:
     """Give an account a role, and return its name.
 
     Raises:
@@ -243,20 +252,20 @@ def set_role(session: Session, typed: str, role: str) -> str:
     begin_write(session)
     if role not in ROLES:
         raise Invalid({"role": [f"The role must be one of {', '.join(ROLES)}."]})
-    user = named_or_refused(session, typed)
+    user = get_user_by_login(session, identifier)
     user.role = role
     session.flush()
     return user.username
 
 
-def set_active(session: Session, typed: str, *, is_active: bool, now: datetime) -> str:
+def set_active(session: Session, identifier: str, *, is_active: bool, now: datetime) -> str:
     """Close an account, ending its sessions and its programs' tokens, or open it again; return its name.
 
     Raises:
         NotFound: there is no such account.
     """
     begin_write(session)
-    user = named_or_refused(session, typed)
+    user = get_user_by_login(session, identifier)
     user.is_active = is_active
     if not is_active:
         end_sessions(session, user.id)
@@ -267,13 +276,13 @@ def set_active(session: Session, typed: str, *, is_active: bool, now: datetime) 
     return user.username
 
 
-def _own(session: Session, viewer: Viewer) -> User:
-    return session.get_one(User, require_known(viewer))
+def _get_user(session: Session, viewer: Viewer) -> User:
+    return session.get_one(User, require_login(viewer))
 
 
-def _flush(session: Session) -> None:
+def _flush_email(session: Session) -> None:
     try:
         session.flush()
     except IntegrityError as clash:
         session.rollback()
-        raise Invalid({"email": [ELSEWHERE]}) from clash
+        raise Invalid({"email": [EMAIL_IN_USE_MESSAGE]}) from clash

@@ -13,12 +13,12 @@ from pkgsite.errors import NotFound
 from pkgsite.models import User
 
 REGISTER, CONFIRM, RESET = "register", "confirm", "reset"
-LASTS = {REGISTER: timedelta(days=2), CONFIRM: timedelta(days=2), RESET: timedelta(hours=2)}
-LONGEST = 2000  # characters
+LINK_TTLS = {REGISTER: timedelta(days=2), CONFIRM: timedelta(days=2), RESET: timedelta(hours=2)}
+MAX_TOKEN_LENGTH = 2000  # characters
 
 
 @dataclass(frozen=True, slots=True)
-class Registration:
+class RegistrationClaims:
     """What a person who registers has told of themselves."""
 
     username: str
@@ -26,7 +26,7 @@ class Registration:
 
 
 @dataclass(frozen=True, slots=True)
-class AccountLink:
+class AccountLinkClaims:
     """What a link of an account is about.
 
     Attributes:
@@ -38,50 +38,50 @@ class AccountLink:
     email: str
 
 
-def registration_link(key: str, username: str, email: str) -> str:
+def sign_registration(key: str, username: str, email: str) -> str:
     return _signer(key, REGISTER).dumps([username, email])
 
 
-def read_registration(key: str, token: str) -> Registration:
+def verify_registration(key: str, token: str) -> RegistrationClaims:
     """Return what a registration's link carries.
 
     Raises:
         NotFound: it is not one of ours, or too old.
     """
-    username, email = _read(key, REGISTER, token, 2)
-    return Registration(str(username), str(email))
+    username, email = _verify(key, REGISTER, token, 2)
+    return RegistrationClaims(str(username), str(email))
 
 
-def account_link(key: str, purpose: str, user: User, email: str) -> str:
+def sign_account_link(key: str, purpose: str, user: User, email: str) -> str:
     """Return the token of a link that lets its reader confirm this address, or choose a new password."""
     return _signer(key, purpose).dumps([user.id, email, _fingerprint(user)])
 
 
-def read_account_link(session: Session, key: str, purpose: str, token: str) -> AccountLink:
+def verify_account_link(session: Session, key: str, purpose: str, token: str) -> AccountLinkClaims:
     """Return what a link is about.
 
     Raises:
         NotFound: it is not one of ours, too old, used up, or the account has changed since.
     """
-    user_id, email, fingerprint = _read(key, purpose, token, 3)
+    user_id, email, fingerprint = _verify(key, purpose, token, 3)
     user = session.get(User, user_id) if isinstance(user_id, int) else None
     if user is None or not user.is_active or _fingerprint(user) != fingerprint:
         raise NotFound("Link")
-    return AccountLink(user.id, user.username, str(email))
+    return AccountLinkClaims(user.id, user.username, str(email))
 
 
 def _signer(key: str, purpose: str) -> URLSafeTimedSerializer:
     return URLSafeTimedSerializer(key, salt=f"account link: {purpose}", signer_kwargs={"digest_method": hashlib.sha256})
 
 
-def _read(key: str, purpose: str, token: str, size: int) -> list[object]:
+def _verify(key: str, purpose: str, token: str, field_count: int) -> list[object]:
     try:
-        found = _signer(key, purpose).loads(token[:LONGEST], max_age=int(LASTS[purpose].total_seconds()))
+        payload = _signer(key, purpose).loads(token[:MAX_TOKEN_LENGTH], max_age=int(LINK_TTLS[purpose].total_seconds()))
     except BadSignature as refusal:
         raise NotFound("Link") from refusal
-    if not isinstance(found, list) or len(found) != size:
+    if not isinstance(payload, list) or len(payload) != field_count:
         raise NotFound("Link")
-    return found
+    return payload
 
 
 def _fingerprint(user: User) -> str:

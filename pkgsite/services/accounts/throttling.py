@@ -17,26 +17,26 @@ from sqlalchemy.orm import Session
 from pkgsite.errors import SiteError
 from pkgsite.models import LoginAttempt, begin_write
 
-KEPT = timedelta(days=1)
+RETENTION = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class Throttle:
     """At most so many tries of a kind within a time."""
 
     kind: str
-    most: int
-    within: timedelta
+    max_attempts: int
+    window: timedelta
 
 
-LOGIN_OF_ACCOUNT = Limit("account", 10, timedelta(minutes=15))
-LOGIN_FROM_ADDRESS = Limit("address", 50, timedelta(minutes=15))
-LETTERS_TO_ADDRESS = Limit("letters to", 5, timedelta(hours=1))
-LETTERS_FROM_ADDRESS = Limit("letters from", 20, timedelta(hours=1))
-ACCOUNTS_FROM_ADDRESS = Limit("accounts from", 20, timedelta(hours=1))
+LOGIN_OF_ACCOUNT = Throttle("account", 10, timedelta(minutes=15))
+LOGIN_FROM_ADDRESS = Throttle("address", 50, timedelta(minutes=15))
+EMAILS_TO_ADDRESS = Throttle("letters to", 5, timedelta(hours=1))
+EMAILS_FROM_ADDRESS = Throttle("letters from", 20, timedelta(hours=1))
+ACCOUNTS_FROM_ADDRESS = Throttle("accounts from", 20, timedelta(hours=1))
 
 
-class TooManyTries(SiteError):
+class TooManyAttempts(SiteError):
     """It was tried too often.
 
     Attributes:
@@ -49,26 +49,26 @@ class TooManyTries(SiteError):
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class ThrottleKey:
     """What is counted: a limit, and whose tries."""
 
-    limit: Limit
-    whose: str
+    limit: Throttle
+    subject: str
 
     @property
     def key(self) -> str:
         """As it is kept: nobody can read from it who tried what."""
-        return f"{self.limit.kind} {hashlib.sha256(self.whose.encode('utf-8', 'replace')).hexdigest()}"[:80]
+        return f"{self.limit.kind} {hashlib.sha256(self.subject.encode('utf-8', 'replace')).hexdigest()}"[:80]
 
 
-def login_tries(account: str, address: str) -> list[Counted]:
+def login_throttles(account: str, address: str) -> list[ThrottleKey]:
     """Return what a try to log in counts against; `account` is a known one's id, or a name as it was typed."""
-    return [Counted(LOGIN_OF_ACCOUNT, account), Counted(LOGIN_FROM_ADDRESS, network_of(address))]
+    return [ThrottleKey(LOGIN_OF_ACCOUNT, account), ThrottleKey(LOGIN_FROM_ADDRESS, network_of(address))]
 
 
-def letter_tries(to: str, address: str) -> list[Counted]:
+def email_throttles(to: str, address: str) -> list[ThrottleKey]:
     """Return what a letter that a stranger asks for counts against."""
-    return [Counted(LETTERS_TO_ADDRESS, to.lower()), Counted(LETTERS_FROM_ADDRESS, network_of(address))]
+    return [ThrottleKey(EMAILS_TO_ADDRESS, to.lower()), ThrottleKey(EMAILS_FROM_ADDRESS, network_of(address))]
 
 
 def network_of(address: str) -> str:
@@ -80,7 +80,7 @@ def network_of(address: str) -> str:
     return str(ipaddress.ip_network((found, 64), strict=False)) if found.version == 6 else str(found)
 
 
-def take_try(session: Session, counted: Sequence[Counted], *, now: datetime) -> list[int]:
+def record_attempt(session: Session, throttle_keys: Sequence[ThrottleKey], *, now: datetime) -> list[int]:
     """Count a try, in a transaction of its own that the caller commits before the try; return the rows' ids.
 
     Raises:
@@ -88,33 +88,33 @@ def take_try(session: Session, counted: Sequence[Counted], *, now: datetime) -> 
     """
     begin_write(session)
     if session.get_bind().dialect.name == "postgresql":  # elsewhere there is one writer at a time
-        for key in sorted(one.key for one in counted):
+        for key in sorted(one.key for one in throttle_keys):
             session.execute(select(func.pg_advisory_xact_lock(func.hashtext(key))))
-    session.execute(delete(LoginAttempt).where(LoginAttempt.at < now - KEPT))
-    waits = [wait for one in counted if (wait := _wait_s(session, one, now))]
-    if waits:
-        raise TooManyTries(max(waits))
-    rows = [LoginAttempt(key=one.key, at=now) for one in counted]
+    session.execute(delete(LoginAttempt).where(LoginAttempt.at < now - RETENTION))
+    wait_times_s = [wait for one in throttle_keys if (wait := _wait_s(session, one, now))]
+    if wait_times_s:
+        raise TooManyAttempts(max(wait_times_s))
+    rows = [LoginAttempt(key=one.key, at=now) for one in throttle_keys]
     session.add_all(rows)
     session.flush()
     return [row.id for row in rows]
 
 
-def forgive(session: Session, counted: Sequence[Counted], taken: Sequence[int]) -> None:
+def reset(session: Session, throttle_keys: Sequence[ThrottleKey], attempt_ids: Sequence[int]) -> None:
     """Note that a try succeeded: it does not count, and what counted against its account is forgotten."""
-    accounts = [one.key for one in counted if one.limit is LOGIN_OF_ACCOUNT]
-    session.execute(delete(LoginAttempt).where(LoginAttempt.id.in_(taken) | LoginAttempt.key.in_(accounts)))
+    accounts = [one.key for one in throttle_keys if one.limit is LOGIN_OF_ACCOUNT]
+    session.execute(delete(LoginAttempt).where(LoginAttempt.id.in_(attempt_ids) | LoginAttempt.key.in_(accounts)))
 
 
-def _wait_s(session: Session, counted: Counted, now: datetime) -> int:
+def _wait_s(session: Session, throttle_keys: ThrottleKey, now: datetime) -> int:
     """Return for how many seconds no more may be tried; 0: now."""
-    limit = counted.limit
+    limit = throttle_keys.limit
     times = session.scalars(
         select(LoginAttempt.at)
-        .where(LoginAttempt.key == counted.key, LoginAttempt.at > now - limit.within)
+        .where(LoginAttempt.key == throttle_keys.key, LoginAttempt.at > now - limit.window)
         .order_by(LoginAttempt.at.desc())
-        .limit(limit.most)
+        .limit(limit.max_attempts)
     ).all()
-    if len(times) < limit.most:
+    if len(times) < limit.max_attempts:
         return 0
-    return max(1, int((times[-1] + limit.within - now).total_seconds()) + 1)
+    return max(1, int((times[-1] + limit.window - now).total_seconds()) + 1)

@@ -12,19 +12,19 @@ from sqlalchemy.orm import Session
 from pkgsite.errors import NotFound
 from pkgsite.models import ApiToken, User, begin_write
 from pkgsite.models.user import TOKEN_SCOPES
-from pkgsite.rules.texts import Typed
-from pkgsite.services.accounts.users import secret_hash
-from pkgsite.services.permissions import Viewer, require_known
+from pkgsite.rules.texts import FieldReader
+from pkgsite.services.accounts.users import hash_secret
+from pkgsite.services.permissions import Viewer, require_login
 
-PREFIX = "pkgs_"  # by which people, and programs that look for leaked secrets, know one
-MOST_TOKENS = 50  # of one person
-LONGEST_NAME = 100
-LONGEST_LIFE = timedelta(days=3660)
-USED_EVERY = timedelta(minutes=10)  # the time of last use is written no more often than that
+TOKEN_PREFIX = "pkgs_"  # by which people, and programs that look for leaked secrets, know one
+MAX_TOKENS = 50  # of one person
+MAX_NAME_LENGTH = 100
+MAX_LIFETIME = timedelta(days=3660)
+ACTIVITY_INTERVAL = timedelta(minutes=10)  # the time of last use is written no more often than that
 
 
 @dataclass(frozen=True, slots=True)
-class TokenLine:
+class TokenRecord:
     """A token as its owner sees it; the secret is shown once, when it is made."""
 
     id: int
@@ -37,20 +37,20 @@ class TokenLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Bearer:
+class TokenPrincipal:
     """Who a token speaks for, and whether it may write.
 
     Attributes:
-        is_note_due: That it is in use has not been noted for a while: see `note_used`.
+        is_activity_due: That it is in use has not been noted for a while: see `record_token_use`.
     """
 
     token_id: int
     viewer: Viewer
-    may_write: bool
-    is_note_due: bool
+    can_write: bool
+    is_activity_due: bool
 
 
-def make_token(
+def create_token(
     session: Session, *, name: str, scope: str, expires_at: datetime | None, by: Viewer, now: datetime
 ) -> str:
     """Make a token, and return the secret; nobody can read it again.
@@ -59,30 +59,32 @@ def make_token(
         Invalid: the name, the scope or the end can't be; the words are under the field's name.
         Forbidden: nobody is logged in.
     """
-    user_id = require_known(by)
-    typed = Typed()
-    name = typed.line("name", name, LONGEST_NAME, is_needed=True)
+    user_id = require_login(by)
+    reader = FieldReader()
+    name = reader.read_line("name", name, MAX_NAME_LENGTH, is_required=True)
     if scope not in TOKEN_SCOPES:
-        typed.refuse("scope", "Select read-only or read and write access.")
-    if expires_at is not None and not now < expires_at <= now + LONGEST_LIFE:
-        typed.refuse("expires_at", "The expiry date must be in the future and within 10 years.")
-    live = select(ApiToken.id).where(ApiToken.user_id == user_id, ApiToken.revoked_at.is_(None)).limit(MOST_TOKENS)
-    if len(session.scalars(live).all()) >= MOST_TOKENS:
-        typed.refuse("name", f"You already have the maximum of {MOST_TOKENS} tokens. Revoke one first.")
-    typed.check()
-    secret = PREFIX + secrets.token_urlsafe(32)
-    token = ApiToken(user_id=user_id, name=name, token_hash=secret_hash(secret), scope=scope)
+        reader.add_error("scope", "Select read-only or read and write access.")
+    if expires_at is not None and not now < expires_at <= now + MAX_LIFETIME:
+        reader.add_error("expires_at", "The expiry date must be in the future and within 10 years.")
+    active_tokens = (
+        select(ApiToken.id).where(ApiToken.user_id == user_id, ApiToken.revoked_at.is_(None)).limit(MAX_TOKENS)
+    )
+    if len(session.scalars(active_tokens).all()) >= MAX_TOKENS:
+        reader.add_error("name", f"You already have the maximum of {MAX_TOKENS} tokens. Revoke one first.")
+    reader.raise_if_invalid()
+    secret = TOKEN_PREFIX + secrets.token_urlsafe(32)
+    token = ApiToken(user_id=user_id, name=name, token_hash=hash_secret(secret), scope=scope)
     token.created_at, token.expires_at = now, expires_at
     session.add(token)
     session.flush()
     return secret
 
 
-def tokens_of(session: Session, viewer: Viewer, *, now: datetime) -> list[TokenLine]:
+def list_tokens(session: Session, viewer: Viewer, *, now: datetime) -> list[TokenRecord]:
     """Return a person's tokens that are not revoked, newest first."""
-    rows = select(ApiToken).where(ApiToken.user_id == require_known(viewer), ApiToken.revoked_at.is_(None))
+    rows = select(ApiToken).where(ApiToken.user_id == require_login(viewer), ApiToken.revoked_at.is_(None))
     return [
-        TokenLine(
+        TokenRecord(
             id=token.id,
             name=token.name,
             scope=token.scope,
@@ -101,19 +103,19 @@ def revoke_token(session: Session, token_id: int, *, by: Viewer, now: datetime) 
     Raises:
         NotFound: the person has no such token.
     """
-    own = update(ApiToken).where(ApiToken.id == token_id, ApiToken.user_id == require_known(by))
-    done = session.execute(own.where(ApiToken.revoked_at.is_(None)).values(revoked_at=now))
-    if not done.rowcount:  # type: ignore[attr-defined]
+    statement = update(ApiToken).where(ApiToken.id == token_id, ApiToken.user_id == require_login(by))
+    result = session.execute(statement.where(ApiToken.revoked_at.is_(None)).values(revoked_at=now))
+    if not result.rowcount:  # type: ignore[attr-defined]
         raise NotFound("Token")
 
 
-def bearer_of(session: Session, secret: str, *, now: datetime) -> Bearer | None:
+def authenticate_token(session: Session, secret: str, *, now: datetime) -> TokenPrincipal | None:
     """Return who a token speaks for; None if it is none of ours, has expired or been revoked, or its owner left."""
     row = session.execute(
         select(ApiToken.id, ApiToken.scope, ApiToken.last_used_at, User.id.label("user_id"), User.username, User.role)
         .join(User, User.id == ApiToken.user_id)
         .where(
-            ApiToken.token_hash == secret_hash(secret),
+            ApiToken.token_hash == hash_secret(secret),
             ApiToken.revoked_at.is_(None),
             or_(ApiToken.expires_at.is_(None), ApiToken.expires_at > now),
             User.is_active,
@@ -121,11 +123,11 @@ def bearer_of(session: Session, secret: str, *, now: datetime) -> Bearer | None:
     ).one_or_none()
     if row is None:
         return None
-    is_note_due = row.last_used_at is None or row.last_used_at < now - USED_EVERY
-    return Bearer(row.id, Viewer(row.user_id, row.username, row.role), row.scope == "write", is_note_due)
+    is_note_due = row.last_used_at is None or row.last_used_at < now - ACTIVITY_INTERVAL
+    return TokenPrincipal(row.id, Viewer(row.user_id, row.username, row.role), row.scope == "write", is_note_due)
 
 
-def note_used(session: Session, token_id: int, *, now: datetime) -> None:
+def record_token_use(session: Session, token_id: int, *, now: datetime) -> None:
     """Note that a token is in use, in a transaction of its own."""
     begin_write(session)
     session.execute(update(ApiToken).where(ApiToken.id == token_id).values(last_used_at=now))

@@ -12,13 +12,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pkgsite.models import Cell, Feature, GridPackage, Package
-from pkgsite.rules.grid_cells import EMPTY, CellView, read_cell
-from pkgsite.rules.search.tokenizer import clean
+from pkgsite.rules.grid_cells import EMPTY, CellView, parse_cell
+from pkgsite.rules.search.tokenizer import clean_query
 from pkgsite.services.grids.records import GridRecord, grid_by_slug
 from pkgsite.services.packages.records import PackageRecord, load_records, select_packages, usage_counts
 
 DEFAULT_SORT = "score"
-STABLE = 5  # the development status "Production/Stable"
+STABLE_STATUS = 5  # the development status "Production/Stable"
 
 Key = tuple[Any, ...]
 
@@ -29,7 +29,7 @@ class ComparisonQuery:
 
     q: str = ""
     sort: str = DEFAULT_SORT
-    stable: bool = False
+    stable_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Comparison:
     ignored: dict[str, str]  # what was not, by its name
     columns: list[Column]  # living packages first
     features: list[FeatureRow]
-    best: dict[str, frozenset[int]]  # for each row of numbers, the ids of the packages that lead it
+    best_by_row: dict[str, frozenset[int]]  # for each row of numbers, the ids of the packages that lead it
 
     @property
     def sorted_by(self) -> str:
@@ -82,17 +82,17 @@ def compare(session: Session, slug: str, query: ComparisonQuery) -> Comparison:
     grid = grid_by_slug(session, slug)
     sort, ignored = query.sort, {}
     if sort not in ORDERS:
-        ignored["sort"] = clean(sort)
+        ignored["sort"] = clean_query(sort)
         sort = DEFAULT_SORT
-    understood = ComparisonQuery(clean(query.q), sort, query.stable)
-    columns = _columns(session, grid, understood)
+    normalised_query = ComparisonQuery(clean_query(query.q), sort, query.stable_only)
+    columns = _columns(session, grid, normalised_query)
     return Comparison(
         grid=grid,
-        query=understood,
+        query=normalised_query,
         ignored=ignored,
         columns=columns,
         features=_features(session, grid.id, [column.package.id for column in columns]),
-        best={name: _leaders(columns, value) for name, value in _NUMBERS.items()},
+        best_by_row={name: _best_package_ids(columns, value) for name, value in _COMPARED_VALUES.items()},
     )
 
 
@@ -103,16 +103,16 @@ def _columns(session: Session, grid: GridRecord, query: ComparisonQuery) -> list
         statement = statement.where(
             Package.title.icontains(query.q, autoescape=True) | Package.description.icontains(query.q, autoescape=True)
         )
-    if query.stable:
-        statement = statement.where(Package.development_status == STABLE)
+    if query.stable_only:
+        statement = statement.where(Package.development_status == STABLE_STATUS)
     records = load_records(session, statement)
     usage = usage_counts(session, [record.id for record in records])
     order = ORDERS[query.sort]
-    records.sort(key=lambda record: (_standing(record), order(record), record.id))
+    records.sort(key=lambda record: (_activity_rank(record), order(record), record.id))
     return [Column(record, usage.get(record.id, 0)) for record in records]
 
 
-def _standing(package: PackageRecord) -> int:
+def _activity_rank(package: PackageRecord) -> int:
     """Return 0 for living packages, 1 for deprecated and 2 for archived ones."""
     if package.is_archived:
         return 2
@@ -125,53 +125,53 @@ def _features(session: Session, grid_id: int, package_ids: list[int]) -> list[Fe
         .where(Feature.grid_id == grid_id)
         .order_by(Feature.position, Feature.id)
     ).all()
-    written: defaultdict[int, dict[int, str]] = defaultdict(dict)
+    texts: defaultdict[int, dict[int, str]] = defaultdict(dict)
     for feature_id, package_id, text in session.execute(
         select(Cell.feature_id, GridPackage.package_id, Cell.text)
         .join(GridPackage, GridPackage.id == Cell.grid_package_id)
         .where(GridPackage.grid_id == grid_id)
     ):
-        written[feature_id][package_id] = text
+        texts[feature_id][package_id] = text
     return [
         FeatureRow(
             row.id,
             row.title,
             row.description,
-            [read_cell(written[row.id][package]) if package in written[row.id] else EMPTY for package in package_ids],
+            [parse_cell(texts[row.id][package]) if package in texts[row.id] else EMPTY for package in package_ids],
         )
         for row in features
     ]
 
 
-def _leaders(columns: list[Column], value: Callable[[Column], Any]) -> frozenset[int]:
+def _best_package_ids(columns: list[Column], value: Callable[[Column], Any]) -> frozenset[int]:
     """Return the packages with the highest value of a row; none where fewer than two are told, or all are alike."""
-    told = {column.package.id: value(column) for column in columns if value(column) is not None}
-    if len(told) < 2 or len(set(told.values())) < 2:
+    values = {column.package.id: value(column) for column in columns if value(column) is not None}
+    if len(values) < 2 or len(set(values.values())) < 2:
         return frozenset()
-    most = max(told.values())
-    return frozenset(package_id for package_id, number in told.items() if number == most)
+    maximum = max(values.values())
+    return frozenset(package_id for package_id, number in values.items() if number == maximum)
 
 
-def _falling(number: int | None) -> Key:
+def _descending_key(number: int | None) -> Key:
     """Return a sort key that puts high numbers first and unknown ones last."""
     return (1, 0) if number is None else (0, -number)
 
 
-def _latest(at: datetime | None) -> Key:
+def _newest_first_key(at: datetime | None) -> Key:
     return (1, 0.0) if at is None else (0, -at.timestamp())
 
 
 ORDERS: Mapping[str, Callable[[PackageRecord], Key]] = {
     # More stars come first of two with the same score, and where none has been reckoned yet.
-    "score": lambda package: (*_falling(package.score), *_falling(package.stars)),
+    "score": lambda package: (*_descending_key(package.score), *_descending_key(package.stars)),
     "title": lambda package: (package.title.lower(),),
-    "commit_date": lambda package: _latest(package.last_commit_at),
-    "watchers": lambda package: _falling(package.stars),
-    "downloads": lambda package: _falling(package.pypi_downloads),
-    "forks": lambda package: _falling(package.forks),
+    "commit_date": lambda package: _newest_first_key(package.last_commit_at),
+    "watchers": lambda package: _descending_key(package.stars),
+    "downloads": lambda package: _descending_key(package.pypi_downloads),
+    "forks": lambda package: _descending_key(package.forks),
 }
 
-_NUMBERS: Mapping[str, Callable[[Column], Any]] = {
+_COMPARED_VALUES: Mapping[str, Callable[[Column], Any]] = {
     "usage": lambda column: column.usage_count,
     "stars": lambda column: column.package.stars,
     "forks": lambda column: column.package.forks,

@@ -9,21 +9,21 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pkgsite.errors import Moved, NotFound
-from pkgsite.models import Cell, Feature, Grid, GridPackage, OldGridSlug, Package, Revision, User
-from pkgsite.services.grids.edits import made_by
+from pkgsite.models import Cell, Feature, Grid, GridPackage, GridSlugRedirect, Package, Revision, User
+from pkgsite.services.grids.edits import creator_of
 from pkgsite.services.packages.records import BY_STARS, VISIBLE, Ref
 from pkgsite.services.permissions import Viewer
 
-MOST_FOUND = 20
+MAX_MATCHES = 20
 
 
 @dataclass(frozen=True, slots=True)
-class GridToEdit:
+class EditableGrid:
     """What people have written of a grid itself.
 
     Attributes:
-        may_edit: Whether the viewer may change it: it is not locked, or they are a moderator.
-        may_take: Whether the viewer may take away what others have put there.
+        can_edit: Whether the viewer may change it: it is not locked, or they are a moderator.
+        can_remove_members: Whether the viewer may take away what others have put there.
     """
 
     id: int
@@ -33,37 +33,37 @@ class GridToEdit:
     is_locked: bool
     header: bool
     version: int
-    may_edit: bool
-    may_take: bool
+    can_edit: bool
+    can_remove_members: bool
     changed_by: str | None
     changed_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
-class FeatureToEdit:
+class EditableFeature:
     id: int
     title: str
     description: str
     version: int
-    grid: GridToEdit
-    may_delete: bool
+    grid: EditableGrid
+    can_delete: bool
     cell_count: int
 
 
 @dataclass(frozen=True, slots=True)
-class CellToEdit:
+class EditableCell:
     """A cell, filled in or not (then its version is 0)."""
 
-    grid: GridToEdit
+    grid: EditableGrid
     package: Ref
-    feature: FeatureToEdit
+    feature: EditableFeature
     text: str
     version: int
     changed_by: str | None
     changed_at: datetime | None
 
 
-def grid_to_edit(session: Session, slug: str, viewer: Viewer) -> GridToEdit:
+def get_grid_for_editing(session: Session, slug: str, viewer: Viewer) -> EditableGrid:
     """Return the grid with this slug.
 
     Raises:
@@ -73,13 +73,15 @@ def grid_to_edit(session: Session, slug: str, viewer: Viewer) -> GridToEdit:
     grid = session.scalar(select(Grid).where(Grid.slug == slug))
     if grid is None:
         present = session.scalar(
-            select(Grid.slug).join(OldGridSlug, OldGridSlug.grid_id == Grid.id).where(OldGridSlug.slug == slug)
+            select(Grid.slug)
+            .join(GridSlugRedirect, GridSlugRedirect.grid_id == Grid.id)
+            .where(GridSlugRedirect.slug == slug)
         )
         raise Moved(present) if present else NotFound("Grid")
-    return _grid(session, grid, viewer)
+    return _editable_grid(session, grid, viewer)
 
 
-def feature_to_edit(session: Session, feature_id: int, viewer: Viewer) -> FeatureToEdit:
+def get_feature_for_editing(session: Session, feature_id: int, viewer: Viewer) -> EditableFeature:
     """Return a feature.
 
     Raises:
@@ -88,27 +90,27 @@ def feature_to_edit(session: Session, feature_id: int, viewer: Viewer) -> Featur
     feature = session.get(Feature, feature_id)
     if feature is None:
         raise NotFound("Feature")
-    grid = _grid(session, session.get_one(Grid, feature.grid_id), viewer)
+    grid = _editable_grid(session, session.get_one(Grid, feature.grid_id), viewer)
     cells = session.scalars(select(Cell.id).where(Cell.feature_id == feature.id, Cell.text != "")).all()
-    is_maker = viewer.is_known and made_by(session, "feature", feature.id) == viewer.user_id
-    return FeatureToEdit(
+    is_creator = viewer.is_authenticated and creator_of(session, "feature", feature.id) == viewer.user_id
+    return EditableFeature(
         id=feature.id,
         title=feature.title,
         description=feature.description,
         version=feature.version,
         grid=grid,
-        may_delete=grid.may_edit and (grid.may_take or is_maker),
+        can_delete=grid.can_edit and (grid.can_remove_members or is_creator),
         cell_count=len(cells),
     )
 
 
-def cell_to_edit(session: Session, slug: str, package_id: int, feature_id: int, viewer: Viewer) -> CellToEdit:
+def get_cell_for_editing(session: Session, slug: str, package_id: int, feature_id: int, viewer: Viewer) -> EditableCell:
     """Return a cell of a grid.
 
     Raises:
         NotFound: the grid, the package in it or its feature is not there.
     """
-    feature = feature_to_edit(session, feature_id, viewer)
+    feature = get_feature_for_editing(session, feature_id, viewer)
     if feature.grid.slug != slug:
         raise NotFound("Feature")
     row = session.execute(
@@ -119,8 +121,8 @@ def cell_to_edit(session: Session, slug: str, package_id: int, feature_id: int, 
     if row is None:
         raise NotFound("Package")
     cell = session.scalar(select(Cell).where(Cell.grid_package_id == row.id, Cell.feature_id == feature.id))
-    by, at = _last(session, "cell", cell.id) if cell else (None, None)
-    return CellToEdit(
+    by, at = _last_change(session, "cell", cell.id) if cell else (None, None)
+    return EditableCell(
         grid=feature.grid,
         package=Ref(row.package_id, row.title, row.slug),
         feature=feature,
@@ -131,7 +133,7 @@ def cell_to_edit(session: Session, slug: str, package_id: int, feature_id: int, 
     )
 
 
-def package_in(session: Session, grid: GridToEdit, package_id: int, viewer: Viewer) -> tuple[Ref, bool]:
+def get_grid_package(session: Session, grid: EditableGrid, package_id: int, viewer: Viewer) -> tuple[Ref, bool]:
     """Return a package of a grid, and whether this person may take it out.
 
     Raises:
@@ -144,26 +146,26 @@ def package_in(session: Session, grid: GridToEdit, package_id: int, viewer: View
     ).one_or_none()
     if row is None:
         raise NotFound("Package")
-    is_maker = viewer.is_known and made_by(session, "membership", row.id) == viewer.user_id
-    return Ref(row.package_id, row.title, row.slug), grid.may_edit and (grid.may_take or is_maker)
+    is_creator = viewer.is_authenticated and creator_of(session, "membership", row.id) == viewer.user_id
+    return Ref(row.package_id, row.title, row.slug), grid.can_edit and (grid.can_remove_members or is_creator)
 
 
-def find_to_add(session: Session, grid: GridToEdit, words: str) -> list[Ref]:
+def find_addable_packages(session: Session, grid: EditableGrid, query: str) -> list[Ref]:
     """Return packages that are not in a grid yet and have these words in title, slug or repository, by stars."""
-    if not words:
+    if not query:
         return []
-    inside = select(GridPackage.package_id).where(GridPackage.grid_id == grid.id)
-    found = select(Package.id, Package.title, Package.slug).where(VISIBLE, Package.id.not_in(inside))
-    for word in words.split():
+    member_ids = select(GridPackage.package_id).where(GridPackage.grid_id == grid.id)
+    found = select(Package.id, Package.title, Package.slug).where(VISIBLE, Package.id.not_in(member_ids))
+    for word in query.split():
         columns = (Package.title, Package.slug, Package.repo_url)
         matches = [column.icontains(word, autoescape=True) for column in columns]
         found = found.where(matches[0] | matches[1] | matches[2])
-    return [Ref(*row) for row in session.execute(found.order_by(BY_STARS, Package.id).limit(MOST_FOUND))]
+    return [Ref(*row) for row in session.execute(found.order_by(BY_STARS, Package.id).limit(MAX_MATCHES))]
 
 
-def _grid(session: Session, grid: Grid, viewer: Viewer) -> GridToEdit:
-    by, at = _last(session, "grid", grid.id)
-    return GridToEdit(
+def _editable_grid(session: Session, grid: Grid, viewer: Viewer) -> EditableGrid:
+    by, at = _last_change(session, "grid", grid.id)
+    return EditableGrid(
         id=grid.id,
         title=grid.title,
         slug=grid.slug,
@@ -171,14 +173,14 @@ def _grid(session: Session, grid: Grid, viewer: Viewer) -> GridToEdit:
         is_locked=grid.is_locked,
         header=grid.header,
         version=grid.version,
-        may_edit=viewer.is_moderator or (viewer.is_known and not grid.is_locked),
-        may_take=viewer.is_moderator or (viewer.is_known and grid.created_by_id == viewer.user_id),
+        can_edit=viewer.is_moderator or (viewer.is_authenticated and not grid.is_locked),
+        can_remove_members=viewer.is_moderator or (viewer.is_authenticated and grid.created_by_id == viewer.user_id),
         changed_by=by,
         changed_at=at,
     )
 
 
-def _last(session: Session, kind: str, object_id: int) -> tuple[str | None, datetime | None]:
+def _last_change(session: Session, kind: str, object_id: int) -> tuple[str | None, datetime | None]:
     """Return who changed an object last, and when."""
     row = session.execute(
         select(User.username, Revision.at)

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pkgsite.errors import Moved, NotFound
-from pkgsite.models import Cell, Feature, Grid, GridPackage, OldGridSlug, Package
+from pkgsite.models import Cell, Feature, Grid, GridPackage, GridSlugRedirect, Package
 from pkgsite.services.packages.records import VISIBLE, AnySelect
 
 
@@ -31,7 +31,7 @@ class GridRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class GridListing:
+class GridSlice:
     """Some grids out of `count`."""
 
     count: int
@@ -71,7 +71,7 @@ def load_grids(session: Session, statement: AnySelect) -> list[GridRecord]:
 
 
 @dataclass(frozen=True, slots=True)
-class FeatureLine:
+class FeatureRecord:
     """A feature of a grid, with its cells: the package's id and the text, where somebody has written one."""
 
     id: int
@@ -82,7 +82,7 @@ class FeatureLine:
     cells: tuple[tuple[int, str], ...]
 
 
-def features_of(session: Session, grid_ids: Collection[int]) -> dict[int, list[FeatureLine]]:
+def load_features(session: Session, grid_ids: Collection[int]) -> dict[int, list[FeatureRecord]]:
     """Return the features of these grids in their order, in two queries whatever their number."""
     cells: defaultdict[int, list[tuple[int, str]]] = defaultdict(list)
     for feature_id, package_id, text in session.execute(
@@ -93,33 +93,33 @@ def features_of(session: Session, grid_ids: Collection[int]) -> dict[int, list[F
         .order_by(Package.title, Package.id)
     ):
         cells[feature_id].append((package_id, text))
-    found: defaultdict[int, list[FeatureLine]] = defaultdict(list)
+    found: defaultdict[int, list[FeatureRecord]] = defaultdict(list)
     rows = select(Feature).where(Feature.grid_id.in_(grid_ids)).order_by(Feature.position, Feature.id)
     for feature in session.scalars(rows):
-        place = len(found[feature.grid_id])
-        line = FeatureLine(
-            feature.id, feature.title, feature.description, place, feature.version, tuple(cells[feature.id])
+        position = len(found[feature.grid_id])
+        record = FeatureRecord(
+            feature.id, feature.title, feature.description, position, feature.version, tuple(cells[feature.id])
         )
-        found[feature.grid_id].append(line)
+        found[feature.grid_id].append(record)
     return dict(found)
 
 
 @dataclass(frozen=True, slots=True)
-class CellLine:
+class CellRecord:
     """What somebody has written of a package about a feature; version 0: nobody has yet."""
 
     text: str = ""
     version: int = 0
 
 
-def cell_of(session: Session, feature_id: int, package_id: int) -> CellLine:
+def load_cell(session: Session, feature_id: int, package_id: int) -> CellRecord:
     """Return the cell of a feature and a package that are in one grid."""
     row = session.execute(
         select(Cell.text, Cell.version)
         .join(GridPackage, GridPackage.id == Cell.grid_package_id)
         .where(Cell.feature_id == feature_id, GridPackage.package_id == package_id)
     ).one_or_none()
-    return CellLine(row.text, row.version) if row else CellLine()
+    return CellRecord(row.text, row.version) if row else CellRecord()
 
 
 def grid_by_id(session: Session, grid_id: int) -> GridRecord:
@@ -144,7 +144,9 @@ def grid_by_slug(session: Session, slug: str) -> GridRecord:
     found = load_grids(session, select_grids().where(Grid.slug == slug))
     if found:
         return found[0]
-    present = session.scalar(
-        select(Grid.slug).join(OldGridSlug, OldGridSlug.grid_id == Grid.id).where(OldGridSlug.slug == slug)
+    current_slug = session.scalar(
+        select(Grid.slug)
+        .join(GridSlugRedirect, GridSlugRedirect.grid_id == Grid.id)
+        .where(GridSlugRedirect.slug == slug)
     )
-    raise Moved(present) if present else NotFound("Grid")
+    raise Moved(current_slug) if current_slug else NotFound("Grid")

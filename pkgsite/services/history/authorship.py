@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from pkgsite.models import Revision
 
 
-def people_fields(session: Session, object_type: str, ids: Collection[int]) -> dict[int, set[str]]:
+def user_edited_fields(session: Session, object_type: str, ids: Collection[int]) -> dict[int, set[str]]:
     """Return, for each of these objects that people ever changed, which fields; a deletion alone names none."""
     fields: defaultdict[int, set[str]] = defaultdict(set)
     revisions = session.execute(
@@ -29,15 +29,15 @@ def people_fields(session: Session, object_type: str, ids: Collection[int]) -> d
     return dict(fields)
 
 
-def people_memberships(session: Session, key: str, ids: Collection[int]) -> set[tuple[int, int]]:
+def user_edited_memberships(session: Session, id_field: str, ids: Collection[int]) -> set[tuple[int, int]]:
     """Return the pairs of grid and package that people have put together or taken apart.
 
-    `key` says of what the ids are: "grid_id" or "package_id".
+    `id_field` says of what the ids are: "grid_id" or "package_id".
     """
     revisions = session.execute(
         select(Revision.before, Revision.after).where(
             Revision.object_type == "membership",
-            or_(*(state[key].as_integer().in_(ids) for state in (Revision.before, Revision.after))),
+            or_(*(state[id_field].as_integer().in_(ids) for state in (Revision.before, Revision.after))),
         )
     )
     states = [state for revision in revisions for state in revision if state]
@@ -54,7 +54,7 @@ def former_titles(session: Session, object_type: str, ids: Collection[int]) -> l
     return [(object_id, before["title"]) for object_id, before in revisions if before and "title" in before]
 
 
-def deleted_by_people(session: Session, object_type: str) -> list[dict[str, Any]]:
+def deleted_by_users(session: Session, object_type: str) -> list[dict[str, Any]]:
     """Return what people have deleted, as it was before."""
     return [
         before

@@ -12,35 +12,37 @@ from sqlalchemy.orm import Session
 
 from pkgsite.errors import NotFound
 from pkgsite.models import Revision, User
-from pkgsite.services.history.entries import Entry, load_entries
-from pkgsite.services.history.revert import neighbourhood, overlaps
+from pkgsite.services.history.entries import HistoryEntry, load_entries
+from pkgsite.services.history.revert import conflicts_with, possible_conflicts
 from pkgsite.services.permissions import Viewer, require_moderator
 
-MOST_SHOWN = 50  # of the acts that are kept
+MAX_SKIPPED_SHOWN = 50  # of the acts that are kept
 
-Place = tuple[str, int]  # where revisions can be in each other's way: a grid, or an object outside of grids
+ConflictKey = tuple[str, int]  # where revisions can be in each other's way: a grid, or an object outside of grids
 
 
 @dataclass(frozen=True, slots=True)
-class BulkUndoPage:
+class BulkRevertPage:
     """What taking back a person's edits would come to.
 
     Attributes:
         days: How far back; None: all.
         undone: How many acts would be taken back.
         kept: How many would not, as others have touched the same since.
-        shown: The newest of these.
+        skipped: The newest of these.
     """
 
     user_id: int
     username: str
     days: int | None
-    undone: int
-    kept: int
-    shown: list[Entry]
+    revertible_count: int
+    skipped_count: int
+    skipped: list[HistoryEntry]
 
 
-def bulk_undo_page(session: Session, username: str, viewer: Viewer, *, days: int | None, now: datetime) -> BulkUndoPage:
+def bulk_revert_page(
+    session: Session, username: str, viewer: Viewer, *, days: int | None, now: datetime
+) -> BulkRevertPage:
     """Return what would come of taking back all that a person did, in a fixed number of queries.
 
     Raises:
@@ -48,17 +50,17 @@ def bulk_undo_page(session: Session, username: str, viewer: Viewer, *, days: int
         NotFound: there is nobody of this name.
     """
     require_moderator(viewer)
-    user_id, name = person_named(session, username)
-    done = select(Revision).where(Revision.user_id == user_id)
+    user_id, name = find_user(session, username)
+    query = select(Revision).where(Revision.user_id == user_id)
     if days is not None:
-        done = done.where(Revision.at >= now - timedelta(days=days))
-    undone, kept = _foresee(session, list(session.scalars(done.order_by(Revision.id))))
-    shown = kept[:MOST_SHOWN]
-    entries = load_entries(session, or_(Revision.id.in_(shown), Revision.part_of_id.in_(shown)), viewer)
-    return BulkUndoPage(user_id, name, days, len(undone), len(kept), entries)
+        query = query.where(Revision.at >= now - timedelta(days=days))
+    revertible, skipped = _plan(session, list(session.scalars(query.order_by(Revision.id))))
+    shown = skipped[:MAX_SKIPPED_SHOWN]
+    entries = load_entries(session, or_(Revision.id.in_(shown), Revision.head_id.in_(shown)), viewer)
+    return BulkRevertPage(user_id, name, days, len(revertible), len(skipped), entries)
 
 
-def person_named(session: Session, username: str) -> tuple[int, str]:
+def find_user(session: Session, username: str) -> tuple[int, str]:
     """Return the id and the name of the person with this name, however it is written.
 
     Raises:
@@ -72,40 +74,44 @@ def person_named(session: Session, username: str) -> tuple[int, str]:
     return row.id, row.username
 
 
-def _foresee(session: Session, mine: list[Revision]) -> tuple[list[int], list[int]]:
+def _plan(session: Session, revisions: list[Revision]) -> tuple[list[int], list[int]]:
     """Return the heads of the acts that would be taken back, and of those that would not, newest first."""
-    if not mine:
+    if not revisions:
         return [], []
-    acts: defaultdict[int, list[Revision]] = defaultdict(list)
-    for revision in mine:
-        acts[revision.part_of_id or revision.id].append(revision)
-    near = select(Revision).where(Revision.id > mine[0].id, or_(*neighbourhood(mine))).order_by(Revision.id)
-    later: defaultdict[Place, list[Revision]] = defaultdict(list)
-    for revision in session.scalars(near):
-        later[_place(revision)].append(revision)
+    changesets: defaultdict[int, list[Revision]] = defaultdict(list)
+    for revision in revisions:
+        changesets[revision.head_id or revision.id].append(revision)
+    candidates = (
+        select(Revision).where(Revision.id > revisions[0].id, or_(*possible_conflicts(revisions))).order_by(Revision.id)
+    )
+    later_by_key: defaultdict[ConflictKey, list[Revision]] = defaultdict(list)
+    for revision in session.scalars(candidates):
+        later_by_key[_conflict_key(revision)].append(revision)
     passed: set[int] = set()
-    undone, kept = [], []
-    for head in sorted(acts, reverse=True):
-        if _is_overlapped(acts[head], later, passed):
-            kept.append(head)
+    revertible, skipped = [], []
+    for head_id in sorted(changesets, reverse=True):
+        if _has_conflict(changesets[head_id], later_by_key, passed):
+            skipped.append(head_id)
         else:
-            undone.append(head)
-            passed |= {revision.id for revision in acts[head]}
-    return undone, kept
+            revertible.append(head_id)
+            passed |= {revision.id for revision in changesets[head_id]}
+    return revertible, skipped
 
 
-def _is_overlapped(act: list[Revision], later: dict[Place, list[Revision]], passed: set[int]) -> bool:
-    last = act[-1].id
+def _has_conflict(
+    revisions: list[Revision], later_by_key: dict[ConflictKey, list[Revision]], ignored_ids: set[int]
+) -> bool:
+    last = revisions[-1].id
     return any(
-        other.id > last and other.id not in passed and overlaps(revision, other)
-        for revision in act
-        for other in _at(later, revision)
+        other.id > last and other.id not in ignored_ids and conflicts_with(revision, other)
+        for revision in revisions
+        for other in _revisions_at(later_by_key, revision)
     )
 
 
-def _at(later: dict[Place, list[Revision]], revision: Revision) -> Iterable[Revision]:
-    return later.get(_place(revision), ())
+def _revisions_at(later_by_key: dict[ConflictKey, list[Revision]], revision: Revision) -> Iterable[Revision]:
+    return later_by_key.get(_conflict_key(revision), ())
 
 
-def _place(revision: Revision) -> Place:
+def _conflict_key(revision: Revision) -> ConflictKey:
     return ("grid", revision.grid_id) if revision.grid_id else (revision.object_type, revision.object_id)

@@ -10,16 +10,16 @@ from typing import Any
 from sqlalchemy import ColumnElement, case, func, or_, select, true
 from sqlalchemy.orm import Session
 
-from pkgsite.models import Package, Revision, SiteUsing
-from pkgsite.rules.diffs import Piece, shortened, word_diff
-from pkgsite.services.changeset import KINDS, SITE, from_json
-from pkgsite.services.history.names import PACKAGE_FIELDS, About, Names, Person, References, load_names
+from pkgsite.models import Package, Revision, UsingSite
+from pkgsite.rules.diffs import DiffSegment, collapse_unchanged, word_diff
+from pkgsite.services.changeset import SITE, TRACKED_MODELS, from_json_value
+from pkgsite.services.history.names import PACKAGE_FIELDS, Author, NameLookup, ObjectLabel, ObjectReferences, load_names
 from pkgsite.services.permissions import Viewer
 
-MOST_LINES = 20  # of one act, in a list of acts
-MOST_LINES_ALONE = 1000  # on an act's own page
+MAX_CHANGES = 20  # of one act, in a list of acts
+MAX_CHANGES_ON_OWN_PAGE = 1000  # on an act's own page
 
-LABELS = {
+FIELD_LABELS = {
     "title": "title",
     "slug": "slug",
     "category_id": "category",
@@ -38,9 +38,9 @@ LABELS = {
     "url": "URL",
     "is_approved": "approved",
 }
-SAID_BY_THE_NAME = {"grid_id", "package_id", "feature_id", "grid_package_id"}
-SAID_WHEN_CHANGED = {"position", "is_locked", "header"}  # says little of what is new or gone
-DONE = {"add": "added", "edit": "changed", "delete": "removed"}
+FIELDS_IN_LABEL = {"grid_id", "package_id", "feature_id", "grid_package_id"}
+FIELDS_SHOWN_ONLY_ON_EDIT = {"position", "is_locked", "header"}  # says little of what is new or gone
+ACTION_VERBS = {"add": "added", "edit": "changed", "delete": "removed"}
 
 Value = str | datetime | None  # None: nothing is there
 
@@ -50,13 +50,13 @@ class FieldChange:
     """What became of one field.
 
     Attributes:
-        pieces: Its text, word by word; empty where it holds days.
+        segments: Its text, word by word; empty where it holds days.
     """
 
     label: str
     before: Value
     after: Value
-    pieces: Sequence[Piece]
+    segments: Sequence[DiffSegment]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,42 +66,42 @@ class ObjectChange:
     kind: str
     object_id: int
     action: str  # "add", "edit" or "delete"
-    about: About
+    label: ObjectLabel
     fields: list[FieldChange]
 
     @property
-    def done(self) -> str:
-        return DONE.get(self.action, self.action)
+    def verb(self) -> str:
+        return ACTION_VERBS.get(self.action, self.action)
 
 
 @dataclass
-class Entry:
+class HistoryEntry:
     """One act.
 
     Attributes:
         id: Of its head.
-        more: How many further objects it changed, which are not told here.
-        may_undo: Whether who looks may try to take it back.
+        hidden_change_count: How many further objects it changed, which are not told here.
+        can_revert: Whether who looks may try to take it back.
         restore_id: The revision after which the object whose history this is may be restored; None where it may not.
     """
 
     id: int
     at: datetime
-    person: Person | None
+    author: Author | None
     via: str
     reason: str
     user_id: int | None
-    may_undo: bool
+    can_revert: bool
     last_id: int
     restore_id: int | None
-    lines: list[ObjectChange] = field(default_factory=list)
-    more: int = 0
+    changes: list[ObjectChange] = field(default_factory=list)
+    hidden_change_count: int = 0
 
 
-ACT = func.coalesce(Revision.part_of_id, Revision.id)
+HEAD_ID = func.coalesce(Revision.head_id, Revision.id)
 
 
-def visible_to(viewer: Viewer, told: type[Revision] = Revision) -> ColumnElement[bool]:
+def is_visible_to(viewer: Viewer, model: type[Revision] = Revision) -> ColumnElement[bool]:
     """Return the condition that somebody may see a revision.
 
     What is hidden is for moderators, and so are links to sites that nobody has approved yet, but for one's own.
@@ -109,11 +109,11 @@ def visible_to(viewer: Viewer, told: type[Revision] = Revision) -> ColumnElement
     if viewer.is_moderator:
         return true()
     hidden = select(Package.id).where(Package.hidden_at.is_not(None))
-    approved = select(SiteUsing.id).where(SiteUsing.is_approved.is_(True))
-    sites = or_(told.object_type != SITE.name, told.object_id.in_(approved))
-    if viewer.is_known:
-        sites |= told.user_id == viewer.user_id
-    return or_(told.package_id.is_(None), told.package_id.not_in(hidden)) & sites
+    approved = select(UsingSite.id).where(UsingSite.is_approved.is_(True))
+    sites = or_(model.object_type != SITE.name, model.object_id.in_(approved))
+    if viewer.is_authenticated:
+        sites |= model.user_id == viewer.user_id
+    return or_(model.package_id.is_(None), model.package_id.not_in(hidden)) & sites
 
 
 def load_entries(
@@ -121,78 +121,78 @@ def load_entries(
     condition: ColumnElement[bool],
     viewer: Viewer,
     *,
-    most: int = MOST_LINES,
-    whole: bool = False,
+    max_changes: int = MAX_CHANGES,
+    full_text: bool = False,
     restorable: ColumnElement[bool] | None = None,
-) -> list[Entry]:
+) -> list[HistoryEntry]:
     """Return the acts of the revisions that meet a condition, newest first, in at most eight queries.
 
     Args:
         session: The database's.
         condition: On revisions; an act tells only of those that meet it and that the viewer may see.
         viewer: Who looks.
-        most: How many revisions of an act are told.
-        whole: Texts are told from beginning to end; otherwise what stayed is cut.
+        max_changes: How many revisions of an act are told.
+        full_text: Texts are told from beginning to end; otherwise what stayed is cut.
         restorable: On revisions: an object may be restored to the state after them.
     """
-    chosen = case((restorable, Revision.id)) if restorable is not None else case((Revision.id < 0, Revision.id))
+    restorable_id = case((restorable, Revision.id)) if restorable is not None else case((Revision.id < 0, Revision.id))
     ranked = (
         select(
             Revision.id,
-            ACT.label("act_id"),
-            func.row_number().over(partition_by=ACT, order_by=Revision.id).label("place"),
-            func.count().over(partition_by=ACT).label("of_all"),
-            func.max(Revision.id).over(partition_by=ACT).label("last_id"),
-            func.max(chosen).over(partition_by=ACT).label("restore_id"),
+            HEAD_ID.label("act_id"),
+            func.row_number().over(partition_by=HEAD_ID, order_by=Revision.id).label("place"),
+            func.count().over(partition_by=HEAD_ID).label("of_all"),
+            func.max(Revision.id).over(partition_by=HEAD_ID).label("last_id"),
+            func.max(restorable_id).over(partition_by=HEAD_ID).label("restore_id"),
         )
-        .where(condition, visible_to(viewer))
+        .where(condition, is_visible_to(viewer))
         .subquery()
     )
     rows = session.execute(
         select(Revision, ranked.c.act_id, ranked.c.of_all, ranked.c.last_id, ranked.c.restore_id)
         .join(ranked, ranked.c.id == Revision.id)
-        .where(ranked.c.place <= most)
+        .where(ranked.c.place <= max_changes)
         .order_by(Revision.id)
     ).all()
-    references = References()
+    references = ObjectReferences()
     for row in rows:
         references.add(row.Revision)
     names = load_names(session, references, viewer)
-    entries: dict[int, Entry] = {}
-    for revision, act_id, of_all, last_id, restore_id in rows:
+    entries: dict[int, HistoryEntry] = {}
+    for revision, act_id, total, last_id, restore_id in rows:
         if act_id not in entries:
-            entries[act_id] = Entry(
+            entries[act_id] = HistoryEntry(
                 id=act_id,
                 at=revision.at,
-                person=names.people.get(revision.user_id or 0),
+                author=names.people.get(revision.user_id or 0),
                 via=revision.via,
                 reason=revision.reason,
                 user_id=revision.user_id,
-                may_undo=viewer.is_moderator or (viewer.is_known and revision.user_id == viewer.user_id),
+                can_revert=viewer.is_moderator or (viewer.is_authenticated and revision.user_id == viewer.user_id),
                 last_id=last_id,
                 restore_id=restore_id,
-                more=of_all,
+                hidden_change_count=total,
             )
-        entries[act_id].lines.append(tell(revision, names, whole=whole))
-        entries[act_id].more -= 1
+        entries[act_id].changes.append(describe_change(revision, names, full_text=full_text))
+        entries[act_id].hidden_change_count -= 1
     return sorted(entries.values(), key=lambda entry: entry.id, reverse=True)
 
 
-def tell(revision: Revision, names: Names, *, whole: bool = True) -> ObjectChange:
+def describe_change(revision: Revision, names: NameLookup, *, full_text: bool = True) -> ObjectChange:
     """Return what a revision says, in words."""
-    about = names.about(
+    about = names.label_for(
         revision.object_type, revision.object_id, revision.grid_id, revision.package_id, revision.feature_id
     )
     before, after = revision.before or {}, revision.after or {}
-    told = [
-        _field(name, before, after, names, whole=whole)
+    field_changes = [
+        _field_change(name, before, after, names, full_text=full_text)
         for name in _field_names(revision)
-        if revision.action == "edit" or _says_something(name, before | after)
+        if revision.action == "edit" or _is_worth_showing(name, before | after)
     ]
-    return ObjectChange(revision.object_type, revision.object_id, revision.action, about, told)
+    return ObjectChange(revision.object_type, revision.object_id, revision.action, about, field_changes)
 
 
-def in_words(about: About) -> str:
+def label_text(about: ObjectLabel) -> str:
     """Return what is meant, as plain text."""
     return "".join(
         part if isinstance(part, str) else f"“{part.title}”" if part.is_quoted else part.title for part in about
@@ -201,27 +201,31 @@ def in_words(about: About) -> str:
 
 def _field_names(revision: Revision) -> list[str]:
     """Return the fields that a revision tells of, in the order of its kind."""
-    held = (revision.before or {}).keys() | (revision.after or {}).keys()
-    kind = KINDS.get(revision.object_type)
-    known = [name for name in (kind.fields if kind else ()) if name in held]
-    others = sorted(held - set(known)) if revision.action == "edit" else []
-    return [name for name in [*known, *others] if name not in SAID_BY_THE_NAME]
+    present_fields = (revision.before or {}).keys() | (revision.after or {}).keys()
+    kind = TRACKED_MODELS.get(revision.object_type)
+    known = [name for name in (kind.fields if kind else ()) if name in present_fields]
+    others = sorted(present_fields - set(known)) if revision.action == "edit" else []
+    return [name for name in [*known, *others] if name not in FIELDS_IN_LABEL]
 
 
-def _says_something(name: str, state: Mapping[str, Any]) -> bool:
+def _is_worth_showing(name: str, state: Mapping[str, Any]) -> bool:
     """Tell whether a field of an object that was added or removed is worth a line."""
-    return state.get(name) not in (None, "") and name not in SAID_WHEN_CHANGED
+    return state.get(name) not in (None, "") and name not in FIELDS_SHOWN_ONLY_ON_EDIT
 
 
-def _field(name: str, before: Mapping[str, Any], after: Mapping[str, Any], names: Names, *, whole: bool) -> FieldChange:
-    old, new = _value(name, before, names), _value(name, after, names)
-    pieces: list[Piece] = []
+def _field_change(
+    name: str, before: Mapping[str, Any], after: Mapping[str, Any], names: NameLookup, *, full_text: bool
+) -> FieldChange:
+    old, new = _display_value(name, before, names), _display_value(name, after, names)
+    pieces: list[DiffSegment] = []
     if not isinstance(old, datetime) and not isinstance(new, datetime):
         pieces = word_diff(old or "", new or "")
-    return FieldChange(LABELS.get(name, name.replace("_", " ")), old, new, pieces if whole else shortened(pieces))
+    return FieldChange(
+        FIELD_LABELS.get(name, name.replace("_", " ")), old, new, pieces if full_text else collapse_unchanged(pieces)
+    )
 
 
-def _value(name: str, state: Mapping[str, Any], names: Names) -> Value:
+def _display_value(name: str, state: Mapping[str, Any], names: NameLookup) -> Value:
     """Return a field's value for people: ids by name, yes and no, instants as such."""
     value = state.get(name)
     if name == "is_approved" and name in state and value is None:
@@ -231,19 +235,19 @@ def _value(name: str, state: Mapping[str, Any], names: Names) -> Value:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if name.endswith("_at"):
-        return _instant(name, value)
+        return _parse_timestamp(name, value)
     if name == "category_id":
         return names.categories.get(value, "a deleted category")
     if name in PACKAGE_FIELDS:
-        return names.of("package", value).title
+        return names.name_of("package", value).title
     if name == "position" and isinstance(value, int):
         return str(value + 1)
     return str(value)
 
 
-def _instant(name: str, value: Any) -> Value:
+def _parse_timestamp(name: str, value: Any) -> Value:
     try:
-        instant = from_json(name, value)
+        instant = from_json_value(name, value)
     except ValueError:
         return str(value)
     return instant if isinstance(instant, datetime) else str(instant)

@@ -9,17 +9,17 @@ from typing import Any
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
-from pkgsite.models import Category, Feature, Grid, Package, Revision, SiteUsing, User
+from pkgsite.models import Category, Feature, Grid, Package, Revision, User, UsingSite
 from pkgsite.services.changeset import CELL, FEATURE, GRID, MEMBERSHIP, PACKAGE, SITE
 from pkgsite.services.packages.records import AnySelect
 from pkgsite.services.permissions import Viewer
 
 PACKAGE_FIELDS = ("replaced_by_id", "merged_into_id")
-HIDDEN = "a hidden package"
+HIDDEN_PACKAGE_LABEL = "a hidden package"
 
 
 @dataclass(frozen=True, slots=True)
-class Name:
+class ObjectName:
     """What an object is called.
 
     Attributes:
@@ -34,16 +34,16 @@ class Name:
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class Author:
     username: str
     has_page: bool
 
 
-About = tuple[str | Name, ...]  # words and names that together say what a change was made to
+ObjectLabel = tuple[str | ObjectName, ...]  # words and names that together say what a change was made to
 
 
 @dataclass
-class References:
+class ObjectReferences:
     """The ids that some revisions speak of."""
 
     packages: set[int] = field(default_factory=set)
@@ -59,8 +59,8 @@ class References:
         )
         self.people |= {revision.user_id} if revision.user_id else set()
         for state in (revision.before or {}, revision.after or {}):
-            self.categories |= _numbers(state, ("category_id",))
-            self.packages |= _numbers(state, PACKAGE_FIELDS)
+            self.categories |= _collect_ids(state, ("category_id",))
+            self.packages |= _collect_ids(state, PACKAGE_FIELDS)
 
     def add_object(
         self, kind: str, object_id: int, grid_id: int | None, package_id: int | None, feature_id: int | None
@@ -72,75 +72,77 @@ class References:
 
 
 @dataclass(frozen=True)
-class Names:
+class NameLookup:
     """The names of objects, by kind and id."""
 
-    found: Mapping[tuple[str, int], Name]
+    by_key: Mapping[tuple[str, int], ObjectName]
     categories: Mapping[int, str]
-    people: Mapping[int, Person]
+    people: Mapping[int, Author]
 
-    def of(self, kind: str, object_id: int | None) -> Name:
-        unknown = Name(kind, object_id or 0, f"a deleted {kind}", is_quoted=False)
-        return self.found.get((kind, object_id or 0), unknown)
+    def name_of(self, kind: str, object_id: int | None) -> ObjectName:
+        unknown = ObjectName(kind, object_id or 0, f"a deleted {kind}", is_quoted=False)
+        return self.by_key.get((kind, object_id or 0), unknown)
 
-    def about(
+    def label_for(
         self, kind: str, object_id: int, grid_id: int | None, package_id: int | None, feature_id: int | None
-    ) -> About:
+    ) -> ObjectLabel:
         """Say which object is meant, as in: Cell of “django-q” for “Is fast” in grid “Queues”."""
-        grid, package = self.of(GRID.name, grid_id), self.of(PACKAGE.name, package_id)
+        grid, package = self.name_of(GRID.name, grid_id), self.name_of(PACKAGE.name, package_id)
         match kind:
             case PACKAGE.name:
                 return ("Package ", package)
             case GRID.name:
                 return ("Grid ", grid)
             case FEATURE.name:
-                return ("Feature ", self.of(FEATURE.name, feature_id), " in grid ", grid)
+                return ("Feature ", self.name_of(FEATURE.name, feature_id), " in grid ", grid)
             case MEMBERSHIP.name:
                 return ("Package ", package, " in grid ", grid)
             case CELL.name:
-                feature = self.of(FEATURE.name, feature_id)
+                feature = self.name_of(FEATURE.name, feature_id)
                 return ("Cell of ", package, " for ", feature, " in grid ", grid)
-        return ("Site ", self.of(SITE.name, object_id), " using ", package)
+        return ("Site ", self.name_of(SITE.name, object_id), " using ", package)
 
 
-def load_names(session: Session, references: References, viewer: Viewer) -> Names:
+def load_names(session: Session, references: ObjectReferences, viewer: Viewer) -> NameLookup:
     """Return the names of all that is referred to, in at most seven queries."""
-    found: dict[tuple[str, int], Name] = {}
+    found: dict[tuple[str, int], ObjectName] = {}
     packages = select(Package.id, Package.title, Package.slug, Package.hidden_at).where(
         Package.id.in_(references.packages)
     )
     for row in _rows(session, packages, references.packages):
         if row.hidden_at is not None and not viewer.is_moderator:
-            found[PACKAGE.name, row.id] = Name(PACKAGE.name, row.id, HIDDEN, is_quoted=False)
+            found[PACKAGE.name, row.id] = ObjectName(PACKAGE.name, row.id, HIDDEN_PACKAGE_LABEL, is_quoted=False)
         else:
             slug = None if row.hidden_at else row.slug
-            found[PACKAGE.name, row.id] = Name(PACKAGE.name, row.id, row.title, slug)
+            found[PACKAGE.name, row.id] = ObjectName(PACKAGE.name, row.id, row.title, slug)
     grids = select(Grid.id, Grid.title, Grid.slug).where(Grid.id.in_(references.grids))
     for row in _rows(session, grids, references.grids):
-        found[GRID.name, row.id] = Name(GRID.name, row.id, row.title, row.slug)
+        found[GRID.name, row.id] = ObjectName(GRID.name, row.id, row.title, row.slug)
     for kind, model, ids in (
         (FEATURE.name, Feature, references.features),
-        (SITE.name, SiteUsing, references.sites),
+        (SITE.name, UsingSite, references.sites),
     ):
         for row in _rows(session, select(model.id, model.title).where(model.id.in_(ids)), ids):
-            found[kind, row.id] = Name(kind, row.id, row.title)
-    found |= _lost_names(session, references, found)
+            found[kind, row.id] = ObjectName(kind, row.id, row.title)
+    found |= _deleted_object_names(session, references, found)
     categories = select(Category.id, Category.title).where(Category.id.in_(references.categories))
     people = select(User.id, User.username, User.is_active).where(User.id.in_(references.people))
-    return Names(
+    return NameLookup(
         found,
         {row.id: row.title for row in _rows(session, categories, references.categories)},
-        {row.id: Person(row.username, row.is_active) for row in _rows(session, people, references.people)},
+        {row.id: Author(row.username, row.is_active) for row in _rows(session, people, references.people)},
     )
 
 
-def _lost_names(
-    session: Session, references: References, found: Mapping[tuple[str, int], Name]
-) -> dict[tuple[str, int], Name]:
+def _deleted_object_names(
+    session: Session, references: ObjectReferences, found: Mapping[tuple[str, int], ObjectName]
+) -> dict[tuple[str, int], ObjectName]:
     """Return what objects were called that are no longer there, as the revisions of their deletion tell."""
-    wanted = {GRID.name: references.grids, FEATURE.name: references.features, SITE.name: references.sites}
-    lost = {kind: {number for number in ids if (kind, number) not in found} for kind, ids in wanted.items()}
-    conditions = [and_(Revision.object_type == kind, Revision.object_id.in_(ids)) for kind, ids in lost.items() if ids]
+    ids_by_kind = {GRID.name: references.grids, FEATURE.name: references.features, SITE.name: references.sites}
+    missing_ids = {kind: {number for number in ids if (kind, number) not in found} for kind, ids in ids_by_kind.items()}
+    conditions = [
+        and_(Revision.object_type == kind, Revision.object_id.in_(ids)) for kind, ids in missing_ids.items() if ids
+    ]
     if not conditions:
         return {}
     deletions = (
@@ -149,7 +151,7 @@ def _lost_names(
         .order_by(Revision.id)
     )
     return {
-        (kind, number): Name(kind, number, str(before["title"]))
+        (kind, number): ObjectName(kind, number, str(before["title"]))
         for kind, number, before in session.execute(deletions)
         if before and "title" in before
     }
@@ -159,5 +161,5 @@ def _rows(session: Session, statement: AnySelect, ids: set[int]) -> Iterable[Any
     return session.execute(statement) if ids else ()
 
 
-def _numbers(state: Mapping[str, Any], names: Iterable[str]) -> set[int]:
+def _collect_ids(state: Mapping[str, Any], names: Iterable[str]) -> set[int]:
     return {state[name] for name in names if isinstance(state.get(name), int)}

@@ -14,32 +14,46 @@ from pkgsite.models import (
     Revision,
     User,
 )
-from pkgsite.services.changeset import KINDS, PACKAGE
-from pkgsite.services.history.entries import ACT, MOST_LINES_ALONE, Entry, in_words, load_entries, visible_to
-from pkgsite.services.history.names import About
-from pkgsite.services.history.revert import Scope, in_scope, last_revision, later_overlaps, later_revisions, whole_act
-from pkgsite.services.history.subjects import find_subject, is_there, name_subject
-from pkgsite.services.permissions import MODERATORS, Viewer
+from pkgsite.services.changeset import PACKAGE, TRACKED_MODELS
+from pkgsite.services.history.entries import (
+    HEAD_ID,
+    MAX_CHANGES_ON_OWN_PAGE,
+    HistoryEntry,
+    is_visible_to,
+    label_text,
+    load_entries,
+)
+from pkgsite.services.history.names import ObjectLabel
+from pkgsite.services.history.revert import (
+    HistoryScope,
+    changeset_revisions,
+    conflicting_revisions,
+    in_scope,
+    last_revision,
+    later_revisions,
+)
+from pkgsite.services.history.subjects import find_subject, label_subject, object_exists
+from pkgsite.services.permissions import MODERATOR_ROLES, Viewer
 
 PAGE_SIZE = 50
-MOST_OVERLAPS = 20  # that are shown where an act can't be taken back
-AGES = (1, 7, 30, 365)  # days that a filter offers
+MAX_CONFLICTS_SHOWN = 20  # that are shown where an act can't be taken back
+PERIODS_DAYS = (1, 7, 30, 365)  # days that a filter offers
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryPage:
     """A stretch of an object's history, newest first."""
 
-    scope: Scope
-    about: About
-    is_there: bool
-    entries: list[Entry]
-    before: int | None  # the act that this stretch comes before; None: it begins with the newest
-    older: int | None  # the act that the next stretch comes before; None: there is none
+    scope: HistoryScope
+    label: ObjectLabel
+    exists: bool
+    entries: list[HistoryEntry]
+    before_id: int | None  # the act that this stretch comes before; None: it begins with the newest
+    next_before_id: int | None  # the act that the next stretch comes before; None: there is none
 
     @property
-    def words(self) -> str:
-        return in_words(self.about)
+    def title(self) -> str:
+        return label_text(self.label)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +63,7 @@ class RecentQuery:
     kind: str = ""
     by: str = ""  # a username
     days: str = ""
-    not_moderators: bool = False
+    exclude_moderators: bool = False
     before: str = ""  # an act
 
 
@@ -57,7 +71,7 @@ class RecentQuery:
 class RecentPage:
     query: RecentQuery  # as it was understood
     ignored: dict[str, str]  # what was not, by its name
-    entries: list[Entry]
+    entries: list[HistoryEntry]
     older: int | None
 
 
@@ -66,77 +80,77 @@ class ChangePage:
     """One act, whole.
 
     Attributes:
-        overlaps: What has touched the same since, newest first, so that the act can't be taken back.
-        overlap_count: Of how many acts these are.
+        conflicts: What has touched the same since, newest first, so that the act can't be taken back.
+        conflict_count: Of how many acts these are.
     """
 
-    entry: Entry
-    overlaps: list[Entry]
-    overlap_count: int
+    entry: HistoryEntry
+    conflicts: list[HistoryEntry]
+    conflict_count: int
 
 
 @dataclass(frozen=True, slots=True)
 class RestorePage:
     """What restoring an object to an earlier state would take back."""
 
-    scope: Scope
-    about: About
+    scope: HistoryScope
+    about: ObjectLabel
     revision_id: int
     at: datetime | None  # of that revision; None: before the first
-    later: list[Entry]  # newest first
-    seen: int  # the last revision of the history
+    reverted: list[HistoryEntry]  # newest first
+    last_revision_id: int  # the last revision of the history
 
 
-def object_history(session: Session, scope: Scope, viewer: Viewer, *, before: int | None = None) -> HistoryPage:
+def object_history(session: Session, scope: HistoryScope, viewer: Viewer, *, before: int | None = None) -> HistoryPage:
     """Return a stretch of an object's history: a grid's with all that it holds, a package's with its cells and sites.
 
     Raises:
         NotFound: there is and was no such object, or it is not for this viewer.
     """
     subject = find_subject(session, scope, viewer)
-    own = in_scope(session, scope)
-    told = Revision.package_id == scope.id if scope.kind == PACKAGE.name else own
-    acts = select(ACT.label("id")).where(told, visible_to(viewer)).distinct().order_by(ACT.desc())
+    in_scope_condition = in_scope(session, scope)
+    in_history = Revision.package_id == scope.id if scope.kind == PACKAGE.name else in_scope_condition
+    acts = select(HEAD_ID.label("id")).where(in_history, is_visible_to(viewer)).distinct().order_by(HEAD_ID.desc())
     if before is not None:
-        acts = acts.where(before > ACT)
+        acts = acts.where(before > HEAD_ID)
     ids = list(session.scalars(acts.limit(PAGE_SIZE + 1)))
-    shown = ids[:PAGE_SIZE]
-    entries = load_entries(session, told & _of_acts(shown), viewer, restorable=own)
-    _leave_restorable(session, entries, own, viewer)
+    visible_ids = ids[:PAGE_SIZE]
+    entries = load_entries(session, in_history & _in_changesets(visible_ids), viewer, restorable=in_scope_condition)
+    _clear_unrestorable(session, entries, in_scope_condition, viewer)
     return HistoryPage(
         scope=scope,
-        about=name_subject(session, subject, viewer),
-        is_there=is_there(session, scope),
+        label=label_subject(session, subject, viewer),
+        exists=object_exists(session, scope),
         entries=entries,
-        before=before,
-        older=shown[-1] if len(ids) > PAGE_SIZE else None,
+        before_id=before,
+        next_before_id=visible_ids[-1] if len(ids) > PAGE_SIZE else None,
     )
 
 
 def recent_changes(session: Session, query: RecentQuery, viewer: Viewer, *, now: datetime) -> RecentPage:
     """Return a stretch of all that people have changed, newest first; a filter that says nothing is left out."""
-    understood, ignored = _understand(query)
-    conditions: list[ColumnElement[bool]] = [Revision.part_of_id.is_(None)]
-    if understood.kind or not viewer.is_moderator:
-        conditions.append(_tells_of(understood.kind, viewer))
-    if understood.by:
-        user_id = session.scalar(select(User.id).where(func.lower(User.username) == understood.by.lower()))
+    normalised, ignored = _normalise_query(query)
+    conditions: list[ColumnElement[bool]] = [Revision.head_id.is_(None)]
+    if normalised.kind or not viewer.is_moderator:
+        conditions.append(_has_visible_kind(normalised.kind, viewer))
+    if normalised.by:
+        user_id = session.scalar(select(User.id).where(func.lower(User.username) == normalised.by.lower()))
         if user_id is None:
-            return RecentPage(understood, ignored | {"by": understood.by}, [], None)
+            return RecentPage(normalised, ignored | {"by": normalised.by}, [], None)
         conditions.append(Revision.user_id == user_id)
-    if understood.days:
-        conditions.append(Revision.at >= now - timedelta(days=int(understood.days)))
-    if understood.not_moderators:
-        moderators = select(User.id).where(User.role.in_(MODERATORS))
+    if normalised.days:
+        conditions.append(Revision.at >= now - timedelta(days=int(normalised.days)))
+    if normalised.exclude_moderators:
+        moderators = select(User.id).where(User.role.in_(MODERATOR_ROLES))
         conditions.append(or_(Revision.user_id.is_(None), Revision.user_id.not_in(moderators)))
-    if understood.before:
-        conditions.append(Revision.id < int(understood.before))
+    if normalised.before:
+        conditions.append(Revision.id < int(normalised.before))
     ids = list(
         session.scalars(select(Revision.id).where(*conditions).order_by(Revision.id.desc()).limit(PAGE_SIZE + 1))
     )
-    shown = ids[:PAGE_SIZE]
-    entries = load_entries(session, _of_acts(shown), viewer)
-    return RecentPage(understood, ignored, entries, shown[-1] if len(ids) > PAGE_SIZE else None)
+    visible_ids = ids[:PAGE_SIZE]
+    entries = load_entries(session, _in_changesets(visible_ids), viewer)
+    return RecentPage(normalised, ignored, entries, visible_ids[-1] if len(ids) > PAGE_SIZE else None)
 
 
 def change_page(session: Session, revision_id: int, viewer: Viewer) -> ChangePage:
@@ -145,17 +159,19 @@ def change_page(session: Session, revision_id: int, viewer: Viewer) -> ChangePag
     Raises:
         NotFound: there is no such revision, or the viewer may see nothing of its act.
     """
-    head = session.scalar(select(ACT).where(Revision.id == revision_id))
-    if head is None:
+    head_id = session.scalar(select(HEAD_ID).where(Revision.id == revision_id))
+    if head_id is None:
         raise NotFound("Change")
-    found = load_entries(session, _of_acts([head]), viewer, most=MOST_LINES_ALONE, whole=True)
+    found = load_entries(
+        session, _in_changesets([head_id]), viewer, max_changes=MAX_CHANGES_ON_OWN_PAGE, full_text=True
+    )
     if not found:
         raise NotFound("Change")
-    overlaps, count = _overlaps(session, head, viewer) if found[0].may_undo else ([], 0)
+    overlaps, count = _conflicts(session, head_id, viewer) if found[0].can_revert else ([], 0)
     return ChangePage(found[0], overlaps, count)
 
 
-def restore_page(session: Session, scope: Scope, revision_id: int, viewer: Viewer) -> RestorePage:
+def restore_page(session: Session, scope: HistoryScope, revision_id: int, viewer: Viewer) -> RestorePage:
     """Return every later edit that restoring an object to the state after a revision takes back.
 
     Raises:
@@ -169,57 +185,59 @@ def restore_page(session: Session, scope: Scope, revision_id: int, viewer: Viewe
     condition = in_scope(session, scope) & (Revision.id > revision_id)
     return RestorePage(
         scope=scope,
-        about=name_subject(session, subject, viewer),
+        about=label_subject(session, subject, viewer),
         revision_id=revision_id,
         at=session.scalar(select(Revision.at).where(Revision.id == revision_id)),
-        later=load_entries(session, condition, viewer, most=MOST_LINES_ALONE),
-        seen=last_revision(session, scope),
+        reverted=load_entries(session, condition, viewer, max_changes=MAX_CHANGES_ON_OWN_PAGE),
+        last_revision_id=last_revision(session, scope),
     )
 
 
-def _leave_restorable(session: Session, entries: list[Entry], own: ColumnElement[bool], viewer: Viewer) -> None:
+def _clear_unrestorable(
+    session: Session, entries: list[HistoryEntry], in_scope_condition: ColumnElement[bool], viewer: Viewer
+) -> None:
     """Leave the way back only where something came later, all of which the viewer may take back."""
-    last = session.scalar(select(func.max(Revision.id)).where(own)) or 0
-    foreign = 0
+    last = session.scalar(select(func.max(Revision.id)).where(in_scope_condition)) or 0
+    last_foreign_id = 0
     if not viewer.is_moderator:
         others = or_(Revision.user_id.is_(None), Revision.user_id != viewer.user_id)
-        foreign = session.scalar(select(func.max(Revision.id)).where(own, others)) or 0
+        last_foreign_id = session.scalar(select(func.max(Revision.id)).where(in_scope_condition, others)) or 0
     for entry in entries:
-        place = entry.restore_id
-        if not viewer.is_known or place is None or place == last or place < foreign:
+        restore_id = entry.restore_id
+        if not viewer.is_authenticated or restore_id is None or restore_id == last or restore_id < last_foreign_id:
             entry.restore_id = None
 
 
-def _overlaps(session: Session, head: int, viewer: Viewer) -> tuple[list[Entry], int]:
-    later = later_overlaps(session, whole_act(session, head))
-    acts = sorted({revision.part_of_id or revision.id for revision in later}, reverse=True)
+def _conflicts(session: Session, head_id: int, viewer: Viewer) -> tuple[list[HistoryEntry], int]:
+    later = conflicting_revisions(session, changeset_revisions(session, head_id))
+    acts = sorted({revision.head_id or revision.id for revision in later}, reverse=True)
     if not acts:
         return [], 0
-    return load_entries(session, _of_acts(acts[:MOST_OVERLAPS]), viewer), len(acts)
+    return load_entries(session, _in_changesets(acts[:MAX_CONFLICTS_SHOWN]), viewer), len(acts)
 
 
-def _of_acts(ids: Sequence[int]) -> ColumnElement[bool]:
-    return or_(Revision.id.in_(ids), Revision.part_of_id.in_(ids)) if ids else false()
+def _in_changesets(ids: Sequence[int]) -> ColumnElement[bool]:
+    return or_(Revision.id.in_(ids), Revision.head_id.in_(ids)) if ids else false()
 
 
-def _tells_of(kind: str, viewer: Viewer) -> ColumnElement[bool]:
+def _has_visible_kind(kind: str, viewer: Viewer) -> ColumnElement[bool]:
     """Return the condition that the act of a head has a revision of a kind, if any is named, that may be seen."""
     part = aliased(Revision)
-    parts = select(part.id).where(part.part_of_id == Revision.id, visible_to(viewer, part))
+    parts = select(part.id).where(part.head_id == Revision.id, is_visible_to(viewer, part))
     if not kind:
-        return or_(visible_to(viewer), parts.exists())
-    head = visible_to(viewer) & (Revision.object_type == kind)
-    return or_(head, parts.where(part.object_type == kind).exists())
+        return or_(is_visible_to(viewer), parts.exists())
+    head_id = is_visible_to(viewer) & (Revision.object_type == kind)
+    return or_(head_id, parts.where(part.object_type == kind).exists())
 
 
-def _understand(query: RecentQuery) -> tuple[RecentQuery, dict[str, str]]:
+def _normalise_query(query: RecentQuery) -> tuple[RecentQuery, dict[str, str]]:
     """Return what can be made of a query, and what can't."""
     ignored = {}
-    if query.kind and query.kind not in KINDS:
+    if query.kind and query.kind not in TRACKED_MODELS:
         ignored["kind"] = query.kind
-    for name, most in (("days", 4), ("before", 18)):
+    for name, max_digits in (("days", 4), ("before", 18)):
         value = getattr(query, name)
-        if value and not (value.isascii() and value.isdigit() and len(value) <= most):
+        if value and not (value.isascii() and value.isdigit() and len(value) <= max_digits):
             ignored[name] = value
     query = replace(query, **dict.fromkeys(ignored, ""))  # type: ignore[arg-type]  # all of these are texts
     return query, ignored

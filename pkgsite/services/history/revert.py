@@ -20,14 +20,14 @@ from pkgsite.services.changeset import (
     CELL,
     FEATURE,
     GRID,
-    KINDS,
     MEMBERSHIP,
     PACKAGE,
-    Act,
+    TRACKED_MODELS,
+    Changeset,
     Row,
-    from_json,
-    known_people,
-    make_again,
+    existing_user_ids,
+    from_json_value,
+    rebuild_row,
     snapshot,
 )
 
@@ -35,9 +35,11 @@ Key = tuple[str, int]  # an object: its kind's name and its id
 State = dict[str, Any] | None  # None: the object is not there
 
 # What is there before what hangs on it; it goes in the opposite order.
-ORDER = {kind.name: place for place, kind in enumerate((PACKAGE, GRID, FEATURE, MEMBERSHIP, CELL))} | {"site": 1}
-WHOLE = {"add", "delete"}  # actions that concern every field
-MODERATORS_OWN = {
+DEPENDENCY_ORDER = {kind.name: place for place, kind in enumerate((PACKAGE, GRID, FEATURE, MEMBERSHIP, CELL))} | {
+    "site": 1
+}
+WHOLE_OBJECT_ACTIONS = {"add", "delete"}  # actions that concern every field
+MODERATOR_FIELDS = {
     "header",
     "hidden_at",
     "merged_into_id",
@@ -47,14 +49,14 @@ MODERATORS_OWN = {
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class HistoryScope:
     """What a history is of: an object, with all that hangs on it."""
 
     kind: str
     id: int
 
 
-def in_scope(session: Session, scope: Scope) -> ColumnElement[bool]:
+def in_scope(session: Session, scope: HistoryScope) -> ColumnElement[bool]:
     """Return the condition that a revision belongs to a history.
 
     Raises:
@@ -66,18 +68,18 @@ def in_scope(session: Session, scope: Scope) -> ColumnElement[bool]:
     if scope.kind == FEATURE.name:
         return Revision.feature_id == scope.id
     if scope.kind == MEMBERSHIP.name:
-        return or_(itself, _cells_of(*_pair(session, scope.id)))
-    if scope.kind not in KINDS:
+        return or_(itself, _cells_of(*_membership_key(session, scope.id)))
+    if scope.kind not in TRACKED_MODELS:
         raise NotFound("History")
     return itself
 
 
-def last_revision(session: Session, scope: Scope) -> int:
+def last_revision(session: Session, scope: HistoryScope) -> int:
     """Return the id of the last revision of a history; 0 if there is none."""
     return session.scalar(select(func.max(Revision.id)).where(in_scope(session, scope))) or 0
 
 
-def later_revisions(session: Session, scope: Scope, revision_id: int) -> list[Revision]:
+def later_revisions(session: Session, scope: HistoryScope, revision_id: int) -> list[Revision]:
     """Return the revisions of a history that came after one of it, newest first.
 
     Raises:
@@ -90,14 +92,14 @@ def later_revisions(session: Session, scope: Scope, revision_id: int) -> list[Re
     return list(session.scalars(newest_first))
 
 
-def restore(act: Act, scope: Scope, revision_id: int, *, seen: int) -> bool:
+def restore(changeset: Changeset, scope: HistoryScope, revision_id: int, *, last_seen_id: int) -> bool:
     """Bring an object, with all that hangs on it, to the state after one of its revisions.
 
     Args:
-        act: Whose; what it changes is written down like every other edit.
+        changeset: Whose; what it changes is written down like every other edit.
         scope: The object.
         revision_id: A revision of its history.
-        seen: The last revision of the history that the person has seen, and so knows to be taken back.
+        last_seen_id: The last revision of the history that the person has seen, and so knows to be taken back.
 
     Returns:
         Whether there was anything to change.
@@ -106,17 +108,17 @@ def restore(act: Act, scope: Scope, revision_id: int, *, seen: int) -> bool:
         Conflict: the object has changed since the person looked, or what it needs is gone.
         Forbidden: somebody else's edits would be taken back, and this is no moderator.
     """
-    _lock(act.session, scope)
-    if last_revision(act.session, scope) != seen:
+    _lock(changeset.session, scope)
+    if last_revision(changeset.session, scope) != last_seen_id:
         raise Conflict("it has changed since you opened this page")
-    later = later_revisions(act.session, scope, revision_id)
-    _require_own(act, later)
+    later = later_revisions(changeset.session, scope, revision_id)
+    _require_can_revert(changeset, later)
     state = f"after change {revision_id}" if revision_id else "before the first change"
-    act.reason = _words(f"Restores the state {state}.", act.reason)
-    return bring_to(act, states_before(act.session, later))
+    changeset.reason = _join_reason(f"Restores the state {state}.", changeset.reason)
+    return apply_states(changeset, states_before(changeset.session, later))
 
 
-def undo(act: Act, revision_id: int) -> None:
+def revert(changeset: Changeset, revision_id: int) -> None:
     """Take back one act, of which this revision is a part.
 
     Raises:
@@ -124,56 +126,56 @@ def undo(act: Act, revision_id: int) -> None:
         Forbidden: it is somebody else's, and this is no moderator.
         NotFound: there is no such revision.
     """
-    revisions = whole_act(act.session, revision_id)
-    for scope in {_scope_of(revision) for revision in revisions}:
-        _lock(act.session, scope)
-    _require_own(act, revisions)
-    overlapping = later_overlaps(act.session, revisions)
+    revisions = changeset_revisions(changeset.session, revision_id)
+    for scope in {_lock_scope(revision) for revision in revisions}:
+        _lock(changeset.session, scope)
+    _require_can_revert(changeset, revisions)
+    overlapping = conflicting_revisions(changeset.session, revisions)
     if overlapping:
         raise Conflict(f"change {overlapping[0].id} has since edited the same content")
-    act.reason = _words(f"Reverts change {revisions[0].id}.", act.reason)
-    bring_to(act, states_before(act.session, revisions[::-1]))
+    changeset.reason = _join_reason(f"Reverts change {revisions[0].id}.", changeset.reason)
+    apply_states(changeset, states_before(changeset.session, revisions[::-1]))
 
 
 @dataclass
-class BulkUndo:
+class BulkRevert:
     """What came of taking back everything that a person did: heads of acts."""
 
-    undone: list[int] = field(default_factory=list)
-    kept: list[int] = field(default_factory=list)  # others have touched the same since
+    reverted: list[int] = field(default_factory=list)
+    skipped: list[int] = field(default_factory=list)  # others have touched the same since
 
 
-def undo_everything_by(act: Act, user_id: int, *, since: datetime | None = None) -> BulkUndo:
+def revert_all_by(changeset: Changeset, user_id: int, *, since: datetime | None = None) -> BulkRevert:
     """Take back all that a person did, newest first, as far as nobody else has touched the same since.
 
     Raises:
         Forbidden: it is somebody else's, and this is no moderator.
     """
-    session, found, passed = act.session, BulkUndo(), set[int]()
-    act.reason = _words("Reverts a user's changes.", act.reason)
-    heads = select(Revision.id).where(Revision.user_id == user_id, Revision.part_of_id.is_(None))
+    session, found, ignored_ids = changeset.session, BulkRevert(), set[int]()
+    changeset.reason = _join_reason("Reverts a user's changes.", changeset.reason)
+    head_ids = select(Revision.id).where(Revision.user_id == user_id, Revision.head_id.is_(None))
     if since is not None:
-        heads = heads.where(Revision.at >= since)
-    for head in session.scalars(heads.order_by(Revision.id.desc())).all():
-        revisions = whole_act(session, head)
-        _require_own(act, revisions)
-        if later_overlaps(session, revisions, passed_over=passed):
-            found.kept.append(head)
+        head_ids = head_ids.where(Revision.at >= since)
+    for head_id in session.scalars(head_ids.order_by(Revision.id.desc())).all():
+        revisions = changeset_revisions(session, head_id)
+        _require_can_revert(changeset, revisions)
+        if conflicting_revisions(session, revisions, ignored_ids=ignored_ids):
+            found.skipped.append(head_id)
             continue
-        before = _newest(session)
+        before = _last_revision_id(session)
         try:
             with session.begin_nested():
-                bring_to(act, states_before(session, revisions[::-1]))
+                apply_states(changeset, states_before(session, revisions[::-1]))
         except Conflict:  # such as a slug that is now another's
-            found.kept.append(head)
+            found.skipped.append(head_id)
             continue
-        passed |= {revision.id for revision in revisions}
-        passed |= set(session.scalars(select(Revision.id).where(Revision.id > before)))
-        found.undone.append(head)
+        ignored_ids |= {revision.id for revision in revisions}
+        ignored_ids |= set(session.scalars(select(Revision.id).where(Revision.id > before)))
+        found.reverted.append(head_id)
     return found
 
 
-def whole_act(session: Session, revision_id: int) -> list[Revision]:
+def changeset_revisions(session: Session, revision_id: int) -> list[Revision]:
     """Return all revisions of the act that one belongs to, oldest first.
 
     Raises:
@@ -182,25 +184,29 @@ def whole_act(session: Session, revision_id: int) -> list[Revision]:
     revision = session.get(Revision, revision_id)
     if revision is None:
         raise NotFound("Change")
-    head = revision.part_of_id or revision.id
-    parts = select(Revision).where(or_(Revision.id == head, Revision.part_of_id == head)).order_by(Revision.id)
+    head_id = revision.head_id or revision.id
+    parts = select(Revision).where(or_(Revision.id == head_id, Revision.head_id == head_id)).order_by(Revision.id)
     return list(session.scalars(parts))
 
 
-def later_overlaps(
-    session: Session, revisions: Sequence[Revision], *, passed_over: Collection[int] = ()
+def conflicting_revisions(
+    session: Session, revisions: Sequence[Revision], *, ignored_ids: Collection[int] = ()
 ) -> list[Revision]:
     """Return the revisions after an act that touched what it touched, oldest first.
 
     A revision touches the fields that it names. One that adds or removes an object touches all of it, with all that
     hangs on it, and all that a part of it needs.
     """
-    own = {revision.id for revision in revisions}
-    later = select(Revision).where(Revision.id > max(own), or_(*neighbourhood(revisions))).order_by(Revision.id)
+    own_ids = {revision.id for revision in revisions}
+    later = (
+        select(Revision).where(Revision.id > max(own_ids), or_(*possible_conflicts(revisions))).order_by(Revision.id)
+    )
     return [
         one
         for one in session.scalars(later)
-        if one.id not in passed_over and one.id not in own and any(overlaps(revision, one) for revision in revisions)
+        if one.id not in ignored_ids
+        and one.id not in own_ids
+        and any(conflicts_with(revision, one) for revision in revisions)
     ]
 
 
@@ -221,56 +227,56 @@ def states_before(session: Session, revisions: Iterable[Revision]) -> dict[Key, 
     return states
 
 
-def bring_to(act: Act, states: dict[Key, State]) -> bool:
+def apply_states(changeset: Changeset, states: dict[Key, State]) -> bool:
     """Make objects what these states say, and tell whether there was anything to change.
 
     Raises:
         Conflict: an object needs something that is gone, or has to be unique and no longer is.
     """
-    first = act.head_id
-    by_place = sorted(states, key=lambda key: (ORDER[key[0]], key[1]))
-    for key in reversed(by_place):
+    first = changeset.head_id
+    ordered_keys = sorted(states, key=lambda key: (DEPENDENCY_ORDER[key[0]], key[1]))
+    for key in reversed(ordered_keys):
         if states[key] is None:
-            _remove(act, key)
-    people = known_people(act.session, [(state or {}).get("created_by_id") for state in states.values()])
+            _remove(changeset, key)
+    people = existing_user_ids(changeset.session, [(state or {}).get("created_by_id") for state in states.values()])
     changed = False
-    for key in by_place:
+    for key in ordered_keys:
         state = states[key]
         if state is not None:
-            changed |= _make_so(act, key, state, people)
-    return changed or act.head_id != first
+            changed |= _apply_state(changeset, key, state, people)
+    return changed or changeset.head_id != first
 
 
 def _row(session: Session, key: Key) -> Row | None:
-    return session.get(KINDS[key[0]].model, key[1])  # type: ignore[return-value]  # mypy joins the models to Base
+    return session.get(TRACKED_MODELS[key[0]].model, key[1])  # type: ignore[return-value]  # mypy joins the models to Base
 
 
-def _remove(act: Act, key: Key) -> None:
-    row = _row(act.session, key)
+def _remove(changeset: Changeset, key: Key) -> None:
+    row = _row(changeset.session, key)
     if isinstance(row, Package):
         # A package is never removed: releases, samples and people's favourites hang on it.
-        act.edit(row, {"hidden_at": row.hidden_at or act.now})
+        changeset.edit(row, {"hidden_at": row.hidden_at or changeset.now})
     elif row is not None:
-        act.delete(row)
+        changeset.delete(row)
 
 
-def _make_so(act: Act, key: Key, state: dict[str, Any], people: Collection[int]) -> bool:
+def _apply_state(changeset: Changeset, key: Key, state: dict[str, Any], user_ids: Collection[int]) -> bool:
     """Add an object that is not there, or set the fields of one that is."""
-    kind = KINDS[key[0]]
-    row = _row(act.session, key)
-    _check_place(act.session, key, state)
+    kind = TRACKED_MODELS[key[0]]
+    row = _row(changeset.session, key)
+    _check_constraints(changeset.session, key, state)
     if row is None:
         if not set(kind.fields) <= state.keys():
             raise Conflict(f"the {_noun(key[0])} has been deleted and its previous state is unknown")
-        act.add(make_again(kind, key[1], state, people))
+        changeset.add(rebuild_row(kind, key[1], state, user_ids))
         return True
-    return act.edit(row, {name: from_json(name, state[name]) for name in kind.fields if name in state})
+    return changeset.edit(row, {name: from_json_value(name, state[name]) for name in kind.fields if name in state})
 
 
-def _check_place(session: Session, key: Key, state: dict[str, Any]) -> None:
+def _check_constraints(session: Session, key: Key, state: dict[str, Any]) -> None:
     """Refuse what can't be: an object without what it belongs to, or with a name that is another's."""
     kind, object_id = key
-    model = KINDS[kind].model
+    model = TRACKED_MODELS[kind].model
     if kind in (PACKAGE.name, GRID.name) and "slug" in state:
         named = Package if kind == PACKAGE.name else Grid
         same = select(named.id).where(func.lower(named.slug) == state["slug"].lower(), named.id != object_id)
@@ -291,16 +297,18 @@ def _noun(kind: str) -> str:
     return "package in the grid" if kind == MEMBERSHIP.name else kind
 
 
-def overlaps(ours: Revision, later: Revision) -> bool:
+def conflicts_with(earlier: Revision, later: Revision) -> bool:
     """Tell whether a later revision touched what an earlier one did."""
-    if _same(ours, later):
-        if ours.action in WHOLE or later.action in WHOLE:
+    if _is_same_object(earlier, later):
+        if earlier.action in WHOLE_OBJECT_ACTIONS or later.action in WHOLE_OBJECT_ACTIONS:
             return True
-        return bool((ours.after or {}).keys() & (later.after or {}).keys())
-    return (ours.action in WHOLE and _holds(ours, later)) or (later.action in WHOLE and _holds(later, ours))
+        return bool((earlier.after or {}).keys() & (later.after or {}).keys())
+    return (earlier.action in WHOLE_OBJECT_ACTIONS and _contains(earlier, later)) or (
+        later.action in WHOLE_OBJECT_ACTIONS and _contains(later, earlier)
+    )
 
 
-def _same(one: Revision, other: Revision) -> bool:
+def _is_same_object(one: Revision, other: Revision) -> bool:
     """Tell whether two revisions are of the same object, or of two that can only be there one after the other."""
     if one.object_type != other.object_type:
         return False
@@ -311,18 +319,21 @@ def _same(one: Revision, other: Revision) -> bool:
     return one.object_id == other.object_id
 
 
-def _holds(whole: Revision, part: Revision) -> bool:
+def _contains(container: Revision, part: Revision) -> bool:
     """Tell whether the object of one revision hangs on that of another."""
-    if whole.object_type == GRID.name:
-        return part.grid_id == whole.object_id
-    if whole.object_type == FEATURE.name:
-        return part.feature_id == whole.object_id
-    if whole.object_type == MEMBERSHIP.name:
-        return part.object_type == CELL.name and (part.grid_id, part.package_id) == (whole.grid_id, whole.package_id)
+    if container.object_type == GRID.name:
+        return part.grid_id == container.object_id
+    if container.object_type == FEATURE.name:
+        return part.feature_id == container.object_id
+    if container.object_type == MEMBERSHIP.name:
+        return part.object_type == CELL.name and (part.grid_id, part.package_id) == (
+            container.grid_id,
+            container.package_id,
+        )
     return False
 
 
-def neighbourhood(revisions: Sequence[Revision]) -> list[ColumnElement[bool]]:
+def possible_conflicts(revisions: Sequence[Revision]) -> list[ColumnElement[bool]]:
     """Return conditions that hold for whatever could overlap: the same grids, packages and sites."""
     grids = {revision.grid_id for revision in revisions if revision.grid_id}
     found: list[ColumnElement[bool]] = [Revision.grid_id.in_(grids)] if grids else []
@@ -331,14 +342,14 @@ def neighbourhood(revisions: Sequence[Revision]) -> list[ColumnElement[bool]]:
     return found
 
 
-def _scope_of(revision: Revision) -> Scope:
+def _lock_scope(revision: Revision) -> HistoryScope:
     """Return the object that stands for a revision's where locks are taken: a grid for all that it holds."""
     if revision.grid_id:
-        return Scope(GRID.name, revision.grid_id)
-    return Scope(PACKAGE.name, revision.package_id or revision.object_id)
+        return HistoryScope(GRID.name, revision.grid_id)
+    return HistoryScope(PACKAGE.name, revision.package_id or revision.object_id)
 
 
-def _lock(session: Session, scope: Scope) -> None:
+def _lock(session: Session, scope: HistoryScope) -> None:
     """Let nobody else change an object, until this transaction ends."""
     kind, number = scope.kind, scope.id
     if kind not in (GRID.name, PACKAGE.name):
@@ -350,27 +361,30 @@ def _lock(session: Session, scope: Scope) -> None:
     session.get(Grid if kind == GRID.name else Package, number, with_for_update=True)
 
 
-def _require_own(act: Act, revisions: Sequence[Revision]) -> None:
+def _require_can_revert(changeset: Changeset, revisions: Sequence[Revision]) -> None:
     """Let people take back no more than they could have done: nothing of others, of moderators, or of a locked grid."""
-    if act.by.is_moderator:
+    if changeset.by.is_moderator:
         return
-    if any(revision.user_id != act.user_id for revision in revisions):
+    if any(revision.user_id != changeset.user_id for revision in revisions):
         raise Forbidden("Only moderators can undo other people's changes.")
-    if any(one.action == "edit" and MODERATORS_OWN & (one.after or {}).keys() for one in revisions):
+    if any(one.action == "edit" and MODERATOR_FIELDS & (one.after or {}).keys() for one in revisions):
         raise Forbidden("Only moderators can undo this change.")  # such as what somebody did while they were one
     grids = {revision.grid_id for revision in revisions if revision.grid_id}
-    if grids and act.session.scalar(select(Grid.id).where(Grid.id.in_(grids), Grid.is_locked).limit(1)) is not None:
+    if (
+        grids
+        and changeset.session.scalar(select(Grid.id).where(Grid.id.in_(grids), Grid.is_locked).limit(1)) is not None
+    ):
         raise Forbidden("This grid is locked. Only moderators can edit it.")
 
 
-def _pair(session: Session, membership_id: int) -> tuple[int | None, int | None]:
+def _membership_key(session: Session, membership_id: int) -> tuple[int | None, int | None]:
     present = select(GridPackage.grid_id, GridPackage.package_id).where(GridPackage.id == membership_id)
-    former = (
+    former_key = (
         select(Revision.grid_id, Revision.package_id)
         .where(Revision.object_type == MEMBERSHIP.name, Revision.object_id == membership_id)
         .limit(1)
     )
-    row = session.execute(present).one_or_none() or session.execute(former).one_or_none()
+    row = session.execute(present).one_or_none() or session.execute(former_key).one_or_none()
     if row is None:
         raise NotFound("History")
     return row.grid_id, row.package_id
@@ -380,9 +394,9 @@ def _cells_of(grid_id: int | None, package_id: int | None) -> ColumnElement[bool
     return (Revision.object_type == CELL.name) & (Revision.grid_id == grid_id) & (Revision.package_id == package_id)
 
 
-def _newest(session: Session) -> int:
+def _last_revision_id(session: Session) -> int:
     return session.scalar(select(func.max(Revision.id))) or 0
 
 
-def _words(what: str, reason: str) -> str:
+def _join_reason(what: str, reason: str) -> str:
     return f"{what} {reason}".strip()

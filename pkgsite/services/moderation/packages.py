@@ -11,21 +11,21 @@ from sqlalchemy.orm import Session
 
 from pkgsite.errors import Invalid, NotFound
 from pkgsite.models import Flag, Package, begin_write
-from pkgsite.rules.texts import Typed
-from pkgsite.services.changeset import Act
+from pkgsite.rules.texts import FieldReader
+from pkgsite.services.changeset import Changeset
 from pkgsite.services.packages.edits import edit_package
 from pkgsite.services.packages.fields import PackageChanges
-from pkgsite.services.packages.flags import FlagLine, close_flags, open_flags
-from pkgsite.services.packages.lookup import keep_others_out, package_at, package_named
-from pkgsite.services.packages.merge import merge
+from pkgsite.services.packages.flags import FlagRecord, close_flags, open_flags
+from pkgsite.services.packages.lookup import find_by_index_name, find_by_repo_url, lock_package_references
+from pkgsite.services.packages.merge import merge_packages
 from pkgsite.services.permissions import Viewer, require_moderator
-from pkgsite.services.refresh.sources import arrange_sources
+from pkgsite.services.refresh.sources import sync_sources_in_transaction
 
-LONGEST_REASON = 1000  # characters
+MAX_REASON_LENGTH = 1000  # characters
 
 
 @dataclass(frozen=True, slots=True)
-class PackageToModerate:
+class PackageModerationPage:
     id: int
     title: str
     slug: str
@@ -33,10 +33,10 @@ class PackageToModerate:
     merged_into: tuple[str, str] | None  # slug and title
     is_deprecated: bool
     version: int
-    flags: list[FlagLine]
+    flags: list[FlagRecord]
 
 
-def package_to_moderate(session: Session, slug: str) -> PackageToModerate:
+def package_moderation_page(session: Session, slug: str) -> PackageModerationPage:
     """Return a package as moderators see it, with its open flags.
 
     Raises:
@@ -47,7 +47,7 @@ def package_to_moderate(session: Session, slug: str) -> PackageToModerate:
         raise NotFound("Package")
     survivor = select(Package.slug, Package.title).where(Package.id == package.merged_into_id)
     into = session.execute(survivor).one_or_none()
-    return PackageToModerate(
+    return PackageModerationPage(
         id=package.id,
         title=package.title,
         slug=package.slug,
@@ -59,7 +59,7 @@ def package_to_moderate(session: Session, slug: str) -> PackageToModerate:
     )
 
 
-def hide_package(act: Act, *, slug: str, flag_ids: Collection[int] = ()) -> Package:
+def hide_package(changeset: Changeset, *, slug: str, flag_ids: Collection[int] = ()) -> Package:
     """Hide a package from all but moderators.
 
     Raises:
@@ -67,13 +67,13 @@ def hide_package(act: Act, *, slug: str, flag_ids: Collection[int] = ()) -> Pack
         Invalid: no reason is given.
         NotFound: there is no such package.
     """
-    package = _package(act, slug)
-    act.edit(package, {"hidden_at": package.hidden_at or act.now})
-    _ask_where_wanted(act, package)
-    return _closing(act, package, flag_ids, "Hidden.")
+    package = _lock_package(changeset, slug)
+    changeset.edit(package, {"hidden_at": package.hidden_at or changeset.now})
+    _sync_sources(changeset, package)
+    return _close_flags(changeset, package, flag_ids, "Hidden.")
 
 
-def show_package(act: Act, *, slug: str) -> Package:
+def unhide_package(changeset: Changeset, *, slug: str) -> Package:
     """Show a hidden package again, or one that was merged.
 
     Raises:
@@ -81,19 +81,27 @@ def show_package(act: Act, *, slug: str) -> Package:
         Invalid: no reason is given, or another package has its repository or its name on the index now.
         NotFound: there is no such package.
     """
-    keep_others_out(act.session)
-    package = _package(act, slug)
-    kinds = act.gateways.kinds if act.gateways else {}
-    there = package_at(act.session, package.repo_url, kinds, but=package.id) if package.repo_url else None
-    there = there or (package_named(act.session, package.pypi_url, but=package.id) if package.pypi_url else None)
-    if there:
-        raise Invalid({"reason": [f"“{there.title}” now uses the same repository or PyPI project. Change it first."]})
-    act.edit(package, {"hidden_at": None, "merged_into_id": None})
-    _ask_where_wanted(act, package)
+    lock_package_references(changeset.session)
+    package = _lock_package(changeset, slug)
+    kinds = changeset.gateways.host_kinds if changeset.gateways else {}
+    conflicting = (
+        find_by_repo_url(changeset.session, package.repo_url, kinds, exclude_id=package.id)
+        if package.repo_url
+        else None
+    )
+    conflicting = conflicting or (
+        find_by_index_name(changeset.session, package.pypi_url, exclude_id=package.id) if package.pypi_url else None
+    )
+    if conflicting:
+        raise Invalid(
+            {"reason": [f"“{conflicting.title}” now uses the same repository or PyPI project. Change it first."]}
+        )
+    changeset.edit(package, {"hidden_at": None, "merged_into_id": None})
+    _sync_sources(changeset, package)
     return package
 
 
-def deprecate_package(act: Act, *, slug: str, replaced_by: str, flag_ids: Collection[int] = ()) -> Package:
+def deprecate_package(changeset: Changeset, *, slug: str, replaced_by: str, flag_ids: Collection[int] = ()) -> Package:
     """Say that a package should not be used in new projects, and perhaps which one in its place.
 
     Raises:
@@ -101,24 +109,24 @@ def deprecate_package(act: Act, *, slug: str, replaced_by: str, flag_ids: Collec
         Invalid: no reason is given, or there is no such other package.
         NotFound: there is no such package.
     """
-    package = _package(act, slug)
+    package = _lock_package(changeset, slug)
     changes: PackageChanges = {"is_deprecated": True}
     if replaced_by.strip():
         changes["replaced_by"] = replaced_by
-    edit_package(act, package_id=package.id, changes=changes)
-    return _closing(act, package, flag_ids, "Deprecated.")
+    edit_package(changeset, package_id=package.id, changes=changes)
+    return _close_flags(changeset, package, flag_ids, "Deprecated.")
 
 
-def merge_package(act: Act, *, slug: str, into: str, flag_ids: Collection[int] = ()) -> Package:
+def merge_package(changeset: Changeset, *, slug: str, into: str, flag_ids: Collection[int] = ()) -> Package:
     """Merge a package into another one, and return the survivor.
 
     Raises:
-        Forbidden, Invalid, NotFound: as for `merging.merge`; or no reason is given.
+        Forbidden, Invalid, NotFound: as for `merging.merge_packages`; or no reason is given.
     """
-    keep_others_out(act.session)
-    loser = _package(act, slug)
-    survivor = merge(act, loser_slug=slug, into=into)
-    _closing(act, loser, flag_ids, f"Merged into “{survivor.title}”.")
+    lock_package_references(changeset.session)
+    duplicate = _lock_package(changeset, slug)
+    survivor = merge_packages(changeset, duplicate_slug=slug, target=into)
+    _close_flags(changeset, duplicate, flag_ids, f"Merged into “{survivor.title}”.")
     return survivor
 
 
@@ -139,39 +147,39 @@ def dismiss_flag(session: Session, flag_id: int, *, by: Viewer, reason: str, now
     ).one_or_none()
     if row is None:
         raise NotFound("Flag")
-    close_flags(session, [flag_id], by=by, outcome=needed_reason(reason), now=now)
+    close_flags(session, [flag_id], by=by, outcome=require_reason(reason), now=now)
     return str(row.slug)
 
 
-def needed_reason(written: str) -> str:
+def require_reason(reason: str) -> str:
     """Return a moderator's words.
 
     Raises:
         Invalid: there are none, or too many.
     """
-    typed = Typed()
-    words = typed.text("reason", written, LONGEST_REASON, is_needed=True)
-    typed.check()
-    return words
+    reader = FieldReader()
+    cleaned_reason = reader.read_text("reason", reason, MAX_REASON_LENGTH, is_required=True)
+    reader.raise_if_invalid()
+    return cleaned_reason
 
 
-def _package(act: Act, slug: str) -> Package:
-    require_moderator(act.by)
-    act.reason = needed_reason(act.reason)
-    package = act.session.scalar(select(Package).where(Package.slug == slug).with_for_update())
+def _lock_package(changeset: Changeset, slug: str) -> Package:
+    require_moderator(changeset.by)
+    changeset.reason = require_reason(changeset.reason)
+    package = changeset.session.scalar(select(Package).where(Package.slug == slug).with_for_update())
     if package is None:
         raise NotFound("Package")
     return package
 
 
-def _closing(act: Act, package: Package, flag_ids: Collection[int], what: str) -> Package:
-    outcome = f"{what} {act.reason}"
-    close_flags(act.session, flag_ids, by=act.by, outcome=outcome, now=act.now, package_id=package.id)
+def _close_flags(changeset: Changeset, package: Package, flag_ids: Collection[int], what: str) -> Package:
+    outcome = f"{what} {changeset.reason}"
+    close_flags(changeset.session, flag_ids, by=changeset.by, outcome=outcome, now=changeset.now, package_id=package.id)
     return package
 
 
-def _ask_where_wanted(act: Act, package: Package) -> None:
+def _sync_sources(changeset: Changeset, package: Package) -> None:
     """Let a hidden package's sources no longer be asked, and those of one that is shown again be."""
-    if act.gateways:
-        act.session.flush()
-        arrange_sources(act.session, act.gateways, now=act.now, package_ids=[package.id])
+    if changeset.gateways:
+        changeset.session.flush()
+        sync_sources_in_transaction(changeset.session, changeset.gateways, now=changeset.now, package_ids=[package.id])

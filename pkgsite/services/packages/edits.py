@@ -13,16 +13,16 @@ from sqlalchemy.orm import Session
 from pkgsite.errors import Forbidden, Invalid, NotFound
 from pkgsite.models import Category, Grid, GridPackage, Package, Revision, User
 from pkgsite.rules.freshness import Priority
-from pkgsite.services.changeset import Act, check_version
+from pkgsite.services.changeset import Changeset, check_version
 from pkgsite.services.packages.fields import PackageChanges, read_changes
-from pkgsite.services.packages.lookup import keep_others_out
-from pkgsite.services.packages.records import moved_to
+from pkgsite.services.packages.lookup import lock_package_references
+from pkgsite.services.packages.records import missing_slug_error
 from pkgsite.services.packages.sites import add_site, delete_site, edit_site
 from pkgsite.services.permissions import Viewer
-from pkgsite.services.refresh.sources import arrange_sources, make_due
+from pkgsite.services.refresh.sources import make_due, sync_sources_in_transaction
 
 
-def add_package(act: Act, *, changes: PackageChanges, grid: str | None = None) -> Package:
+def add_package(changeset: Changeset, *, changes: PackageChanges, grid: str | None = None) -> Package:
     """Add a package, and put it into a grid if one is named; what other sites tell of it is asked for at once.
 
     Raises:
@@ -30,21 +30,23 @@ def add_package(act: Act, *, changes: PackageChanges, grid: str | None = None) -
         Invalid: something is wrong with a field, or the package is here already.
         NotFound: there is no such grid.
     """
-    keep_others_out(act.session)
-    values = read_changes(act.session, changes, kinds=_kinds(act), now=act.now)
+    lock_package_references(changeset.session)
+    values = read_changes(changeset.session, changes, kinds=_host_kinds(changeset), now=changeset.now)
     package = Package(**values)
-    act.add(package)
+    changeset.add(package)
     if grid:
-        put_into_grid(act, grid, package)
-    _ask_at_once(act, package)
+        add_to_grid(changeset, grid, package)
+    _refresh_soon(changeset, package)
     return package
 
 
-def edit_package(act: Act, *, package_id: int, changes: PackageChanges, version: int | None = None) -> Package:
+def edit_package(
+    changeset: Changeset, *, package_id: int, changes: PackageChanges, version: int | None = None
+) -> Package:
     """Change what people write of a package.
 
     Args:
-        act: Whose.
+        changeset: Whose.
         package_id: Which.
         changes: What is to be otherwise; what is absent stays.
         version: The one on which the change began; None: whoever asks doesn't say.
@@ -54,67 +56,69 @@ def edit_package(act: Act, *, package_id: int, changes: PackageChanges, version:
         Invalid: something is wrong with a field.
         NotFound: there is no such package for this person.
     """
-    keep_others_out(act.session)
-    package = package_to_change(act, package_id)
+    lock_package_references(changeset.session)
+    package = lock_package(changeset, package_id)
     check_version(package, version)
-    values = read_changes(act.session, changes, kinds=_kinds(act), now=act.now, package=package)
-    places = (package.repo_url, package.pypi_url)
-    act.edit(package, values)
-    if places != (package.repo_url, package.pypi_url):
-        _ask_at_once(act, package)
+    values = read_changes(changeset.session, changes, kinds=_host_kinds(changeset), now=changeset.now, package=package)
+    old_references = (package.repo_url, package.pypi_url)
+    changeset.edit(package, values)
+    if old_references != (package.repo_url, package.pypi_url):
+        _refresh_soon(changeset, package)
     return package
 
 
 def edit_documentation(
-    act: Act, *, package_id: int, documentation_url: str | None, version: int | None = None
+    changeset: Changeset, *, package_id: int, documentation_url: str | None, version: int | None = None
 ) -> Package:
     """Say where a package's documentation is; None: nobody says, and what the package index tells is shown.
 
     Raises:
         Conflict, Invalid, NotFound: as for `edit_package`.
     """
-    return edit_package(act, package_id=package_id, changes={"documentation_url": documentation_url}, version=version)
+    return edit_package(
+        changeset, package_id=package_id, changes={"documentation_url": documentation_url}, version=version
+    )
 
 
-def put_into_grid(act: Act, slug: str, package: Package) -> GridPackage:
+def add_to_grid(changeset: Changeset, slug: str, package: Package) -> GridPackage:
     """Put a package into a grid, unless it is there already.
 
     Raises:
         Forbidden: the grid is locked, and this is no moderator.
         NotFound: there is no such grid.
     """
-    grid = act.session.scalar(select(Grid).where(Grid.slug == slug).with_for_update())
+    grid = changeset.session.scalar(select(Grid).where(Grid.slug == slug).with_for_update())
     if grid is None:
         raise NotFound("Grid")
-    if grid.is_locked and not act.by.is_moderator:
+    if grid.is_locked and not changeset.by.is_moderator:
         raise Forbidden("This grid is locked. Only moderators can edit it.")
-    there = act.session.scalar(
+    existing = changeset.session.scalar(
         select(GridPackage).where(GridPackage.grid_id == grid.id, GridPackage.package_id == package.id)
     )
-    if there is not None:
-        return there
+    if existing is not None:
+        return existing
     count = select(func.count()).where(GridPackage.package_id == package.id)
     membership = GridPackage(
-        grid_id=grid.id, package_id=package.id, position=act.session.scalar(count) or 0, created_at=act.now
+        grid_id=grid.id, package_id=package.id, position=changeset.session.scalar(count) or 0, created_at=changeset.now
     )
-    act.add(membership)
+    changeset.add(membership)
     return membership
 
 
-def package_to_change(act: Act, package_id: int) -> Package:
+def lock_package(changeset: Changeset, package_id: int) -> Package:
     """Return a package that this person may change, and let nobody else change it meanwhile.
 
     Raises:
         NotFound: there is none, or it is hidden, and this is no moderator.
     """
-    package = act.session.get(Package, package_id, with_for_update=True)
-    if package is None or (package.hidden_at is not None and not act.by.is_moderator):
+    package = changeset.session.get(Package, package_id, with_for_update=True)
+    if package is None or (package.hidden_at is not None and not changeset.by.is_moderator):
         raise NotFound("Package")
     return package
 
 
 @dataclass(frozen=True, slots=True)
-class PackageToEdit:
+class EditablePackage:
     """What people have written of a package, as its forms show it."""
 
     id: int
@@ -137,29 +141,29 @@ class PackageToEdit:
         return self.deprecated_at is not None if name == "is_deprecated" else getattr(self, name)
 
 
-def package_to_edit(session: Session, slug: str, viewer: Viewer) -> PackageToEdit:
+def get_package_for_editing(session: Session, slug: str, viewer: Viewer) -> EditablePackage:
     """Return what people have written of the package with this slug.
 
     Raises:
         Moved: a package once had this slug, or was merged into another.
         NotFound: there is none for this person.
     """
-    shown = [] if viewer.is_moderator else [Package.hidden_at.is_(None)]
+    visibility = [] if viewer.is_moderator else [Package.hidden_at.is_(None)]
     row = session.execute(
-        select(Package, Category.slug).join(Category).where(Package.slug == slug, *shown)
+        select(Package, Category.slug).join(Category).where(Package.slug == slug, *visibility)
     ).one_or_none()
     if row is None:
-        raise moved_to(session, slug)
+        raise missing_slug_error(session, slug)
     package: Package = row[0]
     replaced_by = select(Package.slug).where(Package.id == package.replaced_by_id)
-    last = session.execute(
+    last_change = session.execute(
         select(User.username, Revision.at)
         .outerjoin(User, User.id == Revision.user_id)
         .where(Revision.object_type == "package", Revision.object_id == package.id)
         .order_by(Revision.id.desc())
         .limit(1)
     ).one_or_none()
-    return PackageToEdit(
+    return EditablePackage(
         id=package.id,
         title=package.title,
         slug=package.slug,
@@ -172,8 +176,8 @@ def package_to_edit(session: Session, slug: str, viewer: Viewer) -> PackageToEdi
         replaced_by=session.scalar(replaced_by) or "",
         hidden_at=package.hidden_at,
         version=package.version,
-        changed_by=last[0] if last else None,
-        changed_at=last[1] if last else None,
+        changed_by=last_change[0] if last_change else None,
+        changed_at=last_change[1] if last_change else None,
     )
 
 
@@ -183,7 +187,7 @@ def category_choices(session: Session) -> list[tuple[str, str]]:
     return [(row.slug, row.title) for row in rows]
 
 
-def open_grid(session: Session, slug: str, viewer: Viewer) -> str | None:
+def find_open_grid_title(session: Session, slug: str, viewer: Viewer) -> str | None:
     """Return the title of a grid that this person may put a package into; None where there is none.
 
     Raises:
@@ -197,19 +201,19 @@ def open_grid(session: Session, slug: str, viewer: Viewer) -> str | None:
     return str(row.title)
 
 
-def _kinds(act: Act) -> Mapping[str, str]:
-    return act.gateways.kinds if act.gateways else {}
+def _host_kinds(changeset: Changeset) -> Mapping[str, str]:
+    return changeset.gateways.host_kinds if changeset.gateways else {}
 
 
-def _ask_at_once(act: Act, package: Package) -> None:
+def _refresh_soon(changeset: Changeset, package: Package) -> None:
     """Let what other sites tell of a package be asked for before what is merely old."""
-    if act.gateways:
-        act.session.flush()
-        arrange_sources(act.session, act.gateways, now=act.now, package_ids=[package.id])
-        make_due(act.session, priority=Priority.CLICK, now=act.now, package_ids=[package.id])
+    if changeset.gateways:
+        changeset.session.flush()
+        sync_sources_in_transaction(changeset.session, changeset.gateways, now=changeset.now, package_ids=[package.id])
+        make_due(changeset.session, priority=Priority.USER_REQUEST, now=changeset.now, package_ids=[package.id])
 
 
-ACTS: dict[str, Callable[..., Any]] = {
+PACKAGE_ACTIONS: dict[str, Callable[..., Any]] = {
     "package.add": add_package,
     "package.edit": edit_package,
     "package.documentation": edit_documentation,

@@ -12,21 +12,31 @@ from sqlalchemy import ColumnElement, Select, func, literal_column, select
 from sqlalchemy.orm import Session, aliased
 
 from pkgsite.errors import Moved, NotFound
-from pkgsite.models import Category, Favourite, Grid, GridPackage, OldPackageSlug, Package, Release, SiteUsing, Usage
-from pkgsite.rules.health import Report
+from pkgsite.models import (
+    Category,
+    Favourite,
+    Grid,
+    GridPackage,
+    Package,
+    PackageSlugRedirect,
+    Release,
+    Usage,
+    UsingSite,
+)
+from pkgsite.rules.health import HealthReport
 from pkgsite.rules.links import safe_url
-from pkgsite.rules.pypi_names import pypi_name
+from pkgsite.rules.pypi_names import parse_pypi_name
 from pkgsite.rules.scores import ScoreParts
 from pkgsite.services.packages import health as package_health
-from pkgsite.services.packages.flags import Standing, standing
-from pkgsite.services.packages.health import Activity, Day, Sources, Vulnerability
+from pkgsite.services.packages.flags import ViewerState, viewer_state
+from pkgsite.services.packages.health import Activity, DailyNumbers, FreshnessBySource, Vulnerability
 from pkgsite.services.permissions import ANONYMOUS, Viewer
 
 AnySelect = Select[*tuple[Any, ...]]
 
 VISIBLE = Package.hidden_at.is_(None)
-LIVING = Package.archived_at.is_(None) & Package.deprecated_at.is_(None) & Package.replaced_by_id.is_(None)
-MOST_RELEASES = 200  # on a page
+ACTIVE = Package.archived_at.is_(None) & Package.deprecated_at.is_(None) & Package.replaced_by_id.is_(None)
+MAX_RELEASES = 200  # on a page
 BY_STARS = func.coalesce(Package.stars, literal_column("-1")).desc()  # unknown comes last; there is an index on it
 
 
@@ -51,9 +61,9 @@ class PackageRecord:
     repo_url: str
     pypi_url: str
     documentation_url: str | None  # what people wrote, or else what the package index tells
-    documentation_is_by_index: bool
+    has_index_documentation: bool
     repo_moved_to: str | None
-    gone_at: datetime | None
+    missing_since: datetime | None
     description: str
     stars: int | None
     forks: int | None
@@ -99,13 +109,13 @@ class PackageRecord:
         return self.deprecated_at is not None or self.replaced_by_id is not None
 
     @property
-    def is_living(self) -> bool:
+    def is_active(self) -> bool:
         return not self.is_archived and not self.is_deprecated
 
     @property
     def pypi_name(self) -> str:
         """The project's name on the package index; empty where there is none."""
-        return pypi_name(self.pypi_url)
+        return parse_pypi_name(self.pypi_url)
 
     @property
     def commits_last_year(self) -> int | None:
@@ -115,16 +125,19 @@ class PackageRecord:
     @property
     def project_links(self) -> list[tuple[str, str]]:
         """The addresses that the package index lists, those that can be linked to, with their labels."""
-        return [(label, url) for label, told in (self.project_urls or {}).items() if (url := safe_url(told))]
+        return [(label, url) for label, links in (self.project_urls or {}).items() if (url := safe_url(links))]
 
 
-_MADE = {"category", "grids", "documentation_url", "documentation_is_by_index"}
-_PLAIN = [field.name for field in fields(PackageRecord) if field.name not in _MADE]
-_COLUMNS = [getattr(Package, name) for name in _PLAIN] + [Package.documentation_url, Package.index_documentation_url]
+_COMPUTED_FIELDS = {"category", "grids", "documentation_url", "documentation_is_by_index"}
+_COLUMN_FIELDS = [field.name for field in fields(PackageRecord) if field.name not in _COMPUTED_FIELDS]
+_COLUMNS = [getattr(Package, name) for name in _COLUMN_FIELDS] + [
+    Package.documentation_url,
+    Package.index_documentation_url,
+]
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class PackageSlice:
     """Some records out of `count`."""
 
     count: int
@@ -132,7 +145,7 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
-class ReleaseLine:
+class ReleaseRecord:
     number: str
     uploaded_at: datetime | None
     is_prerelease: bool
@@ -142,7 +155,7 @@ class ReleaseLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class UsingSiteRecord:
     id: int
     title: str
     url: str
@@ -155,39 +168,39 @@ class PackagePage:
     """Everything on a package's page."""
 
     package: PackageRecord
-    sources: Sources
+    sources: FreshnessBySource
     activity: Activity
-    samples: list[Day]  # of the last 400 days, oldest first
-    report: Report
+    samples: list[DailyNumbers]  # of the last 400 days, oldest first
+    health: HealthReport
     score: ScoreParts
     vulnerabilities: list[Vulnerability] | None  # of the present release; None: nobody has told
-    releases: list[ReleaseLine]  # newest first; 200 at most
+    releases: list[ReleaseRecord]  # newest first; 200 at most
     release_count: int  # of all
-    sites: list[Site]
+    sites: list[UsingSiteRecord]
     replaced_by: Ref | None
-    replaces: list[Ref]
-    neighbours: list[PackageRecord]  # living packages of the same grids, most stars first, six at most
+    replaced_packages: list[Ref]
+    related_packages: list[PackageRecord]  # living packages of the same grids, most stars first, six at most
     favourite_count: int
     usage_count: int
-    own: Standing  # what is for the person who looks alone
+    viewer_state: ViewerState  # what is for the person who looks alone
 
 
-def select_packages(*, hidden_too: bool = False) -> AnySelect:
+def select_packages(*, include_hidden: bool = False) -> AnySelect:
     """Return the query that `load_records` reads; callers add conditions, order and limits."""
     category = [Category.title.label("category_title"), Category.slug.label("category_slug")]
     statement = select(*_COLUMNS, Package.category_id, *category).join(Category)
-    return statement if hidden_too else statement.where(VISIBLE)
+    return statement if include_hidden else statement.where(VISIBLE)
 
 
 def load_records(session: Session, statement: AnySelect) -> list[PackageRecord]:
     """Run a query made from `select_packages` and return whole records, in two queries whatever their number."""
     rows = session.execute(statement).all()
-    grids = _grids_of(session, [row.id for row in rows])
+    grids = _load_grids(session, [row.id for row in rows])
     return [
         PackageRecord(
-            **{name: getattr(row, name) for name in _PLAIN},
+            **{name: getattr(row, name) for name in _COLUMN_FIELDS},
             documentation_url=row.documentation_url or row.index_documentation_url or row.documentation_url,
-            documentation_is_by_index=bool(row.index_documentation_url and not row.documentation_url),
+            has_index_documentation=bool(row.index_documentation_url and not row.documentation_url),
             category=Ref(row.category_id, row.category_title, row.category_slug),
             grids=tuple(grids[row.id]),
         )
@@ -199,52 +212,52 @@ def count_packages(session: Session, *conditions: ColumnElement[bool]) -> int:
     return session.scalar(select(func.count()).select_from(Package).where(VISIBLE, *conditions)) or 0
 
 
-def releases_of(session: Session, package_ids: Collection[int]) -> dict[int, list[ReleaseLine]]:
-    """Return the newest releases of each of these packages, `MOST_RELEASES` at most, in one query."""
+def load_releases(session: Session, package_ids: Collection[int]) -> dict[int, list[ReleaseRecord]]:
+    """Return the newest releases of each of these packages, `MAX_RELEASES` at most, in one query."""
     columns = [Release.package_id, Release.number, Release.uploaded_at, Release.is_prerelease, Release.yanked_reason,
                Release.requires_python, Release.licence]  # fmt: skip
     newest: list[ColumnElement[Any]] = [Release.uploaded_at.desc().nulls_last(), Release.id.desc()]
-    place = func.row_number().over(partition_by=Release.package_id, order_by=newest).label("place")
-    ranked = select(*columns, place).where(Release.package_id.in_(package_ids)).subquery()
-    rows = select(ranked).where(ranked.c.place <= MOST_RELEASES).order_by(ranked.c.package_id, ranked.c.place)
-    found: defaultdict[int, list[ReleaseLine]] = defaultdict(list)
+    position = func.row_number().over(partition_by=Release.package_id, order_by=newest).label("place")
+    ranked = select(*columns, position).where(Release.package_id.in_(package_ids)).subquery()
+    rows = select(ranked).where(ranked.c.place <= MAX_RELEASES).order_by(ranked.c.package_id, ranked.c.place)
+    found: defaultdict[int, list[ReleaseRecord]] = defaultdict(list)
     for package_id, *values, _ in session.execute(rows):
-        found[package_id].append(ReleaseLine(*values))
+        found[package_id].append(ReleaseRecord(*values))
     return dict(found)
 
 
-def package_by_id(session: Session, package_id: int, *, hidden_too: bool = False) -> PackageRecord:
+def package_by_id(session: Session, package_id: int, *, include_hidden: bool = False) -> PackageRecord:
     """Return one package.
 
     Raises:
         NotFound: no package has this id.
     """
-    found = load_records(session, select_packages(hidden_too=hidden_too).where(Package.id == package_id))
+    found = load_records(session, select_packages(include_hidden=include_hidden).where(Package.id == package_id))
     if not found:
         raise NotFound("Package")
     return found[0]
 
 
-def package_by_slug(session: Session, slug: str, *, hidden_too: bool = False) -> PackageRecord:
+def package_by_slug(session: Session, slug: str, *, include_hidden: bool = False) -> PackageRecord:
     """Return the package that has this slug now.
 
     Raises:
         Moved: a package once had this slug and has another one now, or was merged into another.
         NotFound: none ever had it.
     """
-    found = load_records(session, select_packages(hidden_too=hidden_too).where(Package.slug == slug))
+    found = load_records(session, select_packages(include_hidden=include_hidden).where(Package.slug == slug))
     if found:
         return found[0]
-    raise moved_to(session, slug)
+    raise missing_slug_error(session, slug)
 
 
-def moved_to(session: Session, slug: str) -> Moved | NotFound:
+def missing_slug_error(session: Session, slug: str) -> Moved | NotFound:
     """Return where a slug leads that is no visible package's, or that it leads nowhere."""
-    survivor = aliased(Package)
-    old = select(OldPackageSlug.package_id).where(OldPackageSlug.slug == slug)
+    merge_target = aliased(Package)
+    old = select(PackageSlugRedirect.package_id).where(PackageSlugRedirect.slug == slug)
     row = session.execute(
-        select(Package.slug, Package.hidden_at, survivor.slug.label("into"))
-        .outerjoin(survivor, (survivor.id == Package.merged_into_id) & survivor.hidden_at.is_(None))
+        select(Package.slug, Package.hidden_at, merge_target.slug.label("into"))
+        .outerjoin(merge_target, (merge_target.id == Package.merged_into_id) & merge_target.hidden_at.is_(None))
         .where((Package.slug == slug) | Package.id.in_(old))
         .order_by(Package.slug != slug)
         .limit(1)
@@ -260,39 +273,43 @@ def package_page(session: Session, slug: str, *, now: datetime, viewer: Viewer =
         Moved: a package once had this slug and has another one now, or was merged into another.
         NotFound: none ever had it, or it is hidden from who looks.
     """
-    package = package_by_slug(session, slug, hidden_too=viewer.is_moderator)
-    sources = package_health.load_sources(session, package, now=now)
-    releases, release_count = _releases(session, package.id)
-    columns = (SiteUsing.id, SiteUsing.title, SiteUsing.url, SiteUsing.is_approved, SiteUsing.created_by_id)
-    shown: ColumnElement[bool] = SiteUsing.is_approved.is_(True)
-    if viewer.is_known:
-        shown |= SiteUsing.created_by_id == viewer.user_id
+    package = package_by_slug(session, slug, include_hidden=viewer.is_moderator)
+    sources = package_health.load_freshness(session, package, now=now)
+    releases, release_count = _load_release_page(session, package.id)
+    columns = (UsingSite.id, UsingSite.title, UsingSite.url, UsingSite.is_approved, UsingSite.created_by_id)
+    site_visibility: ColumnElement[bool] = UsingSite.is_approved.is_(True)
+    if viewer.is_authenticated:
+        site_visibility |= UsingSite.created_by_id == viewer.user_id
     sites = session.execute(
-        select(*columns).where(SiteUsing.package_id == package.id, shown).order_by(SiteUsing.title, SiteUsing.id)
+        select(*columns)
+        .where(UsingSite.package_id == package.id, site_visibility)
+        .order_by(UsingSite.title, UsingSite.id)
     )
-    either_way = Package.replaced_by_id == package.id
+    replacement_condition = Package.replaced_by_id == package.id
     if package.replaced_by_id is not None:
-        either_way |= Package.id == package.replaced_by_id
-    refs = session.execute(
-        select(Package.id, Package.title, Package.slug).where(either_way, VISIBLE).order_by(Package.title, Package.id)
+        replacement_condition |= Package.id == package.replaced_by_id
+    replacement_refs = session.execute(
+        select(Package.id, Package.title, Package.slug)
+        .where(replacement_condition, VISIBLE)
+        .order_by(Package.title, Package.id)
     ).all()
     return PackagePage(
         package=package,
         sources=sources,
-        activity=package_health.activity(package, sources, now=now),
+        activity=package_health.package_activity(package, sources, now=now),
         samples=package_health.load_samples(session, package.id, now=now),
-        report=package_health.report(package, sources, now=now),
-        score=package_health.score(package, now=now),
-        vulnerabilities=package_health.vulnerabilities(package),
+        health=package_health.health_report(package, sources, now=now),
+        score=package_health.package_score(package, now=now),
+        vulnerabilities=package_health.known_vulnerabilities(package),
         releases=releases,
         release_count=release_count,
-        sites=[Site(*row) for row in sites],
-        replaced_by=next((Ref(*row) for row in refs if row.id == package.replaced_by_id), None),
-        replaces=[Ref(*row) for row in refs if row.id != package.replaced_by_id],
-        neighbours=_neighbours(session, package),
+        sites=[UsingSiteRecord(*row) for row in sites],
+        replaced_by=next((Ref(*row) for row in replacement_refs if row.id == package.replaced_by_id), None),
+        replaced_packages=[Ref(*row) for row in replacement_refs if row.id != package.replaced_by_id],
+        related_packages=_related_packages(session, package),
         favourite_count=_count(session, Favourite.package_id == package.id),
         usage_count=_count(session, Usage.package_id == package.id),
-        own=standing(session, package.id, viewer),
+        viewer_state=viewer_state(session, package.id, viewer),
     )
 
 
@@ -316,7 +333,7 @@ def usage_counts(session: Session, package_ids: Iterable[int]) -> dict[int, int]
     return {row.package_id: row[1] for row in rows}
 
 
-def _releases(session: Session, package_id: int) -> tuple[list[ReleaseLine], int]:
+def _load_release_page(session: Session, package_id: int) -> tuple[list[ReleaseRecord], int]:
     """Return the newest releases, and how many there are of all."""
     rows = session.execute(
         select(
@@ -330,27 +347,27 @@ def _releases(session: Session, package_id: int) -> tuple[list[ReleaseLine], int
         )
         .where(Release.package_id == package_id)
         .order_by(Release.uploaded_at.desc().nulls_last(), Release.id.desc())
-        .limit(MOST_RELEASES)
+        .limit(MAX_RELEASES)
     ).all()
-    return [ReleaseLine(*row[1:]) for row in rows], rows[0].of_all if rows else 0
+    return [ReleaseRecord(*row[1:]) for row in rows], rows[0].of_all if rows else 0
 
 
 def _count(session: Session, condition: ColumnElement[bool]) -> int:
     return session.scalar(select(func.count()).where(condition)) or 0
 
 
-def _neighbours(session: Session, package: PackageRecord) -> list[PackageRecord]:
+def _related_packages(session: Session, package: PackageRecord) -> list[PackageRecord]:
     in_the_same_grids = select(GridPackage.package_id).where(GridPackage.grid_id.in_(package.grid_ids))
     return load_records(
         session,
         select_packages()
-        .where(Package.id.in_(in_the_same_grids), Package.id != package.id, LIVING)
+        .where(Package.id.in_(in_the_same_grids), Package.id != package.id, ACTIVE)
         .order_by(BY_STARS, Package.id)
         .limit(6),
     )
 
 
-def _grids_of(session: Session, package_ids: list[int]) -> defaultdict[int, list[Ref]]:
+def _load_grids(session: Session, package_ids: list[int]) -> defaultdict[int, list[Ref]]:
     grids: defaultdict[int, list[Ref]] = defaultdict(list)
     if not package_ids:
         return grids

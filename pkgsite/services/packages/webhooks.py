@@ -17,31 +17,35 @@ from sqlalchemy.orm import Session
 from pkgsite.errors import Invalid, NotFound
 from pkgsite.models import Package, SourceState, begin_write
 from pkgsite.rules.freshness import Priority, Source
-from pkgsite.rules.repo_urls import RepoRef, repo_ref
+from pkgsite.rules.repo_urls import RepoRef, parse_repo_ref
 from pkgsite.services.packages.records import VISIBLE
 from pkgsite.services.refresh.sources import make_due
 
 # Weeks and people follow by themselves when the repository shows new commits. The index is asked where a release may
 # be on its way to it.
-CHANGE = (Source.REPO,)
-RELEASE = (Source.REPO, Source.INDEX)
+CHANGE_SOURCES = (Source.REPO,)
+RELEASE_SOURCES = (Source.REPO, Source.INDEX)
 GITHUB_EVENTS: Mapping[str, tuple[Source, ...]] = {
-    "push": CHANGE,
-    "create": CHANGE,  # of a branch; a tag may be a release
-    "delete": CHANGE,
-    "fork": CHANGE,
-    "public": CHANGE,
-    "repository": CHANGE,
-    "star": CHANGE,
-    "watch": CHANGE,
-    "release": RELEASE,
+    "push": CHANGE_SOURCES,
+    "create": CHANGE_SOURCES,  # of a branch; a tag may be a release
+    "delete": CHANGE_SOURCES,
+    "fork": CHANGE_SOURCES,
+    "public": CHANGE_SOURCES,
+    "repository": CHANGE_SOURCES,
+    "star": CHANGE_SOURCES,
+    "watch": CHANGE_SOURCES,
+    "release": RELEASE_SOURCES,
 }
-GITLAB_EVENTS: Mapping[str, tuple[Source, ...]] = {"push": CHANGE, "tag_push": RELEASE, "release": RELEASE}
-LONGEST_URL = 500  # an address of a repository that is longer is none that we know
+GITLAB_EVENTS: Mapping[str, tuple[Source, ...]] = {
+    "push": CHANGE_SOURCES,
+    "tag_push": RELEASE_SOURCES,
+    "release": RELEASE_SOURCES,
+}
+MAX_URL_LENGTH = 500  # an address of a repository that is longer is none that we know
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class RepositoryChange:
     """What a webhook tells.
 
     Attributes:
@@ -54,14 +58,14 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class WebhookResult:
     """What came of a webhook."""
 
     slugs: list[str]  # the packages of this repository
-    forward: int  # sources that were brought forward; the others were due already
+    requeued_count: int  # sources that were brought forward; the others were due already
 
 
-def github_change(event: str, payload: Mapping[str, Any]) -> Change | None:
+def parse_github_change(event: str, payload: Mapping[str, Any]) -> RepositoryChange | None:
     """Return what a webhook of GitHub tells, or None where nothing here follows from such an event.
 
     Raises:
@@ -71,23 +75,27 @@ def github_change(event: str, payload: Mapping[str, Any]) -> Change | None:
     if sources is None:
         return None
     if event in {"create", "delete"} and payload.get("ref_type") == "tag":
-        sources = RELEASE
+        sources = RELEASE_SOURCES
     # Most events have the API's address as "url"; where there is no other, it is the page's, as it once was.
-    url = _text(payload, "repository", "html_url") or _text(payload, "repository", "url")
-    return Change((_named(url), *_addresses_before(payload, url)), sources)
+    url = _text_at(payload, "repository", "html_url") or _text_at(payload, "repository", "url")
+    return RepositoryChange((_require_url(url), *_previous_urls(payload, url)), sources)
 
 
-def gitlab_change(payload: Mapping[str, Any]) -> Change | None:
+def parse_gitlab_change(payload: Mapping[str, Any]) -> RepositoryChange | None:
     """Return what a webhook of GitLab tells, or None where nothing here follows from such an event.
 
     Raises:
         Invalid: the payload names no repository; the words are under "payload".
     """
-    sources = GITLAB_EVENTS.get(_text(payload, "object_kind"))
-    return None if sources is None else Change((_named(_text(payload, "project", "web_url")),), sources)
+    sources = GITLAB_EVENTS.get(_text_at(payload, "object_kind"))
+    return (
+        None if sources is None else RepositoryChange((_require_url(_text_at(payload, "project", "web_url")),), sources)
+    )
 
 
-def take_change(session: Session, change: Change, kinds: Mapping[str, str], *, now: datetime) -> Taken:
+def apply_change(
+    session: Session, change: RepositoryChange, kinds: Mapping[str, str], *, now: datetime
+) -> WebhookResult:
     """Make what a webhook is about due, before all else; what is due by a webhook already stays as it is.
 
     Args:
@@ -99,22 +107,22 @@ def take_change(session: Session, change: Change, kinds: Mapping[str, str], *, n
         NotFound: no package of the site has this repository.
     """
     begin_write(session)
-    refs = [ref for ref in (repo_ref(url, kinds) for url in change.urls) if ref]
+    refs = [ref for ref in (parse_repo_ref(url, kinds) for url in change.urls) if ref]
     found = next(filter(None, (_packages_at(session, ref) for ref in refs)), {})
     if not found and refs:
         found = _packages_moved_to(session, refs[0])
     if not found:
         raise NotFound("Package")
-    forward = make_due(session, priority=Priority.WEBHOOK, now=now, package_ids=found, sources=change.sources)
-    return Taken(sorted(found.values()), forward)
+    requeued_count = make_due(session, priority=Priority.WEBHOOK, now=now, package_ids=found, sources=change.sources)
+    return WebhookResult(sorted(found.values()), requeued_count)
 
 
 def _packages_at(session: Session, ref: RepoRef) -> dict[int, str]:
     """Return the slugs, by id, of the packages whose repository this is."""
-    at = select(SourceState.package_id).where(
+    package_ids = select(SourceState.package_id).where(
         SourceState.source == Source.REPO, SourceState.host == ref.host, SourceState.target == ref.path.lower()
     )
-    return _slugs(session, Package.id.in_(at))
+    return _slugs(session, Package.id.in_(package_ids))
 
 
 def _packages_moved_to(session: Session, ref: RepoRef) -> dict[int, str]:
@@ -127,12 +135,12 @@ def _slugs(session: Session, condition: ColumnElement[bool]) -> dict[int, str]:
     return {row.id: row.slug for row in rows}
 
 
-def _addresses_before(payload: Mapping[str, Any], url: str) -> list[str]:
+def _previous_urls(payload: Mapping[str, Any], url: str) -> list[str]:
     """Return the address from which the repository has just moved away, as far as the payload tells."""
     start, _, present = url.rstrip("/").rpartition("/")
     root, _, owner = start.rpartition("/")
-    name_before = _text(payload, "changes", "repository", "name", "from")
-    owner_before = _text(payload, "changes", "owner", "from", "user", "login") or _text(
+    name_before = _text_at(payload, "changes", "repository", "name", "from")
+    owner_before = _text_at(payload, "changes", "owner", "from", "user", "login") or _text_at(
         payload, "changes", "owner", "from", "organization", "login"
     )
     if not (name_before or owner_before):
@@ -140,13 +148,13 @@ def _addresses_before(payload: Mapping[str, Any], url: str) -> list[str]:
     return [f"{root}/{owner_before or owner}/{name_before or present}"]
 
 
-def _named(url: str) -> str:
-    if not url or len(url) > LONGEST_URL:
+def _require_url(url: str) -> str:
+    if not url or len(url) > MAX_URL_LENGTH:
         raise Invalid({"payload": ["The payload does not name a repository."]})
     return url
 
 
-def _text(payload: object, *path: str) -> str:
+def _text_at(payload: object, *path: str) -> str:
     """Return the text at this place of a payload; empty where there is none, whatever is there in its stead."""
     for name in path:
         payload = payload.get(name) if isinstance(payload, Mapping) else None

@@ -15,7 +15,7 @@ from pkgsite.services.packages.records import VISIBLE
 
 
 @dataclass(frozen=True, slots=True)
-class Makers:
+class Contributors:
     """Usernames; None: nobody, or somebody who has left."""
 
     created_by: str | None
@@ -23,55 +23,55 @@ class Makers:
 
 
 @dataclass(frozen=True, slots=True)
-class PersonRecord:
+class UserRecord:
     id: int
     username: str
     created_at: datetime
-    accounts: dict[str, str]  # by provider, the name there
+    logins_by_provider: dict[str, str]  # by provider, the name there
     package_slugs: tuple[str, ...]  # of the packages that the person added, by title
 
 
 @dataclass(frozen=True, slots=True)
-class PersonListing:
+class UserSlice:
     """Some people out of `count`."""
 
     count: int
-    records: list[PersonRecord]
+    records: list[UserRecord]
 
 
-def makers_of(session: Session, package_ids: Collection[int]) -> dict[int, Makers]:
+def contributors_of(session: Session, package_ids: Collection[int]) -> dict[int, Contributors]:
     """Return who made and who last changed each of these packages."""
-    maker, editor = aliased(User), aliased(User)
+    creator, editor = aliased(User), aliased(User)
     rows = (
-        select(Package.id, maker.username, editor.username)
-        .outerjoin(maker, maker.id == Package.created_by_id)
+        select(Package.id, creator.username, editor.username)
+        .outerjoin(creator, creator.id == Package.created_by_id)
         .outerjoin(editor, editor.id == Package.modified_by_id)
         .where(Package.id.in_(package_ids))
     )
-    return {number: Makers(created_by, modified_by) for number, created_by, modified_by in session.execute(rows)}
+    return {number: Contributors(created_by, modified_by) for number, created_by, modified_by in session.execute(rows)}
 
 
-def person_list(session: Session, *, limit: int, offset: int, with_packages: bool = False) -> PersonListing:
+def list_users(session: Session, *, limit: int, offset: int, with_packages: bool = False) -> UserSlice:
     """Return a stretch of the people who have an account, by name."""
     count = session.scalar(select(func.count()).select_from(User).where(User.is_active)) or 0
     rows = select(User).where(User.is_active).order_by(func.lower(User.username), User.id).limit(limit).offset(offset)
-    return PersonListing(count, _records(session, list(session.scalars(rows)), with_packages))
+    return UserSlice(count, _records(session, list(session.scalars(rows)), with_packages))
 
 
-def person_by_name(session: Session, username: str, *, with_packages: bool = False) -> PersonRecord:
+def user_by_name(session: Session, username: str, *, with_packages: bool = False) -> UserRecord:
     """Return a person, by name without case.
 
     Raises:
         NotFound: nobody has this name.
     """
-    named = select(User).where(func.lower(User.username) == username.lower(), User.is_active)
-    found = _records(session, list(session.scalars(named)), with_packages)
+    query = select(User).where(func.lower(User.username) == username.lower(), User.is_active)
+    found = _records(session, list(session.scalars(query)), with_packages)
     if not found:
         raise NotFound("User")
     return found[0]
 
 
-def _records(session: Session, users: list[User], with_packages: bool) -> list[PersonRecord]:
+def _records(session: Session, users: list[User], with_packages: bool) -> list[UserRecord]:
     ids = [user.id for user in users]
     accounts: dict[int, dict[str, str]] = {}
     rows = select(Identity.user_id, Identity.provider, Identity.login).where(Identity.user_id.in_(ids))
@@ -80,9 +80,9 @@ def _records(session: Session, users: list[User], with_packages: bool) -> list[P
     slugs: dict[int, list[str]] = {}
     if with_packages:
         added = select(Package.created_by_id, Package.slug).where(Package.created_by_id.in_(ids), VISIBLE)
-        for maker_id, slug in session.execute(added.order_by(Package.title, Package.id)):
-            slugs.setdefault(maker_id or 0, []).append(slug)
+        for creator_id, slug in session.execute(added.order_by(Package.title, Package.id)):
+            slugs.setdefault(creator_id or 0, []).append(slug)
     return [
-        PersonRecord(user.id, user.username, user.created_at, accounts.get(user.id, {}), tuple(slugs.get(user.id, ())))
+        UserRecord(user.id, user.username, user.created_at, accounts.get(user.id, {}), tuple(slugs.get(user.id, ())))
         for user in users
     ]

@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session
 from pkgsite.errors import Forbidden, Invalid, NotFound
 from pkgsite.models import Favourite, Grid, Identity, Package, Revision, User
 from pkgsite.rules.links import CODE_HOSTS, profile_url, safe_url
-from pkgsite.rules.paging import paging
-from pkgsite.rules.search.tokenizer import may_be_a_name
-from pkgsite.services.browse import PackageList, PackageQuery
+from pkgsite.rules.paging import paginate
+from pkgsite.rules.search.tokenizer import is_searchable_name
+from pkgsite.services.browse import PackageListPage, PackageQuery
 from pkgsite.services.changeset import PACKAGE
 from pkgsite.services.packages.records import (
     VISIBLE,
@@ -26,24 +26,24 @@ from pkgsite.services.packages.records import (
     select_packages,
     usage_counts,
 )
-from pkgsite.services.permissions import Viewer, require_known
+from pkgsite.services.permissions import Viewer, require_login
 
-MOST_LINKS = 10
-LONGEST_LABEL = 50  # characters
-LONGEST_URL = 200
-SHORT = 20  # things of each list on the page itself
+MAX_LINKS = 10
+MAX_LABEL_LENGTH = 50  # characters
+MAX_URL_LENGTH = 200
+SHORT_LIST_SIZE = 20  # things of each list on the page itself
 PAGE_SIZE = 20
-LISTS = ("contributed", "added", "edited", "favorites")  # as addresses name them
+LIST_NAMES = ("contributed", "added", "edited", "favorites")  # as addresses name them
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class ProfileLink:
     label: str
     url: str
 
 
 @dataclass(frozen=True, slots=True)
-class Elsewhere:
+class ExternalAccount:
     """A person's account at another site."""
 
     site: str
@@ -52,7 +52,7 @@ class Elsewhere:
 
 
 @dataclass(frozen=True, slots=True)
-class ShortList:
+class ListPreview:
     """The first of `count` things."""
 
     count: int
@@ -64,14 +64,14 @@ class ProfilePage:
     username: str
     role: str
     created_at: datetime
-    links: list[Link]
-    elsewhere: list[Elsewhere]
+    links: list[ProfileLink]
+    external_accounts: list[ExternalAccount]
     edit_count: int
-    contributed: ShortList
-    added: ShortList
-    edited: ShortList
-    grids: ShortList  # that they have changed
-    favourites: ShortList | None  # None: not for this viewer
+    participated: ListPreview
+    added: ListPreview
+    edited: ListPreview
+    grids: ListPreview  # that they have changed
+    favourites: ListPreview | None  # None: not for this viewer
     is_own: bool
     shares_favourites: bool
 
@@ -81,8 +81,8 @@ class ProfileListPage:
     """A page of one of a person's lists of packages."""
 
     username: str
-    which: str
-    list: PackageList
+    list_name: str
+    list: PackageListPage
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class OwnProfile:
     """What a person says of themselves."""
 
     shares_favourites: bool
-    links: list[Link]
+    links: list[ProfileLink]
 
 
 def profile_page(session: Session, username: str, viewer: Viewer) -> ProfilePage:
@@ -101,25 +101,25 @@ def profile_page(session: Session, username: str, viewer: Viewer) -> ProfilePage
     """
     user = _user(session, username)
     identities = _identities(session, user.id)
-    edits = select(func.count()).where(Revision.user_id == user.id, Revision.part_of_id.is_(None))
+    edits = select(func.count()).where(Revision.user_id == user.id, Revision.head_id.is_(None))
     return ProfilePage(
         username=user.username,
         role=user.role,
         created_at=user.created_at,
         links=_links(user.links),
-        elsewhere=[_elsewhere(identity) for identity in identities],
+        external_accounts=[_external_account(identity) for identity in identities],
         edit_count=session.scalar(edits) or 0,
-        contributed=_short(session, _packages(_took_part(identities))),
-        added=_short(session, _packages(Package.created_by_id == user.id)),
-        edited=_short(session, _packages(_edited_by(user.id))),
-        grids=_short(session, _grids_changed_by(user.id)),
-        favourites=_short(session, _packages(_favoured_by(user.id))) if _may_see_favourites(user, viewer) else None,
+        participated=_preview(session, _packages(_participated_in(identities))),
+        added=_preview(session, _packages(Package.created_by_id == user.id)),
+        edited=_preview(session, _packages(_edited_by(user.id))),
+        grids=_preview(session, _grids_changed_by(user.id)),
+        favourites=_preview(session, _packages(_favoured_by(user.id))) if _can_see_favourites(user, viewer) else None,
         is_own=viewer.user_id == user.id,
         shares_favourites=user.shares_favourites,
     )
 
 
-def profile_list(session: Session, username: str, which: str, viewer: Viewer, *, page: str) -> ProfileListPage:
+def profile_list(session: Session, username: str, list_name: str, viewer: Viewer, *, page: str) -> ProfileListPage:
     """Return a page of the packages that a person contributed to, added, edited or favours.
 
     Raises:
@@ -127,49 +127,51 @@ def profile_list(session: Session, username: str, which: str, viewer: Viewer, *,
         NotFound: there is nobody of this name, their account is closed, or there is no such list.
     """
     user = _user(session, username)
-    if which not in LISTS:
+    if list_name not in LIST_NAMES:
         raise NotFound("List")
-    if which == "favorites" and not _may_see_favourites(user, viewer):
+    if list_name == "favorites" and not _can_see_favourites(user, viewer):
         raise Forbidden("This user's favourites are private.")
-    wanted = {
-        "contributed": lambda: _took_part(_identities(session, user.id)),
+    condition = {
+        "contributed": lambda: _participated_in(_identities(session, user.id)),
         "added": lambda: Package.created_by_id == user.id,
         "edited": lambda: _edited_by(user.id),
         "favorites": lambda: _favoured_by(user.id),
-    }[which]()
-    place = paging(page, size=PAGE_SIZE, count=count_packages(session, wanted))
-    statement = select_packages().where(wanted).order_by(func.lower(Package.title), Package.id)
-    records = load_records(session, statement.limit(place.size).offset(place.offset))
+    }[list_name]()
+    paging = paginate(page, size=PAGE_SIZE, count=count_packages(session, condition))
+    statement = select_packages().where(condition).order_by(func.lower(Package.title), Package.id)
+    records = load_records(session, statement.limit(paging.page_size).offset(paging.offset))
     usage = usage_counts(session, [record.id for record in records])
-    query = PackageQuery(page=str(place.number))
-    return ProfileListPage(user.username, which, PackageList(query, {}, place, records, usage, {}, [], None, None))
+    query = PackageQuery(page=str(paging.page_number))
+    return ProfileListPage(
+        user.username, list_name, PackageListPage(query, {}, paging, records, usage, {}, [], None, None)
+    )
 
 
 def own_profile(session: Session, by: Viewer) -> OwnProfile:
     """Return what a person says of themselves, for them to change."""
-    user = session.get_one(User, require_known(by))
+    user = session.get_one(User, require_login(by))
     return OwnProfile(user.shares_favourites, _links(user.links))
 
 
-def save_profile(session: Session, *, by: Viewer, shares_favourites: bool, links: Sequence[Link]) -> None:
+def update_profile(session: Session, *, by: Viewer, shares_favourites: bool, links: Sequence[ProfileLink]) -> None:
     """Keep what a person says of themselves; a link of which nothing is filled in is left out.
 
     Raises:
         Forbidden: nobody is logged in.
         Invalid: a link can't be accepted; its problem is that of "links-<place>-label" or "links-<place>-url".
     """
-    user = session.get_one(User, require_known(by))
+    user = session.get_one(User, require_login(by))
     problems: dict[str, list[str]] = {}
-    kept: list[Link] = []
-    for place, link in enumerate(links):
+    valid_links: list[ProfileLink] = []
+    for paging, link in enumerate(links):
         if link.label.strip() or link.url.strip():
-            kept.append(_checked(link, f"links-{place}", problems))
-    if len(kept) > MOST_LINKS:
-        problems["links"] = [f"You can add at most {MOST_LINKS} links."]
+            valid_links.append(_validated_link(link, f"links-{paging}", problems))
+    if len(valid_links) > MAX_LINKS:
+        problems["links"] = [f"You can add at most {MAX_LINKS} links."]
     if problems:
         raise Invalid(problems)
     user.shares_favourites = shares_favourites
-    user.links = [{"label": link.label, "url": link.url} for link in kept]
+    user.links = [{"label": link.label, "url": link.url} for link in valid_links]
     session.flush()
 
 
@@ -180,7 +182,7 @@ def _user(session: Session, username: str) -> User:
     return user
 
 
-def _may_see_favourites(user: User, viewer: Viewer) -> bool:
+def _can_see_favourites(user: User, viewer: Viewer) -> bool:
     return user.shares_favourites or viewer.user_id == user.id
 
 
@@ -188,26 +190,28 @@ def _identities(session: Session, user_id: int) -> list[Identity]:
     return list(session.scalars(select(Identity).where(Identity.user_id == user_id).order_by(Identity.id)))
 
 
-def _elsewhere(identity: Identity) -> Elsewhere:
+def _external_account(identity: Identity) -> ExternalAccount:
     host = f"{identity.provider}.com"
-    return Elsewhere(CODE_HOSTS.get(host, host), identity.login, profile_url(f"https://{host}/", identity.login))
+    return ExternalAccount(CODE_HOSTS.get(host, host), identity.login, profile_url(f"https://{host}/", identity.login))
 
 
-def _links(stored: Sequence[Any]) -> list[Link]:
+def _links(raw_links: Sequence[Any]) -> list[ProfileLink]:
     """Return the links that are kept for a person, those that can be linked to."""
-    links = [Link(str(one.get("label", "")), str(one.get("url", ""))) for one in stored if isinstance(one, dict)]
+    links = [
+        ProfileLink(str(one.get("label", "")), str(one.get("url", ""))) for one in raw_links if isinstance(one, dict)
+    ]
     return [link for link in links if safe_url(link.url)]
 
 
-def _took_part(identities: Sequence[Identity]) -> ColumnElement[bool]:
+def _participated_in(identities: Sequence[Identity]) -> ColumnElement[bool]:
     """Return the condition that a person took part in a package's repository, by their logins at code hosts.
 
     Only where hosts tell logins: the names that GitLab tells may be anybody's.
     """
-    logins = [one.login for one in identities if one.provider == "github" and may_be_a_name(one.login)]
+    logins = [one.login for one in identities if one.provider == "github" and is_searchable_name(one.login)]
     # Stored as JSON, a name stands in quotes: a part of another name is not found.
-    named = [cast(Package.participants, Text).icontains(f'"{login}"', autoescape=True) for login in logins]
-    return and_(Package.repo_url.icontains("://github.com/", autoescape=True), or_(*named)) if named else false()
+    matches = [cast(Package.participants, Text).icontains(f'"{login}"', autoescape=True) for login in logins]
+    return and_(Package.repo_url.icontains("://github.com/", autoescape=True), or_(*matches)) if matches else false()
 
 
 def _edited_by(user_id: int) -> ColumnElement[bool]:
@@ -238,20 +242,20 @@ def _grids_changed_by(user_id: int) -> AnySelect:
     )
 
 
-def _short(session: Session, statement: AnySelect) -> ShortList:
-    rows = session.execute(statement.limit(SHORT)).all()
-    return ShortList(rows[0].of_all if rows else 0, [Ref(row.id, row.title, row.slug) for row in rows])
+def _preview(session: Session, statement: AnySelect) -> ListPreview:
+    rows = session.execute(statement.limit(SHORT_LIST_SIZE)).all()
+    return ListPreview(rows[0].of_all if rows else 0, [Ref(row.id, row.title, row.slug) for row in rows])
 
 
-def _checked(link: Link, name: str, problems: dict[str, list[str]]) -> Link:
+def _validated_link(link: ProfileLink, name: str, problems: dict[str, list[str]]) -> ProfileLink:
     """Return a link as it is kept, with what is wrong with it noted."""
     label, url = link.label.strip(), link.url.strip()
     if not label:
         problems[f"{name}-label"] = ["Enter a label."]
-    elif len(label) > LONGEST_LABEL or not label.isprintable():
-        problems[f"{name}-label"] = [f"Use at most {LONGEST_LABEL} characters, without control characters."]
-    if len(url) > LONGEST_URL:
-        problems[f"{name}-url"] = [f"Use at most {LONGEST_URL} characters."]
+    elif len(label) > MAX_LABEL_LENGTH or not label.isprintable():
+        problems[f"{name}-label"] = [f"Use at most {MAX_LABEL_LENGTH} characters, without control characters."]
+    if len(url) > MAX_URL_LENGTH:
+        problems[f"{name}-url"] = [f"Use at most {MAX_URL_LENGTH} characters."]
     elif not safe_url(url) or not url.isprintable():
         problems[f"{name}-url"] = ["Enter a URL that starts with https:// or http://."]
-    return Link(label, url)
+    return ProfileLink(label, url)

@@ -10,36 +10,36 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pkgsite.clients.base import ActivityFacts, DownloadFacts, IndexFacts, PeopleFacts, ReleaseFacts, RepoFacts
+from pkgsite.clients.base import ActivityFacts, DownloadFacts, IndexFacts, ParticipantFacts, ReleaseFacts, RepoFacts
 from pkgsite.models import Package, Release
 from pkgsite.rules.repo_urls import repo_key
 from pkgsite.rules.scores import score
 
-BATCH = 500  # packages that are asked for together; SQLite takes some 32,000 values a question
+BATCH_SIZE = 500  # packages that are asked for together; SQLite takes some 32,000 values a question
 
 # What the index tells of the present release alone; another release may have none of it.
-OF_RELEASE = ("licences", "classifiers", "requires_python", "requires_dist", "supports_python3", "development_status",
+RELEASE_FIELDS = ("licences", "classifiers", "requires_python", "requires_dist", "supports_python3", "development_status",
               "vulnerabilities")  # fmt: skip
 
-Facts = RepoFacts | ActivityFacts | PeopleFacts | IndexFacts | DownloadFacts
+Facts = RepoFacts | ActivityFacts | ParticipantFacts | IndexFacts | DownloadFacts
 
 
-def take_facts(session: Session, package: Package, facts: Facts, *, now: datetime) -> None:
+def apply_facts(session: Session, package: Package, facts: Facts, *, now: datetime) -> None:
     """Put what a source told into a package's record."""
     match facts:
         case RepoFacts():
-            _take_repo(package, facts, now)
+            _apply_repo_facts(package, facts, now)
         case ActivityFacts():
             package.commits_over_52 = list(facts.commits_over_52)
-        case PeopleFacts():
+        case ParticipantFacts():
             package.participants, package.participants_complete = list(facts.participants), facts.is_complete
         case IndexFacts():
-            _take_index(session, package, facts, now)
+            _apply_index_facts(session, package, facts, now)
         case DownloadFacts():
-            _set(package, {"pypi_downloads": facts.last_month})
+            _set_known(package, {"pypi_downloads": facts.last_month})
 
 
-def keep_score(package: Package, *, now: datetime) -> None:
+def update_score(package: Package, *, now: datetime) -> None:
     """Bring a package's score in line with its facts."""
     package.score = score(
         stars=package.stars,
@@ -49,25 +49,25 @@ def keep_score(package: Package, *, now: datetime) -> None:
     )
 
 
-def score_packages(session: Session, package_ids: Collection[int], *, now: datetime) -> None:
+def update_scores(session: Session, package_ids: Collection[int], *, now: datetime) -> None:
     """Bring the scores of these packages in line with their facts, in one query for some hundreds of them."""
     ids = sorted(package_ids)
-    for start in range(0, len(ids), BATCH):
-        for package in session.scalars(select(Package).where(Package.id.in_(ids[start : start + BATCH]))):
-            keep_score(package, now=now)
+    for start in range(0, len(ids), BATCH_SIZE):
+        for package in session.scalars(select(Package).where(Package.id.in_(ids[start : start + BATCH_SIZE]))):
+            update_score(package, now=now)
 
 
-def _set(record: object, values: Mapping[str, Any]) -> None:
+def _set_known(record: object, values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         if value is not None:
             setattr(record, name, value)
 
 
-def _take_repo(package: Package, facts: RepoFacts, now: datetime) -> None:
+def _apply_repo_facts(package: Package, facts: RepoFacts, now: datetime) -> None:
     # The licence is the index's word; the host's stands in where the index has none.
-    is_ours = not package.licences and package.licence in {None, package.repo_licence}
-    licence = facts.licence if is_ours else None
-    _set(
+    is_from_host = not package.licences and package.licence in {None, package.repo_licence}
+    licence = facts.licence if is_from_host else None
+    _set_known(
         package,
         {
             "description": facts.description or None,  # a repository without one leaves the index's summary
@@ -89,21 +89,21 @@ def _take_repo(package: Package, facts: RepoFacts, now: datetime) -> None:
         package.repo_moved_to = facts.web_url if has_moved else None
 
 
-def _take_index(session: Session, package: Package, facts: IndexFacts, now: datetime) -> None:
+def _apply_index_facts(session: Session, package: Package, facts: IndexFacts, now: datetime) -> None:
     if facts.version not in {None, package.pypi_version}:
-        for name in OF_RELEASE:  # what is known is known of another release
+        for name in RELEASE_FIELDS:  # what is known is known of another release
             setattr(package, name, None)
         package.licence = package.repo_licence
-    _set(
+    _set_known(
         package,
         {
             "pypi_version": facts.version,
             "released_at": facts.released_at,
             "licence": facts.licence,
-            "licences": _list(facts.licences),
-            "classifiers": _list(facts.classifiers),
+            "licences": _as_list(facts.licences),
+            "classifiers": _as_list(facts.classifiers),
             "requires_python": facts.requires_python,
-            "requires_dist": _list(facts.requires_dist),
+            "requires_dist": _as_list(facts.requires_dist),
             "supports_python3": facts.supports_python3,
             "development_status": facts.development_status,
             "project_urls": None if facts.project_urls is None else dict(facts.project_urls),
@@ -115,39 +115,39 @@ def _take_index(session: Session, package: Package, facts: IndexFacts, now: date
     )
     if not package.description and facts.summary:
         package.description = facts.summary
-    _take_releases(session, package, facts, now)
+    _apply_releases(session, package, facts, now)
 
 
-def _take_releases(session: Session, package: Package, facts: IndexFacts, now: datetime) -> None:
+def _apply_releases(session: Session, package: Package, facts: IndexFacts, now: datetime) -> None:
     """Make the package's releases those that the index lists; an index that lists none has not told."""
     if not facts.releases:
         return
     known = {row.number: row for row in session.scalars(select(Release).where(Release.package_id == package.id))}
-    listed = {release.number for release in facts.releases}
+    listed_numbers = {release.number for release in facts.releases}
     for number, row in known.items():
-        if number not in listed:
+        if number not in listed_numbers:
             session.delete(row)
     for release in reversed(facts.releases):  # the oldest first, as ids grow
         row = known.get(release.number) or Release(package_id=package.id, number=release.number, created_at=now)
-        _take_release(row, release, facts)
+        _apply_release(row, release, facts)
         session.add(row)
 
 
-def _take_release(row: Release, release: ReleaseFacts, facts: IndexFacts) -> None:
+def _apply_release(row: Release, release: ReleaseFacts, facts: IndexFacts) -> None:
     row.is_prerelease, row.yanked_reason = release.is_prerelease, release.yanked_reason
-    told: dict[str, Any] = {
+    values: dict[str, Any] = {
         "uploaded_at": release.uploaded_at,
         "requires_python": release.requires_python,
         "supports_python3": release.supports_python3,
     }
     if release.number == facts.version:  # what else is told, is told of the present one
-        told |= {
+        values |= {
             "licence": facts.licence,
-            "licences": _list(facts.licences),
+            "licences": _as_list(facts.licences),
             "development_status": facts.development_status,
         }
-    _set(row, told)
+    _set_known(row, values)
 
 
-def _list(values: tuple[str, ...] | None) -> list[str] | None:
+def _as_list(values: tuple[str, ...] | None) -> list[str] | None:
     return None if values is None else list(values)

@@ -7,26 +7,28 @@ from datetime import datetime
 from sqlalchemy import Date, insert, literal, or_, select, update
 from sqlalchemy.orm import Session
 
-from pkgsite.models import Package, Sample, begin_write
+from pkgsite.models import DailySample, Package, begin_write
 from pkgsite.rules.scores import score
 
-COUNTED = (Package.stars, Package.forks, Package.pypi_downloads)
+SAMPLED_COLUMNS = (Package.stars, Package.forks, Package.pypi_downloads)
 
 
-def take_samples(session: Session, *, now: datetime) -> int:
+def record_samples(session: Session, *, now: datetime) -> int:
     """Keep the present numbers of each package that has any, once a day (UTC); return how many were new."""
     begin_write(session)
     today = literal(now.date(), Date)
-    sampled = select(Sample.package_id).where(Sample.day_on == today, Sample.package_id == Package.id).exists()
-    told = or_(*(column.is_not(None) for column in COUNTED))
-    rows = select(Package.id, today, *COUNTED).where(Package.hidden_at.is_(None), told, ~sampled)
+    already_sampled = (
+        select(DailySample.package_id).where(DailySample.day_on == today, DailySample.package_id == Package.id).exists()
+    )
+    has_value = or_(*(column.is_not(None) for column in SAMPLED_COLUMNS))
+    rows = select(Package.id, today, *SAMPLED_COLUMNS).where(Package.hidden_at.is_(None), has_value, ~already_sampled)
     columns = ["package_id", "day_on", "stars", "forks", "downloads"]
     # Unless asked to, SQLAlchemy lets go of PostgreSQL's count.
-    statement = insert(Sample).from_select(columns, rows).execution_options(preserve_rowcount=True)
+    statement = insert(DailySample).from_select(columns, rows).execution_options(preserve_rowcount=True)
     return session.execute(statement).rowcount  # type: ignore[attr-defined,no-any-return]
 
 
-def keep_scores(session: Session, *, now: datetime) -> int:
+def update_all_scores(session: Session, *, now: datetime) -> int:
     """Bring every package's score in line with its facts and the present month; return how many changed."""
     begin_write(session)
     rows = select(Package.id, Package.score, Package.stars, Package.last_commit_at, Package.supports_python3)

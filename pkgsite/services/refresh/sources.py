@@ -14,14 +14,14 @@ from sqlalchemy.orm import Session
 from pkgsite.clients.base import Gateways
 from pkgsite.models import HostState, Package, Release, SourceState, begin_write
 from pkgsite.rules.freshness import Priority, Source
-from pkgsite.rules.pypi_names import is_pypi_name, pypi_name
-from pkgsite.rules.repo_urls import repo_ref
+from pkgsite.rules.pypi_names import is_pypi_name, parse_pypi_name
+from pkgsite.rules.repo_urls import parse_repo_ref
 
-OF_REPO = (Source.REPO, Source.ACTIVITY, Source.PEOPLE)
-OF_INDEX = (Source.INDEX, Source.DOWNLOADS)
+REPO_SOURCES = (Source.REPO, Source.ACTIVITY, Source.PEOPLE)
+INDEX_SOURCES = (Source.INDEX, Source.DOWNLOADS)
 
 # What each group of sources tells, as it stands where nobody has told it.
-REPO_FACTS: dict[str, Any] = {
+REPO_FACT_DEFAULTS: dict[str, Any] = {
     "stars": None,
     "forks": None,
     "open_issues": None,
@@ -37,7 +37,7 @@ REPO_FACTS: dict[str, Any] = {
     "participants": [],
     "participants_complete": True,
 }
-INDEX_FACTS: dict[str, Any] = {
+INDEX_FACT_DEFAULTS: dict[str, Any] = {
     "pypi_version": None,
     "released_at": None,
     "pypi_downloads": None,
@@ -55,23 +55,23 @@ INDEX_FACTS: dict[str, Any] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SourceLocation:
     """Where a source of a package is found."""
 
     host: str
     target: str  # a repository's path in lower case, or a project's normalised name
 
 
-def places(repo_url: str, pypi_url: str, gateways: Gateways) -> dict[Source, Place]:
+def source_locations(repo_url: str, pypi_url: str, gateways: Gateways) -> dict[Source, SourceLocation]:
     """Return where each source of a package with these addresses is found; those that nobody can tell are left out."""
-    found: dict[Source, Place] = {}
-    ref = repo_ref(repo_url, gateways.kinds)
+    found: dict[Source, SourceLocation] = {}
+    ref = parse_repo_ref(repo_url, gateways.host_kinds)
     if ref:
-        found |= dict.fromkeys(OF_REPO, Place(ref.host, ref.path.lower()))
-    name = pypi_name(pypi_url)
+        found |= dict.fromkeys(REPO_SOURCES, SourceLocation(ref.host, ref.path.lower()))
+    name = parse_pypi_name(pypi_url)
     if is_pypi_name(name):
-        hosts = {Source.INDEX: gateways.index_host, Source.DOWNLOADS: gateways.counts_host}
-        found |= {source: Place(host, str(canonicalize_name(name))) for source, host in hosts.items() if host}
+        hosts = {Source.INDEX: gateways.package_index_host, Source.DOWNLOADS: gateways.downloads_host}
+        found |= {source: SourceLocation(host, str(canonicalize_name(name))) for source, host in hosts.items() if host}
     return found
 
 
@@ -88,10 +88,10 @@ def sync_sources(
         package_ids: Look at these packages only; without it, at all.
     """
     begin_write(session)
-    return arrange_sources(session, gateways, now=now, package_ids=package_ids)
+    return sync_sources_in_transaction(session, gateways, now=now, package_ids=package_ids)
 
 
-def arrange_sources(
+def sync_sources_in_transaction(
     session: Session, gateways: Gateways, *, now: datetime, package_ids: Collection[int] | None = None
 ) -> int:
     """Do what `sync_sources` does within a transaction that already writes."""
@@ -100,16 +100,18 @@ def arrange_sources(
     if package_ids is not None:
         packages = packages.where(Package.id.in_(package_ids))
         states = states.where(SourceState.package_id.in_(package_ids))
-    known: dict[int, dict[Source, Place]] = {}
+    current: dict[int, dict[Source, SourceLocation]] = {}
     for package_id, source, host, target in session.execute(states):
-        known.setdefault(package_id, {})[Source(source)] = Place(host, target)
+        current.setdefault(package_id, {})[Source(source)] = SourceLocation(host, target)
     changed = 0
     for package_id, repo_url, pypi_url, hidden_at in session.execute(packages).all():
-        wanted = {} if hidden_at else places(repo_url, pypi_url, gateways)
-        if wanted != known.get(package_id, {}):
-            _rearrange(session, package_id, known.get(package_id, {}), wanted, hidden_at is not None, now)
+        expected = {} if hidden_at else source_locations(repo_url, pypi_url, gateways)
+        if expected != current.get(package_id, {}):
+            _sync_package_sources(
+                session, package_id, current.get(package_id, {}), expected, hidden_at is not None, now
+            )
             changed += 1
-    _know_hosts(session, gateways)
+    _add_missing_hosts(session, gateways)
     return changed
 
 
@@ -132,8 +134,8 @@ def make_due(
     """
     due = update(SourceState).values(next_due_at=now, priority=priority)
     # What is being asked at this moment is brought forward too: the answer may be older than what brings it.
-    is_asked = SourceState.claimed_until.is_not(None)
-    due = due.where((SourceState.next_due_at > now) | (SourceState.priority < priority) | is_asked)
+    is_claimed = SourceState.claimed_until.is_not(None)
+    due = due.where((SourceState.next_due_at > now) | (SourceState.priority < priority) | is_claimed)
     due = due.where(SourceState.priority <= priority)
     if package_ids is not None:
         due = due.where(SourceState.package_id.in_(package_ids))
@@ -155,7 +157,7 @@ def index_validators(session: Session, host: str) -> dict[str, str]:
     return session.scalar(select(HostState.validators).where(HostState.host == host)) or {}
 
 
-def take_serials(
+def apply_serials(
     session: Session, host: str, serials: Mapping[str, int] | None, validators: Mapping[str, str], *, now: datetime
 ) -> int:
     """Make projects due whose serial is another than ours, and return how many.
@@ -171,47 +173,51 @@ def take_serials(
     )
     changed = [
         state_id
-        for state_id, target, ours in (session.execute(states) if serials is not None else ())
-        if str((serials or {}).get(target)) != str(ours.get("serial"))
+        for state_id, target, stored_validators in (session.execute(states) if serials is not None else ())
+        if str((serials or {}).get(target)) != str(stored_validators.get("serial"))
     ]
     for state_id in changed:
         session.execute(
             update(SourceState)
-            .where(SourceState.id == state_id, SourceState.priority <= Priority.SERIAL)
-            .values(next_due_at=now, priority=Priority.SERIAL)
+            .where(SourceState.id == state_id, SourceState.priority <= Priority.UPSTREAM_CHANGE)
+            .values(next_due_at=now, priority=Priority.UPSTREAM_CHANGE)
         )
     session.execute(update(HostState).where(HostState.host == host).values(validators=dict(validators), checked_at=now))
     return len(changed)
 
 
-def _rearrange(
+def _sync_package_sources(
     session: Session,
     package_id: int,
-    known: Mapping[Source, Place],
-    wanted: Mapping[Source, Place],
-    hidden: bool,
+    current: Mapping[Source, SourceLocation],
+    expected: Mapping[Source, SourceLocation],
+    is_hidden: bool,
     now: datetime,
 ) -> None:
     """Bring one package's sources in line."""
     session.execute(select(Package.id).where(Package.id == package_id).with_for_update())
-    moved = [source for source in known if wanted.get(source) != known[source]]
-    if moved:
-        session.execute(delete(SourceState).where(SourceState.package_id == package_id, SourceState.source.in_(moved)))
+    changed_sources = [source for source in current if expected.get(source) != current[source]]
+    if changed_sources:
+        session.execute(
+            delete(SourceState).where(SourceState.package_id == package_id, SourceState.source.in_(changed_sources))
+        )
     session.add_all(
-        SourceState(package_id=package_id, source=source, host=place.host, target=place.target, next_due_at=now)
-        for source, place in wanted.items()
-        if known.get(source) != place
+        SourceState(package_id=package_id, source=source, host=location.host, target=location.target, next_due_at=now)
+        for source, location in expected.items()
+        if current.get(source) != location
     )
-    if hidden:
+    if is_hidden:
         return
-    lost = (REPO_FACTS if Source.REPO in moved else {}) | (INDEX_FACTS if Source.INDEX in moved else {})
-    if Source.INDEX in moved:
+    reset_values = (REPO_FACT_DEFAULTS if Source.REPO in changed_sources else {}) | (
+        INDEX_FACT_DEFAULTS if Source.INDEX in changed_sources else {}
+    )
+    if Source.INDEX in changed_sources:
         session.execute(delete(Release).where(Release.package_id == package_id))
-    if lost:
-        session.execute(update(Package).where(Package.id == package_id).values(**lost, changed_at=now))
+    if reset_values:
+        session.execute(update(Package).where(Package.id == package_id).values(**reset_values, changed_at=now))
 
 
-def _know_hosts(session: Session, gateways: Gateways) -> None:
-    hosts = {*gateways.code_hosts, gateways.index_host, gateways.counts_host} - {""}
-    there = set(session.scalars(select(HostState.host)))
-    session.add_all(HostState(host=host) for host in sorted(hosts - there))
+def _add_missing_hosts(session: Session, gateways: Gateways) -> None:
+    hosts = {*gateways.code_hosts, gateways.package_index_host, gateways.downloads_host} - {""}
+    known_hosts = set(session.scalars(select(HostState.host)))
+    session.add_all(HostState(host=host) for host in sorted(hosts - known_hosts))

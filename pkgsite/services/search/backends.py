@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from pkgsite.services.search.backend import Engine
-from pkgsite.services.search.postgresql import PostgresqlEngine
-from pkgsite.services.search.sqlite import SqliteEngine
+from pkgsite.services.search.backend import SearchBackend
+from pkgsite.services.search.postgresql import PostgresqlBackend
+from pkgsite.services.search.sqlite import SqliteBackend
 
-ENGINES: dict[str, Engine] = {"sqlite": SqliteEngine(), "postgresql": PostgresqlEngine()}
+BACKENDS: dict[str, SearchBackend] = {"sqlite": SqliteBackend(), "postgresql": PostgresqlBackend()}
 
 
-def engine_of(session: Session) -> Engine:
+def backend_for(session: Session) -> SearchBackend:
     """Return the engine of the session's database."""
-    return ENGINES[session.get_bind().dialect.name]
+    return BACKENDS[session.get_bind().dialect.name]

@@ -13,114 +13,118 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from pkgsite.models import Category, Grid, GridPackage, Identity, Package, User
-from pkgsite.rules.health import living_pythons
-from pkgsite.rules.pypi_names import pypi_name
-from pkgsite.rules.search.ranking import Kind, Standing, name_marks, place
-from pkgsite.rules.search.tokenizer import mark_value, name_key, name_words, split_words
+from pkgsite.rules.health import supported_pythons
+from pkgsite.rules.pypi_names import parse_pypi_name
+from pkgsite.rules.search.ranking import Kind, RankSignals, name_keywords, rank_key
+from pkgsite.rules.search.tokenizer import keyword_value, name_words, normalise_name, split_words
 from pkgsite.rules.shortcodes import expand_shortcodes
-from pkgsite.rules.weights import WeighedFacts, package_weight
-from pkgsite.services.packages.records import LIVING, VISIBLE, usage_counts
+from pkgsite.rules.weights import WeightInputs, package_weight
+from pkgsite.services.packages.records import ACTIVE, VISIBLE, usage_counts
 from pkgsite.services.search.backend import Document
 
 
 @dataclass(frozen=True, slots=True)
-class Findable:
+class IndexItem:
     """A thing that can be found: its row of `SearchEntry`, and what the index holds of it."""
 
     entry: dict[str, Any]
     document: Document
 
 
-def load_findable(
-    session: Session, kind: Kind, ids: Collection[int], prefixes: tuple[str, ...], *, now: datetime
-) -> list[Findable]:
+def load_index_items(
+    session: Session, kind: Kind, ids: Collection[int], ignored_prefixes: tuple[str, ...], *, now: datetime
+) -> list[IndexItem]:
     """Return those of these things that can be found: a hidden package and a closed account can't."""
-    return _LOADERS[kind](session, ids, prefixes, now)
+    return _LOADERS[kind](session, ids, ignored_prefixes, now)
 
 
-def standing_of(package: Any, uses: int) -> Standing:
+def rank_of(package: Any, usage_count: int) -> RankSignals:
     """Return what decides between a package's row and others that fit the words alike."""
     touched_at = max(filter(None, (package.last_commit_at, package.released_at)), default=None)
-    return Standing(bool(package.is_living), package.stars, package.pypi_downloads, uses, touched_at)
+    return RankSignals(bool(package.is_living), package.stars, package.pypi_downloads, usage_count, touched_at)
 
 
-def weighed_facts(package: Any, uses: int) -> WeighedFacts:
+def weight_inputs(package: Any, usage_count: int) -> WeightInputs:
     """Return what a package's row is weighed by."""
-    return WeighedFacts(
+    return WeightInputs(
         is_deprecated=package.deprecated_at is not None,
         has_description=bool(package.description.strip()),
         downloads=package.pypi_downloads,
         forks=package.forks,
         stars=package.stars,
-        usage_count=uses,
+        usage_count=usage_count,
         last_commit_at=package.last_commit_at,
         released_at=package.released_at,
     )
 
 
-def _packages(session: Session, ids: Collection[int], prefixes: tuple[str, ...], now: datetime) -> list[Findable]:
+def _packages(
+    session: Session, ids: Collection[int], ignored_prefixes: tuple[str, ...], now: datetime
+) -> list[IndexItem]:
     grids: defaultdict[int, list[Any]] = defaultdict(list)
     for row in session.execute(
         select(GridPackage.package_id, Grid.title, Grid.slug).join(Grid).where(GridPackage.package_id.in_(ids))
     ):
         grids[row.package_id].append(row)
-    uses = usage_counts(session, ids)
+    counts_by_package = usage_counts(session, ids)
     rows = session.execute(
         select(
             *PACKAGE_COLUMNS,
-            LIVING.label("is_living"),
+            ACTIVE.label("is_living"),
             Category.title.label("in_title"),
             Category.slug.label("in_slug"),
         )
         .join(Category)
         .where(Package.id.in_(ids), VISIBLE)
     )
-    return [_package(row, grids[row.id], uses.get(row.id, 0), prefixes, now) for row in rows]
+    return [_package(row, grids[row.id], counts_by_package.get(row.id, 0), ignored_prefixes, now) for row in rows]
 
 
-def _package(row: Any, grids: list[Any], uses: int, prefixes: tuple[str, ...], now: datetime) -> Findable:
+def _package(
+    row: Any, grids: list[Any], usage_count: int, ignored_prefixes: tuple[str, ...], now: datetime
+) -> IndexItem:
     licences = dict.fromkeys(filter(None, [row.licence, *(row.licences or [])]))
-    pythons = living_pythons(row.classifiers, row.requires_python) if row.pypi_version else ()
+    pythons = supported_pythons(row.classifiers, row.requires_python) if row.pypi_version else ()
     filters = [
         "kind:package",
-        f"category:{mark_value(row.in_slug)}",
-        *[f"grid:{mark_value(grid.slug)}" for grid in grids],
-        *[f"licence:{mark_value(licence)}" for licence in licences],
+        f"category:{keyword_value(row.in_slug)}",
+        *[f"grid:{keyword_value(grid.slug)}" for grid in grids],
+        *[f"licence:{keyword_value(licence)}" for licence in licences],
         *[f"python:{python}" for python in pythons],
-        *[f"by:{mark_value(person)}" for person in row.participants],
+        *[f"by:{keyword_value(person)}" for person in row.participants],
         *(["is:living"] if row.is_living else []),
         *(["is:archived"] if row.archived_at is not None else []),
         *(["is:deprecated"] if row.deprecated_at is not None or row.replaced_by_id is not None else []),
     ]
-    return _findable(
+    return _index_item(
         Kind.PACKAGE,
         row.id,
-        standing_of(row, uses),
+        rank_of(row, usage_count),
         now,
-        names=[row.title, row.slug, pypi_name(row.pypi_url)],
-        prefixes=prefixes,
+        names=[row.title, row.slug, parse_pypi_name(row.pypi_url)],
+        ignored_prefixes=ignored_prefixes,
         text=[expand_shortcodes(row.description), *map(str, row.topics or [])],
-        around=[row.in_title, *[grid.title for grid in grids]],
+        context=[row.in_title, *[grid.title for grid in grids]],
         people=list(map(str, row.participants)),
         filters=filters,
         stars=row.stars,
-        weight=package_weight(weighed_facts(row, uses), now),
+        weight=package_weight(weight_inputs(row, usage_count), now),
     )
 
 
-def _grids(session: Session, ids: Collection[int], prefixes: tuple[str, ...], now: datetime) -> list[Findable]:
+def _grids(session: Session, ids: Collection[int], ignored_prefixes: tuple[str, ...], now: datetime) -> list[IndexItem]:
     size = select(func.count()).where(GridPackage.grid_id == Grid.id).correlate(Grid).scalar_subquery()
     rows = session.execute(
         select(Grid.id, Grid.title, Grid.slug, Grid.description, size.label("size")).where(Grid.id.in_(ids))
     )
     return [
-        _findable(
+        _index_item(
             Kind.GRID,
             row.id,
-            Standing(is_living=True, usage_count=row.size),
+            RankSignals(is_active=True, usage_count=row.size),
             now,
             names=[row.title, row.slug],
-            prefixes=prefixes,
+            ignored_prefixes=ignored_prefixes,
             text=[expand_shortcodes(row.description)],
             filters=["kind:grid"],
         )
@@ -128,17 +132,19 @@ def _grids(session: Session, ids: Collection[int], prefixes: tuple[str, ...], no
     ]
 
 
-def _categories(session: Session, ids: Collection[int], prefixes: tuple[str, ...], now: datetime) -> list[Findable]:
+def _categories(
+    session: Session, ids: Collection[int], ignored_prefixes: tuple[str, ...], now: datetime
+) -> list[IndexItem]:
     # Columns, not mapped rows: those would be as this session read them, before another one changed them.
     columns = (Category.id, Category.title, Category.title_plural, Category.slug, Category.description)
     return [
-        _findable(
+        _index_item(
             Kind.CATEGORY,
             category.id,
-            Standing(is_living=True),
+            RankSignals(is_active=True),
             now,
             names=[category.title, category.title_plural, category.slug],
-            prefixes=prefixes,
+            ignored_prefixes=ignored_prefixes,
             text=[category.description],
             filters=["kind:category"],
         )
@@ -146,26 +152,26 @@ def _categories(session: Session, ids: Collection[int], prefixes: tuple[str, ...
     ]
 
 
-def _people(session: Session, ids: Collection[int], _prefixes: tuple[str, ...], now: datetime) -> list[Findable]:
+def _people(session: Session, ids: Collection[int], _prefixes: tuple[str, ...], now: datetime) -> list[IndexItem]:
     logins: defaultdict[int, list[str]] = defaultdict(list)
     for row in session.execute(select(Identity.user_id, Identity.login).where(Identity.user_id.in_(ids))):
         logins[row.user_id].append(row.login)
     rows = session.execute(select(User.id, User.username).where(User.id.in_(ids), User.is_active))
     return [
-        _findable(
+        _index_item(
             Kind.PERSON,
             row.id,
-            Standing(is_living=True),
+            RankSignals(is_active=True),
             now,
             names=[row.username, *logins[row.id]],
-            prefixes=(),
+            ignored_prefixes=(),
             filters=["kind:person"],
         )
         for row in rows
     ]
 
 
-_LOADERS: dict[Kind, Callable[[Session, Collection[int], tuple[str, ...], datetime], list[Findable]]] = {
+_LOADERS: dict[Kind, Callable[[Session, Collection[int], tuple[str, ...], datetime], list[IndexItem]]] = {
     Kind.PACKAGE: _packages,
     Kind.GRID: _grids,
     Kind.CATEGORY: _categories,
@@ -195,61 +201,61 @@ PACKAGE_COLUMNS = (
 )
 
 
-def _findable(
+def _index_item(
     kind: Kind,
     item_id: int,
-    standing: Standing,
+    signals: RankSignals,
     now: datetime,
     *,
     names: list[str],
-    prefixes: tuple[str, ...],
+    ignored_prefixes: tuple[str, ...],
     text: list[str] | None = None,
-    around: list[str] | None = None,
+    context: list[str] | None = None,
     people: list[str] | None = None,
     filters: list[str],
     stars: int | None = None,
     weight: int | None = None,
-) -> Findable:
-    document = make_document(
-        names, prefixes, text=text or [], around=around or [], people=people or [], filters=filters
+) -> IndexItem:
+    document = build_document(
+        names, ignored_prefixes, text=text or [], context=context or [], people=people or [], filters=filters
     )
-    touched_at = None if standing.touched_at is None else int(standing.touched_at.timestamp())
+    touched_at = None if signals.last_activity_at is None else int(signals.last_activity_at.timestamp())
     entry = {
-        "place": place(kind, item_id, standing, now),
+        "place": rank_key(kind, item_id, signals, now),
         "kind": int(kind),
         "item_id": item_id,
         "stars": stars,
         "touched_at": touched_at,
         "weight": weight,
-        "marks": " ".join(document.filters),
+        "marks": " ".join(document.filter_keywords),
     }
-    return Findable(entry | {"digest": _digest(entry, document)}, document)
+    return IndexItem(entry | {"digest": _digest(entry, document)}, document)
 
 
-def make_document(
+def build_document(
     names: list[str],
-    prefixes: tuple[str, ...],
+    ignored_prefixes: tuple[str, ...],
     *,
     text: list[str],
-    around: list[str],
+    context: list[str],
     people: list[str],
     filters: list[str],
 ) -> Document:
     """Return what the index holds of a thing with these names, texts and filters' marks."""
-    keys = list(dict.fromkeys(key for name in names if (key := name_key(name))))
+    keys = list(dict.fromkeys(key for name in names if (key := normalise_name(name))))
     fields = [*map(tuple, map(split_words, names)), *map(tuple, map(name_words, names)), *((key,) for key in keys)]
     in_names = [word for words in fields for word in words]
     return Document(
-        name=_different(fields),
-        text=_different(map(tuple, map(split_words, text))),
-        around=_different(map(tuple, map(split_words, around))),
-        people=_different(map(tuple, map(split_words, people))),
-        filters=tuple(dict.fromkeys(filters)),
-        names=tuple(name_marks(keys, in_names, prefixes)),
+        name=_distinct(fields),
+        text=_distinct(map(tuple, map(split_words, text))),
+        context=_distinct(map(tuple, map(split_words, context))),
+        people=_distinct(map(tuple, map(split_words, people))),
+        filter_keywords=tuple(dict.fromkeys(filters)),
+        name_keywords=tuple(name_keywords(keys, in_names, ignored_prefixes)),
     )
 
 
-def _different(fields: Any) -> tuple[tuple[str, ...], ...]:
+def _distinct(fields: Any) -> tuple[tuple[str, ...], ...]:
     return tuple(dict.fromkeys(words for words in fields if words))
 
 

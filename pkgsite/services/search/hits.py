@@ -11,17 +11,17 @@ from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from pkgsite.models import Category, Grid, GridPackage, Package, SearchEntry, SearchWord, Usage, User
-from pkgsite.rules.search.query import Query
-from pkgsite.rules.search.ranking import item_of, popularity
-from pkgsite.rules.search.tokenizer import mark_value, split_words
+from pkgsite.rules.search.query import ParsedQuery
+from pkgsite.rules.search.ranking import item_id_from_rank_key, popularity
+from pkgsite.rules.search.tokenizer import keyword_value, split_words
 from pkgsite.rules.shortcodes import expand_shortcodes
 from pkgsite.rules.weights import grid_weight, package_weight
-from pkgsite.services.packages.records import LIVING, VISIBLE
-from pkgsite.services.search.analysis import LAST
-from pkgsite.services.search.documents import standing_of, weighed_facts
+from pkgsite.services.packages.records import ACTIVE, VISIBLE
+from pkgsite.services.search.analysis import MAX_CODE_POINT
+from pkgsite.services.search.documents import rank_of, weight_inputs
 
-MOST_PEOPLE = 6
-MOST_LOOKED_AT = 50  # people whose name begins like what was typed
+MAX_PEOPLE = 6
+MAX_CANDIDATES = 50  # people whose name begins like what was typed
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Hit:
     modified_at: datetime
     weight: int  # 0 to 100
     tier: int = 0
-    is_living: bool = True
+    is_active: bool = True
     is_archived: bool = False
     category: str = ""  # its title
     stars: int | None = None
@@ -70,11 +70,11 @@ class PersonHit:
     package_count: int  # in which they took part
 
 
-def load_packages(session: Session, found: Sequence[tuple[int, int]], *, now: datetime) -> list[Hit]:
+def load_packages(session: Session, matches: Sequence[tuple[int, int]], *, now: datetime) -> list[Hit]:
     """Return the packages at these places, in their order, with these tiers."""
-    if not found:
+    if not matches:
         return []
-    ids = [item_of(at) for at, _ in found]
+    ids = [item_id_from_rank_key(rank_key) for rank_key, _ in matches]
     grids: dict[int, list[str]] = {}
     for row in session.execute(
         select(GridPackage.package_id, Grid.title)
@@ -85,11 +85,15 @@ def load_packages(session: Session, found: Sequence[tuple[int, int]], *, now: da
         grids.setdefault(row.package_id, []).append(row.title)
     rows = session.execute(select(*_PACKAGE).join(Category).where(Package.id.in_(ids), VISIBLE))
     hits = {row.id: _package_hit(row, tuple(grids.get(row.id, ())), now) for row in rows}
-    return [replace(hits[item_of(at)], tier=tier) for at, tier in found if item_of(at) in hits]
+    return [
+        replace(hits[item_id_from_rank_key(rank_key)], tier=tier)
+        for rank_key, tier in matches
+        if item_id_from_rank_key(rank_key) in hits
+    ]
 
 
 def _package_hit(row: Any, grids: tuple[str, ...], now: datetime) -> Hit:
-    standing = standing_of(row, row.usage_count)
+    signals = rank_of(row, row.usage_count)
     return Hit(
         item_type="package",
         id=row.id,
@@ -98,8 +102,8 @@ def _package_hit(row: Any, grids: tuple[str, ...], now: datetime) -> Hit:
         description=expand_shortcodes(row.description),
         created_at=row.created_at,
         modified_at=row.modified_at,
-        weight=package_weight(weighed_facts(row, row.usage_count), now),
-        is_living=standing.is_living,
+        weight=package_weight(weight_inputs(row, row.usage_count), now),
+        is_active=signals.is_active,
         is_archived=row.archived_at is not None,
         category=row.category,
         stars=row.stars,
@@ -107,7 +111,7 @@ def _package_hit(row: Any, grids: tuple[str, ...], now: datetime) -> Hit:
         downloads=row.pypi_downloads,
         score=row.score,
         usage_count=row.usage_count,
-        popularity=popularity(standing, now),
+        popularity=popularity(signals, now),
         topics=tuple(map(str, row.topics or ())),
         grids=grids,
         participants=tuple(map(str, row.participants)),
@@ -116,9 +120,9 @@ def _package_hit(row: Any, grids: tuple[str, ...], now: datetime) -> Hit:
     )
 
 
-def load_grids(session: Session, found: Sequence[tuple[int, int]]) -> list[Hit]:
+def load_grids(session: Session, matches: Sequence[tuple[int, int]]) -> list[Hit]:
     """Return the grids at these places, in their order, with these tiers."""
-    if not found:
+    if not matches:
         return []
     heaviest = session.scalar(select(func.max(SearchEntry.weight)))
     size = (
@@ -129,7 +133,9 @@ def load_grids(session: Session, found: Sequence[tuple[int, int]]) -> list[Hit]:
         .correlate(Grid)
     )
     rows = session.execute(
-        select(*_GRID, size.scalar_subquery().label("size")).where(Grid.id.in_([item_of(at) for at, _ in found]))
+        select(*_GRID, size.scalar_subquery().label("size")).where(
+            Grid.id.in_([item_id_from_rank_key(rank_key) for rank_key, _ in matches])
+        )
     )
     hits = {
         row.id: Hit(
@@ -145,7 +151,11 @@ def load_grids(session: Session, found: Sequence[tuple[int, int]]) -> list[Hit]:
         )
         for row in rows
     }
-    return [replace(hits[item_of(at)], tier=tier) for at, tier in found if item_of(at) in hits]
+    return [
+        replace(hits[item_id_from_rank_key(rank_key)], tier=tier)
+        for rank_key, tier in matches
+        if item_id_from_rank_key(rank_key) in hits
+    ]
 
 
 def load_categories(session: Session, ids: Collection[int]) -> tuple[CategoryHit, ...]:
@@ -153,45 +163,45 @@ def load_categories(session: Session, ids: Collection[int]) -> tuple[CategoryHit
     if not ids:
         return ()
     rows = session.execute(select(Category.id, Category.title, Category.slug).where(Category.id.in_(ids))).all()
-    marks = {row.id: f"category:{mark_value(row.slug)}" for row in rows}
-    sizes = select(SearchWord.word, SearchWord.uses).where(SearchWord.word.in_(marks.values()))
+    keywords = {row.id: f"category:{keyword_value(row.slug)}" for row in rows}
+    sizes = select(SearchWord.word, SearchWord.uses).where(SearchWord.word.in_(keywords.values()))
     uses = {row.word: row.uses for row in session.execute(sizes)}
-    found = {row.id: CategoryHit(row.title, row.slug, uses.get(marks[row.id], 0)) for row in rows}
+    found = {row.id: CategoryHit(row.title, row.slug, uses.get(keywords[row.id], 0)) for row in rows}
     return tuple(found[one] for one in ids if one in found)
 
 
-def load_people(session: Session, query: Query, ids: Sequence[int]) -> tuple[PersonHit, ...]:
+def load_people(session: Session, query: ParsedQuery, ids: Sequence[int]) -> tuple[PersonHit, ...]:
     """Return these accounts, and those who took part in packages and whose name begins like the words of a search."""
-    names = mark_value(query.text)
-    parts: dict[str, int] = {}
+    names = keyword_value(query.text)
+    participation_counts: dict[str, int] = {}
     if len(names) > 1:
         rows = session.execute(
             select(SearchWord.word, SearchWord.uses)
-            .where(SearchWord.word >= f"by:{names}", SearchWord.word < f"by:{names}{LAST}")
+            .where(SearchWord.word >= f"by:{names}", SearchWord.word < f"by:{names}{MAX_CODE_POINT}")
             .order_by(case((SearchWord.word == f"by:{names}", 0), else_=1), SearchWord.uses.desc(), SearchWord.word)
-            .limit(MOST_LOOKED_AT)
+            .limit(MAX_CANDIDATES)
         )
-        parts = {row.word.removeprefix("by:"): row.uses for row in rows}
+        participation_counts = {row.word.removeprefix("by:"): row.uses for row in rows}
     accounts = select(User.id, User.username).where(User.id.in_(ids), User.is_active)
     usernames = {row.id: row.username for row in session.execute(accounts)} if ids else {}
     found = {
-        mark_value(name): PersonHit(name, name, parts.get(mark_value(name), 0))
+        keyword_value(name): PersonHit(name, name, participation_counts.get(keyword_value(name), 0))
         for one in ids
         if (name := usernames.get(one))
     }
-    for name, uses in parts.items():
-        if fits(split_words(name), query):
+    for name, uses in participation_counts.items():
+        if matches_phrases(split_words(name), query):
             found.setdefault(name, PersonHit(name, None, uses))
-    return tuple(found.values())[:MOST_PEOPLE]
+    return tuple(found.values())[:MAX_PEOPLE]
 
 
-def fits(words: Sequence[str], query: Query) -> bool:
+def matches_phrases(words: Sequence[str], query: ParsedQuery) -> bool:
     """Tell whether words have all phrases of a search, and nothing that it does not want."""
 
     def has(phrase: tuple[str, ...]) -> bool:
-        return any(tuple(words[at : at + len(phrase)]) == phrase for at in range(len(words)))
+        return any(tuple(words[rank_key : rank_key + len(phrase)]) == phrase for rank_key in range(len(words)))
 
-    return all(map(has, query.phrases)) and not any(map(has, query.unwanted))
+    return all(map(has, query.phrases)) and not any(map(has, query.excluded))
 
 
 _usage_count = select(func.count()).where(Usage.package_id == Package.id).correlate(Package).scalar_subquery()
@@ -214,7 +224,7 @@ _PACKAGE = (
     Package.last_commit_at,
     Package.released_at,
     Category.title.label("category"),
-    case((LIVING, True), else_=False).label("is_living"),
+    case((ACTIVE, True), else_=False).label("is_living"),
     _usage_count.label("usage_count"),
 )
 _GRID = (

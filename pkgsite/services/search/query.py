@@ -11,27 +11,27 @@ from itertools import groupby
 
 from sqlalchemy.orm import Session
 
-from pkgsite.rules.search.expressions import Expression, Without, all_of, any_of, mark
-from pkgsite.rules.search.query import Filter, Query, read_query
+from pkgsite.rules.search.expressions import AndNot, Expression, conjunction, disjunction, keyword
+from pkgsite.rules.search.query import Filter, ParsedQuery, parse_query
 from pkgsite.rules.search.ranking import (
-    NARROW,
-    NO_WORDS,
-    REASONS,
-    WITHIN,
+    BROAD_MATCH_TIERS,
+    FILTERS_ONLY_EXPLANATION,
+    SUBSET_TIERS,
+    TIER_EXPLANATIONS,
     Kind,
     Tier,
-    first_place,
-    is_short,
-    item_of,
-    kind_of,
-    some_words,
-    tiers,
+    any_word,
+    first_rank_key,
+    is_indexed_prefix,
+    item_id_from_rank_key,
+    kind_from_rank_key,
+    tier_expressions,
 )
 from pkgsite.rules.search.tokenizer import name_words, split_words
-from pkgsite.services.search.analysis import Understood, corrected_text, understand
-from pkgsite.services.search.backend import Sought, Span
-from pkgsite.services.search.backends import engine_of
-from pkgsite.services.search.facets import Facet, Scope, facets
+from pkgsite.services.search.analysis import QueryPlan, apply_corrections, plan_query
+from pkgsite.services.search.backend import RankKeyRange, SubQuery
+from pkgsite.services.search.backends import backend_for
+from pkgsite.services.search.facets import Facet, ResultSet, build_facets
 from pkgsite.services.search.hits import (
     CategoryHit,
     Hit,
@@ -42,48 +42,48 @@ from pkgsite.services.search.hits import (
     load_people,
 )
 
-COUNTED = 1000  # results that are ranked and counted; more are "1,000+"
-PAGE = 20
-BESIDE = 6  # grids, categories and people each that are shown beside packages
+MAX_RESULTS = 1000  # results that are ranked and counted; more are "1,000+"
+PAGE_SIZE = 20
+SIDEBAR_SIZE = 6  # grids, categories and people each that are shown beside packages
 
 # Things: so few are all looked at, rather than the best known of all things until enough fit. With bounds, of which the
 # index knows nothing, that would go on for longer.
-RARE, RARE_WITHIN_BOUNDS = 10_000, 40_000
-RARE_TIERS = {Tier.NAME, Tier.BARE_NAME, Tier.WORDS_IN_NAME, Tier.NEAR_NAME}  # names hold few words
-STAGES = (Tier.WORDS_IN_NAME, Tier.NEAR_NAME, Tier.NAME_AND_TEXT)  # looked for once the tiers before leave room
+RARE_THRESHOLD, RARE_THRESHOLD_WITH_RANGES = 10_000, 40_000
+RARE_TIERS = {Tier.NAME, Tier.BARE_NAME, Tier.ALL_IN_NAME, Tier.SIMILAR_NAME}  # names hold few words
+STAGE_TIERS = (Tier.ALL_IN_NAME, Tier.SIMILAR_NAME, Tier.NAME_AND_TEXT)  # looked for once the tiers before leave room
 
 _FILTERED = 0  # the number of what only filters ask for
 
 
 @dataclass(frozen=True, slots=True)
-class Why:
+class RankExplanation:
     """Why a hit is where it is.
 
     Attributes:
-        tier: How it fits the words.
-        found: For each part of it that holds some of them, the part's name and these words.
+        tier_text: How it fits the words.
+        matched_words: For each part of it that holds some of them, the part's name and these words.
     """
 
-    tier: str
-    found: tuple[tuple[str, tuple[str, ...]], ...]
+    tier_text: str
+    matched_words: tuple[tuple[str, tuple[str, ...]], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Results:
+class SearchResults:
     """What a search found.
 
     Attributes:
         query: What was typed, understood.
-        packages: A page of them.
+        package_count: A page of them.
         count: How many packages there are; past a thousand, a thousand.
         is_exact: Whether there are not more.
-        corrected: What was looked for instead of the typed words; empty where these are known.
-        meant: What may have been meant; empty where all looks well.
+        corrections: What was looked for instead of the typed words; empty where these are known.
+        suggestion: What may have been meant; empty where all looks well.
         is_partial: Whether nothing had all words, so that things with some of them are shown.
-        reasons: Why, for each package of the page.
+        explanations: Why, for each package of the page.
     """
 
-    query: Query
+    query: ParsedQuery
     offset: int
     packages: tuple[Hit, ...] = ()
     count: int = 0
@@ -93,13 +93,13 @@ class Results:
     people: tuple[PersonHit, ...] = ()
     facets: tuple[Facet, ...] = ()
     corrected: str = ""
-    meant: str = ""
+    suggestion: str = ""
     is_partial: bool = False
-    unknown: tuple[Filter, ...] = ()
-    reasons: tuple[Why, ...] = ()
+    unmatched_filters: tuple[Filter, ...] = ()
+    explanations: tuple[RankExplanation, ...] = ()
 
     @property
-    def is_nothing(self) -> bool:
+    def is_empty(self) -> bool:
         return not (self.count or self.grids or self.categories or self.people)
 
     @property
@@ -108,180 +108,213 @@ class Results:
         return any(not one.is_exact and one.count < self.count for facet in self.facets for one in facet.values)
 
     @property
-    def less_offset(self) -> int | None:
+    def previous_offset(self) -> int | None:
         """Where the page before begins; None where this is the first."""
-        return max(0, self.offset - PAGE) if self.offset else None
+        return max(0, self.offset - PAGE_SIZE) if self.offset else None
 
     @property
-    def more_offset(self) -> int | None:
+    def next_offset(self) -> int | None:
         """Where the next page begins; None where this is the last."""
-        end = self.offset + PAGE
+        end = self.offset + PAGE_SIZE
         return end if end < self.count else None
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _RankedMatches:
     """What was found of some kinds, best first, with its tiers."""
 
-    scope: Scope
+    scope: ResultSet
     tiers: dict[int, int]
 
     @property
-    def places(self) -> Sequence[int]:
-        return self.scope.places
+    def rank_keys(self) -> Sequence[int]:
+        return self.scope.rank_keys
 
 
 def search(
-    session: Session, typed: str, *, prefixes: tuple[str, ...], now: datetime, offset: int = 0, with_facets: bool = True
-) -> Results:
+    session: Session,
+    text: str,
+    *,
+    ignored_prefixes: tuple[str, ...],
+    now: datetime,
+    offset: int = 0,
+    with_facets: bool = True,
+) -> SearchResults:
     """Return what fits what was typed; nothing for what says nothing.
 
     The number of questions does not depend on what there is, only on how many words are unknown, which kinds fit,
     whether the best tiers alone are all that is ranked, and whether there is more than that.
     """
-    query = read_query(typed)
+    query = parse_query(text)
     if query.is_empty:
-        return Results(query, offset)
-    understood = understand(session, query, prefixes=prefixes, now=now)
-    found = _find(session, understood, prefixes, _span(Kind.PACKAGE))
-    others = [] if query.filters else _beside(session, understood, prefixes)
-    accounts = [item_of(at) for at, _ in others if kind_of(at) is Kind.PERSON][:BESIDE]
-    people = () if query.filters else load_people(session, query, accounts)
-    is_partial = not found.places and not others and not people and len(query.words) + len(query.phrases) > 1
+        return SearchResults(query, offset)
+    understood = plan_query(session, query, ignored_prefixes=ignored_prefixes, now=now)
+    found = _rank(session, understood, ignored_prefixes, _rank_key_range(Kind.PACKAGE))
+    others = [] if query.filters else _find_other_kinds(session, understood, ignored_prefixes)
+    user_ids = [
+        item_id_from_rank_key(rank_key) for rank_key, _ in others if kind_from_rank_key(rank_key) is Kind.PERSON
+    ][:SIDEBAR_SIZE]
+    people = () if query.filters else load_people(session, query, user_ids)
+    is_partial = not found.rank_keys and not others and not people and len(query.words) + len(query.phrases) > 1
     if is_partial:
-        found = _find(session, understood, prefixes, _span(Kind.PACKAGE), is_partial=True)
-    shown = found.places[offset : offset + PAGE]
-    packages = load_packages(session, [(at, found.tiers[at]) for at in shown], now=now)
-    return Results(
+        found = _rank(session, understood, ignored_prefixes, _rank_key_range(Kind.PACKAGE), is_partial=True)
+    page_keys = found.rank_keys[offset : offset + PAGE_SIZE]
+    packages = load_packages(session, [(rank_key, found.tiers[rank_key]) for rank_key in page_keys], now=now)
+    return SearchResults(
         query=query,
         offset=offset,
         packages=tuple(packages),
-        count=len(found.places),
-        is_exact=found.scope.is_whole,
-        grids=tuple(load_grids(session, [each for each in others if kind_of(each[0]) is Kind.GRID][:BESIDE])),
-        categories=load_categories(session, [item_of(at) for at, _ in others if kind_of(at) is Kind.CATEGORY][:BESIDE]),
+        count=len(found.rank_keys),
+        is_exact=found.scope.is_complete,
+        grids=tuple(
+            load_grids(session, [match for match in others if kind_from_rank_key(match[0]) is Kind.GRID][:SIDEBAR_SIZE])
+        ),
+        categories=load_categories(
+            session,
+            [
+                item_id_from_rank_key(rank_key)
+                for rank_key, _ in others
+                if kind_from_rank_key(rank_key) is Kind.CATEGORY
+            ][:SIDEBAR_SIZE],
+        ),
         people=people,
-        facets=tuple(facets(session, query, found.scope, now=now)) if with_facets and found.places else (),
-        corrected=corrected_text(query.text, understood.corrected) if understood.corrected else "",
-        meant=understood.meant,
-        is_partial=is_partial and bool(found.places),
-        unknown=understood.unknown,
-        reasons=tuple(why(hit, understood, prefixes) for hit in packages),
+        facets=tuple(build_facets(session, query, found.scope, now=now)) if with_facets and found.rank_keys else (),
+        corrected=apply_corrections(query.text, understood.corrections) if understood.corrections else "",
+        suggestion=understood.suggestion,
+        is_partial=is_partial and bool(found.rank_keys),
+        unmatched_filters=understood.unmatched_filters,
+        explanations=tuple(explain(hit, understood, ignored_prefixes) for hit in packages),
     )
 
 
-def search_mixed(session: Session, typed: str, *, prefixes: tuple[str, ...], now: datetime, limit: int) -> list[Hit]:
+def search_mixed(
+    session: Session, text: str, *, ignored_prefixes: tuple[str, ...], now: datetime, limit: int
+) -> list[Hit]:
     """Return packages and grids in one list, best first; of those that fit alike, grids come first."""
-    query = read_query(typed)
+    query = parse_query(text)
     if query.is_empty:
         return []
-    understood = understand(session, query, prefixes=prefixes, now=now)
-    packages = _find(session, understood, prefixes, _span(Kind.PACKAGE))
-    found = [(at, packages.tiers[at]) for at in packages.places[:limit]]
+    understood = plan_query(session, query, ignored_prefixes=ignored_prefixes, now=now)
+    packages = _rank(session, understood, ignored_prefixes, _rank_key_range(Kind.PACKAGE))
+    found = [(rank_key, packages.tiers[rank_key]) for rank_key in packages.rank_keys[:limit]]
     if not query.filters:
-        found += [each for each in _beside(session, understood, prefixes) if kind_of(each[0]) is Kind.GRID]
-    found.sort(key=lambda each: (each[1], kind_of(each[0]) is not Kind.GRID, each[0]))
-    shown = found[:limit]
+        found += [
+            match
+            for match in _find_other_kinds(session, understood, ignored_prefixes)
+            if kind_from_rank_key(match[0]) is Kind.GRID
+        ]
+    found.sort(key=lambda match: (match[1], kind_from_rank_key(match[0]) is not Kind.GRID, match[0]))
+    page_keys = found[:limit]
     hits = {
         (Kind.PACKAGE, hit.id): hit
-        for hit in load_packages(session, [each for each in shown if kind_of(each[0]) is Kind.PACKAGE], now=now)
+        for hit in load_packages(
+            session, [match for match in page_keys if kind_from_rank_key(match[0]) is Kind.PACKAGE], now=now
+        )
     } | {
         (Kind.GRID, hit.id): hit
-        for hit in load_grids(session, [each for each in shown if kind_of(each[0]) is Kind.GRID])
+        for hit in load_grids(session, [match for match in page_keys if kind_from_rank_key(match[0]) is Kind.GRID])
     }
-    return [hits[key] for at, _ in shown if (key := (kind_of(at), item_of(at))) in hits]
-
-
-def _span(kind: Kind, last: Kind | None = None, limit: int | None = None) -> Span:
-    return Span(first_place(kind), first_place((last or kind) + 1), limit or COUNTED + 1)
-
-
-def _find(
-    session: Session,
-    understood: Understood,
-    prefixes: tuple[str, ...],
-    span: Span,
-    *,
-    is_partial: bool = False,
-    at_once: bool = False,
-) -> _Found:
-    """Return what fits, best first; `at_once` in a single question, where little is expected."""
-    sought = _sought(understood, prefixes, is_partial=is_partial)
-    best: dict[int, int] = {}
-    is_whole = True
-    for stage in [sought] if at_once else _stages(sought):
-        rows = engine_of(session).find(session, stage, span)
-        for number, at in rows:
-            best[at] = min(number, best.get(at, number))
-        sizes = Counter(number for number, _ in rows)
-        is_whole = is_whole and all(size < span.limit for size in sizes.values())
-        if len(best) >= span.limit:
-            break
-    places = sorted(best, key=lambda at: (best[at], at))
-    everything = any_of([one.expression for one in sought if one.number not in NARROW])
-    shown = places[: span.limit - 1]
-    is_whole = is_whole and len(places) < span.limit
-    most = understood.packages if is_partial else understood.most_found
-    return _Found(Scope(shown, is_whole, most, everything, understood.bounds, span), best)
-
-
-def _sought(understood: Understood, prefixes: tuple[str, ...], *, is_partial: bool) -> list[Sought]:
-    """Return what is looked for, best first."""
-    if not understood.readings:
-        whole = _limited(None, understood)
-        return [Sought(_FILTERED, whole, understood.bounds, is_rare=_is_rare(understood, _FILTERED))]
-    if is_partial:
-        return [Sought(Tier.SOME_WORDS, _limited(some_words(understood.readings), understood), understood.bounds)]
     return [
-        Sought(
-            tier,
-            _limited(expression, understood),
-            understood.bounds,
-            is_within=tier in WITHIN,
-            is_rare=_is_rare(understood, tier),
-        )
-        for tier, expression in tiers(understood.readings, prefixes)
+        hits[key]
+        for rank_key, _ in page_keys
+        if (key := (kind_from_rank_key(rank_key), item_id_from_rank_key(rank_key))) in hits
     ]
 
 
-def _is_rare(understood: Understood, tier: int) -> bool:
+def _rank_key_range(kind: Kind, last: Kind | None = None, limit: int | None = None) -> RankKeyRange:
+    return RankKeyRange(first_rank_key(kind), first_rank_key((last or kind) + 1), limit or MAX_RESULTS + 1)
+
+
+def _rank(
+    session: Session,
+    plan: QueryPlan,
+    ignored_prefixes: tuple[str, ...],
+    span: RankKeyRange,
+    *,
+    is_partial: bool = False,
+    is_single_stage: bool = False,
+) -> _RankedMatches:
+    """Return what fits, best first; `is_single_stage` in a single question, where little is expected."""
+    subqueries = _subqueries(plan, ignored_prefixes, is_partial=is_partial)
+    best: dict[int, int] = {}
+    is_complete = True
+    for stage in [subqueries] if is_single_stage else _group_by_stage(subqueries):
+        rows = backend_for(session).search(session, stage, span)
+        for number, rank_key in rows:
+            best[rank_key] = min(number, best.get(rank_key, number))
+        sizes = Counter(number for number, _ in rows)
+        is_complete = is_complete and all(size < span.limit for size in sizes.values())
+        if len(best) >= span.limit:
+            break
+    rank_keys = sorted(best, key=lambda rank_key: (best[rank_key], rank_key))
+    expression = disjunction([one.expression for one in subqueries if one.key not in SUBSET_TIERS])
+    page_keys = rank_keys[: span.limit - 1]
+    is_complete = is_complete and len(rank_keys) < span.limit
+    upper_bound = plan.package_count if is_partial else plan.loose_upper_bound
+    return _RankedMatches(ResultSet(page_keys, is_complete, upper_bound, expression, plan.ranges, span), best)
+
+
+def _subqueries(plan: QueryPlan, ignored_prefixes: tuple[str, ...], *, is_partial: bool) -> list[SubQuery]:
+    """Return what is looked for, best first."""
+    if not plan.interpretations:
+        match_all = _with_conditions(None, plan)
+        return [SubQuery(_FILTERED, match_all, plan.ranges, is_rare=_is_rare(plan, _FILTERED))]
+    if is_partial:
+        return [SubQuery(Tier.SOME_WORDS, _with_conditions(any_word(plan.interpretations), plan), plan.ranges)]
+    return [
+        SubQuery(
+            tier,
+            _with_conditions(expression, plan),
+            plan.ranges,
+            is_subset=tier in BROAD_MATCH_TIERS,
+            is_rare=_is_rare(plan, tier),
+        )
+        for tier, expression in tier_expressions(plan.interpretations, ignored_prefixes)
+    ]
+
+
+def _is_rare(plan: QueryPlan, tier: int) -> bool:
     """Tell whether few things fit a tier; otherwise the database finds out."""
-    if tier is Tier.NAME_WORD_BEGINS:
-        return not any(is_short(reading.beginning) for reading in understood.readings)
+    if tier is Tier.NAME_WORD_PREFIX:
+        return not any(is_indexed_prefix(interpretation.last_prefix) for interpretation in plan.interpretations)
     if tier in (Tier.ANYWHERE, _FILTERED):
-        return understood.most < min(understood.packages, RARE_WITHIN_BOUNDS if understood.bounds else RARE)
+        return plan.upper_bound < min(plan.package_count, RARE_THRESHOLD_WITH_RANGES if plan.ranges else RARE_THRESHOLD)
     return tier in RARE_TIERS
 
 
-def _stages(sought: list[Sought]) -> Iterator[list[Sought]]:
+def _group_by_stage(subqueries: list[SubQuery]) -> Iterator[list[SubQuery]]:
     """Return what is looked for, in parts: where the first fill all that is ranked, the rest need not be looked for."""
-    for _, some in groupby(sought, key=lambda one: bisect(STAGES, one.number)):
-        yield list(some)
+    for _, batch in groupby(subqueries, key=lambda one: bisect(STAGE_TIERS, one.key)):
+        yield list(batch)
 
 
-def _limited(expression: Expression | None, understood: Understood) -> Expression:
+def _with_conditions(expression: Expression | None, plan: QueryPlan) -> Expression:
     """Return an expression with all that must fit besides, and without what must not."""
-    parts = [*([expression] if expression else []), *understood.needed]
-    whole = all_of(parts) if parts else mark("kind:", begins=True)
-    return Without(whole, understood.unwanted) if understood.unwanted else whole
+    parts = [*([expression] if expression else []), *plan.required]
+    match_all = conjunction(parts) if parts else keyword("kind:", begins=True)
+    return AndNot(match_all, plan.excluded) if plan.excluded else match_all
 
 
-def _beside(session: Session, understood: Understood, prefixes: tuple[str, ...]) -> list[tuple[int, int]]:
+def _find_other_kinds(session: Session, plan: QueryPlan, ignored_prefixes: tuple[str, ...]) -> list[tuple[int, int]]:
     """Return places and tiers of grids, categories and people that fit, best first."""
-    found = _find(session, understood, prefixes, _span(Kind.GRID, Kind.PERSON, limit=200), at_once=True)
-    return [(at, found.tiers[at]) for at in found.places]
+    found = _rank(
+        session, plan, ignored_prefixes, _rank_key_range(Kind.GRID, Kind.PERSON, limit=200), is_single_stage=True
+    )
+    return [(rank_key, found.tiers[rank_key]) for rank_key in found.rank_keys]
 
 
-def why(hit: Hit, understood: Understood, prefixes: tuple[str, ...]) -> Why:
+def explain(hit: Hit, plan: QueryPlan, ignored_prefixes: tuple[str, ...]) -> RankExplanation:
     """Return why a package is where it is."""
-    wanted = {
+    query_words = {
         word
-        for reading in understood.readings
-        for choices in reading.words
+        for interpretation in plan.interpretations
+        for choices in interpretation.words
         for choice in choices
         for word in ([choice] if isinstance(choice, str) else choice)
     }
-    beginnings = tuple(reading.beginning for reading in understood.readings if reading.beginning)
+    beginnings = tuple(
+        interpretation.last_prefix for interpretation in plan.interpretations if interpretation.last_prefix
+    )
     parts = (
         ("name", [*split_words(hit.title), *name_words(hit.title), *split_words(hit.slug)]),
         ("description", split_words(hit.description)),
@@ -292,9 +325,13 @@ def why(hit: Hit, understood: Understood, prefixes: tuple[str, ...]) -> Why:
     )
     found = []
     for part, words in parts:
-        begun = beginnings if part == "name" else ()
-        held = dict.fromkeys(word for word in words if word in wanted or word.startswith(begun or ("\0",)))
-        if held:
-            found.append((part, tuple(held)))
-    tier = NO_WORDS if hit.tier == _FILTERED else REASONS[Tier(hit.tier)].format(prefix=" or ".join(prefixes))
-    return Why(tier, tuple(found))
+        prefixes = beginnings if part == "name" else ()
+        matched = dict.fromkeys(word for word in words if word in query_words or word.startswith(prefixes or ("\0",)))
+        if matched:
+            found.append((part, tuple(matched)))
+    tier = (
+        FILTERS_ONLY_EXPLANATION
+        if hit.tier == _FILTERED
+        else TIER_EXPLANATIONS[Tier(hit.tier)].format(prefix=" or ".join(ignored_prefixes))
+    )
+    return RankExplanation(tier, tuple(found))

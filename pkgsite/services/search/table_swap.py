@@ -13,13 +13,13 @@ from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 
-def begin_anew(session: Session, tables: Sequence[str]) -> None:
+def create_shadow(session: Session, tables: Sequence[str]) -> None:
     """Make an empty table `…_anew` beside each of these, without indexes, in its schema and with its owner.
 
     Grants, triggers and settings of a table's own are not carried over: these have none.
     """
     for table in tables:
-        place, owner = session.execute(
+        schema, owner = session.execute(
             text(
                 "SELECT quote_ident(nspname), quote_ident(rolname) FROM pg_class "
                 "JOIN pg_namespace ON pg_namespace.oid = relnamespace JOIN pg_roles ON pg_roles.oid = relowner "
@@ -27,11 +27,11 @@ def begin_anew(session: Session, tables: Sequence[str]) -> None:
             ),
             {"table": table},
         ).one()
-        session.execute(text(f"CREATE TABLE {place}.{table}_anew (LIKE {table} INCLUDING DEFAULTS)"))
-        session.execute(text(f"ALTER TABLE {place}.{table}_anew OWNER TO {owner}"))
+        session.execute(text(f"CREATE TABLE {schema}.{table}_anew (LIKE {table} INCLUDING DEFAULTS)"))
+        session.execute(text(f"ALTER TABLE {schema}.{table}_anew OWNER TO {owner}"))
 
 
-def index_anew(session: Session, table: str, *, is_clustered: bool = False) -> None:
+def index_shadow(session: Session, table: str, *, is_clustered: bool = False) -> None:
     """Give the new table the indexes of the old one; where it is clustered, its rows first lie in the key's order."""
     for one in _indexes(session, table):
         definition = one.definition.replace(f" INDEX {one.name} ON ", f" INDEX {one.name}_anew ON ", 1)
@@ -46,7 +46,7 @@ def index_anew(session: Session, table: str, *, is_clustered: bool = False) -> N
     session.execute(text(f"ANALYZE {table}_anew"))
 
 
-def take_places(session: Session, tables: Sequence[str]) -> None:
+def swap_in(session: Session, tables: Sequence[str]) -> None:
     """Put the new tables in the places of the old ones: from here on others wait for the transaction's end.
 
     All are locked before the first is dropped, in the order in which others read them: in another order one of these
@@ -54,10 +54,10 @@ def take_places(session: Session, tables: Sequence[str]) -> None:
     """
     session.execute(text(f"LOCK TABLE {', '.join(tables)} IN ACCESS EXCLUSIVE MODE"))
     for table in tables:
-        _take_place(session, table)
+        _swap_in_one(session, table)
 
 
-def _take_place(session: Session, table: str) -> None:
+def _swap_in_one(session: Session, table: str) -> None:
     indexes, sequences = _indexes(session, table), _sequences(session, table)
     for one in sequences:
         session.execute(text(f"ALTER SEQUENCE {one.sequence} OWNED BY NONE"))  # else it would go with the old table

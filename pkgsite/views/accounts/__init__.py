@@ -9,6 +9,6 @@ from pkgsite.views.accounts import settings as account_settings
 from pkgsite.views.accounts import tokens as account_tokens
 from pkgsite.views.accounts.base import pages
 
-PARTS = (account_settings, account_tokens, logging_in, oauth, outbox, registering)  # each adds its pages
+SUBMODULES = (account_settings, account_tokens, logging_in, oauth, outbox, registering)  # each adds its pages
 
-__all__ = ["PARTS", "pages"]
+__all__ = ["SUBMODULES", "pages"]

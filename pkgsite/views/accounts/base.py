@@ -10,132 +10,139 @@ from flask_login import current_user
 
 from pkgsite.clock import utc_now
 from pkgsite.errors import Invalid, NotFound, UpstreamError
-from pkgsite.extensions import db, people
-from pkgsite.services.accounts.emails import Letter, keep_letter
-from pkgsite.services.accounts.passwords import is_password
-from pkgsite.services.accounts.throttling import Counted, TooManyTries, forgive, letter_tries, login_tries, take_try
-from pkgsite.services.accounts.users import Account, SiteAddress, note_seen
-from pkgsite.views.links import canonical_of
+from pkgsite.extensions import account_gateways, db
+from pkgsite.services.accounts.emails import Email, store_in_outbox
+from pkgsite.services.accounts.passwords import verify_password
+from pkgsite.services.accounts.throttling import (
+    ThrottleKey,
+    TooManyAttempts,
+    email_throttles,
+    login_throttles,
+    record_attempt,
+    reset,
+)
+from pkgsite.services.accounts.users import Account, SiteContext, record_activity
+from pkgsite.views.links import absolute_url
 
 log = logging.getLogger(__name__)
 
 pages = Blueprint("accounts", __name__)
 
-NOT_SENT = "The email could not be sent. Try again in a few minutes."
+EMAIL_FAILED_MESSAGE = "The email could not be sent. Try again in a few minutes."
 
 
 @pages.after_request
-def keep_to_oneself(response: Response) -> Response:
+def disable_caching(response: Response) -> Response:
     response.headers["Cache-Control"] = "no-store"
     return response
 
 
 @pages.after_app_request
-def note_use(response: Response) -> Response:
+def record_session_activity(response: Response) -> Response:
     """Note, every few minutes, that a logged-in browser is in use."""
     if request.method == "GET" and getattr(g.get("_login_user"), "is_note_due", False):
-        note_seen(fresh(), g._login_user.session_id, now=utc_now())
+        record_activity(fresh_session(), g._login_user.session_id, now=utc_now())
         db.session.commit()
     return response
 
 
-@pages.errorhandler(TooManyTries)
-def slower(refusal: TooManyTries) -> Response:
+@pages.errorhandler(TooManyAttempts)
+def too_many_attempts(error: TooManyAttempts) -> Response:
     db.session.rollback()
-    minutes = -(-refusal.retry_after_s // 60)
+    minutes = -(-error.retry_after_s // 60)
     response = make_response(render_template("accounts/slower.html", minutes=minutes), 429)
-    response.headers["Retry-After"] = str(refusal.retry_after_s)
+    response.headers["Retry-After"] = str(error.retry_after_s)
     return response
 
 
-def fresh() -> Any:
+def fresh_session() -> Any:
     """Return the database session, in which nothing has been read or written yet."""
     db.session.rollback()
     return db.session()
 
 
-def site_address() -> SiteAddress:
-    return SiteAddress(current_app.config["SITE_TITLE"], str(current_app.secret_key), canonical_of)
+def site_context() -> SiteContext:
+    return SiteContext(current_app.config["SITE_TITLE"], str(current_app.secret_key), absolute_url)
 
 
-def address() -> str:
+def client_address() -> str:
     return request.remote_addr or ""
 
 
-def sends_mail() -> bool:
+def is_email_enabled() -> bool:
     return bool(current_app.config["MAIL"] != "off")
 
 
-def this_session_id() -> int:
+def current_session_id() -> int:
     return int(getattr(current_user, "session_id", 0))
 
 
-def check_password(account: Account, password: str, field: str, refusal: str) -> None:
+def check_password(account: Account, password: str, field: str, message: str) -> None:
     """Check a password, as one try that counts against its account and the visitor's address.
 
     Raises:
         TooManyTries: it was tried too often.
         Invalid: it is not theirs, in the words of `refusal`.
     """
-    counted, taken = _count_login(account)
-    if not is_password(account.password_hash, password):
-        raise Invalid({field: [refusal]})
-    forgive(fresh(), counted, taken)
+    throttle_keys, attempt_ids = _record_login_attempt(account)
+    if not verify_password(account.password_hash, password):
+        raise Invalid({field: [message]})
+    reset(fresh_session(), throttle_keys, attempt_ids)
     db.session.commit()
 
 
-def _count_login(account: Account) -> tuple[list[Counted], list[int]]:
-    whose = f"id {account.user_id}" if account.user_id else f"name {account.username.lower()}"
-    counted = login_tries(whose, address())
-    taken = take_try(fresh(), counted, now=utc_now())
+def _record_login_attempt(account: Account) -> tuple[list[ThrottleKey], list[int]]:
+    subject = f"id {account.user_id}" if account.user_id else f"name {account.username.lower()}"
+    throttle_keys = login_throttles(subject, client_address())
+    attempt_ids = record_attempt(fresh_session(), throttle_keys, now=utc_now())
     db.session.commit()
-    return counted, taken
+    return throttle_keys, attempt_ids
 
 
-def send_asked(letter: Letter, to: str) -> None:
+def send_throttled(email: Email, to: str) -> None:
     """Send a letter that somebody asks for, if not too many have been asked for; what was to be kept is committed.
 
     Args:
-        letter: What to send.
+        email: What to send.
         to: The address as it was typed.
 
     Raises:
         TooManyTries: too many letters to this address, or from this visitor.
         UpstreamError: it could not be sent.
     """
-    take_try(fresh(), letter_tries(to, address()), now=utc_now())
+    record_attempt(fresh_session(), email_throttles(to, client_address()), now=utc_now())
     db.session.commit()
-    send(letter)
+    deliver(email)
 
 
-def send(letter: Letter) -> None:
+def deliver(email: Email) -> None:
     """Send a letter, or lay it in the outbox.
 
     Raises:
         UpstreamError: it could not be sent.
     """
-    mailer = people().mailer
+    mailer = account_gateways().mailer
     if mailer:
         try:
-            mailer.send(to=letter.to, subject=letter.subject, body=letter.body)
+            mailer.send(to=email.to, subject=email.subject, body=email.body)
         except UpstreamError as failure:
             log.warning("could not send email: %s", failure)
             raise
     elif current_app.config["MAIL"] == "outbox":
-        keep_letter(fresh(), letter, now=utc_now())
+        store_in_outbox(fresh_session(), email, now=utc_now())
         db.session.commit()
 
 
-def tell(letter: Letter | None) -> None:
+def send_notification(email: Email | None) -> None:
     """Send a letter that only informs: what it tells of has been done, whether or not it arrives."""
     try:
-        if letter:
-            send(letter)
+        if email:
+            deliver(email)
     except UpstreamError:
         pass  # it has been logged
 
 
-def dead_link(_gone: NotFound | None = None) -> tuple[str, int]:
+def invalid_link_page(_gone: NotFound | None = None) -> tuple[str, int]:
     """Return the page for a link that was used, is too old, or is none of ours."""
     db.session.rollback()
-    return render_template("accounts/dead_link.html", mail=sends_mail()), 410
+    return render_template("accounts/dead_link.html", mail=is_email_enabled()), 410

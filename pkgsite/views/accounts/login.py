@@ -8,90 +8,90 @@ from flask_login import logout_user
 from werkzeug.wrappers import Response
 
 from pkgsite.errors import Invalid, NotFound, UpstreamError
-from pkgsite.extensions import db, people
-from pkgsite.forms import show_refusal
-from pkgsite.forms.accounts import ForgottenForm, LoginForm, NewPasswordForm
-from pkgsite.rules.redirects import own_path
-from pkgsite.services.accounts.passwords import hash_password, is_outdated
-from pkgsite.services.accounts.registration import check_new_password
-from pkgsite.services.accounts.settings import reset_letter_for, reset_password
-from pkgsite.services.accounts.signed_links import RESET, read_account_link
-from pkgsite.services.accounts.throttling import forgive, login_tries
-from pkgsite.services.accounts.users import account_named, forget_session, store_hash
+from pkgsite.extensions import account_gateways, db
+from pkgsite.forms import show_errors
+from pkgsite.forms.accounts import ForgotPasswordForm, LoginForm, ResetPasswordForm
+from pkgsite.rules.redirects import safe_redirect_path
+from pkgsite.services.accounts.passwords import hash_password, needs_rehash
+from pkgsite.services.accounts.registration import validate_new_password
+from pkgsite.services.accounts.settings import prepare_password_reset, reset_password
+from pkgsite.services.accounts.signed_links import RESET, verify_account_link
+from pkgsite.services.accounts.throttling import login_throttles, reset
+from pkgsite.services.accounts.users import delete_session, find_account, update_password_hash
 from pkgsite.views.accounts.base import (
-    NOT_SENT,
+    EMAIL_FAILED_MESSAGE,
     check_password,
-    dead_link,
-    fresh,
+    current_session_id,
+    fresh_session,
+    invalid_link_page,
+    is_email_enabled,
     pages,
-    send_asked,
-    sends_mail,
-    site_address,
-    this_session_id,
+    send_throttled,
+    site_context,
 )
-from pkgsite.views.limits import limited
+from pkgsite.views.limits import rate_limited
 from pkgsite.views.links import link, query_string
-from pkgsite.views.viewer import log_in, viewer
+from pkgsite.views.viewer import current_viewer, log_in_user
 
-WRONG = "Incorrect username or password. Passwords are case-sensitive."
+WRONG_CREDENTIALS_MESSAGE = "Incorrect username or password. Passwords are case-sensitive."
 
 
 @pages.get("/login/")
-def reference_login() -> Response:
+def login_redirect() -> Response:
     """The address that the login page has elsewhere."""
     return redirect(link("accounts.login") + query_string(), 301)
 
 
 @pages.get("/account/login/")
 def login() -> str | Response:
-    wanted = own_path(request.args.get("next"))
-    if viewer().is_known:
-        return redirect(wanted or link("accounts.settings"), 303)
-    return _login_page(LoginForm(data={"next": wanted or ""}))
+    next_path = safe_redirect_path(request.args.get("next"))
+    if current_viewer().is_authenticated:
+        return redirect(next_path or link("accounts.settings"), 303)
+    return _login_page(LoginForm(data={"next": next_path or ""}))
 
 
 @pages.post("/account/login/")
-@limited("log in")
-def log_in_by_password() -> Response | tuple[str, int]:
+@rate_limited("log in")
+def log_in_with_password() -> Response | tuple[str, int]:
     form = LoginForm()
-    wanted = own_path(form.next.data)
-    form.next.data = wanted or ""
+    next_path = safe_redirect_path(form.next.data)
+    form.next.data = next_path or ""
     if not form.validate_on_submit():
         return _login_page(form), 422
     try:
-        enter_by_password(form.login.data, form.password.data)
+        authenticate_with_password(form.login.data, form.password.data)
     except Invalid as refusal:
-        show_refusal(form, refusal)
+        show_errors(form, refusal)
         return _login_page(form), 422
-    return redirect(wanted or link("site.home"), 303)
+    return redirect(next_path or link("site.home"), 303)
 
 
-def enter_by_password(typed: str, password: str) -> None:
+def authenticate_with_password(identifier: str, password: str) -> None:
     """Log somebody in by what they typed.
 
     Raises:
         TooManyTries: it was tried too often.
         Invalid: it is not right, or the account is closed.
     """
-    account = account_named(fresh(), typed)
-    check_password(account, password, "login", WRONG)
+    account = find_account(fresh_session(), identifier)
+    check_password(account, password, "login", WRONG_CREDENTIALS_MESSAGE)
     if account.user_id is None or not account.is_active:
         raise Invalid({"login": ["This account is disabled. Contact the site's administrators."]})
-    if account.password_hash and is_outdated(account.password_hash):
-        again = hash_password(password)
-        store_hash(fresh(), account.user_id, again)
-    enter(account.user_id)
+    if account.password_hash and needs_rehash(account.password_hash):
+        new_hash = hash_password(password)
+        update_password_hash(fresh_session(), account.user_id, new_hash)
+    start_login(account.user_id)
 
 
-def enter(user_id: int) -> None:
+def start_login(user_id: int) -> None:
     """Log a person in; who was logged in here before is not any more."""
-    forget_session(db.session(), this_session_id())
-    log_in(user_id)
+    delete_session(db.session(), current_session_id())
+    log_in_user(user_id)
 
 
 @pages.post("/account/logout/")
 def log_out() -> Response:
-    forget_session(fresh(), this_session_id())
+    delete_session(fresh_session(), current_session_id())
     db.session.commit()
     logout_user()
     cookie.clear()
@@ -100,47 +100,47 @@ def log_out() -> Response:
 
 
 @pages.get("/account/reset/")
-def forgotten() -> str:
-    return render_template("accounts/forgotten.html", form=ForgottenForm(), mail=sends_mail())
+def forgot_password() -> str:
+    return render_template("accounts/forgotten.html", form=ForgotPasswordForm(), mail=is_email_enabled())
 
 
 @pages.post("/account/reset/")
-def send_reset() -> Response | tuple[str, int]:
-    form = ForgottenForm()
-    if not sends_mail():
+def send_reset_email() -> Response | tuple[str, int]:
+    form = ForgotPasswordForm()
+    if not is_email_enabled():
         return render_template("accounts/forgotten.html", form=form, mail=False), 422
     if not form.validate_on_submit():
         return render_template("accounts/forgotten.html", form=form, mail=True), 422
     try:
-        send_asked(reset_letter_for(fresh(), site_address(), form.email.data), form.email.data)
+        send_throttled(prepare_password_reset(fresh_session(), site_context(), form.email.data), form.email.data)
     except Invalid as refusal:
-        show_refusal(form, refusal)
+        show_errors(form, refusal)
         return render_template("accounts/forgotten.html", form=form, mail=True), 422
     except UpstreamError:
-        form.form_errors.append(NOT_SENT)
+        form.form_errors.append(EMAIL_FAILED_MESSAGE)
         return render_template("accounts/forgotten.html", form=form, mail=True), 503
     return redirect(link("accounts.look_into_mail"), 303)
 
 
 @pages.get("/account/reset/<token>/")
-def choose_password(token: str) -> str | tuple[str, int]:
+def reset_password_form(token: str) -> str | tuple[str, int]:
     try:
-        found = read_account_link(fresh(), site_address().key, RESET, token)
+        claims = verify_account_link(fresh_session(), site_context().signing_key, RESET, token)
     except NotFound:
-        return dead_link()
-    return render_template("accounts/choose_password.html", form=NewPasswordForm(), found=found, token=token)
+        return invalid_link_page()
+    return render_template("accounts/choose_password.html", form=ResetPasswordForm(), found=claims, token=token)
 
 
 @pages.post("/account/reset/<token>/")
-def save_password(token: str) -> Response | tuple[str, int]:
-    key, form = site_address().key, NewPasswordForm()
+def update_password(token: str) -> Response | tuple[str, int]:
+    key, form = site_context().signing_key, ResetPasswordForm()
     try:
-        found = read_account_link(fresh(), key, RESET, token)
+        claims = verify_account_link(fresh_session(), key, RESET, token)
         if form.validate_on_submit():
-            check_new_password(form.password.data, found.username, found.email)
-            chosen = hash_password(form.password.data)
-            user_id = reset_password(fresh(), key, token, chosen)
-            forgive(db.session(), login_tries(f"id {user_id}", ""), [])
+            validate_new_password(form.password.data, claims.username, claims.email)
+            password_hash = hash_password(form.password.data)
+            user_id = reset_password(fresh_session(), key, token, password_hash)
+            reset(db.session(), login_throttles(f"id {user_id}", ""), [])
             db.session.commit()
             flash(
                 "Your password has been changed, and you have been logged out on all devices. Log in with the new "
@@ -148,11 +148,11 @@ def save_password(token: str) -> Response | tuple[str, int]:
             )
             return redirect(link("accounts.login"), 303)
     except NotFound:
-        return dead_link()
+        return invalid_link_page()
     except Invalid as refusal:
-        show_refusal(form, refusal)
-    return render_template("accounts/choose_password.html", form=form, found=found, token=token), 422
+        show_errors(form, refusal)
+    return render_template("accounts/choose_password.html", form=form, found=claims, token=token), 422
 
 
 def _login_page(form: LoginForm) -> str:
-    return render_template("accounts/login.html", form=form, providers=people().providers)
+    return render_template("accounts/login.html", form=form, providers=account_gateways().providers)

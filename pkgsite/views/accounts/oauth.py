@@ -16,28 +16,28 @@ from werkzeug.wrappers import Response
 
 from pkgsite.clock import utc_now
 from pkgsite.errors import Conflict, Forbidden, Invalid, NotAllowed, NotFound, UpstreamError
-from pkgsite.extensions import db, people
-from pkgsite.forms import show_refusal
+from pkgsite.extensions import account_gateways, db
+from pkgsite.forms import show_errors
 from pkgsite.forms.accounts import UsernameForm
-from pkgsite.rules.redirects import own_path
+from pkgsite.rules.redirects import safe_redirect_path
 from pkgsite.services.accounts.identities import (
+    ExternalIdentity,
     LoginProvider,
-    Vouched,
-    free_username,
-    has_account,
+    available_username,
+    find_user_id,
+    has_account_with_email,
     link_identity,
-    person_of,
-    register_vouched,
+    register_with_identity,
     unlink_identity,
 )
-from pkgsite.views.accounts.base import fresh, log, pages
-from pkgsite.views.accounts.login import enter
-from pkgsite.views.links import canonical_of, link
-from pkgsite.views.viewer import login_needed, viewer
+from pkgsite.views.accounts.base import fresh_session, log, pages
+from pkgsite.views.accounts.login import start_login
+from pkgsite.views.links import absolute_url, link
+from pkgsite.views.viewer import current_viewer, login_required
 
-STARTED, NEWCOMER = "oauth", "oauth_newcomer"  # what the browser's session keeps meanwhile
-LASTS_S = 600  # for the way there and back, and for choosing a name
-LONGEST_CODE = 2000  # characters
+FLOW_KEY, NEW_USER_KEY = "oauth", "oauth_newcomer"  # what the browser's session keeps meanwhile
+FLOW_TTL_S = 600  # for the way there and back, and for choosing a name
+MAX_CODE_LENGTH = 2000  # characters
 
 
 @pages.post("/account/oauth/<provider>/")
@@ -45,12 +45,12 @@ def oauth_start(provider: str) -> str:
     """Lead to another site: to log in, or, for who is logged in, to link the account there."""
     there = _provider(provider)
     state, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(64)
-    cookie[STARTED] = {
+    cookie[FLOW_KEY] = {
         "provider": provider,
         "state": state,
         "verifier": verifier,
-        "next": own_path(request.form.get("next")) or "",
-        "user_id": viewer().user_id,
+        "next": safe_redirect_path(request.form.get("next")) or "",
+        "user_id": current_viewer().user_id,
         "at": int(utc_now().timestamp()),
     }
     url = there.authorize_url(state=state, verifier=verifier, callback=_callback(provider))
@@ -59,142 +59,142 @@ def oauth_start(provider: str) -> str:
 
 @pages.get("/account/oauth/<provider>/callback/")
 def oauth_callback(provider: str) -> Response | tuple[str, int]:
-    there, started = _provider(provider), _kept(STARTED)
+    there, flow = _provider(provider), _pop_flow(FLOW_KEY)
     state = request.args.get("state", "")
     if (
-        not started
-        or started["provider"] != provider
-        or started["user_id"] != viewer().user_id
-        or not hmac.compare_digest(started["state"].encode(), state.encode("utf-8", "replace"))
+        not flow
+        or flow["provider"] != provider
+        or flow["user_id"] != current_viewer().user_id
+        or not hmac.compare_digest(flow["state"].encode(), state.encode("utf-8", "replace"))
     ):
-        return _failure(there, "state", 403)
+        return _failure_page(there, "state", 403)
     if "code" not in request.args:
-        return _failure(there, "denied" if request.args.get("error") == "access_denied" else "refused", 403)
+        return _failure_page(there, "denied" if request.args.get("error") == "access_denied" else "refused", 403)
     try:
-        vouched = there.vouched(
-            code=request.args["code"][:LONGEST_CODE], verifier=started["verifier"], callback=_callback(provider)
+        vouched = there.fetch_identity(
+            code=request.args["code"][:MAX_CODE_LENGTH], verifier=flow["verifier"], callback=_callback(provider)
         )
     except NotAllowed as refusal:
         log.warning("%s", refusal)
-        return _failure(there, "refused", 403)
+        return _failure_page(there, "refused", 403)
     except UpstreamError as failure:
         log.warning("%s", failure)
-        return _failure(there, "down", 502)
-    if started["user_id"]:
-        return _link(there, vouched)
-    return _log_in(there, vouched, started["next"])
+        return _failure_page(there, "down", 502)
+    if flow["user_id"]:
+        return _link_account(there, vouched)
+    return _log_in(there, vouched, flow["next"])
 
 
-def _log_in(there: LoginProvider, vouched: Vouched, wanted: str) -> Response | tuple[str, int]:
+def _log_in(provider_client: LoginProvider, identity: ExternalIdentity, next_path: str) -> Response | tuple[str, int]:
     try:
-        user_id = person_of(fresh(), vouched)
+        user_id = find_user_id(fresh_session(), identity)
     except Forbidden:
-        return _failure(there, "closed", 403)
+        return _failure_page(provider_client, "closed", 403)
     if user_id:
-        enter(user_id)
-        return redirect(own_path(wanted) or link("site.home"), 303)
-    if has_account(fresh(), vouched):
-        return _failure(there, "known", 409)
-    cookie[NEWCOMER] = {
-        "vouched": [vouched.provider, vouched.subject, vouched.login, vouched.email],
-        "next": wanted,
+        start_login(user_id)
+        return redirect(safe_redirect_path(next_path) or link("site.home"), 303)
+    if has_account_with_email(fresh_session(), identity):
+        return _failure_page(provider_client, "known", 409)
+    cookie[NEW_USER_KEY] = {
+        "vouched": [identity.provider, identity.subject, identity.login, identity.email],
+        "next": next_path,
         "at": int(utc_now().timestamp()),
     }
     return redirect(link("accounts.oauth_newcomer"), 303)
 
 
-def _link(there: LoginProvider, vouched: Vouched) -> Response | tuple[str, int]:
-    by = viewer()
+def _link_account(provider_client: LoginProvider, identity: ExternalIdentity) -> Response | tuple[str, int]:
+    by = current_viewer()
     try:
-        link_identity(fresh(), by, vouched, now=utc_now())
+        link_identity(fresh_session(), by, identity, now=utc_now())
     except Conflict:
-        return _failure(there, "taken", 409)
+        return _failure_page(provider_client, "taken", 409)
     db.session.commit()
-    flash(f"You can now log in with your {there.title} account {vouched.login}.")
+    flash(f"You can now log in with your {provider_client.title} account {identity.login}.")
     return redirect(link("accounts.settings"), 303)
 
 
 @pages.get("/account/oauth/new/")
-def oauth_newcomer() -> str | Response:
-    vouched, _wanted = _newcomer()
+def oauth_new_user() -> str | Response:
+    vouched, _wanted = _pending_identity()
     if vouched is None:
         return redirect(link("accounts.login"), 303)
-    form = UsernameForm(data={"username": free_username(fresh(), vouched)})
-    return _newcomer_page(form, vouched)
+    form = UsernameForm(data={"username": available_username(fresh_session(), vouched)})
+    return _new_user_page(form, vouched)
 
 
 @pages.post("/account/oauth/new/")
 def oauth_register() -> Response | tuple[str, int]:
-    vouched, wanted = _newcomer()
-    if vouched is None or viewer().is_known:
+    vouched, wanted = _pending_identity()
+    if vouched is None or current_viewer().is_authenticated:
         flash("Your login has timed out. Try again.", "error")
         return redirect(link("accounts.login"), 303)
     form = UsernameForm()
     try:
         if not form.validate_on_submit():
-            return _newcomer_page(form, vouched), 422
-        user_id = register_vouched(fresh(), vouched, form.username.data, now=utc_now())
+            return _new_user_page(form, vouched), 422
+        user_id = register_with_identity(fresh_session(), vouched, form.username.data, now=utc_now())
     except Invalid as refusal:
-        show_refusal(form, refusal)
-        return _newcomer_page(form, vouched), 422
+        show_errors(form, refusal)
+        return _new_user_page(form, vouched), 422
     except Conflict:
-        cookie.pop(NEWCOMER, None)
-        return _failure(_provider(vouched.provider), "known", 409)
-    enter(user_id)  # which also forgets the newcomer
+        cookie.pop(NEW_USER_KEY, None)
+        return _failure_page(_provider(vouched.provider), "known", 409)
+    start_login(user_id)  # which also forgets the newcomer
     flash("Your account has been created, and you are logged in.")
-    return redirect(own_path(wanted) or link("site.home"), 303)
+    return redirect(safe_redirect_path(wanted) or link("site.home"), 303)
 
 
 @pages.post("/account/identities/<int:identity_id>/unlink/")
-@login_needed
-def unlink(identity_id: int) -> Response:
-    by = viewer()
+@login_required
+def unlink_provider(identity_id: int) -> Response:
+    by = current_viewer()
     try:
-        name = unlink_identity(fresh(), by, identity_id)
+        name = unlink_identity(fresh_session(), by, identity_id)
     except Invalid as refusal:
         flash(" ".join(refusal.problems["identity"]), "error")
     else:
         db.session.commit()
-        flash(f"You can no longer log in with {TITLES.get(name, name)}.")
+        flash(f"You can no longer log in with {PROVIDER_TITLES.get(name, name)}.")
     return redirect(link("accounts.settings"), 303)
 
 
-TITLES = {"github": "GitHub", "gitlab": "GitLab"}
+PROVIDER_TITLES = {"github": "GitHub", "gitlab": "GitLab"}
 
 
 def _provider(name: str) -> LoginProvider:
-    found = people().providers.get(name)
+    found = account_gateways().providers.get(name)
     if found is None:
         raise NotFound("Page")
     return found
 
 
 def _callback(provider: str) -> str:
-    return canonical_of("accounts.oauth_callback", provider=provider)
+    return absolute_url("accounts.oauth_callback", provider=provider)
 
 
-def _kept(name: str) -> dict[str, Any] | None:
+def _pop_flow(name: str) -> dict[str, Any] | None:
     """Take from the browser's session what was begun in it, unless that was too long ago."""
-    kept = cookie.pop(name, None)
-    return kept if _is_recent(kept) else None
+    flow = cookie.pop(name, None)
+    return flow if _is_unexpired(flow) else None
 
 
-def _is_recent(kept: Any) -> bool:
-    return isinstance(kept, dict) and 0 <= utc_now().timestamp() - kept["at"] + 1 <= LASTS_S
+def _is_unexpired(flow: Any) -> bool:
+    return isinstance(flow, dict) and 0 <= utc_now().timestamp() - flow["at"] + 1 <= FLOW_TTL_S
 
 
-def _newcomer() -> tuple[Vouched | None, str]:
+def _pending_identity() -> tuple[ExternalIdentity | None, str]:
     """Return for whom another site has vouched in this browser, and where they want to go."""
-    kept = cookie.get(NEWCOMER)
-    return (Vouched(*kept["vouched"]), kept["next"]) if kept and _is_recent(kept) else (None, "")
+    flow = cookie.get(NEW_USER_KEY)
+    return (ExternalIdentity(*flow["vouched"]), flow["next"]) if flow and _is_unexpired(flow) else (None, "")
 
 
-def _newcomer_page(form: UsernameForm, vouched: Vouched) -> str:
+def _new_user_page(form: UsernameForm, identity: ExternalIdentity) -> str:
     return render_template(
-        "accounts/newcomer.html", form=form, vouched=vouched, title=_provider(vouched.provider).title
+        "accounts/newcomer.html", form=form, vouched=identity, title=_provider(identity.provider).title
     )
 
 
-def _failure(there: LoginProvider, why: str, status: int) -> tuple[str, int]:
+def _failure_page(provider_client: LoginProvider, why: str, status: int) -> tuple[str, int]:
     db.session.rollback()
-    return render_template("accounts/oauth_failed.html", title=there.title, why=why), status
+    return render_template("accounts/oauth_failed.html", title=provider_client.title, why=why), status

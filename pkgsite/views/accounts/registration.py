@@ -8,68 +8,70 @@ from werkzeug.wrappers import Response
 
 from pkgsite.clock import utc_now
 from pkgsite.errors import Forbidden, Invalid, NotFound, UpstreamError
-from pkgsite.extensions import db, people
-from pkgsite.forms import show_refusal
-from pkgsite.forms.accounts import FinishForm, RegisterAtOnceForm, RegisterForm
+from pkgsite.extensions import account_gateways, db
+from pkgsite.forms import show_errors
+from pkgsite.forms.accounts import CompleteRegistrationForm, ImmediateRegistrationForm, RegistrationForm
 from pkgsite.services.accounts.passwords import hash_password
 from pkgsite.services.accounts.registration import (
-    check_email,
-    check_new_password,
-    check_username,
-    make_registered,
-    make_unconfirmed,
-    open_registration,
-    registration_letter_for,
+    create_confirmed_user,
+    create_unconfirmed_user,
+    prepare_registration,
+    validate_email,
+    validate_new_password,
+    validate_username,
+    verify_pending_registration,
 )
 from pkgsite.services.accounts.settings import confirm_email
-from pkgsite.services.accounts.signed_links import CONFIRM, AccountLink, Registration, read_account_link
-from pkgsite.services.accounts.throttling import ACCOUNTS_FROM_ADDRESS, Counted, network_of, take_try
+from pkgsite.services.accounts.signed_links import CONFIRM, AccountLinkClaims, RegistrationClaims, verify_account_link
+from pkgsite.services.accounts.throttling import ACCOUNTS_FROM_ADDRESS, ThrottleKey, network_of, record_attempt
 from pkgsite.views.accounts.base import (
-    NOT_SENT,
-    address,
-    dead_link,
-    fresh,
+    EMAIL_FAILED_MESSAGE,
+    client_address,
+    fresh_session,
+    invalid_link_page,
+    is_email_enabled,
     pages,
-    send_asked,
-    sends_mail,
-    site_address,
-    tell,
+    send_notification,
+    send_throttled,
+    site_context,
 )
-from pkgsite.views.accounts.login import enter
+from pkgsite.views.accounts.login import start_login
 from pkgsite.views.links import link
-from pkgsite.views.viewer import login_needed, viewer
+from pkgsite.views.viewer import current_viewer, login_required
 
 
 @pages.get("/account/register/")
 def register() -> str | Response:
-    if viewer().is_known:
+    if current_viewer().is_authenticated:
         return redirect(link("accounts.settings"), 303)
-    return _register_page(_register_form())
+    return _registration_page(_registration_form())
 
 
 @pages.post("/account/register/")
-def begin_registration() -> Response | tuple[str, int]:
-    form = _register_form()
+def start_registration() -> Response | tuple[str, int]:
+    form = _registration_form()
     if not form.validate_on_submit():
-        return _register_page(form), 422
+        return _registration_page(form), 422
     try:
-        if sends_mail():
-            told = Registration(form.username.data, form.email.data)
-            letter = registration_letter_for(fresh(), site_address(), username=told.username, email=told.email)
-            send_asked(letter, told.email)
+        if is_email_enabled():
+            registration = RegistrationClaims(form.username.data, form.email.data)
+            letter = prepare_registration(
+                fresh_session(), site_context(), username=registration.username, email=registration.email
+            )
+            send_throttled(letter, registration.email)
             return redirect(link("accounts.look_into_mail"), 303)
-        _register_at_once(Registration(form.username.data, form.email.data or ""), form.password.data)
+        _register_immediately(RegistrationClaims(form.username.data, form.email.data or ""), form.password.data)
     except Invalid as refusal:
-        show_refusal(form, refusal)
-        return _register_page(form), 422
+        show_errors(form, refusal)
+        return _registration_page(form), 422
     except UpstreamError:
-        form.form_errors.append(NOT_SENT)
-        return _register_page(form), 503
+        form.form_errors.append(EMAIL_FAILED_MESSAGE)
+        return _registration_page(form), 503
     return redirect(link("accounts.settings"), 303)
 
 
 @pages.get("/account/check-your-email/")
-def look_into_mail() -> str:
+def check_your_email() -> str:
     return render_template("accounts/look_into_mail.html")
 
 
@@ -81,91 +83,93 @@ def former_look_into_mail() -> Response:
 @pages.get("/account/register/<token>/")
 def finish_registration(token: str) -> str | tuple[str, int]:
     try:
-        told = open_registration(fresh(), site_address().key, token)
+        registration = verify_pending_registration(fresh_session(), site_context().signing_key, token)
     except NotFound:
-        return dead_link()
-    form = FinishForm(formdata=None, data={"username": told.username})
-    return render_template("accounts/finish.html", form=form, told=told, token=token)
+        return invalid_link_page()
+    form = CompleteRegistrationForm(formdata=None, data={"username": registration.username})
+    return render_template("accounts/finish.html", form=form, told=registration, token=token)
 
 
 @pages.post("/account/register/<token>/")
-def make_account(token: str) -> Response | tuple[str, int]:
-    form = FinishForm()
+def complete_registration(token: str) -> Response | tuple[str, int]:
+    form = CompleteRegistrationForm()
     try:
-        told = open_registration(fresh(), site_address().key, token)
+        registration = verify_pending_registration(fresh_session(), site_context().signing_key, token)
         if form.validate_on_submit():
-            chosen = Registration(form.username.data, told.email)
-            check_username(db.session(), chosen.username)
-            check_new_password(form.password.data, chosen.username, chosen.email)
+            registration_data = RegistrationClaims(form.username.data, registration.email)
+            validate_username(db.session(), registration_data.username)
+            validate_new_password(form.password.data, registration_data.username, registration_data.email)
             password_hash = hash_password(form.password.data)
-            user_id = make_registered(fresh(), chosen, password_hash, now=utc_now())
-            enter(user_id)
+            user_id = create_confirmed_user(fresh_session(), registration_data, password_hash, now=utc_now())
+            start_login(user_id)
             flash("Your account has been created, and you are logged in.")
             return redirect(link("site.home"), 303)
     except NotFound:
-        return dead_link()
+        return invalid_link_page()
     except Invalid as refusal:
-        show_refusal(form, refusal)
-    return render_template("accounts/finish.html", form=form, told=told, token=token), 422
+        show_errors(form, refusal)
+    return render_template("accounts/finish.html", form=form, told=registration, token=token), 422
 
 
 @pages.get("/account/confirm/<token>/")
-@login_needed
+@login_required
 def confirm(token: str) -> str | tuple[str, int]:
     try:
-        found = _own_link(token)
+        claims = _verify_own_link(token)
     except NotFound:
-        return dead_link()
-    return render_template("accounts/confirm.html", found=found, token=token)
+        return invalid_link_page()
+    return render_template("accounts/confirm.html", found=claims, token=token)
 
 
 @pages.post("/account/confirm/<token>/")
-@login_needed
-def save_confirmed(token: str) -> Response | tuple[str, int]:
-    by = viewer()
+@login_required
+def confirm_address(token: str) -> Response | tuple[str, int]:
+    by = current_viewer()
     try:
-        email, letter = confirm_email(fresh(), site_address(), by, token, now=utc_now())
+        email, letter = confirm_email(fresh_session(), site_context(), by, token, now=utc_now())
     except NotFound:
-        return dead_link()
+        return invalid_link_page()
     except Invalid as refusal:
         flash(" ".join(refusal.problems["email"]), "error")
         return redirect(link("accounts.settings"), 303)
     db.session.commit()
-    tell(letter)
+    send_notification(letter)
     flash(f"Your email address {email} has been confirmed.")
     return redirect(link("accounts.settings"), 303)
 
 
-def _own_link(token: str) -> AccountLink:
-    by = viewer()
-    found = read_account_link(fresh(), site_address().key, CONFIRM, token)
-    if found.user_id != by.user_id:
+def _verify_own_link(token: str) -> AccountLinkClaims:
+    by = current_viewer()
+    claims = verify_account_link(fresh_session(), site_context().signing_key, CONFIRM, token)
+    if claims.user_id != by.user_id:
         raise Forbidden("This link belongs to another account.")
-    return found
+    return claims
 
 
-def _register_at_once(told: Registration, password: str) -> None:
+def _register_immediately(registration: RegistrationClaims, password: str) -> None:
     """Make an account without a letter, and log its person in.
 
     Raises:
         Invalid: something of it can't be.
         TooManyTries: too many accounts were made from this address.
     """
-    if told.email:
-        check_email(told.email)
-    check_username(fresh(), told.username)
-    check_new_password(password, told.username, told.email)
-    take_try(fresh(), [Counted(ACCOUNTS_FROM_ADDRESS, network_of(address()))], now=utc_now())
+    if registration.email:
+        validate_email(registration.email)
+    validate_username(fresh_session(), registration.username)
+    validate_new_password(password, registration.username, registration.email)
+    record_attempt(fresh_session(), [ThrottleKey(ACCOUNTS_FROM_ADDRESS, network_of(client_address()))], now=utc_now())
     db.session.commit()
     password_hash = hash_password(password)
-    user_id = make_unconfirmed(fresh(), told, password_hash, now=utc_now())
-    enter(user_id)
+    user_id = create_unconfirmed_user(fresh_session(), registration, password_hash, now=utc_now())
+    start_login(user_id)
     flash("Your account has been created, and you are logged in.")
 
 
-def _register_form() -> FlaskForm:
-    return RegisterForm() if sends_mail() else RegisterAtOnceForm()
+def _registration_form() -> FlaskForm:
+    return RegistrationForm() if is_email_enabled() else ImmediateRegistrationForm()
 
 
-def _register_page(form: FlaskForm) -> str:
-    return render_template("accounts/register.html", form=form, mail=sends_mail(), providers=people().providers)
+def _registration_page(form: FlaskForm) -> str:
+    return render_template(
+        "accounts/register.html", form=form, mail=is_email_enabled(), providers=account_gateways().providers
+    )

@@ -12,166 +12,170 @@ from werkzeug.wrappers import Response
 
 from pkgsite.clock import utc_now
 from pkgsite.errors import Invalid, UpstreamError
-from pkgsite.extensions import db, people
-from pkgsite.forms import show_refusal
-from pkgsite.forms.accounts import DeleteForm, EmailForm, PasswordForm
+from pkgsite.extensions import account_gateways, db
+from pkgsite.forms import show_errors
+from pkgsite.forms.accounts import ChangePasswordForm, DeleteAccountForm, EmailForm
 from pkgsite.services.accounts import settings as services
-from pkgsite.services.accounts.data_export import account_data
+from pkgsite.services.accounts.data_export import export_account_data
 from pkgsite.services.accounts.passwords import hash_password
-from pkgsite.services.accounts.registration import check_email, check_new_password
-from pkgsite.services.accounts.users import Account, own_account
+from pkgsite.services.accounts.registration import validate_email, validate_new_password
+from pkgsite.services.accounts.users import Account, get_own_account
 from pkgsite.views.accounts.base import (
-    NOT_SENT,
+    EMAIL_FAILED_MESSAGE,
     check_password,
-    fresh,
+    current_session_id,
+    fresh_session,
+    is_email_enabled,
     pages,
-    send_asked,
-    sends_mail,
-    site_address,
-    tell,
-    this_session_id,
+    send_notification,
+    send_throttled,
+    site_context,
 )
 from pkgsite.views.links import link
-from pkgsite.views.viewer import login_needed, viewer
+from pkgsite.views.viewer import current_viewer, login_required
 
-WRONG = "Incorrect password."
+WRONG_PASSWORD_MESSAGE = "Incorrect password."
 
 
 @pages.get("/account/")
-@login_needed
+@login_required
 def settings() -> str:
-    page = services.settings_page(db.session(), viewer(), this_session_id(), now=utc_now())
-    return render_template("accounts/settings.html", page=page, mail=sends_mail(), providers=people().providers)
+    page = services.settings_page(db.session(), current_viewer(), current_session_id(), now=utc_now())
+    return render_template(
+        "accounts/settings.html", page=page, mail=is_email_enabled(), providers=account_gateways().providers
+    )
 
 
 @pages.get("/account/email/")
-@login_needed
+@login_required
 def email() -> str:
     return _page("email", EmailForm())
 
 
 @pages.post("/account/email/")
-@login_needed
-def save_email() -> Response | tuple[str, int]:
-    form, by = EmailForm(), viewer()
-    account = own_account(fresh(), by)
+@login_required
+def update_email() -> Response | tuple[str, int]:
+    form, by = EmailForm(), current_viewer()
+    account = get_own_account(fresh_session(), by)
     new = form.email.data or ""
     try:
         form.validate_on_submit()
-        if new or sends_mail():
-            check_email(new)
-        _check_present(account, form.present.data)
-        if sends_mail():
-            send_asked(services.email_change_letter(fresh(), site_address(), by, new), new)
+        if new or is_email_enabled():
+            validate_email(new)
+        _check_current_password(account, form.current_password.data)
+        if is_email_enabled():
+            send_throttled(services.prepare_email_change(fresh_session(), site_context(), by, new), new)
             flash(f"We have sent an email to {new}. Open the link in it to confirm the address.")
         else:
-            services.change_email_unconfirmed(fresh(), by, new)
+            services.change_email_unconfirmed(fresh_session(), by, new)
             db.session.commit()
             flash("Your email address has been changed." if new else "Your email address has been removed.")
     except Invalid as refusal:
-        show_refusal(form, refusal)
+        show_errors(form, refusal)
         return _page("email", form), 422
     except UpstreamError:
-        form.form_errors.append(NOT_SENT)
+        form.form_errors.append(EMAIL_FAILED_MESSAGE)
         return _page("email", form), 503
     return redirect(link("accounts.settings"), 303)
 
 
 @pages.post("/account/email/confirm/")
-@login_needed
-def ask_to_confirm() -> Response:
+@login_required
+def resend_confirmation() -> Response:
     """Send the letter that confirms the address once more."""
-    by = viewer()
-    account = own_account(fresh(), by)
+    by = current_viewer()
+    account = get_own_account(fresh_session(), by)
     try:
-        if not account.email or not sends_mail():
+        if not account.email or not is_email_enabled():
             raise Invalid({"email": ["Your account has no email address."]})
-        send_asked(services.email_change_letter(fresh(), site_address(), by, account.email), account.email)
+        send_throttled(services.prepare_email_change(fresh_session(), site_context(), by, account.email), account.email)
         flash(f"We have sent an email to {account.email}.")
     except Invalid as refusal:
         flash(" ".join(refusal.problems["email"]), "error")
     except UpstreamError:
-        flash(NOT_SENT, "error")
+        flash(EMAIL_FAILED_MESSAGE, "error")
     return redirect(link("accounts.settings"), 303)
 
 
 @pages.get("/account/password/")
-@login_needed
+@login_required
 def password() -> str:
-    return _page("password", PasswordForm())
+    return _page("password", ChangePasswordForm())
 
 
 @pages.post("/account/password/")
-@login_needed
+@login_required
 def change_password() -> Response | tuple[str, int]:
-    form, by = PasswordForm(), viewer()
-    account = own_account(fresh(), by)
+    form, by = ChangePasswordForm(), current_viewer()
+    account = get_own_account(fresh_session(), by)
     try:
         if not form.validate_on_submit():
             return _page("password", form), 422
-        check_new_password(form.password.data, account.username, account.email or "")
-        _check_present(account, form.present.data)
-        chosen = hash_password(form.password.data)
-        letter = services.change_password(fresh(), site_address(), by, chosen, this_session_id())
+        validate_new_password(form.password.data, account.username, account.email or "")
+        _check_current_password(account, form.current_password.data)
+        password_hash = hash_password(form.password.data)
+        notification = services.change_password(
+            fresh_session(), site_context(), by, password_hash, current_session_id()
+        )
         db.session.commit()
     except Invalid as refusal:
-        show_refusal(form, refusal)
+        show_errors(form, refusal)
         return _page("password", form), 422
-    tell(letter)
+    send_notification(notification)
     flash("Your password has been changed, and you have been logged out on all other devices.")
     return redirect(link("accounts.settings"), 303)
 
 
 @pages.post("/account/sessions/<int:session_id>/end/")
-@login_needed
-def end_session(session_id: int) -> Response:
-    by = viewer()
-    services.end_session(fresh(), by, session_id)
+@login_required
+def revoke_session(session_id: int) -> Response:
+    by = current_viewer()
+    services.end_session(fresh_session(), by, session_id)
     db.session.commit()
     flash("Session ended.")
     return redirect(link("accounts.settings"), 303)
 
 
 @pages.post("/account/sessions/end-others/")
-@login_needed
-def end_other_sessions() -> Response:
-    by = viewer()
-    services.end_other_sessions(fresh(), by, this_session_id())
+@login_required
+def revoke_other_sessions() -> Response:
+    by = current_viewer()
+    services.end_other_sessions(fresh_session(), by, current_session_id())
     db.session.commit()
     flash("You have been logged out on all other devices.")
     return redirect(link("accounts.settings"), 303)
 
 
 @pages.get("/account/export/")
-@login_needed
-def export() -> Response:
-    by = viewer()
-    told = account_data(fresh(), by, now=utc_now())
-    body = orjson.dumps(told, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+@login_required
+def export_data() -> Response:
+    by = current_viewer()
+    data = export_account_data(fresh_session(), by, now=utc_now())
+    body = orjson.dumps(data, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     headers = {"Content-Disposition": f'attachment; filename="{by.username}.json"'}
     return Response(body, mimetype="application/json", headers=headers)
 
 
 @pages.get("/account/delete/")
-@login_needed
-def ask_to_delete() -> str:
-    return _page("delete", DeleteForm())
+@login_required
+def confirm_delete() -> str:
+    return _page("delete", DeleteAccountForm())
 
 
 @pages.post("/account/delete/")
-@login_needed
+@login_required
 def delete() -> Response | tuple[str, int]:
-    form, by = DeleteForm(), viewer()
-    account = own_account(fresh(), by)
+    form, by = DeleteAccountForm(), current_viewer()
+    account = get_own_account(fresh_session(), by)
     try:
         form.validate_on_submit()
-        _check_present(account, form.present.data)
+        _check_current_password(account, form.current_password.data)
         if not account.has_password and (form.username.data or "").lower() != account.username.lower():
             raise Invalid({"username": ["The username does not match."]})
     except Invalid as refusal:
-        show_refusal(form, refusal)
+        show_errors(form, refusal)
         return _page("delete", form), 422
-    services.delete_account(fresh(), by)
+    services.delete_account(fresh_session(), by)
     db.session.commit()
     logout_user()
     cookie.clear()
@@ -179,7 +183,7 @@ def delete() -> Response | tuple[str, int]:
     return redirect(link("site.home"), 303)
 
 
-def _check_present(account: Account, given: str | None) -> None:
+def _check_current_password(account: Account, submitted_password: str | None) -> None:
     """Check that who asks knows the account's password, where it has one.
 
     Raises:
@@ -187,13 +191,17 @@ def _check_present(account: Account, given: str | None) -> None:
         TooManyTries: it was tried too often.
     """
     if account.has_password:
-        check_password(account, given or "", "present", WRONG)
+        check_password(account, submitted_password or "", "current_password", WRONG_PASSWORD_MESSAGE)
 
 
 def _page(name: str, form: Any) -> str:
-    account = own_account(db.session(), viewer())
-    needed = {"present": account.has_password, "username": not account.has_password, "email": sends_mail()}
+    account = get_own_account(db.session(), current_viewer())
+    required_fields = {
+        "current_password": account.has_password,
+        "username": not account.has_password,
+        "email": is_email_enabled(),
+    }
     for field in form:  # the page says which may be left empty
-        if needed.get(field.name):
+        if required_fields.get(field.name):
             field.flags.required = True
-    return render_template(f"accounts/{name}.html", form=form, account=account, mail=sends_mail())
+    return render_template(f"accounts/{name}.html", form=form, account=account, mail=is_email_enabled())

@@ -11,14 +11,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pkgsite.rules import pasted_references as pasted
-from pkgsite.rules.pasted_references import pasted_place
+from pkgsite.rules.pasted_references import parse_pasted_reference
 from pkgsite.rules.search import query as search_query
 from pkgsite.rules.search import spelling
 from pkgsite.rules.search import tokenizer as search_words
-from pkgsite.rules.search.query import Filter, Range, read_query, stars_range, updated_range
-from pkgsite.rules.search.ranking import Kind, Standing, item_of, kind_of, place, popularity
-from pkgsite.rules.search.spelling import Known, distance, kept, nearest
-from pkgsite.rules.search.tokenizer import bare_key, fold, mark_value, name_key, name_words, split_words, stem
+from pkgsite.rules.search.query import Filter, NumberRange, parse_query, parse_stars_range, parse_updated_range
+from pkgsite.rules.search.ranking import (
+    Kind,
+    RankSignals,
+    item_id_from_rank_key,
+    kind_from_rank_key,
+    popularity,
+    rank_key,
+)
+from pkgsite.rules.search.spelling import IndexedWord, affix_pairs, closest_words, edit_distance
+from pkgsite.rules.search.tokenizer import (
+    fold,
+    keyword_value,
+    name_words,
+    normalise_name,
+    split_words,
+    stem,
+    strip_prefix,
+)
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LETTERS = "abcd"
@@ -53,54 +68,54 @@ def test_folding_twice_changes_nothing(text: str) -> None:
 
 
 def test_names() -> None:
-    same = {name_key(name) for name in ("Django REST framework", "django_rest-framework", "DjangoRESTframework")}
+    same = {normalise_name(name) for name in ("Django REST framework", "django_rest-framework", "DjangoRESTframework")}
     assert same == {"djangorestframework"}
     assert name_words("DjangoRESTFramework") == ["django", "rest", "framework"]
-    assert bare_key("djangocms", ("django",)) == "cms"
-    assert bare_key("django", ("django",)) == "django"
-    assert bare_key("djangox", ("django",)) == "djangox"  # one letter is no name
+    assert strip_prefix("djangocms", ("django",)) == "cms"
+    assert strip_prefix("django", ("django",)) == "django"
+    assert strip_prefix("djangox", ("django",)) == "djangox"  # one letter is no name
     assert stem("caching") == stem("cached") != stem("cash")
-    assert mark_value(" Apache License, 2.0 ") == "apache-license-2.0"
+    assert keyword_value(" Apache License, 2.0 ") == "apache-license-2.0"
 
 
 def test_what_is_typed() -> None:
-    query = read_query(
+    query = parse_query(
         'Rest -xml -"two words" "class based" licence:MIT -is:archived stars:many foo:bar by:"Jane Doe" - "'
     )
     assert query.words == ("rest", "foo", "bar")
     assert query.phrases == (("class", "based"),)
-    assert query.unwanted == (("xml",), ("two", "words"))
+    assert query.excluded == (("xml",), ("two", "words"))
     assert query.filters == (Filter("licence", "MIT"), Filter("is", "archived", True), Filter("by", "Jane Doe"))
-    assert query.untold == (Filter("stars", "many"),)
-    assert query.without(query.filters[0]) == (
+    assert query.invalid_filters == (Filter("stars", "many"),)
+    assert query.without_filters(query.filters[0]) == (
         'Rest foo:bar "class based" -xml -"two words" -is:archived by:"Jane Doe"'
     )  # what can't be read is left out
-    assert query.narrowed(Filter("licence", "bsd")).endswith('-is:archived by:"Jane Doe" licence:bsd')
-    assert read_query("-").is_empty
-    assert not read_query("-a").is_empty
-    assert read_query("flask-login").words == ("flask", "login")
+    assert query.with_filter(Filter("licence", "bsd")).endswith('-is:archived by:"Jane Doe" licence:bsd')
+    assert parse_query("-").is_empty
+    assert not parse_query("-a").is_empty
+    assert parse_query("flask-login").words == ("flask", "login")
 
 
 @given(st.text())
 def test_what_is_typed_again_means_the_same(text: str) -> None:
-    query = read_query(text)
-    again = read_query(query.without())
-    if len(query.without()) <= 200:
-        assert (again.words, again.phrases, again.unwanted, again.filters) == (
-            query.words, query.phrases, query.unwanted, query.filters,
+    query = parse_query(text)
+    again = parse_query(query.without_filters())
+    if len(query.without_filters()) <= 200:
+        assert (again.words, again.phrases, again.excluded, again.filters) == (
+            query.words, query.phrases, query.excluded, query.filters,
         )  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("value", "found"),
     [
-        ("100", Range(100, 100)),
-        (">100", Range(101)),
-        (">=1k", Range(1000)),
-        ("<5", Range(most=4)),
-        ("<=5", Range(most=5)),
-        ("10..20", Range(10, 20)),
-        ("10..", Range(10)),
+        ("100", NumberRange(100, 100)),
+        (">100", NumberRange(101)),
+        (">=1k", NumberRange(1000)),
+        ("<5", NumberRange(maximum=4)),
+        ("<=5", NumberRange(maximum=5)),
+        ("10..20", NumberRange(10, 20)),
+        ("10..", NumberRange(10)),
         ("..", None),
         (">", None),
         ("x", None),
@@ -108,21 +123,21 @@ def test_what_is_typed_again_means_the_same(text: str) -> None:
         (">99999999999999999999", None),
     ],
 )
-def test_stars(value: str, found: Range | None) -> None:
-    assert stars_range(value) == found
+def test_stars(value: str, found: NumberRange | None) -> None:
+    assert parse_stars_range(value) == found
 
 
 def test_times() -> None:
     day = int(datetime(2026, 1, 31, tzinfo=UTC).timestamp())
     ago = int((NOW - timedelta(days=90)).timestamp())
-    assert updated_range("<90d", NOW) == updated_range("90d", NOW) == Range(least=ago)
-    assert updated_range(">90d", NOW) == Range(most=ago)
-    assert updated_range("2026-01-31", NOW) == Range(day, day + 86_399)
-    assert updated_range(">2026-01-31", NOW) == Range(least=day + 86_400)
-    assert updated_range(">=2026-01-31", NOW) == Range(least=day)
-    assert updated_range("<2026-01-31", NOW) == Range(most=day - 1)
-    assert updated_range("<=2026-01-31", NOW) == Range(most=day + 86_399)
-    assert [updated_range(text, NOW) for text in ("soon", "2026-02-30", "<", "90")] == [None] * 4
+    assert parse_updated_range("<90d", NOW) == parse_updated_range("90d", NOW) == NumberRange(minimum=ago)
+    assert parse_updated_range(">90d", NOW) == NumberRange(maximum=ago)
+    assert parse_updated_range("2026-01-31", NOW) == NumberRange(day, day + 86_399)
+    assert parse_updated_range(">2026-01-31", NOW) == NumberRange(minimum=day + 86_400)
+    assert parse_updated_range(">=2026-01-31", NOW) == NumberRange(minimum=day)
+    assert parse_updated_range("<2026-01-31", NOW) == NumberRange(maximum=day - 1)
+    assert parse_updated_range("<=2026-01-31", NOW) == NumberRange(maximum=day + 86_399)
+    assert [parse_updated_range(text, NOW) for text in ("soon", "2026-02-30", "<", "90")] == [None] * 4
 
 
 @pytest.mark.parametrize(
@@ -146,7 +161,7 @@ def test_times() -> None:
     ],
 )
 def test_what_is_pasted(typed: str, found: str) -> None:
-    assert pasted_place(typed) == found
+    assert parse_pasted_reference(typed) == found
 
 
 def brute_distance(one: str, other: str) -> int:
@@ -165,7 +180,7 @@ def brute_distance(one: str, other: str) -> int:
 
 @given(st.text(LETTERS, max_size=5), st.text(LETTERS, max_size=5))
 def test_slips_are_counted(one: str, other: str) -> None:
-    assert distance(one, other, 2) == min(3, brute_distance(one, other))
+    assert edit_distance(one, other, 2) == min(3, brute_distance(one, other))
 
 
 @given(st.text(LETTERS, min_size=4, max_size=9), st.data())
@@ -181,19 +196,24 @@ def test_a_single_slip_leaves_a_beginning_and_an_end_as_they_are(word: str, data
             ]
         )
     )
-    assert any(word.startswith(beginning) and word.endswith(end) for beginning, end in kept(slipped))
-    assert distance(slipped, word, 1) <= 1
+    assert any(word.startswith(beginning) and word.endswith(end) for beginning, end in affix_pairs(slipped))
+    assert edit_distance(slipped, word, 1) <= 1
 
 
 def test_the_likeliest_word() -> None:
-    known = [Known("framework", 9), Known("frameworks", 50), Known("django", 99), Known("jango", 1)]
-    assert [other.word for other in nearest("framewrok", known, most=2)] == ["framework"]
-    assert [other.word for other in nearest("djngo", known, most=1)] == ["django"]
-    assert nearest("abc", [Known("abd", 9)], most=0) == []
+    known = [
+        IndexedWord("framework", 9),
+        IndexedWord("frameworks", 50),
+        IndexedWord("django", 99),
+        IndexedWord("jango", 1),
+    ]
+    assert [other.word for other in closest_words("framewrok", known, max_distance=2)] == ["framework"]
+    assert [other.word for other in closest_words("djngo", known, max_distance=1)] == ["django"]
+    assert closest_words("abc", [IndexedWord("abd", 9)], max_distance=0) == []
 
 
 standings = st.builds(
-    Standing,
+    RankSignals,
     is_living=st.booleans(),
     stars=st.none() | st.integers(-5, 10**7),
     downloads=st.none() | st.integers(0, 10**12),
@@ -203,22 +223,24 @@ standings = st.builds(
 
 
 @given(st.sampled_from(Kind), st.integers(1, 2**35 - 1), standings)
-def test_a_place_tells_what_is_there(kind: Kind, item_id: int, standing: Standing) -> None:
-    at = place(kind, item_id, standing, NOW)
-    assert (kind_of(at), item_of(at)) == (kind, item_id)
+def test_a_place_tells_what_is_there(kind: Kind, item_id: int, standing: RankSignals) -> None:
+    at = rank_key(kind, item_id, standing, NOW)
+    assert (kind_from_rank_key(at), item_id_from_rank_key(at)) == (kind, item_id)
     assert 0 <= popularity(standing, NOW) <= 1023
 
 
 @given(standings, standings, st.integers(1, 10**6), st.integers(1, 10**6))
-def test_the_living_and_the_better_known_come_first(one: Standing, other: Standing, first: int, second: int) -> None:
-    before = place(Kind.PACKAGE, first, one, NOW) < place(Kind.PACKAGE, second, other, NOW)
-    if one.is_living != other.is_living:
-        assert before == one.is_living
+def test_the_living_and_the_better_known_come_first(
+    one: RankSignals, other: RankSignals, first: int, second: int
+) -> None:
+    before = rank_key(Kind.PACKAGE, first, one, NOW) < rank_key(Kind.PACKAGE, second, other, NOW)
+    if one.is_active != other.is_active:
+        assert before == one.is_active
     elif popularity(one, NOW) != popularity(other, NOW):
         assert before == (popularity(one, NOW) > popularity(other, NOW))
 
 
 def test_active_has_a_former_word() -> None:
-    active, living = read_query("is:active -is:Active").filters, read_query("is:living").filters
-    assert {one.mark for one in (*active, *living)} == {"is:living"}
-    assert [one.typed for one in active] == ["is:active", "-is:Active"]
+    active, living = parse_query("is:active -is:Active").filters, parse_query("is:living").filters
+    assert {one.keyword for one in (*active, *living)} == {"is:living"}
+    assert [one.text for one in active] == ["is:active", "-is:Active"]

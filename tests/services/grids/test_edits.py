@@ -10,9 +10,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pkgsite.errors import Conflict, Forbidden, Invalid, NotFound
-from pkgsite.models import Cell, Feature, Grid, GridPackage, OldGridSlug, Revision
-from pkgsite.services.changeset import Act
-from pkgsite.services.moderation.actions import ACTS
+from pkgsite.models import Cell, Feature, Grid, GridPackage, GridSlugRedirect, Revision
+from pkgsite.services.changeset import Changeset
+from pkgsite.services.moderation.actions import ACTIONS
 from pkgsite.services.permissions import Viewer
 from tests.factories import NOW, fill_cell, make_feature, make_grid, make_package
 from tests.users import make_user, viewer_of
@@ -35,8 +35,8 @@ def do(session: Session, people: dict[str, Viewer]) -> Do:
     def done(name: str, who: str = "ada", **arguments: Any) -> Any:
         session.rollback()
         try:
-            with Act(session, by=people[who], now=NOW) as act:
-                found = ACTS[name](act, **arguments)
+            with Changeset(session, by=people[who], now=NOW) as changeset:
+                found = ACTIONS[name](changeset, **arguments)
         except BaseException:
             session.rollback()
             raise
@@ -52,7 +52,7 @@ def test_a_grid_is_made_and_changed(session: Session, do: Do, people: dict[str, 
     assert (grid.created_by_id, grid.is_locked, grid.header) == (people["ada"].user_id, False, False)
     assert do("grid.add", changes={"title": "Rich text"}).slug == "rich-text-2"
     do("grid.edit", "bob", grid_id=grid.id, changes={"slug": "editors"}, version=1)
-    assert session.scalars(select(OldGridSlug.slug)).all() == ["rich-text"]
+    assert session.scalars(select(GridSlugRedirect.slug)).all() == ["rich-text"]
     with pytest.raises(Conflict):
         do("grid.edit", grid_id=grid.id, changes={"title": "Mine"}, version=1)
     assert [revision.action for revision in session.scalars(select(Revision).order_by(Revision.id))] == [
@@ -76,11 +76,11 @@ def test_a_grid_is_made_and_changed(session: Session, do: Do, people: dict[str, 
 )
 def test_what_a_grid_can_not_be(session: Session, do: Do, changes: dict[str, Any], name: str) -> None:
     grid = make_grid(session, "there")
-    session.add(OldGridSlug(slug="once", grid_id=grid.id, created_at=NOW))
+    session.add(GridSlugRedirect(slug="once", grid_id=grid.id, created_at=NOW))
     session.commit()
-    with pytest.raises(Invalid) as refusal:
+    with pytest.raises(Invalid) as error:
         do("grid.add", changes=changes)
-    assert list(refusal.value.problems) == [name]
+    assert list(error.value.problems) == [name]
 
 
 def test_the_home_page_is_for_moderators_to_fill(session: Session, do: Do) -> None:

@@ -12,12 +12,12 @@ from sqlalchemy.orm import Session
 
 from pkgsite.errors import Forbidden, NotFound
 from pkgsite.models import Cell, Feature, GridPackage, Package, Revision
-from pkgsite.services.changeset import Act
-from pkgsite.services.history.bulk_revert import bulk_undo_page
-from pkgsite.services.history.entries import Entry, in_words, tell
-from pkgsite.services.history.names import References, load_names
+from pkgsite.services.changeset import Changeset
+from pkgsite.services.history.bulk_revert import bulk_revert_page
+from pkgsite.services.history.entries import HistoryEntry, describe_change, label_text
+from pkgsite.services.history.names import ObjectReferences, load_names
 from pkgsite.services.history.pages import object_history
-from pkgsite.services.history.revert import Scope, undo_everything_by
+from pkgsite.services.history.revert import HistoryScope, revert_all_by
 from pkgsite.services.permissions import ANONYMOUS, Viewer
 from tests.factories import NOW, make_category, make_grid, make_package
 from tests.users import make_user, viewer_of
@@ -29,9 +29,9 @@ def told(session: Session, kind: str, before: dict[str, Any] | None, after: dict
     """Return what a revision says of each field: the value before and after, by label."""
     action = "edit" if before and after else "add" if after else "delete"
     revision = Revision(object_type=kind, object_id=1, action=action, before=before, after=after, at=NOW)
-    references = References()
+    references = ObjectReferences()
     references.add(revision)
-    line = tell(revision, load_names(session, references, ANONYMOUS))
+    line = describe_change(revision, load_names(session, references, ANONYMOUS))
     return {field.label: (field.before, field.after) for field in line.fields}
 
 
@@ -60,7 +60,7 @@ def test_values_are_told_in_words(session: Session) -> None:
         assert told(session, kind, before, after) == says, (kind, before, after)
 
 
-def entries(session: Session, scope: Scope, viewer: Viewer = ANONYMOUS) -> list[Entry]:
+def entries(session: Session, scope: HistoryScope, viewer: Viewer = ANONYMOUS) -> list[HistoryEntry]:
     return object_history(session, scope, viewer).entries
 
 
@@ -70,15 +70,15 @@ def test_an_act_is_told_in_each_history_as_far_as_it_concerns_it(session: Sessio
     grid = make_grid(session, "g", (one, two))
     ids, grid_id = (one.id, two.id), grid.id
     session.commit()
-    with Act(session, by=ada, now=NOW) as act:
-        act.delete(grid)
+    with Changeset(session, by=ada, now=NOW) as changeset:
+        changeset.delete(grid)
     session.commit()
-    assert [len(entry.lines) for entry in entries(session, Scope("grid", grid_id))] == [3]
+    assert [len(entry.changes) for entry in entries(session, HistoryScope("grid", grid_id))] == [3]
     for number, title in zip(ids, ("one", "two"), strict=True):
-        (entry,) = entries(session, Scope("package", number))
-        assert [in_words(line.about) for line in entry.lines] == [f"Package “{title}” in grid “G”"]
+        (entry,) = entries(session, HistoryScope("package", number))
+        assert [label_text(line.label) for line in entry.changes] == [f"Package “{title}” in grid “G”"]
     with pytest.raises(NotFound):
-        entries(session, Scope("nothing", 1))
+        entries(session, HistoryScope("nothing", 1))
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -95,42 +95,42 @@ def test_what_bulk_undo_foresees_is_what_comes(session: Session, seed: int) -> N
 
     for step in range(60):
         session.rollback()
-        with Act(session, by=dice.choice(people), now=at(step)) as act:
+        with Changeset(session, by=dice.choice(people), now=at(step)) as changeset:
             features = session.scalars(select(Feature)).all()
             cells = session.scalars(select(Cell)).all()
             chance = dice.random()
             if chance < 0.25:
                 package = session.get_one(Package, dice.choice(ids))
-                act.edit(package, {dice.choice(["title", "documentation_url"]): f"t {step}"})
+                changeset.edit(package, {dice.choice(["title", "documentation_url"]): f"t {step}"})
             elif chance < 0.5 or not features:
-                act.add(Feature(grid_id=grid_id, title=f"f {step}", description="", position=step,
+                changeset.add(Feature(grid_id=grid_id, title=f"f {step}", description="", position=step,
                                 created_at=at(step), modified_at=at(step)))  # fmt: skip
             elif chance < 0.6:
-                act.delete(dice.choice(features))
+                changeset.delete(dice.choice(features))
             elif cells and chance < 0.75:
-                act.edit(dice.choice(cells), {"text": f"c {step}"})
+                changeset.edit(dice.choice(cells), {"text": f"c {step}"})
             else:
                 member, feature = dice.choice(session.scalars(select(GridPackage)).all()), dice.choice(features)
                 taken = {(cell.grid_package_id, cell.feature_id) for cell in cells}
                 if (member.id, feature.id) not in taken:
-                    act.add(Cell(grid_package_id=member.id, feature_id=feature.id, text="x",
+                    changeset.add(Cell(grid_package_id=member.id, feature_id=feature.id, text="x",
                                  created_at=at(step), modified_at=at(step)))  # fmt: skip
         session.commit()
-    page = bulk_undo_page(session, "EVE", MOD, days=None, now=at(99))
-    assert page.undone
-    assert page.kept
+    page = bulk_revert_page(session, "EVE", MOD, days=None, now=at(99))
+    assert page.revertible_count
+    assert page.skipped_count
     mod = viewer_of(make_user(session, "mod", role="moderator"))
     session.commit()
-    with Act(session, by=mod, now=at(99)) as act:
-        done = undo_everything_by(act, page.user_id)
-    assert (page.undone, page.kept) == (len(done.undone), len(done.kept))
-    assert [entry.id for entry in page.shown] == done.kept
+    with Changeset(session, by=mod, now=at(99)) as changeset:
+        done = revert_all_by(changeset, page.user_id)
+    assert (page.revertible_count, page.skipped_count) == (len(done.reverted), len(done.skipped))
+    assert [entry.id for entry in page.skipped] == done.skipped
 
 
 def test_only_moderators_foresee(session: Session) -> None:
     make_user(session, "ada")
     with pytest.raises(Forbidden):
-        bulk_undo_page(session, "ada", Viewer(1, "ada"), days=None, now=NOW)
+        bulk_revert_page(session, "ada", Viewer(1, "ada"), days=None, now=NOW)
     with pytest.raises(NotFound):
-        bulk_undo_page(session, "nobody", MOD, days=None, now=NOW)
-    assert bulk_undo_page(session, "ada", MOD, days=3, now=NOW).undone == 0
+        bulk_revert_page(session, "nobody", MOD, days=None, now=NOW)
+    assert bulk_revert_page(session, "ada", MOD, days=3, now=NOW).revertible_count == 0

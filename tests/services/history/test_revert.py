@@ -16,8 +16,15 @@ from sqlalchemy.orm import Session
 
 from pkgsite.errors import Conflict, Forbidden, NotFound
 from pkgsite.models import Category, Cell, Feature, Grid, GridPackage, Package, Revision, User
-from pkgsite.services.changeset import KINDS, Act, kind_of, snapshot
-from pkgsite.services.history.revert import Scope, last_revision, restore, undo, undo_everything_by, whole_act
+from pkgsite.services.changeset import TRACKED_MODELS, Changeset, snapshot, tracked_model_of
+from pkgsite.services.history.revert import (
+    HistoryScope,
+    changeset_revisions,
+    last_revision,
+    restore,
+    revert,
+    revert_all_by,
+)
 from pkgsite.services.permissions import Viewer
 from tests.factories import NOW, make_package
 from tests.users import make_user, viewer_of
@@ -31,7 +38,7 @@ RANDOM = settings(
 
 
 @dataclass
-class Life:
+class RandomHistory:
     """A grid, its packages and some people who change them at random; each act is recorded with the state around it."""
 
     session: Session
@@ -42,36 +49,36 @@ class Life:
     acts: list[tuple[int, State, State]] = field(default_factory=list)  # the head, the state before, the state after
     count: int = 0
 
-    def act(self, by: Viewer | None = None) -> Act:
+    def changeset(self, by: Viewer | None = None) -> Changeset:
         self.session.rollback()
         self.count += 1
-        return Act(self.session, by=by or self.dice.choice(self.people), now=NOW + timedelta(minutes=self.count))
+        return Changeset(self.session, by=by or self.dice.choice(self.people), now=NOW + timedelta(minutes=self.count))
 
     def state(self) -> State:
         """Return everything that is there, but for the numbers of versions."""
         rows: list[Any] = []
         for model in (Package, Grid, Feature, GridPackage, Cell):
             rows += self.session.scalars(select(model).execution_options(populate_existing=True))
-        return {(kind_of(row).name, row.id): without_version(snapshot(row)) for row in rows}
+        return {(tracked_model_of(row).name, row.id): without_version(snapshot(row)) for row in rows}
 
-    def record(self, work: Callable[[Act], None], by: Viewer | None = None) -> None:
+    def record(self, work: Callable[[Changeset], None], by: Viewer | None = None) -> None:
         before = self.state()
-        with self.act(by) as act:
-            work(act)
+        with self.changeset(by) as changeset:
+            work(changeset)
         self.session.commit()
-        if act.head_id:
-            self.acts.append((act.head_id, before, self.state()))
+        if changeset.head_id:
+            self.acts.append((changeset.head_id, before, self.state()))
 
-    def step(self) -> None:
+    def random_edit(self) -> None:
         """Do one thing, chosen by dice; what can't be done now is left for another."""
         steps = [self.edit_package, self.edit_grid, self.add_feature, self.edit_feature, self.edit_feature,
                  self.move_features, self.delete_feature, self.add_member, self.add_member, self.remove_member,
-                 self.fill_cell, self.fill_cell, self.fill_cell, self.fill_cell, self.delete_cell, self.take_back,
-                 self.go_back]  # fmt: skip
+                 self.fill_cell, self.fill_cell, self.fill_cell, self.fill_cell, self.delete_cell, self.revert_one,
+                 self.restore_one]  # fmt: skip
         if self.dice.random() < 0.01:
             steps = [self.delete_grid]
         if self.one(Grid) is None:
-            steps = [self.go_back, self.take_back]
+            steps = [self.restore_one, self.revert_one]
         self.dice.choice(steps)()
 
     def one(self, model: type[Any]) -> Any:
@@ -85,7 +92,7 @@ class Life:
         row = self.one(model)
         if row is not None:
             number = row.id
-            self.record(lambda act: act.edit(act.session.get_one(model, number), values) and None)
+            self.record(lambda changeset: changeset.edit(changeset.session.get_one(model, number), values) and None)
 
     def edit_package(self) -> None:
         values = {
@@ -106,7 +113,7 @@ class Life:
     def add_feature(self) -> None:
         position = self.session.scalar(select(func.count()).select_from(Feature)) or 0
         feature = Feature(grid_id=self.grid_id, title=self.words(), description="", position=position)
-        self.record(lambda act: act.add(feature))
+        self.record(lambda changeset: changeset.add(feature))
 
     def edit_feature(self) -> None:
         name = self.dice.choice(["title", "description"])
@@ -116,9 +123,9 @@ class Life:
         numbers = list(self.session.scalars(select(Feature.id).order_by(Feature.id)))
         self.dice.shuffle(numbers)
 
-        def move(act: Act) -> None:
+        def move(changeset: Changeset) -> None:
             for position, number in enumerate(numbers):
-                act.edit(act.session.get_one(Feature, number), {"position": position})
+                changeset.edit(changeset.session.get_one(Feature, number), {"position": position})
 
         self.record(move)
 
@@ -138,14 +145,14 @@ class Life:
         row = self.one(model)
         if row is not None:
             number = row.id
-            self.record(lambda act: act.delete(act.session.get_one(model, number)))
+            self.record(lambda changeset: changeset.delete(changeset.session.get_one(model, number)))
 
     def add_member(self) -> None:
         inside = set(self.session.scalars(select(GridPackage.package_id)))
         outside = [number for number in self.packages if number not in inside]
         if outside:
             member = GridPackage(grid_id=self.grid_id, package_id=self.dice.choice(outside), position=self.count)
-            self.record(lambda act: act.add(member))
+            self.record(lambda changeset: changeset.add(member))
 
     def fill_cell(self) -> None:
         member, feature = self.one(GridPackage), self.one(Feature)
@@ -154,29 +161,33 @@ class Life:
         place = {"grid_package_id": member.id, "feature_id": feature.id}
         words = self.words()
 
-        def fill(act: Act) -> None:
-            cell = act.session.scalar(select(Cell).filter_by(**place))
+        def fill(changeset: Changeset) -> None:
+            cell = changeset.session.scalar(select(Cell).filter_by(**place))
             if cell is None:
-                act.add(Cell(**place, text=words))
+                changeset.add(Cell(**place, text=words))
             else:
-                act.edit(cell, {"text": words})
+                changeset.edit(cell, {"text": words})
 
         self.record(fill)
 
-    def take_back(self) -> None:
+    def revert_one(self) -> None:
         if self.acts:
             head = self.dice.choice(self.acts[-10:])[0]
-            self.try_to(lambda act: undo(act, head))
+            self.attempt(lambda changeset: revert(changeset, head))
 
-    def go_back(self) -> None:
+    def restore_one(self) -> None:
         heads = [head for head, *_ in self.acts[-10:]]
         in_grid = select(Revision.id).where(Revision.id.in_(heads), Revision.grid_id.is_not(None))
         found = self.session.scalars(in_grid.order_by(Revision.id)).all()
         if found:
-            scope, to = Scope("grid", self.grid_id), self.dice.choice(found)
-            self.try_to(lambda act: restore(act, scope, to, seen=last_revision(act.session, scope)) and None)
+            scope, to = HistoryScope("grid", self.grid_id), self.dice.choice(found)
+            self.attempt(
+                lambda changeset: (
+                    restore(changeset, scope, to, last_seen_id=last_revision(changeset.session, scope)) and None
+                )
+            )
 
-    def try_to(self, work: Callable[[Act], None]) -> None:
+    def attempt(self, work: Callable[[Changeset], None]) -> None:
         try:
             self.record(work)
         except Conflict:
@@ -187,21 +198,21 @@ def without_version(state: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in state.items() if name != "version"}
 
 
-def live(session: Session, seed: int) -> Life:
+def random_history(session: Session, seed: int) -> RandomHistory:
     """Let people make two hundred random changes."""
     packages = [make_package(session, f"start-{place}").id for place in range(4)]
     people = [viewer_of(make_user(session, name, role="moderator")) for name in ("ada", "bob", "eve")]
     session.commit()
-    life = Life(session, random.Random(seed), people, packages)
+    life = RandomHistory(session, random.Random(seed), people, packages)
 
-    def begin(act: Act) -> None:
+    def begin(changeset: Changeset) -> None:
         grid = Grid(title="Caching", slug="caching", description="", is_locked=False, header=False)
-        act.add(grid)
+        changeset.add(grid)
         life.grid_id = grid.id
 
     life.record(begin)
     while len(life.acts) < EDITS:
-        life.step()
+        life.random_edit()
     return life
 
 
@@ -227,16 +238,16 @@ def of_grid(state: State) -> State:
 @RANDOM
 @given(seed=st.integers(0, 10**6))
 def test_a_grid_comes_back_as_it_was_after_any_of_its_revisions(clear: Callable[[], Session], seed: int) -> None:
-    life = live(clear(), seed)
-    session, scope = life.session, Scope("grid", life.grid_id)
+    life = random_history(clear(), seed)
+    session, scope = life.session, HistoryScope("grid", life.grid_id)
     deletions = 0
     for head, _, after in life.acts:
-        last = whole_act(session, head)[-1]
+        last = changeset_revisions(session, head)[-1]
         if last.grid_id is None:
             continue
         deletions += last.action == "delete"
-        with life.act() as act:
-            restore(act, scope, last.id, seen=last_revision(session, scope))
+        with life.changeset() as changeset:
+            restore(changeset, scope, last.id, last_seen_id=last_revision(session, scope))
         assert of_grid(life.state()) == of_grid(after), f"after revision {last.id}"
         session.rollback()
     assert deletions > 5
@@ -245,15 +256,15 @@ def test_a_grid_comes_back_as_it_was_after_any_of_its_revisions(clear: Callable[
 @RANDOM
 @given(seed=st.integers(0, 10**6))
 def test_a_package_comes_back_as_it_was_after_any_of_its_revisions(clear: Callable[[], Session], seed: int) -> None:
-    life = live(clear(), seed)
+    life = random_history(clear(), seed)
     restored = 0
     for head, _, after in life.acts:
-        for revision in whole_act(life.session, head):
+        for revision in changeset_revisions(life.session, head):
             if revision.object_type == "package":
                 key = "package", revision.object_id
-                scope = Scope(*key)
-                with life.act() as act:
-                    restore(act, scope, revision.id, seen=last_revision(act.session, scope))
+                scope = HistoryScope(*key)
+                with life.changeset() as changeset:
+                    restore(changeset, scope, revision.id, last_seen_id=last_revision(changeset.session, scope))
                 assert life.state()[key] == after[key]
                 life.session.rollback()
                 restored += 1
@@ -263,15 +274,15 @@ def test_a_package_comes_back_as_it_was_after_any_of_its_revisions(clear: Callab
 @RANDOM
 @given(seed=st.integers(0, 10**6))
 def test_an_act_can_be_undone_just_when_nothing_later_touches_the_same(clear: Callable[[], Session], seed: int) -> None:
-    life = live(clear(), seed)
+    life = random_history(clear(), seed)
     present = life.state()
-    touched = [touches(before, after) for _, before, after in life.acts]
+    touched = [touched_fields(before, after) for _, before, after in life.acts]
     done = refused = 0
     for place, (head, before, _) in enumerate(life.acts):
-        is_free = not any(meet(touched[place], later) for later in touched[place + 1 :])
+        is_free = not any(conflict(touched[place], later) for later in touched[place + 1 :])
         try:
-            with life.act() as act:
-                undo(act, head)
+            with life.changeset() as changeset:
+                revert(changeset, head)
         except Conflict:
             assert not is_free, f"revision {head} was refused"
             refused += 1
@@ -280,7 +291,7 @@ def test_an_act_can_be_undone_just_when_nothing_later_touches_the_same(clear: Ca
         else:
             assert is_free, f"revision {head} was undone"
             done += 1
-            assert life.state() == replaced(present, touched[place], before)
+            assert life.state() == reverted_state(present, touched[place], before)
         life.session.rollback()
     assert done > 3
     assert refused > 3
@@ -289,20 +300,20 @@ def test_an_act_can_be_undone_just_when_nothing_later_touches_the_same(clear: Ca
 Touched = dict[Key, tuple[set[str] | None, dict[str, Any]]]  # fields, None for the whole; and the object
 
 
-def touches(before: State, after: State) -> Touched:
+def touched_fields(before: State, after: State) -> Touched:
     """Return what differs between two states."""
     found: Touched = {}
     for key in before.keys() | after.keys():
         old, new = before.get(key), after.get(key)
         if old is None or new is None:
-            whole = with_places(key, old or new or {}, before if new is None else after)
+            whole = with_parents(key, old or new or {}, before if new is None else after)
             found[key] = None, whole
         elif old != new:
-            found[key] = {name for name in old if old[name] != new[name]}, with_places(key, new, after)
+            found[key] = {name for name in old if old[name] != new[name]}, with_parents(key, new, after)
     return found
 
 
-def with_places(key: Key, values: dict[str, Any], state: State) -> dict[str, Any]:
+def with_parents(key: Key, values: dict[str, Any], state: State) -> dict[str, Any]:
     """Return an object with the grid, package and feature that it belongs to."""
     if key[0] == "cell":
         return values | {
@@ -311,9 +322,9 @@ def with_places(key: Key, values: dict[str, Any], state: State) -> dict[str, Any
     return values | ({"grid_id": key[1]} if key[0] == "grid" else {})
 
 
-def meet(one: Touched, other: Touched) -> bool:
+def conflict(one: Touched, other: Touched) -> bool:
     return any(
-        together(a, mine, b, theirs)
+        is_same_or_contained(a, mine, b, theirs)
         and (
             mine[0] is None
             or theirs[0] is None
@@ -324,12 +335,12 @@ def meet(one: Touched, other: Touched) -> bool:
     )
 
 
-def together(a: Key, mine: tuple[Any, dict[str, Any]], b: Key, theirs: tuple[Any, dict[str, Any]]) -> bool:
+def is_same_or_contained(a: Key, first: tuple[Any, dict[str, Any]], b: Key, second: tuple[Any, dict[str, Any]]) -> bool:
     """Tell whether two are the same, or one of them, gone or new as a whole, holds the other."""
-    if name_of(a, mine[1]) == name_of(b, theirs[1]):
+    if name_of(a, first[1]) == name_of(b, second[1]):
         return True
-    return (mine[0] is None and holds(a, mine[1], b, theirs[1])) or (
-        theirs[0] is None and holds(b, theirs[1], a, mine[1])
+    return (first[0] is None and contains(a, first[1], b, second[1])) or (
+        second[0] is None and contains(b, second[1], a, first[1])
     )
 
 
@@ -341,7 +352,7 @@ def name_of(key: Key, values: dict[str, Any]) -> tuple[Any, ...]:
     return key
 
 
-def holds(key: Key, values: dict[str, Any], part: Key, of_part: dict[str, Any]) -> bool:
+def contains(key: Key, values: dict[str, Any], part: Key, of_part: dict[str, Any]) -> bool:
     kind = key[0]
     if kind == "grid":
         return part[0] != "package" and of_part["grid_id"] == key[1]
@@ -351,7 +362,7 @@ def holds(key: Key, values: dict[str, Any], part: Key, of_part: dict[str, Any]) 
     return kind == "membership" and same_place
 
 
-def replaced(state: State, touched: Touched, before: State) -> State:
+def reverted_state(state: State, touched: Touched, before: State) -> State:
     """Return a state in which what was touched is as before."""
     found = {key: dict(values) for key, values in state.items()}
     for key, (names, _) in touched.items():
@@ -365,7 +376,7 @@ def replaced(state: State, touched: Touched, before: State) -> State:
 
 
 def test_every_kind_of_object_is_known() -> None:
-    assert set(KINDS) == {"package", "grid", "feature", "membership", "cell", "site"}
+    assert set(TRACKED_MODELS) == {"package", "grid", "feature", "membership", "cell", "site"}
 
 
 def test_what_somebody_has_not_seen_is_not_undone(session: Session) -> None:
@@ -373,12 +384,12 @@ def test_what_somebody_has_not_seen_is_not_undone(session: Session) -> None:
     session.commit()
     heads = [edit(session, package, ada, title=title) for title in ("One", "Two", "Three")]
     session.rollback()
-    scope = Scope("package", package.id)
-    with pytest.raises(Conflict), act_of(session, ada) as act:
-        restore(act, scope, heads[0], seen=heads[1])
+    scope = HistoryScope("package", package.id)
+    with pytest.raises(Conflict), make_changeset(session, ada) as changeset:
+        restore(changeset, scope, heads[0], last_seen_id=heads[1])
     session.rollback()
-    with act_of(session, ada) as act:
-        assert restore(act, scope, heads[0], seen=heads[2])
+    with make_changeset(session, ada) as changeset:
+        assert restore(changeset, scope, heads[0], last_seen_id=heads[2])
     session.commit()
     assert package.title == "One"
     assert package.version == 5
@@ -394,16 +405,16 @@ def test_others_edits_are_taken_back_by_moderators_only(session: Session) -> Non
     by_ada = edit(session, package, ada, title="By Ada")
     by_bob = edit(session, package, bob, documentation_url="https://bob.example/")
     for head in (by_ada, by_ada):
-        with pytest.raises(Forbidden), act_of(session, bob) as act:
-            undo(act, head)
-    with pytest.raises(Forbidden), act_of(session, bob) as act:
-        restore(act, Scope("package", package.id), 0, seen=by_bob)
-    with act_of(session, ada) as act:
-        undo(act, by_ada)
+        with pytest.raises(Forbidden), make_changeset(session, bob) as changeset:
+            revert(changeset, head)
+    with pytest.raises(Forbidden), make_changeset(session, bob) as changeset:
+        restore(changeset, HistoryScope("package", package.id), 0, last_seen_id=by_bob)
+    with make_changeset(session, ada) as changeset:
+        revert(changeset, by_ada)
     session.commit()
     assert (package.title, package.documentation_url) == ("First", "https://bob.example/")
-    with act_of(session, mod) as act:
-        undo(act, by_bob)
+    with make_changeset(session, mod) as changeset:
+        revert(changeset, by_bob)
     session.commit()
     assert package.documentation_url is None
 
@@ -414,8 +425,8 @@ def test_a_slug_that_is_anothers_now_is_not_taken(session: Session) -> None:
     head = edit(session, package, ada, slug="two")
     make_package(session, "One")
     session.commit()
-    with pytest.raises(Conflict, match="another package"), act_of(session, ada) as act:
-        undo(act, head)
+    with pytest.raises(Conflict, match="another package"), make_changeset(session, ada) as changeset:
+        revert(changeset, head)
     session.rollback()
     assert package.slug == "two"
 
@@ -429,15 +440,15 @@ def test_everything_of_one_person_is_undone_but_what_others_have_touched(session
     kept = edit(session, two, spammer, title="Spam")
     edit(session, two, mod, title="Twice")
     category_id = one.category_id
-    with act_of(session, spammer) as act:
+    with make_changeset(session, spammer) as changeset:
         spam = Package(slug="spam", title="Spam", category_id=category_id)
-        act.add(spam)
+        changeset.add(spam)
     session.commit()
-    with act_of(session, mod) as act:
-        came = undo_everything_by(act, spammer.user_id or 0)
+    with make_changeset(session, mod) as changeset:
+        came = revert_all_by(changeset, spammer.user_id or 0)
     session.commit()
-    assert kept in came.kept
-    assert first in came.undone
+    assert kept in came.skipped
+    assert first in came.reverted
     assert (one.title, one.documentation_url, two.title) == ("One", None, "Twice")
     assert spam.hidden_at == NOW  # what hangs on a package outlives it
 
@@ -445,18 +456,18 @@ def test_everything_of_one_person_is_undone_but_what_others_have_touched(session
 def test_a_revision_that_never_was(session: Session) -> None:
     ada = viewer_of(make_user(session, role="moderator"))
     session.commit()
-    with pytest.raises(NotFound), act_of(session, ada) as act:
-        undo(act, 4711)
+    with pytest.raises(NotFound), make_changeset(session, ada) as changeset:
+        revert(changeset, 4711)
 
 
-def act_of(session: Session, by: Viewer) -> Act:
+def make_changeset(session: Session, by: Viewer) -> Changeset:
     session.rollback()
-    return Act(session, by=by, now=NOW)
+    return Changeset(session, by=by, now=NOW)
 
 
 def edit(session: Session, package: Package, by: Viewer, **values: Any) -> int:
-    with act_of(session, by) as act:
-        act.edit(package, values)
+    with make_changeset(session, by) as changeset:
+        changeset.edit(package, values)
     session.commit()
-    assert act.head_id is not None
-    return act.head_id
+    assert changeset.head_id is not None
+    return changeset.head_id

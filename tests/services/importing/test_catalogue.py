@@ -15,8 +15,8 @@ from sqlalchemy.orm import Session
 from pkgsite.errors import Invalid
 from pkgsite.extensions import db
 from pkgsite.models import Category, Cell, Feature, Grid, GridPackage, Package, Revision
-from pkgsite.services.importing.catalogue import SHIPPED, load_catalogue, load_catalogue_when_empty
-from pkgsite.services.importing.records import Outcome, Tally
+from pkgsite.services.importing.catalogue import BUNDLED_CATALOGUE, load_bundled_catalogue_if_empty, load_catalogue
+from pkgsite.services.importing.records import ImportTally, Outcome
 from pkgsite.services.packages.records import package_by_id
 from tests.factories import NOW, make_category, make_feature
 from tests.fakes.v4_site import FakeV4Site
@@ -40,21 +40,21 @@ def file() -> dict[str, Any]:
     }
 
 
-def load(session: Session, file: dict[str, Any], *, now: datetime = NOW) -> dict[str, Tally]:
+def load(session: Session, file: dict[str, Any], *, now: datetime = NOW) -> dict[str, ImportTally]:
     tallies = load_catalogue(session, json.dumps(file).encode(), now=now)
     session.commit()
     return tallies
 
 
-def outcomes(tallies: dict[str, Tally]) -> dict[str, tuple[int, ...]]:
+def outcomes(tallies: dict[str, ImportTally]) -> dict[str, tuple[int, ...]]:
     """Return for each noun how many were added, changed, unchanged and skipped."""
     return {
         noun: (*(tally.count(outcome) for outcome in Outcome), len(tally.skipped)) for noun, tally in tallies.items()
     }
 
 
-def remarks(tallies: dict[str, Tally]) -> list[str]:
-    return [remark for tally in tallies.values() for remark in tally.remarks]
+def remarks(tallies: dict[str, ImportTally]) -> list[str]:
+    return [remark for tally in tallies.values() for remark in tally.warnings]
 
 
 def features(session: Session) -> list[tuple[str, str, int]]:
@@ -80,7 +80,7 @@ def scores(session: Session) -> dict[str, int | None]:
     return found
 
 
-def a_person(session: Session, noun: str, number: int, action: str = "edit", **states: Any) -> None:
+def edit_as_user(session: Session, noun: str, number: int, action: str = "edit", **states: Any) -> None:
     """Record that a person did something; `before` and `after` are the states."""
     session.add(Revision(at=NOW, object_type=noun, object_id=number, action=action, **states))
 
@@ -146,13 +146,13 @@ def test_what_a_person_wrote_is_kept_and_told(session: Session, file: dict[str, 
     small = session.scalars(select(Feature).where(Feature.title == "Is small")).one()
     cell = session.scalars(select(Cell).where(Cell.text == "2 KB")).one()
     fast.title = "Is quick"
-    a_person(session, "feature", fast.id, before={"title": "Is fast"}, after={"title": "Is quick"})
+    edit_as_user(session, "feature", fast.id, before={"title": "Is fast"}, after={"title": "Is quick"})
     small.description = "In our words."
-    a_person(session, "feature", small.id, before={"description": ""}, after={"description": "In our words."})
+    edit_as_user(session, "feature", small.id, before={"description": ""}, after={"description": "In our words."})
     cell.text = "4 KB"
-    a_person(session, "cell", cell.id, before={"text": "2 KB"}, after={"text": "4 KB"})
+    edit_as_user(session, "cell", cell.id, before={"text": "2 KB"}, after={"text": "4 KB"})
     session.get_one(Grid, 7).title = "Caches"
-    a_person(session, "grid", 7, before={"title": "Caching"}, after={"title": "Caches"})
+    edit_as_user(session, "grid", 7, before={"title": "Caching"}, after={"title": "Caches"})
     session.commit()
     tallies = load(session, file)
     assert remarks(tallies) == [
@@ -171,9 +171,9 @@ def test_what_a_person_deleted_stays_deleted(session: Session, file: dict[str, A
     load(session, file)
     fast = session.scalars(select(Feature).where(Feature.title == "Is fast")).one()
     cell = session.scalars(select(Cell).where(Cell.text == "2 KB")).one()
-    a_person(session, "feature", fast.id, "delete", before={"grid_id": 7, "title": "Is fast", "description": ""})
+    edit_as_user(session, "feature", fast.id, "delete", before={"grid_id": 7, "title": "Is fast", "description": ""})
     states = {"feature_id": cell.feature_id, "grid_package_id": cell.grid_package_id, "text": "2 KB"}
-    a_person(session, "cell", cell.id, "delete", before=states)
+    edit_as_user(session, "cell", cell.id, "delete", before=states)
     session.delete(fast)
     session.delete(cell)
     session.commit()
@@ -188,7 +188,7 @@ def test_what_a_person_deleted_stays_deleted(session: Session, file: dict[str, A
 def test_a_package_that_a_person_took_out_gets_no_cells(session: Session, file: dict[str, Any]) -> None:
     load(session, file)
     session.delete(session.scalars(select(GridPackage).where(GridPackage.package_id == 13)).one())
-    a_person(session, "membership", 1, "delete", before={"grid_id": 7, "package_id": 13})
+    edit_as_user(session, "membership", 1, "delete", before={"grid_id": 7, "package_id": 13})
     session.commit()
     assert remarks(load(session, file)) == [
         "package 13 “bar”: removed from grid 7 on this site, not added again",
@@ -205,7 +205,7 @@ def test_features_of_our_own_are_our_own(session: Session, file: dict[str, Any])
 
 
 def test_the_shipped_catalogue_comes_in_whole(session: Session) -> None:
-    tallies = load_catalogue_when_empty(session, now=NOW)
+    tallies = load_bundled_catalogue_if_empty(session, now=NOW)
     session.commit()
     assert tallies is not None
     assert remarks(tallies) == []
@@ -216,15 +216,15 @@ def test_the_shipped_catalogue_comes_in_whole(session: Session) -> None:
         "features": 0,
         "cells": 0,
     }
-    shipped = json.loads(SHIPPED.read_bytes())
+    shipped = json.loads(BUNDLED_CATALOGUE.read_bytes())
     assert tallies["features"].count(Outcome.ADDED) == sum(len(grid["features"]) for grid in shipped["grids"])
-    again = load_catalogue(session, SHIPPED.read_bytes(), now=LATER)
+    again = load_catalogue(session, BUNDLED_CATALOGUE.read_bytes(), now=LATER)
     assert {noun: found[:2] for noun, found in outcomes(again).items()} == dict.fromkeys(again, (0, 0))
 
 
 def test_a_shipped_package_is_as_the_file_says(session: Session) -> None:
-    load_catalogue_when_empty(session, now=NOW)
-    (wire,) = (package for package in json.loads(SHIPPED.read_bytes())["packages"] if package["id"] == 2235)
+    load_bundled_catalogue_if_empty(session, now=NOW)
+    (wire,) = (package for package in json.loads(BUNDLED_CATALOGUE.read_bytes())["packages"] if package["id"] == 2235)
     ours = package_by_id(session, 2235)
     assert {
         "id": ours.id,
@@ -254,21 +254,21 @@ def test_a_shipped_package_is_as_the_file_says(session: Session) -> None:
 def test_it_is_loaded_only_where_nothing_is(session: Session) -> None:
     make_category(session)
     session.commit()
-    assert load_catalogue_when_empty(session, now=NOW) is None
+    assert load_bundled_catalogue_if_empty(session, now=NOW) is None
     session.commit()
     assert session.scalar(select(func.count()).select_from(Package)) == 0
 
 
 def test_two_servers_that_start_at_once_load_it_once(app: Flask, session: Session) -> None:
-    found: list[dict[str, Tally] | None] = []
+    found: list[dict[str, ImportTally] | None] = []
 
-    def second_server() -> None:
+    def other_process() -> None:
         with app.app_context():
-            found.append(load_catalogue_when_empty(db.session(), now=NOW))
+            found.append(load_bundled_catalogue_if_empty(db.session(), now=NOW))
             db.session.commit()
 
-    first = load_catalogue_when_empty(session, now=NOW)
-    second = Thread(target=second_server)
+    first = load_bundled_catalogue_if_empty(session, now=NOW)
+    second = Thread(target=other_process)
     second.start()  # it waits for the first one's commit, or comes after it
     session.commit()
     second.join()

@@ -12,17 +12,17 @@ import pytest
 from flask import Flask
 from sqlalchemy.orm import Session
 
-from pkgsite.clients.base import Fetched, Gateways, IndexFacts, Quota, RepoAsk, RepoFacts
-from pkgsite.errors import BadAnswer, Gone, Invalid, NotAllowed, RateLimited, Unavailable, UpstreamError
+from pkgsite.clients.base import Fetched, Gateways, IndexFacts, Quota, RepoFacts, RepoRequest
+from pkgsite.errors import BadResponse, Gone, Invalid, NotAllowed, RateLimited, Unavailable, UpstreamError
 from pkgsite.services.packages import drafts as package_drafts
-from pkgsite.services.packages.drafts import Draft, code_address, fill, read_place
+from pkgsite.services.packages.drafts import PackageDraft, complete_draft, draft_from_reference, repository_of_project
 from tests.factories import NOW, make_category
-from tests.users import Visitor, make_user
+from tests.users import CsrfClient, make_user
 
 KINDS = {"github.com": "github", "gitlab.com": "gitlab"}
 
 
-def told(name: str = "one", urls: Mapping[str, str] | None = None, **facts: Any) -> IndexFacts:
+def index_facts(name: str = "one", urls: Mapping[str, str] | None = None, **facts: Any) -> IndexFacts:
     """Return what an index tells of a project of which it knows little."""
     nothing = dict.fromkeys(IndexFacts.__dataclass_fields__)
     return IndexFacts(**{**nothing, "name": name, "releases": (), "project_urls": urls, **facts})
@@ -37,7 +37,7 @@ class Host:
     quotas: Mapping[str, Quota] = field(default_factory=dict)
     is_batched: bool = False
 
-    def repos(self, _asked: Sequence[RepoAsk], *, now: datetime) -> list[Any]:
+    def repos(self, _asked: Sequence[RepoRequest], *, now: datetime) -> list[Any]:
         assert now
         outcome = self.repo()
         return [Fetched(outcome) if isinstance(outcome, RepoFacts) else outcome]
@@ -54,7 +54,7 @@ def gateways(host: Host) -> Gateways:
     return Gateways(dict.fromkeys(KINDS, host), KINDS, host, "pypi.org", "")  # type: ignore[arg-type]
 
 
-GITHUB = Draft(title="one", repo_url="https://github.com/ada/one")
+GITHUB = PackageDraft(title="one", repo_url="https://github.com/ada/one")
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ GITHUB = Draft(title="one", repo_url="https://github.com/ada/one")
     ],
 )
 def test_what_people_paste(written: str, repo_url: str, pypi_url: str) -> None:
-    draft = read_place(written, gateways(Host()))
+    draft = draft_from_reference(written, gateways(Host()))
     assert (draft.repo_url, draft.pypi_url) == (repo_url, pypi_url)
     assert draft.title
 
@@ -79,9 +79,9 @@ def test_what_people_paste(written: str, repo_url: str, pypi_url: str) -> None:
     "written", ["", "javascript:alert(1)//a/b", "https://github.com/", "a b c", "x" * 9999, "\x00"]
 )
 def test_what_is_no_place(written: str) -> None:
-    with pytest.raises(Invalid) as refusal:
-        read_place(written, gateways(Host()))
-    assert list(refusal.value.problems) == ["where"]
+    with pytest.raises(Invalid) as error:
+        draft_from_reference(written, gateways(Host()))
+    assert list(error.value.problems) == ["where"]
 
 
 @pytest.mark.parametrize(
@@ -91,48 +91,50 @@ def test_what_is_no_place(written: str) -> None:
         (RateLimited("x"), "The rate limit of github.com has been reached"),
         (NotAllowed("x"), "github.com denied access"),
         (Unavailable("x"), "Could not connect to github.com"),
-        (BadAnswer("x"), "github.com returned an invalid response"),
+        (BadResponse("x"), "github.com returned an invalid response"),
     ],
 )
 def test_each_failure_is_told_in_plain_words(failure: UpstreamError, words: str) -> None:
-    draft = fill(GITHUB, gateways(Host(repo=lambda: failure)), now=NOW)
-    assert words in draft.notes[0]
+    draft = complete_draft(GITHUB, gateways(Host(repo=lambda: failure)), now=NOW)
+    assert words in draft.messages[0]
     assert (draft.title, draft.repo_url) == ("one", "https://github.com/ada/one")
 
 
 def test_a_mistake_of_ours_is_no_failure_of_the_form(caplog: pytest.LogCaptureFixture) -> None:
-    def broken() -> RepoFacts:
+    def failing_host() -> RepoFacts:
         raise ZeroDivisionError
 
-    assert "returned an invalid response" in fill(GITHUB, gateways(Host(repo=broken)), now=NOW).notes[0]
+    assert (
+        "returned an invalid response" in complete_draft(GITHUB, gateways(Host(repo=failing_host)), now=NOW).messages[0]
+    )
     assert "ZeroDivisionError" in caplog.text
 
 
 def test_a_host_that_does_not_answer_is_not_waited_for() -> None:
     answered = threading.Event()
 
-    def slow() -> RepoFacts:
+    def slow_host() -> RepoFacts:
         answered.wait(30)
         return RepoFacts()
 
-    draft = fill(GITHUB, gateways(Host(repo=slow)), now=NOW, patience_s=0.05)
+    draft = complete_draft(GITHUB, gateways(Host(repo=slow_host)), now=NOW, timeout_s=0.05)
     answered.set()
-    assert "github.com did not respond" in draft.notes[0]
+    assert "github.com did not respond" in draft.messages[0]
 
 
 def test_too_many_lookups_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(package_drafts, "_ROOM", threading.BoundedSemaphore(1))
-    package_drafts._ROOM.acquire()
-    draft = fill(GITHUB, gateways(Host()), now=NOW)
-    assert "Fill in the form manually" in draft.notes[0]
+    package_drafts._LOOKUP_SLOTS.acquire()
+    draft = complete_draft(GITHUB, gateways(Host()), now=NOW)
+    assert "Fill in the form manually" in draft.messages[0]
 
 
 def test_a_repository_that_has_moved() -> None:
     moved = RepoFacts(web_url="https://github.com/Bob/Two", description="Does two\nthings")
-    draft = fill(GITHUB, gateways(Host(repo=lambda: moved)), now=NOW)
+    draft = complete_draft(GITHUB, gateways(Host(repo=lambda: moved)), now=NOW)
     assert draft.repo_url == "https://github.com/Bob/Two"
     assert draft.description == "Does two things"
-    assert "has moved" in draft.notes[0]
+    assert "has moved" in draft.messages[0]
 
 
 @pytest.mark.parametrize(
@@ -147,7 +149,7 @@ def test_a_repository_that_has_moved() -> None:
     ],
 )
 def test_where_a_project_says_its_code_is(urls: dict[str, str] | None, address: str) -> None:
-    assert code_address(told(urls=urls), gateways(Host())) == address
+    assert repository_of_project(index_facts(urls=urls), gateways(Host())) == address
 
 
 def test_no_transaction_is_open_while_others_are_asked(app: Flask, session: Session) -> None:
@@ -161,6 +163,6 @@ def test_no_transaction_is_open_while_others_are_asked(app: Flask, session: Sess
         return RepoFacts()
 
     app.extensions["gateways"] = gateways(Host(repo=repo))
-    answer = Visitor(app, user).post("/packages/add/validate/", {"where": "https://github.com/ada/one"})
+    answer = CsrfClient(app, user).post("/packages/add/validate/", {"where": "https://github.com/ada/one"})
     assert answer.status_code == 200
     assert seen == [False]

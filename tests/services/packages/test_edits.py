@@ -12,12 +12,12 @@ from sqlalchemy.orm import Session
 
 from pkgsite.errors import Conflict, Forbidden, Invalid, NotFound
 from pkgsite.extensions import db, gateways
-from pkgsite.models import GridPackage, OldPackageSlug, Package, Revision, SourceState, User
+from pkgsite.models import GridPackage, Package, PackageSlugRedirect, Revision, SourceState, User
 from pkgsite.rules.freshness import Priority
-from pkgsite.services.changeset import Act
+from pkgsite.services.changeset import Changeset
 from pkgsite.services.packages.edits import add_package, edit_package
-from pkgsite.services.packages.fields import project_name
-from tests.factories import NOW, make_category, make_grid, make_package, make_source
+from pkgsite.services.packages.fields import parse_project_name
+from tests.factories import NOW, make_category, make_grid, make_package, make_source_state
 from tests.users import make_user, viewer_of
 
 HERE = {"title": "One", "category": "apps", "repo_url": "https://github.com/Owner/One"}
@@ -31,17 +31,17 @@ def ada(session: Session) -> User:
     return user
 
 
-def begin(session: Session, user: User, **options: Any) -> Act:
+def begin(session: Session, user: User, **options: Any) -> Changeset:
     by = viewer_of(user)
     session.rollback()
-    return Act(session, by=by, now=NOW, gateways=gateways(), **options)
+    return Changeset(session, by=by, now=NOW, gateways=gateways(), **options)
 
 
 def add(session: Session, user: User, grid: str | None = None, **changes: Any) -> Package:
-    doing = begin(session, user)
+    changeset = begin(session, user)
     try:
-        with doing:
-            package = add_package(doing, changes={**HERE, **changes}, grid=grid)  # type: ignore[typeddict-item]
+        with changeset:
+            package = add_package(changeset, changes={**HERE, **changes}, grid=grid)  # type: ignore[typeddict-item]
     except Exception:
         session.rollback()
         raise
@@ -51,10 +51,10 @@ def add(session: Session, user: User, grid: str | None = None, **changes: Any) -
 
 def change(session: Session, user: User, package: Package, version: int | None = None, **changes: Any) -> Package:
     number = package.id
-    doing = begin(session, user)
+    changeset = begin(session, user)
     try:
-        with doing:
-            done = edit_package(doing, package_id=number, changes=changes, version=version)  # type: ignore[arg-type]
+        with changeset:
+            done = edit_package(changeset, package_id=number, changes=changes, version=version)  # type: ignore[arg-type]
     except Exception:
         session.rollback()
         raise
@@ -63,9 +63,9 @@ def change(session: Session, user: User, package: Package, version: int | None =
 
 
 def problems(session: Session, user: User, package: Package | None = None, **changes: Any) -> dict[str, list[str]]:
-    with pytest.raises(Invalid) as refusal:
+    with pytest.raises(Invalid) as error:
         change(session, user, package, **changes) if package else add(session, user, **changes)
-    return refusal.value.problems
+    return error.value.problems
 
 
 def test_a_new_package_is_kept_with_its_maker_and_its_sources_come_first(session: Session, ada: User) -> None:
@@ -74,7 +74,7 @@ def test_a_new_package_is_kept_with_its_maker_and_its_sources_come_first(session
     assert (package.repo_url, package.created_by_id) == ("https://github.com/Owner/One", ada.id)
     states = session.scalars(select(SourceState).where(SourceState.package_id == package.id)).all()
     assert {state.source for state in states} == {"repo", "activity", "people", "index", "downloads"}
-    assert {(state.next_due_at, state.priority) for state in states} == {(NOW, Priority.CLICK)}
+    assert {(state.next_due_at, state.priority) for state in states} == {(NOW, Priority.USER_REQUEST)}
     [revision] = session.scalars(select(Revision))
     assert (revision.object_type, revision.action, revision.user_id) == ("package", "add", ada.id)
 
@@ -114,7 +114,7 @@ def test_a_package_that_is_here_already(
 ) -> None:
     there = make_package(session, "there", title="There", **present)
     if "pypi_url" in present:
-        make_source(session, there, "index", target="django-one")
+        make_source_state(session, there, "index", target="django-one")
     session.commit()
     told = problems(session, ada, **pasted)
     assert list(told) == ["pypi_url" if pasted else "repo_url"]
@@ -148,7 +148,7 @@ def test_a_hidden_package_is_no_hindrance_but_a_merged_one_is(session: Session, 
 )
 def test_slugs_that_are_refused(session: Session, ada: User, slug: str, words: str) -> None:
     taken = make_package(session, "Taken")
-    session.add(OldPackageSlug(slug="Old-One", package_id=taken.id, created_at=NOW))
+    session.add(PackageSlugRedirect(slug="Old-One", package_id=taken.id, created_at=NOW))
     session.commit()
     assert words in problems(session, ada, slug=slug)["slug"][0]
 
@@ -195,9 +195,9 @@ def test_absent_stays_and_none_clears(session: Session, ada: User) -> None:
 
 def test_an_old_slug_leads_to_the_package(session: Session, ada: User) -> None:
     package = change(session, ada, add(session, ada), slug="Better")
-    assert session.scalars(select(OldPackageSlug.slug)).all() == ["one"]
+    assert session.scalars(select(PackageSlugRedirect.slug)).all() == ["one"]
     assert change(session, ada, package, slug="one").slug == "one"
-    assert session.scalars(select(OldPackageSlug.slug)).all() == ["Better"]
+    assert session.scalars(select(PackageSlugRedirect.slug)).all() == ["Better"]
 
 
 def test_a_form_that_began_on_an_older_version_is_refused(session: Session, ada: User) -> None:
@@ -260,10 +260,10 @@ def test_two_people_add_the_same_at_once(app: Flask, session: Session, ada: User
     def work() -> None:
         with app.app_context():
             ready.wait(10)
-            doing = Act(db.session(), by=by, now=NOW, gateways=gateways())
+            changeset = Changeset(db.session(), by=by, now=NOW, gateways=gateways())
             try:
-                with doing:
-                    add_package(doing, changes=HERE)  # type: ignore[arg-type]
+                with changeset:
+                    add_package(changeset, changes=HERE)  # type: ignore[arg-type]
                 db.session.commit()
                 came.append("added")
             except Invalid as refusal:
@@ -295,4 +295,4 @@ def test_two_people_add_the_same_at_once(app: Flask, session: Session, ada: User
     ],
 )
 def test_names_of_projects(written: str, name: str) -> None:
-    assert project_name(written) == name
+    assert parse_project_name(written) == name

@@ -7,8 +7,8 @@ from sqlalchemy.orm import Session
 
 from pkgsite.errors import Forbidden, Invalid, NotFound
 from pkgsite.models import Favourite, Grid, Identity, User
-from pkgsite.services.changeset import Act
-from pkgsite.services.people.profiles import Link, own_profile, profile_list, profile_page, save_profile
+from pkgsite.services.changeset import Changeset
+from pkgsite.services.people.profiles import ProfileLink, own_profile, profile_list, profile_page, update_profile
 from pkgsite.services.permissions import ANONYMOUS
 from tests.factories import NOW, make_grid, make_package
 from tests.users import make_user, viewer_of
@@ -51,9 +51,9 @@ def test_lists_hold_what_a_person_did(session: Session) -> None:
     session.add(Favourite(user_id=ada.id, package_id=theirs.id, created_at=NOW))
     viewer, ids = viewer_of(ada), (mine.id, theirs.id, grid.id)
     session.commit()
-    with Act(session, by=viewer, now=NOW) as act:
-        act.edit(theirs, {"title": "Theirs"})
-        act.edit(session.get_one(Grid, ids[2]), {"title": "Caches"})
+    with Changeset(session, by=viewer, now=NOW) as changeset:
+        changeset.edit(theirs, {"title": "Theirs"})
+        changeset.edit(session.get_one(Grid, ids[2]), {"title": "Caches"})
     page = profile_page(session, "ADA", viewer)
     assert (page.username, page.edit_count, page.is_own) == ("ada", 1, True)
     assert [ref.id for ref in page.added.refs] == [ids[0]]
@@ -80,7 +80,7 @@ def test_favourites_are_shared_by_choice(session: Session) -> None:
     ada, mod = make_user(session), viewer_of(make_user(session, "mod", role="moderator"))
     with pytest.raises(Forbidden):
         profile_list(session, "ada", "favorites", mod, page="1")
-    save_profile(session, by=viewer_of(ada), shares_favourites=True, links=[])
+    update_profile(session, by=viewer_of(ada), shares_favourites=True, links=[])
     assert profile_list(session, "ada", "favorites", ANONYMOUS, page="1").list.records == []
     with pytest.raises(NotFound):
         profile_list(session, "ada", "secrets", ANONYMOUS, page="1")
@@ -95,10 +95,14 @@ def test_there_is_no_page_of_who_is_not_here(session: Session, name: str) -> Non
 
 def test_links_are_kept_in_order_without_empty_ones(session: Session) -> None:
     ada = make_user(session)
-    links = [Link(" Blog ", "https://a.example/x "), Link("", " "), Link("Code", "http://b.example")]
-    save_profile(session, by=viewer_of(ada), shares_favourites=True, links=links)
+    links = [
+        ProfileLink(" Blog ", "https://a.example/x "),
+        ProfileLink("", " "),
+        ProfileLink("Code", "http://b.example"),
+    ]
+    update_profile(session, by=viewer_of(ada), shares_favourites=True, links=links)
     kept = own_profile(session, viewer_of(ada))
-    assert kept.links == [Link("Blog", "https://a.example/x"), Link("Code", "http://b.example")]
+    assert kept.links == [ProfileLink("Blog", "https://a.example/x"), ProfileLink("Code", "http://b.example")]
     assert kept.shares_favourites is True
 
 
@@ -119,20 +123,20 @@ def test_links_are_kept_in_order_without_empty_ones(session: Session) -> None:
 )
 def test_a_bad_link_is_refused_on_its_field(session: Session, label: str, url: str, field: str) -> None:
     ada = make_user(session)
-    with pytest.raises(Invalid) as refusal:
-        save_profile(session, by=viewer_of(ada), shares_favourites=False, links=[Link(label, url)])
-    assert list(refusal.value.problems) == [field]
+    with pytest.raises(Invalid) as error:
+        update_profile(session, by=viewer_of(ada), shares_favourites=False, links=[ProfileLink(label, url)])
+    assert list(error.value.problems) == [field]
     assert ada.links == []
 
 
 def test_ten_links_are_enough(session: Session) -> None:
     ada = make_user(session)
-    links = [Link("Blog", "https://a.example")] * 11
-    with pytest.raises(Invalid) as refusal:
-        save_profile(session, by=viewer_of(ada), shares_favourites=False, links=links)
-    assert "links" in refusal.value.problems
+    links = [ProfileLink("Blog", "https://a.example")] * 11
+    with pytest.raises(Invalid) as error:
+        update_profile(session, by=viewer_of(ada), shares_favourites=False, links=links)
+    assert "links" in error.value.problems
 
 
 def test_only_who_is_logged_in_has_a_profile_to_change(session: Session) -> None:
     with pytest.raises(Forbidden):
-        save_profile(session, by=ANONYMOUS, shares_favourites=True, links=[])
+        update_profile(session, by=ANONYMOUS, shares_favourites=True, links=[])

@@ -15,20 +15,20 @@ from sqlalchemy.orm import Session
 
 from pkgsite.extensions import db
 from pkgsite.models import JobRun, Lease
-from pkgsite.services.refresh.leases import begin_run, clear_old_runs, end_run, give_up_lease, take_lease
+from pkgsite.services.refresh.leases import acquire_lease, delete_old_runs, finish_run, release_lease, start_run
 from tests.factories import NOW
 
-LASTS = timedelta(seconds=35)
+LEASE_TTL = timedelta(seconds=35)
 SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture
-def take(session: Session) -> Iterator[Callable[..., bool]]:
+def acquire(session: Session) -> Iterator[Callable[..., bool]]:
     """A function that tries to take the duty at a time, as another process would: in a transaction of its own."""
 
     def tried(holder: str, at: timedelta) -> bool:
         session.rollback()
-        has_it = take_lease(session, "duty", holder=holder, lasts=LASTS, now=NOW + at)
+        has_it = acquire_lease(session, "duty", holder=holder, ttl=LEASE_TTL, now=NOW + at)
         session.commit()
         return has_it
 
@@ -36,75 +36,75 @@ def take(session: Session) -> Iterator[Callable[..., bool]]:
     session.rollback()
 
 
-def test_one_has_it_until_its_time_runs_out(take: Callable[..., bool]) -> None:
-    assert take("one", 0 * SECOND)
-    assert not take("two", 34 * SECOND)
-    assert take("one", 30 * SECOND)  # renewed: until 65
-    assert not take("two", 64 * SECOND)
-    assert take("two", 65 * SECOND)
-    assert not take("one", 66 * SECOND)
+def test_one_has_it_until_its_time_runs_out(acquire: Callable[..., bool]) -> None:
+    assert acquire("one", 0 * SECOND)
+    assert not acquire("two", 34 * SECOND)
+    assert acquire("one", 30 * SECOND)  # renewed: until 65
+    assert not acquire("two", 64 * SECOND)
+    assert acquire("two", 65 * SECOND)
+    assert not acquire("one", 66 * SECOND)
 
 
-def test_who_leaves_gives_it_up(session: Session, take: Callable[..., bool]) -> None:
-    assert take("one", 0 * SECOND)
-    give_up_lease(session, "duty", holder="two", now=NOW)
+def test_who_leaves_gives_it_up(session: Session, acquire: Callable[..., bool]) -> None:
+    assert acquire("one", 0 * SECOND)
+    release_lease(session, "duty", holder="two", now=NOW)
     session.commit()
-    assert not take("two", SECOND)
-    give_up_lease(session, "duty", holder="one", now=NOW + SECOND)
+    assert not acquire("two", SECOND)
+    release_lease(session, "duty", holder="one", now=NOW + SECOND)
     session.commit()
-    assert take("two", SECOND)
+    assert acquire("two", SECOND)
     assert session.scalars(select(Lease.holder)).all() == ["two"]
 
 
 @pytest.fixture
-def begin(session: Session, take: Callable[..., bool]) -> Callable[..., int | None]:
+def start(session: Session, acquire: Callable[..., bool]) -> Callable[..., int | None]:
     """A function that has a holder take the duty, after the one before, and begin a job's run for a tick."""
 
     def begun(holder: str, at: datetime, tick_at: datetime = NOW) -> int | None:
         session.execute(delete(Lease))
         session.commit()
-        assert take(holder, at - NOW)
-        run_id = begin_run(session, "job", tick_at, duty="duty", holder=holder, now=at)
+        assert acquire(holder, at - NOW)
+        run_id = start_run(session, "job", tick_at, lease="duty", holder=holder, now=at)
         session.commit()
         return run_id
 
     return begun
 
 
-def test_a_tick_has_one_run(session: Session, begin: Callable[..., int | None]) -> None:
-    first = begin("one", NOW)
+def test_a_tick_has_one_run(session: Session, start: Callable[..., int | None]) -> None:
+    first = start("one", NOW)
     assert first is not None
-    assert begin("one", NOW + SECOND) is None
-    end_run(session, first, now=NOW + SECOND, result={"packages": 3})
+    assert start("one", NOW + SECOND) is None
+    finish_run(session, first, now=NOW + SECOND, result={"packages": 3})
     session.commit()
-    assert begin("two", NOW + 2 * SECOND) is None
-    assert begin("two", NOW + 2 * SECOND, NOW + SECOND) is not None
+    assert start("two", NOW + 2 * SECOND) is None
+    assert start("two", NOW + 2 * SECOND, NOW + SECOND) is not None
     run = session.get_one(JobRun, first)
     assert (run.result, run.error, run.ended_at) == ({"packages": 3}, None, NOW + SECOND)
 
 
-def test_a_run_that_died_with_its_holder_is_begun_anew(session: Session, begin: Callable[..., int | None]) -> None:
-    first = begin("one", NOW)
-    assert begin("two", NOW + SECOND) == first
+def test_a_run_that_died_with_its_holder_is_begun_anew(session: Session, start: Callable[..., int | None]) -> None:
+    first = start("one", NOW)
+    assert start("two", NOW + SECOND) == first
     run = session.get_one(JobRun, first)
     assert (run.holder, run.started_at) == ("two", NOW + SECOND)
 
 
 def test_who_has_lost_the_duty_without_knowing_begins_nothing(
-    session: Session, take: Callable[..., bool], begin: Callable[..., int | None]
+    session: Session, acquire: Callable[..., bool], start: Callable[..., int | None]
 ) -> None:
-    assert take("one", 0 * SECOND)
-    assert take("two", 36 * SECOND)  # while the first slept
-    assert begin_run(session, "job", NOW, duty="duty", holder="one", now=NOW + 36 * SECOND) is None
+    assert acquire("one", 0 * SECOND)
+    assert acquire("two", 36 * SECOND)  # while the first slept
+    assert start_run(session, "job", NOW, lease="duty", holder="one", now=NOW + 36 * SECOND) is None
     session.commit()
     assert session.scalars(select(JobRun)).all() == []
-    at_work = begin("two", NOW + 36 * SECOND)
-    assert begin_run(session, "job", NOW, duty="duty", holder="one", now=NOW + 37 * SECOND) is None
+    at_work = start("two", NOW + 36 * SECOND)
+    assert start_run(session, "job", NOW, lease="duty", holder="one", now=NOW + 37 * SECOND) is None
     session.commit()
     assert session.execute(select(JobRun.id, JobRun.holder)).all() == [(at_work, "two")]
 
 
-def at_once(app: Flask, *works: Callable[[Session], object]) -> list[object]:
+def run_concurrently(app: Flask, *works: Callable[[Session], object]) -> list[object]:
     """Return what each work returned, all done at the same moment, in a session of its own."""
     all_here = Barrier(len(works))
 
@@ -122,31 +122,31 @@ def at_once(app: Flask, *works: Callable[[Session], object]) -> list[object]:
 
 def test_of_many_that_want_a_duty_at_once_one_has_it(app: Flask) -> None:
     holders = "abcde"
-    wanted = [partial(take_lease, name="duty", holder=one, lasts=LASTS, now=NOW) for one in holders]
-    assert sorted(map(str, at_once(app, *wanted))) == ["False"] * 4 + ["True"]
+    wanted = [partial(acquire_lease, name="duty", holder=one, ttl=LEASE_TTL, now=NOW) for one in holders]
+    assert sorted(map(str, run_concurrently(app, *wanted))) == ["False"] * 4 + ["True"]
 
 
-def test_of_many_that_begin_a_tick_at_once_one_does(app: Flask, take: Callable[..., bool]) -> None:
+def test_of_many_that_begin_a_tick_at_once_one_does(app: Flask, acquire: Callable[..., bool]) -> None:
     """All of them hold that they have the duty; one has."""
-    assert take("c", 0 * SECOND)
-    wanted = [partial(begin_run, job="job", tick_at=NOW, duty="duty", holder=one, now=NOW) for one in "abcde"]
-    begun = at_once(app, *wanted)
+    assert acquire("c", 0 * SECOND)
+    wanted = [partial(start_run, job="job", tick_at=NOW, lease="duty", holder=one, now=NOW) for one in "abcde"]
+    begun = run_concurrently(app, *wanted)
     assert [holder for holder, run_id in zip("abcde", begun, strict=True) if run_id is not None] == ["c"]
 
 
-def test_of_many_threads_of_one_holder_one_begins_a_tick(app: Flask, take: Callable[..., bool]) -> None:
-    assert take("one", 0 * SECOND)
-    wanted = partial(begin_run, job="job", tick_at=NOW, duty="duty", holder="one", now=NOW)
-    begun = at_once(app, *[wanted] * 5)
+def test_of_many_threads_of_one_holder_one_begins_a_tick(app: Flask, acquire: Callable[..., bool]) -> None:
+    assert acquire("one", 0 * SECOND)
+    wanted = partial(start_run, job="job", tick_at=NOW, lease="duty", holder="one", now=NOW)
+    begun = run_concurrently(app, *[wanted] * 5)
     assert len([one for one in begun if one is not None]) == 1
 
 
 def test_the_log_keeps_no_more_of_a_failure_than_it_can_show(
-    session: Session, begin: Callable[..., int | None]
+    session: Session, start: Callable[..., int | None]
 ) -> None:
-    run_id = begin("one", NOW)
+    run_id = start("one", NOW)
     assert run_id is not None
-    end_run(session, run_id, now=NOW, error="x" * 5000)
+    finish_run(session, run_id, now=NOW, error="x" * 5000)
     session.commit()
     run = session.get_one(JobRun, run_id)
     assert (len(run.error or ""), run.result, run.ended_at) == (500, None, NOW)
@@ -157,7 +157,7 @@ def test_old_runs_go_but_the_last_of_each_job_stays(session: Session) -> None:
         at = NOW - timedelta(days=days)
         session.add(JobRun(job=job, tick_at=at, started_at=at, holder="one", ended_at=at))
         session.flush()
-    assert clear_old_runs(session, before=NOW - timedelta(days=14)) == 3
+    assert delete_old_runs(session, before=NOW - timedelta(days=14)) == 3
     session.commit()
     left = session.execute(select(JobRun.job, JobRun.started_at).order_by(JobRun.id)).all()
     assert [(job, (NOW - at).days) for job, at in left] == [("often", 1), ("rarely", 30)]

@@ -7,9 +7,9 @@ from datetime import date, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pkgsite.models import Sample
+from pkgsite.models import DailySample
 from pkgsite.rules.scores import score
-from pkgsite.services.refresh.samples import keep_scores, take_samples
+from pkgsite.services.refresh.samples import record_samples, update_all_scores
 from tests.factories import NOW, make_package
 
 
@@ -19,18 +19,18 @@ def test_each_package_that_has_numbers_is_sampled_once_a_day(session: Session) -
     make_package(session, "nothing-told")
     make_package(session, "hidden", stars=9, hidden_at=NOW)
     session.commit()
-    assert take_samples(session, now=NOW) == 2
+    assert record_samples(session, now=NOW) == 2
     session.commit()
     one.stars = 6
     session.commit()
-    assert take_samples(session, now=NOW + timedelta(hours=11)) == 0
+    assert record_samples(session, now=NOW + timedelta(hours=11)) == 0
     session.commit()
-    assert take_samples(session, now=NOW + timedelta(hours=12)) == 2  # another day, by UTC
+    assert record_samples(session, now=NOW + timedelta(hours=12)) == 2  # another day, by UTC
     session.commit()
     rows = session.execute(
-        select(Sample.day_on, Sample.stars, Sample.forks, Sample.downloads)
-        .where(Sample.package_id == one.id)
-        .order_by(Sample.day_on)
+        select(DailySample.day_on, DailySample.stars, DailySample.forks, DailySample.downloads)
+        .where(DailySample.package_id == one.id)
+        .order_by(DailySample.day_on)
     ).all()
     assert [tuple(row) for row in rows] == [
         (date(2026, 3, 1), 5, 2, 3_000_000_000),
@@ -42,13 +42,13 @@ def test_scores_follow_facts_and_months(session: Session) -> None:
     package = make_package(session, "one", stars=100, last_commit_at=NOW, supports_python3=True)
     make_package(session, "two")
     session.commit()
-    assert keep_scores(session, now=NOW) == 2
+    assert update_all_scores(session, now=NOW) == 2
     session.commit()
     assert package.score == score(stars=100, last_commit_at=NOW, supports_python3=True, now=NOW)
     session.rollback()
-    assert keep_scores(session, now=NOW) == 0
+    assert update_all_scores(session, now=NOW) == 0
     session.commit()
     later = NOW + timedelta(days=400)
-    assert keep_scores(session, now=later) == 1
+    assert update_all_scores(session, now=later) == 1
     session.commit()
     assert package.score == score(stars=100, last_commit_at=NOW, supports_python3=True, now=later) < 100

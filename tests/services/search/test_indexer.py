@@ -30,18 +30,18 @@ from pkgsite.models import (
     begin_write,
 )
 from pkgsite.rules.search.ranking import Kind
-from pkgsite.search_sync import WROTE
+from pkgsite.search_sync import HAS_WRITES
 from pkgsite.services.search.documents import PACKAGE_COLUMNS
-from pkgsite.services.search.indexer import rebuild, renew
+from pkgsite.services.search.indexer import rebuild, reindex_stale
 from pkgsite.services.search.query import search
 from tests import processes
-from tests.factories import NOW, make_category, make_grid, make_package, put_into_grid
+from tests.factories import NOW, add_to_grid, make_category, make_grid, make_package
 
 PREFIXES = ("django",)
 
 
 def found(session: Session, typed: str) -> list[str]:
-    return [hit.slug for hit in search(session, typed, prefixes=PREFIXES, now=NOW).packages]
+    return [hit.slug for hit in search(session, typed, ignored_prefixes=PREFIXES, now=NOW).packages]
 
 
 def content(session: Session) -> dict[str, object]:
@@ -81,7 +81,7 @@ def test_each_kind_of_change_is_found_at_once(session: Session) -> None:
     session.execute(delete(GridPackage))
     session.commit()
     assert found(session, "memory") == []
-    put_into_grid(session, grid, one)
+    add_to_grid(session, grid, one)
     session.commit()
     assert found(session, "memory") == ["one"]
     session.execute(delete(Grid))  # the membership goes with it
@@ -94,7 +94,7 @@ def test_each_kind_of_change_is_found_at_once(session: Session) -> None:
     session.execute(insert(User).values(username="keeper", created_at=NOW, role="user", is_active=True,
                                         shares_favourites=False, links=[]))  # fmt: skip
     session.commit()
-    page = search(session, "keep", prefixes=PREFIXES, now=NOW)
+    page = search(session, "keep", ignored_prefixes=PREFIXES, now=NOW)
     assert ([hit.slug for hit in page.packages], [hit.username for hit in page.people]) == (["one"], ["keeper"])
     session.execute(delete(Package))
     session.commit()
@@ -129,7 +129,7 @@ def test_after_any_changes_the_index_is_as_if_made_anew(session: Session) -> Non
             package = make_package(
                 session, f"p{number}", category=draw.choice(kinds), title=" ".join(draw.sample(words, 2))
             )
-            put_into_grid(session, draw.choice(grids), package)
+            add_to_grid(session, draw.choice(grids), package)
         elif what == 2:
             session.execute(delete(Package).where(Package.id == draw.choice(ids)))
         elif what == 3:
@@ -154,7 +154,7 @@ def test_after_any_changes_the_index_is_as_if_made_anew(session: Session) -> Non
     session.rollback()
     begin_write(session)
     told: list[tuple[int, int]] = []
-    rebuild(session, prefixes=PREFIXES, now=utc_now(), tell=lambda *done: told.append(done))
+    rebuild(session, ignored_prefixes=PREFIXES, now=utc_now(), on_progress=lambda *done: told.append(done))
     session.commit()
     assert told
     assert told[-1][0] == told[-1][1]
@@ -177,7 +177,7 @@ def test_made_anew_an_index_that_was_lost_is_whole(session: Session) -> None:
     assert found(session, "first") == []
     session.rollback()
     begin_write(session)
-    rebuild(session, prefixes=PREFIXES, now=utc_now(), tell=lambda *_: None)
+    rebuild(session, ignored_prefixes=PREFIXES, now=utc_now(), on_progress=lambda *_: None)
     session.commit()
     assert content(session) == kept
     assert found(session, "frist") == ["one"]  # the words are there, by which slips are understood
@@ -197,7 +197,7 @@ def test_made_anew_the_tables_are_those_of_the_migrations(session: Session) -> N
     for number in range(2):
         session.rollback()
         begin_write(session)
-        rebuild(session, prefixes=PREFIXES, now=utc_now(), tell=lambda *_: None)
+        rebuild(session, ignored_prefixes=PREFIXES, now=utc_now(), on_progress=lambda *_: None)
         make_package(session, f"p{number}", description=f"word{number}")
         session.commit()
         assert found(session, f"word{number}") == [f"p{number}"]
@@ -250,9 +250,9 @@ def test_two_who_edit_one_category_are_both_found(app: Flask, session: Session) 
     thread.start()
     thread.join()
     session.connection().execute(update(Category).values(description="All of them"))
-    session.info[WROTE] = True  # past the session, so that what it has read stays as it was
+    session.info[HAS_WRITES] = True  # past the session, so that what it has read stays as it was
     session.commit()
-    page = search(session, "tools", prefixes=PREFIXES, now=NOW)
+    page = search(session, "tools", ignored_prefixes=PREFIXES, now=NOW)
     assert [hit.title for hit in page.categories] == ["Tools"]
 
 
@@ -326,7 +326,7 @@ def test_who_searches_while_all_is_made_anew_waits_for_nothing(app: Flask, sessi
         with app.app_context():
             begin_write(db.session())
             try:
-                rebuild(db.session(), prefixes=PREFIXES, now=utc_now(), tell=lambda *_: None)
+                rebuild(db.session(), ignored_prefixes=PREFIXES, now=utc_now(), on_progress=lambda *_: None)
                 db.session.commit()
             except DBAPIError as failure:
                 failures.append(failure)
@@ -353,10 +353,10 @@ def test_the_day_changes_what_is_recent(session: Session) -> None:
     before = session.scalars(select(SearchEntry.place).where(SearchEntry.kind == 0)).one()
     session.rollback()
     later = NOW + timedelta(days=4000)
-    last, changed = renew(session, prefixes=PREFIXES, now=later, after=0)
+    last, changed = reindex_stale(session, ignored_prefixes=PREFIXES, now=later, after=0)
     session.commit()
     assert changed <= 1
-    assert renew(session, prefixes=PREFIXES, now=later, after=last) == (last, 0)
+    assert reindex_stale(session, ignored_prefixes=PREFIXES, now=later, after=last) == (last, 0)
     session.commit()
     assert session.scalars(select(SearchEntry.place).where(SearchEntry.kind == 0)).one() >= before
     assert found(session, "one") == ["one"]
@@ -369,4 +369,4 @@ def test_filters_of_time_go_with_the_time(session: Session, typed: str) -> None:
     session.commit()
     assert found(session, typed) == ["one"]
     later = NOW + timedelta(days=400)
-    assert search(session, typed, prefixes=PREFIXES, now=later).count == 0
+    assert search(session, typed, ignored_prefixes=PREFIXES, now=later).count == 0

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
 from pkgsite.models import User
-from pkgsite.rules.search.query import read_query
+from pkgsite.rules.search.query import parse_query
 from pkgsite.rules.search.tokenizer import split_words
-from pkgsite.services.search.analysis import understand
+from pkgsite.services.search.analysis import plan_query
 from pkgsite.services.search.hits import Hit
-from pkgsite.services.search.query import PAGE, Results, search, search_mixed
+from pkgsite.services.search.query import PAGE_SIZE, SearchResults, search, search_mixed
 from tests.factories import NOW, make_category, make_grid, make_package
 
 PREFIXES = ("django",)
@@ -35,15 +35,15 @@ WORDS = (
 many = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 few = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
-PIECES = (
+QUERY_FRAGMENTS = (
     *WORDS, "NEAR", "AND", "OR", "NOT", '"', '""', "(", ")", "*", "^", "-", "--", "+", ":", "&", "|", "!", "<->",
     "\\", "'", "';--", "%", "_", "name:", "licence:", "stars:>10", "stars:..", "stars:>x", "updated:<90d",
     "updated:<99999999y", "updated:>0000-00-00", "python:3", "python:3.12", "by:ada", "is:maintained", "-is:maintained",
     "is:x", "grid:", "category:apps", "-category:apps", 'licence:"apache 2"', "\0", "🚀", "日本語", "ﷺ", "\u202e", "ß",
     "İ", "x" * 300, "a:b:c", "{name}:x", "http://[", "pip install", "=cache", "~cache", "<ca", "kind:package", "\ud800",
 )  # fmt: skip
-texts = st.one_of(st.text(max_size=60), st.lists(st.sampled_from(PIECES), max_size=9).map(" ".join),
-                  st.lists(st.sampled_from(PIECES), max_size=6).map("".join))  # fmt: skip
+texts = st.one_of(st.text(max_size=60), st.lists(st.sampled_from(QUERY_FRAGMENTS), max_size=9).map(" ".join),
+                  st.lists(st.sampled_from(QUERY_FRAGMENTS), max_size=6).map("".join))  # fmt: skip
 
 
 @pytest.fixture
@@ -76,8 +76,8 @@ def shelf(session: Session) -> Session:
     return session
 
 
-def find(session: Session, typed: str, offset: int = 0) -> Results:
-    return search(session, typed, prefixes=PREFIXES, now=NOW, offset=offset)
+def find(session: Session, typed: str, offset: int = 0) -> SearchResults:
+    return search(session, typed, ignored_prefixes=PREFIXES, now=NOW, offset=offset)
 
 
 def all_hits(session: Session, typed: str) -> list[Hit]:
@@ -104,8 +104,8 @@ def test_nothing_that_is_typed_fails(shelf: Session) -> None:
     @example("(" * 500)
     def check(typed: str) -> None:
         page = find(shelf, typed)
-        assert len(page.packages) <= PAGE
-        assert len(search_mixed(shelf, typed, prefixes=PREFIXES, now=NOW, limit=20)) <= 20
+        assert len(page.packages) <= PAGE_SIZE
+        assert len(search_mixed(shelf, typed, ignored_prefixes=PREFIXES, now=NOW, limit=20)) <= 20
 
     check()
 
@@ -161,7 +161,7 @@ def test_past_a_thousand_counts_say_so(shelf: Session, monkeypatch: pytest.Monke
     """The limit is lowered: what is counted is counted the same way."""
     monkeypatch.setattr("pkgsite.services.search.query.COUNTED", 10)
     whole = {value.q: value.count for facet in find(shelf, "-zzz").facets for value in facet.values}
-    page = search(shelf, "-zzz", prefixes=PREFIXES, now=NOW)
+    page = search(shelf, "-zzz", ignored_prefixes=PREFIXES, now=NOW)
     assert (page.count, page.is_exact) == (10, False)
     monkeypatch.setattr("pkgsite.services.search.query.COUNTED", 1000)
     exact = {value.q: value for facet in find(shelf, "-zzz").facets for value in facet.values}
@@ -175,17 +175,17 @@ def test_past_a_thousand_counts_say_so(shelf: Session, monkeypatch: pytest.Monke
 def test_where_very_many_may_fit_facets_count_the_first(shelf: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """So many that to count each facet among all would take long: then a count says that it is the least."""
     monkeypatch.setattr("pkgsite.services.search.query.COUNTED", 10)
-    monkeypatch.setattr("pkgsite.services.search.facets.MOST_COUNTED", 11)
+    monkeypatch.setattr("pkgsite.services.search.facets.MAX_COUNTED", 11)
     page = find(shelf, "-zzz")
     values = [value for facet in page.facets for value in facet.values]
     assert page.is_sampled
     assert not any(value.is_exact for value in values)
-    some = [value for value in values if value.count < 10]
-    assert some
+    batch = [value for value in values if value.count < 10]
+    assert batch
     monkeypatch.setattr("pkgsite.services.search.query.COUNTED", 1000)
-    for value in some:
+    for value in batch:
         assert value.count <= find(shelf, value.q).count
-    assert any(value.count < find(shelf, value.q).count for value in some)
+    assert any(value.count < find(shelf, value.q).count for value in batch)
     assert not find(shelf, "-zzz").is_sampled
 
 
@@ -196,8 +196,8 @@ def test_how_many_may_fit_is_not_told_too_low(session: Session, typed: str) -> N
     for number in range(10):
         make_package(session, f"python-{number}", description="A javascript", licence="MIT")
     session.commit()
-    understood = understand(session, read_query(typed), prefixes=PREFIXES, now=NOW)
-    assert find(session, typed).count <= understood.most_found <= understood.packages == 11
+    understood = plan_query(session, parse_query(typed), ignored_prefixes=PREFIXES, now=NOW)
+    assert find(session, typed).count <= understood.loose_upper_bound <= understood.package_count == 11
 
 
 def test_past_the_limit_both_engines_rank_the_best_known(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,10 +215,10 @@ def test_past_the_limit_both_engines_rank_the_best_known(session: Session, monke
 def test_all_that_is_not_wanted_counts(shelf: Session) -> None:
     others = " ".join(f"-x{number}" for number in range(13))
     assert not any("redis" in words for hit in all_hits(shelf, f"cache {others} -redis") for words in fields_of(hit))
-    assert find(shelf, f'"cache {" ".join("a" * 13)}"').is_nothing
+    assert find(shelf, f'"cache {" ".join("a" * 13)}"').is_empty
     twelve = " ".join(f"stars:>{number}" for number in range(12))
-    (untold,) = find(shelf, f"{twelve} is:archived").query.untold
-    assert untold.typed == "is:archived"
+    (untold,) = find(shelf, f"{twelve} is:archived").query.invalid_filters
+    assert untold.text == "is:archived"
 
 
 def test_a_text_that_is_nearly_too_long_offers_no_facet_that_would_be_cut(shelf: Session) -> None:

@@ -11,16 +11,16 @@ from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from pkgsite.models import Category, Package
-from pkgsite.services.importing.catalogue import load_catalogue_when_empty
+from pkgsite.services.importing.catalogue import load_bundled_catalogue_if_empty
 from pkgsite.services.search.query import search
 from tests.factories import NOW
 
 PREFIXES = ("django",)
 NEW_NAMES = 5_000
-ASKED = 150  # of each kind, of the new names
+QUERIES = 150  # of each kind, of the new names
 
 # For each kind of query, what is typed and the slug that should come first.
-JUDGED = {
+JUDGEMENTS = {
     "exact name": {
         "django-mptt-comments": "django-mptt-comments",
         "lesscache": "lesscache",
@@ -111,7 +111,7 @@ NAMES = ("exact name", "name without its prefix", "name written another way")
 
 
 def reciprocal_rank(session: Session, typed: str, slug: str) -> float:
-    found = [hit.slug for hit in search(session, typed, prefixes=PREFIXES, now=NOW, with_facets=False).packages]
+    found = [hit.slug for hit in search(session, typed, ignored_prefixes=PREFIXES, now=NOW, with_facets=False).packages]
     return 1 / (found.index(slug) + 1) if slug in found else 0.0
 
 
@@ -123,17 +123,17 @@ def mean_rank(session: Session, pairs: Iterable[tuple[str, str]]) -> tuple[float
 
 @pytest.fixture
 def catalogue(session: Session) -> Session:
-    load_catalogue_when_empty(session, now=NOW)
+    load_bundled_catalogue_if_empty(session, now=NOW)
     session.commit()
     return session
 
 
 def test_judged_queries(catalogue: Session) -> None:
-    assert len(JUDGED) >= 10
-    assert sum(map(len, JUDGED.values())) >= 60
-    found = {kind: mean_rank(catalogue, judged.items()) for kind, judged in JUDGED.items()}
-    wanted = {kind: 0.95 if kind in NAMES else 0.9 for kind in JUDGED}
-    assert all(found[kind][0] >= wanted[kind] for kind in JUDGED), found
+    assert len(JUDGEMENTS) >= 10
+    assert sum(map(len, JUDGEMENTS.values())) >= 60
+    found = {kind: mean_rank(catalogue, judged.items()) for kind, judged in JUDGEMENTS.items()}
+    wanted = {kind: 0.95 if kind in NAMES else 0.9 for kind in JUDGEMENTS}
+    assert all(found[kind][0] >= wanted[kind] for kind in JUDGEMENTS), found
 
 
 def new_names(session: Session) -> list[str]:
@@ -145,8 +145,10 @@ def new_names(session: Session) -> list[str]:
     draw, words = random.Random(7), list(parts)
     names: dict[str, None] = {}
     while len(names) < NEW_NAMES:
-        some = draw.sample(words, draw.choice((1, 2, 2, 3)))
-        name = draw.choice(("django-{}", "django-{}", "{}", "drf-{}", "py{}", "{}-kit", "{}ify")).format("-".join(some))
+        batch = draw.sample(words, draw.choice((1, 2, 2, 3)))
+        name = draw.choice(("django-{}", "django-{}", "{}", "drf-{}", "py{}", "{}-kit", "{}ify")).format(
+            "-".join(batch)
+        )
         names[draw.choice((name, name, name.replace("-", "_"), name.title().replace("-", "")))] = None
     keys: dict[str, str] = {}
     for name in names:
@@ -186,36 +188,36 @@ def large(catalogue: Session) -> tuple[Session, list[str]]:
     return catalogue, names
 
 
-SLIPS: dict[str, Callable[[str, int, str], str]] = {
+TYPO_KINDS: dict[str, Callable[[str, int, str], str]] = {
     "left out": lambda name, at, _letter: name[:at] + name[at + 1 :],
     "doubled": lambda name, at, _letter: name[:at] + name[at] + name[at:],
-    "added": lambda name, at, letter: name[:at] + letter + name[at:],
-    "exchanged": lambda name, at, letter: name[:at] + letter + name[at + 1 :],
+    "added": lambda name, at, char: name[:at] + char + name[at:],
+    "exchanged": lambda name, at, char: name[:at] + char + name[at + 1 :],
     "swapped": lambda name, at, _letter: name[:at] + name[at + 1] + name[at] + name[at + 2 :],
 }
 
 
-def slip(how: str, name: str, draw: random.Random) -> str:
+def add_typo(how: str, name: str, draw: random.Random) -> str:
     """Return a name with a slip at any letter, the first and the last among them."""
     last = len(name) - (how == "swapped")
     at = draw.choice([at for at in range(last) if name[at : at + 1 + (how == "swapped")].isalpha()])
-    return SLIPS[how](name, at, draw.choice("etaoinshr"))
+    return TYPO_KINDS[how](name, at, draw.choice("etaoinshr"))
 
 
 def test_names_among_thousands(large: tuple[Session, list[str]]) -> None:
     session, names = large
     draw = random.Random(9)
     slugs = {name: f"{name[:40]}-{number}" for number, name in enumerate(names)}
-    asked = draw.sample(names, ASKED)
+    asked = draw.sample(names, QUERIES)
     typed = {
         "as it is": {name: slugs[name] for name in asked},
         "written otherwise": {name.replace("-", " ").upper(): slugs[name] for name in asked},
         "without its prefix": {name.removeprefix("django-"): slugs[name] for name in asked},
     }
-    for how in SLIPS:
-        some = draw.sample([name for name in names if len(name) > 5], ASKED // 3)
-        bare = [name for name in some if name.startswith("django-") and len(name) > len("django-") + 5]
-        typed[how] = {slip(how, name, draw): slugs[name] for name in some}
-        typed[how] |= {slip(how, name.removeprefix("django-"), draw): slugs[name] for name in bare}
+    for how in TYPO_KINDS:
+        batch = draw.sample([name for name in names if len(name) > 5], QUERIES // 3)
+        bare = [name for name in batch if name.startswith("django-") and len(name) > len("django-") + 5]
+        typed[how] = {add_typo(how, name, draw): slugs[name] for name in batch}
+        typed[how] |= {add_typo(how, name.removeprefix("django-"), draw): slugs[name] for name in bare}
     found = {kind: mean_rank(session, pairs.items()) for kind, pairs in typed.items()}
-    assert all(rank >= (0.9 if kind in SLIPS else 0.95) for kind, (rank, _) in found.items()), found
+    assert all(rank >= (0.9 if kind in TYPO_KINDS else 0.95) for kind, (rank, _) in found.items()), found

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from pkgsite.models import LoginSession, User
 from pkgsite.services.accounts.passwords import HASHER
-from tests.login_client import OTHER, PASSWORD, Browser, letters, link_in, make_person
+from tests.login_client import OTHER_PASSWORD, PASSWORD, LoginClient, link_in, make_login_user, outbox_messages
 
 HOSTILE = [
     "\x00",
@@ -41,7 +41,7 @@ def users(session: Session) -> dict[str, User]:
 
 
 def test_an_account_is_made_by_a_letters_link(session: Session, app: Flask) -> None:
-    browser = Browser(app)
+    browser = LoginClient(app)
     form = browser.get("/account/register/").text
     assert 'autocomplete="email"' in form
     assert 'type="password"' not in form
@@ -49,9 +49,9 @@ def test_an_account_is_made_by_a_letters_link(session: Session, app: Flask) -> N
     assert (response.status_code, response.headers["Location"]) == (303, "/account/check-your-email/")
     assert "View the email in the outbox" in browser.get("/account/check-your-email/").text
     assert users(session) == {}, "nothing is kept of who has only asked"
-    (letter,) = letters(session)
-    assert letter.to == "Ada@example.org"
-    path = link_in(letter.body)
+    (char,) = outbox_messages(session)
+    assert char.to == "Ada@example.org"
+    path = link_in(char.body)
     page = browser.get(path)
     assert page.status_code == 200
     assert 'value="Ada.L"' in page.text
@@ -73,28 +73,28 @@ def test_an_account_is_made_by_a_letters_link(session: Session, app: Flask) -> N
 
 
 def test_registering_tells_nobody_but_the_owner_that_there_is_an_account(session: Session, app: Flask) -> None:
-    make_person(session, "ada")
+    make_login_user(session, "ada")
     answers = []
     for email in ("ada@example.org", "new@example.org"):
-        browser = Browser(app)
+        browser = LoginClient(app)
         response = browser.post("/account/register/", {"username": "bob", "email": email})
         seen = browser.get(response.headers["Location"]).text
         answers.append((response.status_code, response.headers["Location"], seen, browser.log_in("bob").status_code,
                         browser.get("/profiles/bob/").status_code))  # fmt: skip
     assert answers[0] == answers[1]
-    first, second = letters(session)
+    first, second = outbox_messages(session)
     assert first.subject == "You already have a pkgsite account"
     assert "“ada”" in first.body
-    assert Browser(app).get(link_in(first.body)).status_code == 200
+    assert LoginClient(app).get(link_in(first.body)).status_code == 200
     assert second.subject == "Finish creating your pkgsite account"
     assert list(users(session)) == ["ada"]
 
 
 def test_a_name_that_was_taken_meanwhile_can_be_changed(session: Session, app: Flask) -> None:
-    first, second = Browser(app), Browser(app)
+    first, second = LoginClient(app), LoginClient(app)
     for number, browser in enumerate((first, second)):
         browser.post("/account/register/", {"username": "ada", "email": f"{number}@example.org"})
-    paths = [link_in(letter.body) for letter in letters(session)]
+    paths = [link_in(char.body) for char in outbox_messages(session)]
     assert first.post(paths[0], {"username": "ada", "password": PASSWORD}).status_code == 303
     response = second.post(paths[1], {"username": "ADA", "password": PASSWORD})
     assert response.status_code == 422
@@ -106,10 +106,10 @@ def test_a_name_that_was_taken_meanwhile_can_be_changed(session: Session, app: F
 
 
 def test_an_address_that_was_never_confirmed_goes_to_who_confirms_it(session: Session, app: Flask) -> None:
-    make_person(session, "squatter", email="ada@example.org", email_confirmed_at=None)
-    browser = Browser(app)
+    make_login_user(session, "squatter", email="ada@example.org", email_confirmed_at=None)
+    browser = LoginClient(app)
     browser.post("/account/register/", {"username": "ada", "email": "ada@example.org"})
-    browser.post(link_in(letters(session)[0].body), {"username": "ada", "password": PASSWORD})
+    browser.post(link_in(outbox_messages(session)[0].body), {"username": "ada", "password": PASSWORD})
     found = users(session)
     assert found["ada"].email == "ada@example.org"
     assert found["squatter"].email is None
@@ -117,16 +117,16 @@ def test_an_address_that_was_never_confirmed_goes_to_who_confirms_it(session: Se
 
 @pytest.mark.parametrize("evil", HOSTILE)
 def test_a_strange_name_is_refused_in_words(session: Session, app: Flask, evil: str) -> None:
-    response = Browser(app).post("/account/register/", {"username": evil, "email": "a@example.org"})
+    response = LoginClient(app).post("/account/register/", {"username": evil, "email": "a@example.org"})
     assert response.status_code == 422
     assert "Use 2 to 39 letters" in response.text
     assert "<script>alert" not in response.text
-    assert letters(session) == []
+    assert outbox_messages(session) == []
 
 
 @pytest.mark.parametrize("name", ["admin", "Edit", "moderator", "LOGIN"])
 def test_a_reserved_name_is_refused(app: Flask, name: str) -> None:
-    response = Browser(app).post("/account/register/", {"username": name, "email": "a@example.org"})
+    response = LoginClient(app).post("/account/register/", {"username": name, "email": "a@example.org"})
     assert response.status_code == 422
     assert "This username is reserved" in response.text
 
@@ -152,11 +152,11 @@ def test_a_strange_address_is_refused_in_words(session: Session, app: Flask, evi
         ("/account/register/", {"username": "ada", "email": evil}),
         ("/account/reset/", {"email": evil}),
     ):
-        response = Browser(app).post(path, data)
+        response = LoginClient(app).post(path, data)
         assert response.status_code == 422
         assert "Enter a valid email address" in response.text
         assert "<script>alert" not in response.text
-    assert letters(session) == []
+    assert outbox_messages(session) == []
 
 
 @pytest.mark.parametrize(
@@ -172,19 +172,19 @@ def test_a_strange_address_is_refused_in_words(session: Session, app: Flask, evi
     ],
 )
 def test_no_password_breaks_the_site(session: Session, app: Flask, password: str) -> None:
-    browser = Browser(app)
+    browser = LoginClient(app)
     browser.post("/account/register/", {"username": "ada", "email": "ada@example.org"})
-    path = link_in(letters(session)[0].body)
+    path = link_in(outbox_messages(session)[0].body)
     response = browser.post(path, {"username": "ada", "password": password})
     assert response.status_code in {303, 422}
     if response.status_code == 303:
-        assert Browser(app).log_in("ada", password).status_code == 303
-    assert Browser(app).log_in("ada", password + "x").status_code == 422
+        assert LoginClient(app).log_in("ada", password).status_code == 303
+    assert LoginClient(app).log_in("ada", password + "x").status_code == 422
 
 
 def test_without_letters_an_account_is_made_at_once(session: Session, make_app: Callable[..., Flask]) -> None:
     app = make_app(MAIL="off")
-    browser = Browser(app)
+    browser = LoginClient(app)
     data = {"username": "ada", "email": "ada@example.org", "password": PASSWORD}
     assert browser.post("/account/register/", data | {"password": "ada@example.org"}).status_code == 422
     assert browser.post("/account/register/", data).status_code == 303
@@ -192,32 +192,33 @@ def test_without_letters_an_account_is_made_at_once(session: Session, make_app: 
     ada = users(session)["ada"]
     assert (ada.email, ada.email_confirmed_at) == ("ada@example.org", None)
     assert "not confirmed" in browser.get("/account/").text
-    assert Browser(app).log_in("ada@example.org").status_code == 303
-    assert letters(session) == []
+    assert LoginClient(app).log_in("ada@example.org").status_code == 303
+    assert outbox_messages(session) == []
     assert browser.get("/account/outbox/").status_code == 404
 
 
 def test_without_letters_a_known_address_is_not_told_of(session: Session, make_app: Callable[..., Flask]) -> None:
     app = make_app(MAIL="off")
-    make_person(session, "ada")
-    browser = Browser(app)
+    make_login_user(session, "ada")
+    browser = LoginClient(app)
     data = {"username": "bob", "email": "ADA@example.org", "password": PASSWORD}
     response = browser.post("/account/register/", data)
     assert (response.status_code, response.headers["Location"]) == (303, "/account/")
     assert users(session)["bob"].email is None
-    assert Browser(app).post("/account/register/", {"username": "cyd", "password": PASSWORD}).status_code == 303
+    assert LoginClient(app).post("/account/register/", {"username": "cyd", "password": PASSWORD}).status_code == 303
 
 
 def test_accounts_are_not_made_by_the_hundred(session: Session, make_app: Callable[..., Flask]) -> None:
     app = make_app(MAIL="off")
     statuses = [
-        Browser(app).post("/account/register/", {"username": f"n{n}", "password": OTHER}).status_code for n in range(21)
+        LoginClient(app).post("/account/register/", {"username": f"n{n}", "password": OTHER_PASSWORD}).status_code
+        for n in range(21)
     ]
     assert statuses == [303] * 20 + [429]
 
 
 def test_the_outbox_is_for_this_machine_only(session: Session, app: Flask) -> None:
-    browser = Browser(app)
+    browser = LoginClient(app)
     browser.post("/account/register/", {"username": "ada", "email": "ada@example.org"})
     page = browser.get("/account/outbox/")
     assert page.status_code == 200
@@ -228,13 +229,13 @@ def test_the_outbox_is_for_this_machine_only(session: Session, app: Flask) -> No
 
 
 def test_the_outbox_shows_text_as_text(session: Session, app: Flask) -> None:
-    make_person(session, "ada", email="&lt@example.org")
-    Browser(app).post("/account/reset/", {"email": "&lt@example.org"})
-    assert "To &amp;lt@example.org" in Browser(app).get("/account/outbox/").text
+    make_login_user(session, "ada", email="&lt@example.org")
+    LoginClient(app).post("/account/reset/", {"email": "&lt@example.org"})
+    assert "To &amp;lt@example.org" in LoginClient(app).get("/account/outbox/").text
 
 
 def test_forms_need_their_token(session: Session, app: Flask) -> None:
     for path in ("/account/register/", "/account/reset/", "/account/register/x/", "/account/reset/x/"):
         assert app.test_client().post(path, data={"username": "ada", "email": "a@example.org"}).status_code == 403
-    assert letters(session) == []
+    assert outbox_messages(session) == []
     assert session.query(LoginSession).count() == 0

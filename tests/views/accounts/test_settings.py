@@ -10,12 +10,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pkgsite.models import ApiToken, Favourite, Flag, Identity, LoginSession, Package, Revision, Usage, User
-from pkgsite.services.changeset import Act
+from pkgsite.services.changeset import Changeset
 from tests.factories import NOW, make_package
-from tests.login_client import OTHER, PASSWORD, Browser, letters, link_in, make_person
-from tests.queries import counted_queries
+from tests.login_client import OTHER_PASSWORD, PASSWORD, LoginClient, link_in, make_login_user, outbox_messages
+from tests.queries import recorded_queries
 from tests.users import viewer_of
-from tests.views.conftest import plain
+from tests.views.conftest import visible_text
 
 PAGES = ("/account/", "/account/email/", "/account/password/", "/account/delete/", "/account/export/")
 POSTS = ("/account/email/", "/account/email/confirm/", "/account/password/", "/account/delete/",
@@ -25,12 +25,12 @@ POSTS = ("/account/email/", "/account/email/confirm/", "/account/password/", "/a
 
 @pytest.fixture
 def ada(session: Session) -> User:
-    return make_person(session)
+    return make_login_user(session)
 
 
 @pytest.fixture
-def browser(app: Flask, ada: User) -> Browser:
-    found = Browser(app)
+def browser(app: Flask, ada: User) -> LoginClient:
+    found = LoginClient(app)
     found.log_in()
     return found
 
@@ -40,35 +40,37 @@ def again(session: Session, user_id: int) -> User:
     return session.get_one(User, user_id, populate_existing=True)
 
 
-def test_settings_are_for_who_is_logged_in(session: Session, app: Flask, browser: Browser) -> None:
+def test_settings_are_for_who_is_logged_in(session: Session, app: Flask, browser: LoginClient) -> None:
     for path in PAGES:
-        assert Browser(app).get(path).headers["Location"] == f"/account/login/?next={path}"
+        assert LoginClient(app).get(path).headers["Location"] == f"/account/login/?next={path}"
         page = browser.get(path)
         assert page.status_code == 200
         assert page.headers["Cache-Control"] == "no-store"
         assert "may be left empty" not in page.text
     for path in POSTS:
-        assert Browser(app).post(path).status_code == 403
+        assert LoginClient(app).post(path).status_code == 403
         assert browser.client.post(path).status_code == 403, "no token"
     session.rollback()
     assert session.query(LoginSession).count() == 1
 
 
-def test_a_new_address_counts_once_it_is_confirmed(session: Session, app: Flask, ada: User, browser: Browser) -> None:
+def test_a_new_address_counts_once_it_is_confirmed(
+    session: Session, app: Flask, ada: User, browser: LoginClient
+) -> None:
     user_id = ada.id
-    data = {"email": "new@example.org", "present": PASSWORD}
-    response = browser.post("/account/email/", data | {"present": "not this one"})
+    data = {"email": "new@example.org", "current_password": PASSWORD}
+    response = browser.post("/account/email/", data | {"current_password": "not this one"})
     assert response.status_code == 422
     assert "Incorrect password." in response.text
     assert 'value="new@example.org"' in response.text
     assert browser.post("/account/email/", data).headers["Location"] == "/account/"
     assert again(session, user_id).email == "ada@example.org"
-    (letter,) = letters(session)
-    assert letter.to == "new@example.org"
-    path = link_in(letter.body)
-    assert Browser(app).get(path).headers["Location"] == f"/account/login/?next={path}"
-    make_person(session, "eve", email="eve@example.org")
-    eve = Browser(app)
+    (char,) = outbox_messages(session)
+    assert char.to == "new@example.org"
+    path = link_in(char.body)
+    assert LoginClient(app).get(path).headers["Location"] == f"/account/login/?next={path}"
+    make_login_user(session, "eve", email="eve@example.org")
+    eve = LoginClient(app)
     eve.log_in("eve")
     assert eve.get(path).status_code == 403
     assert eve.post(path).status_code == 403
@@ -76,107 +78,114 @@ def test_a_new_address_counts_once_it_is_confirmed(session: Session, app: Flask,
     assert again(session, user_id).email == "ada@example.org"
     assert browser.post(path).headers["Location"] == "/account/"
     assert again(session, user_id).email == "new@example.org"
-    told = letters(session)[-1]
+    told = outbox_messages(session)[-1]
     assert (told.to, told.subject) == ("ada@example.org", "Your pkgsite email address has changed")
-    assert "new@example.org confirmed" in plain(browser.get("/account/").text)
+    assert "new@example.org confirmed" in visible_text(browser.get("/account/").text)
     assert browser.post(path).status_code == 410
     assert browser.get(path).status_code == 410
 
 
-def test_an_address_of_another_is_not_told_of(session: Session, app: Flask, ada: User, browser: Browser) -> None:
-    make_person(session, "bob")
+def test_an_address_of_another_is_not_told_of(session: Session, app: Flask, ada: User, browser: LoginClient) -> None:
+    make_login_user(session, "bob")
     answers = []
     for email in ("bob@example.org", "free@example.org"):
-        response = browser.post("/account/email/", {"email": email, "present": PASSWORD})
-        answers.append((response.status_code, plain(browser.get("/account/").text).replace(email, "…")))
+        response = browser.post("/account/email/", {"email": email, "current_password": PASSWORD})
+        answers.append((response.status_code, visible_text(browser.get("/account/").text).replace(email, "…")))
     assert answers[0] == answers[1]
-    assert letters(session)[0].to == "bob@example.org"
-    assert "/account/" not in letters(session)[0].body
+    assert outbox_messages(session)[0].to == "bob@example.org"
+    assert "/account/" not in outbox_messages(session)[0].body
 
 
 def test_an_address_that_somebody_else_confirmed_first_is_refused(
-    session: Session, app: Flask, ada: User, browser: Browser
+    session: Session, app: Flask, ada: User, browser: LoginClient
 ) -> None:
-    browser.post("/account/email/", {"email": "both@example.org", "present": PASSWORD})
-    make_person(session, "bob", email="both@example.org")
-    path = link_in(letters(session)[0].body)
+    browser.post("/account/email/", {"email": "both@example.org", "current_password": PASSWORD})
+    make_login_user(session, "bob", email="both@example.org")
+    path = link_in(outbox_messages(session)[0].body)
     assert browser.post(path).status_code == 303
     assert "This email address is already used by another account." in browser.get("/account/").text
     assert again(session, ada.id).email == "ada@example.org"
 
 
 def test_an_unconfirmed_address_gets_a_link_when_asked_for(session: Session, app: Flask) -> None:
-    bob = make_person(session, "bob", email_confirmed_at=None)
-    browser = Browser(app)
+    bob = make_login_user(session, "bob", email_confirmed_at=None)
+    browser = LoginClient(app)
     browser.log_in("bob")
     assert "Send confirmation link" in browser.get("/account/").text
     browser.post("/account/email/confirm/")
-    browser.post(link_in(letters(session)[0].body))
+    browser.post(link_in(outbox_messages(session)[0].body))
     assert again(session, bob.id).email_confirmed_at is not None
     assert "Send reset link" not in browser.get("/account/").text
-    assert len(letters(session)) == 1, "nobody is told of an address that stays"
+    assert len(outbox_messages(session)) == 1, "nobody is told of an address that stays"
 
 
 @pytest.mark.parametrize(
     "evil", ["", "x", "a\x00@example.org", "x" * 5000 + "@example.org", "<b>@example.org", "ada@example.org"]
 )
-def test_a_strange_new_address_is_refused(session: Session, browser: Browser, evil: str) -> None:
-    assert browser.post("/account/email/", {"email": evil, "present": PASSWORD}).status_code == 422
-    assert letters(session) == []
+def test_a_strange_new_address_is_refused(session: Session, browser: LoginClient, evil: str) -> None:
+    assert browser.post("/account/email/", {"email": evil, "current_password": PASSWORD}).status_code == 422
+    assert outbox_messages(session) == []
 
 
 def test_without_letters_an_address_changes_at_once_but_unconfirmed(
     session: Session, make_app: Callable[..., Flask], ada: User
 ) -> None:
-    make_person(session, "bob")
-    browser = Browser(make_app(MAIL="off"))
+    make_login_user(session, "bob")
+    browser = LoginClient(make_app(MAIL="off"))
     browser.log_in()
-    assert browser.post("/account/email/", {"email": "bob@example.org", "present": PASSWORD}).status_code == 422
-    assert browser.post("/account/email/", {"email": "new@example.org", "present": PASSWORD}).status_code == 303
+    assert (
+        browser.post("/account/email/", {"email": "bob@example.org", "current_password": PASSWORD}).status_code == 422
+    )
+    assert (
+        browser.post("/account/email/", {"email": "new@example.org", "current_password": PASSWORD}).status_code == 303
+    )
     found = again(session, ada.id)
     assert (found.email, found.email_confirmed_at) == ("new@example.org", None)
-    assert browser.post("/account/email/", {"email": "", "present": PASSWORD}).status_code == 303
+    assert browser.post("/account/email/", {"email": "", "current_password": PASSWORD}).status_code == 303
     assert again(session, ada.id).email is None
 
 
-def test_a_new_password_ends_the_other_sessions(session: Session, app: Flask, ada: User, browser: Browser) -> None:
-    elsewhere = Browser(app)
+def test_a_new_password_ends_the_other_sessions(session: Session, app: Flask, ada: User, browser: LoginClient) -> None:
+    elsewhere = LoginClient(app)
     elsewhere.log_in()
     page = browser.get("/account/password/").text
     assert 'autocomplete="current-password"' in page
     assert 'autocomplete="new-password"' in page
-    for data in ({"present": "not this one", "password": OTHER}, {"present": PASSWORD, "password": "short"},
-                 {"present": "", "password": OTHER}, {"present": PASSWORD, "password": "qwertyuiop"}):  # fmt: skip
+    for data in ({"current_password": "not this one", "password": OTHER_PASSWORD}, {"current_password": PASSWORD, "password": "short"},
+                 {"current_password": "", "password": OTHER_PASSWORD}, {"current_password": PASSWORD, "password": "qwertyuiop"}):  # fmt: skip
         assert browser.post("/account/password/", data).status_code == 422
     assert elsewhere.username == "ada"
-    assert browser.post("/account/password/", {"present": PASSWORD, "password": OTHER}).status_code == 303
+    assert (
+        browser.post("/account/password/", {"current_password": PASSWORD, "password": OTHER_PASSWORD}).status_code
+        == 303
+    )
     assert browser.username == "ada"
     assert elsewhere.username is None
-    assert Browser(app).log_in(password=OTHER).status_code == 303
-    assert letters(session)[-1].subject == "Your pkgsite password has changed"
+    assert LoginClient(app).log_in(password=OTHER_PASSWORD).status_code == 303
+    assert outbox_messages(session)[-1].subject == "Your pkgsite password has changed"
 
 
-def test_the_present_password_is_not_guessed_at_either(browser: Browser) -> None:
-    statuses = [browser.post("/account/password/", {"present": f"guess {n}", "password": OTHER}).status_code
+def test_the_present_password_is_not_guessed_at_either(browser: LoginClient) -> None:
+    statuses = [browser.post("/account/password/", {"current_password": f"guess {n}", "password": OTHER_PASSWORD}).status_code
                 for n in range(11)]  # fmt: skip
     assert statuses == [422] * 10 + [429]
 
 
 def test_who_has_no_password_chooses_one(session: Session, app: Flask) -> None:
-    bob = make_person(session, "bob", password=None)
-    browser = Browser(app, bob)
+    bob = make_login_user(session, "bob", password=None)
+    browser = LoginClient(app, bob)
     assert "Current password" not in browser.get("/account/password/").text
-    assert browser.post("/account/password/", {"password": OTHER}).status_code == 303
-    assert Browser(app).log_in("bob", OTHER).status_code == 303
+    assert browser.post("/account/password/", {"password": OTHER_PASSWORD}).status_code == 303
+    assert LoginClient(app).log_in("bob", OTHER_PASSWORD).status_code == 303
 
 
-def test_sessions_are_listed_and_ended(session: Session, app: Flask, ada: User, browser: Browser) -> None:
-    phone, library = Browser(app), Browser(app)
+def test_sessions_are_listed_and_ended(session: Session, app: Flask, ada: User, browser: LoginClient) -> None:
+    phone, library = LoginClient(app), LoginClient(app)
     evil = "<script>alert('x')</script>"
     phone.log_in(headers={"User-Agent": "Phone/1"}, environ_base={"REMOTE_ADDR": "192.0.2.7"})
     library.log_in(headers={"User-Agent": evil})
-    make_person(session, "eve")
-    eve = Browser(app)
+    make_login_user(session, "eve")
+    eve = LoginClient(app)
     eve.log_in("eve")
     html = browser.get("/account/").text
     assert html.count("this session") == 1
@@ -209,16 +218,16 @@ def fill(session: Session, user: User) -> int:
     ])  # fmt: skip
     viewer, package_id = viewer_of(user), package.id
     session.commit()
-    with Act(session, by=viewer, now=NOW) as act:
-        act.edit(session.get_one(Package, package_id), {"title": "Renamed"})
+    with Changeset(session, by=viewer, now=NOW) as changeset:
+        changeset.edit(session.get_one(Package, package_id), {"title": "Renamed"})
     session.commit()
     return package_id
 
 
-def test_everything_of_oneself_can_be_taken_away(session: Session, app: Flask, ada: User, browser: Browser) -> None:
+def test_everything_of_oneself_can_be_taken_away(session: Session, app: Flask, ada: User, browser: LoginClient) -> None:
     hashed = str(ada.password_hash)
     fill(session, ada)
-    make_person(session, "eve", email="eve@elsewhere.example")
+    make_login_user(session, "eve", email="eve@elsewhere.example")
     response = browser.get("/account/export/")
     assert response.mimetype == "application/json"
     assert response.headers["Content-Disposition"] == 'attachment; filename="ada.json"'
@@ -242,7 +251,7 @@ def test_everything_of_oneself_can_be_taken_away(session: Session, app: Flask, a
 
 @pytest.mark.parametrize("rows", [1, 50])
 def test_pages_cost_the_same_whatever_a_person_has(
-    session: Session, app: Flask, ada: User, browser: Browser, rows: int
+    session: Session, app: Flask, ada: User, browser: LoginClient, rows: int
 ) -> None:
     for number in range(rows):
         package = make_package(session, f"p-{number}")
@@ -252,22 +261,22 @@ def test_pages_cost_the_same_whatever_a_person_has(
     session.close()
     costs = {}
     for path in ("/account/", "/account/export/"):
-        with counted_queries(app) as statements:
+        with recorded_queries(app) as statements:
             assert browser.get(path).status_code == 200
         costs[path] = len([one for one in statements if not one.startswith("BEGIN")])
     assert costs == {"/account/": 4, "/account/export/": 14}
 
 
-def test_a_deleted_account_leaves_what_it_wrote(session: Session, app: Flask, ada: User, browser: Browser) -> None:
+def test_a_deleted_account_leaves_what_it_wrote(session: Session, app: Flask, ada: User, browser: LoginClient) -> None:
     user_id, package_id = ada.id, fill(session, ada)
-    elsewhere = Browser(app)
+    elsewhere = LoginClient(app)
     elsewhere.log_in()
     page = browser.get("/account/delete/").text
-    assert 'name="present"' in page
+    assert 'name="current_password"' in page
     assert 'name="username"' not in page
-    for data in ({}, {"present": "not this one"}, {"username": "ada"}):
+    for data in ({}, {"current_password": "not this one"}, {"username": "ada"}):
         assert browser.post("/account/delete/", data).status_code == 422
-    response = browser.post("/account/delete/", {"present": PASSWORD})
+    response = browser.post("/account/delete/", {"current_password": PASSWORD})
     assert (response.status_code, response.headers["Location"]) == (303, "/")
     assert "Your account has been deleted." in browser.get("/").text
     assert (browser.username, elsewhere.username) == (None, None)
@@ -279,12 +288,12 @@ def test_a_deleted_account_leaves_what_it_wrote(session: Session, app: Flask, ad
     for model in (Favourite, Usage, Identity, ApiToken, LoginSession):
         assert session.query(model).count() == 0, model
     assert browser.get("/profiles/ada/").status_code == 404
-    assert Browser(app).log_in().status_code == 422
+    assert LoginClient(app).log_in().status_code == 422
 
 
 def test_who_has_no_password_types_their_name_to_delete(session: Session, app: Flask) -> None:
-    bob = make_person(session, "bob", password=None)
-    browser = Browser(app, bob)
+    bob = make_login_user(session, "bob", password=None)
+    browser = LoginClient(app, bob)
     assert browser.post("/account/delete/", {"username": "eve"}).status_code == 422
     assert browser.post("/account/delete/", {"username": "Bob"}).status_code == 303
     session.rollback()

@@ -12,26 +12,26 @@ from sqlalchemy.orm import Session
 
 from pkgsite.clock import utc_now
 from pkgsite.models import ApiToken, User
-from pkgsite.services.accounts.tokens import MOST_TOKENS
+from pkgsite.services.accounts.tokens import MAX_TOKENS
 from tests.factories import NOW, make_package
-from tests.users import Visitor, make_user
+from tests.users import CsrfClient, make_user
 
 FORM = {"name": "My script", "scope": "write", "life": "90"}
 
 
 @pytest.fixture
-def ada(app: Flask, session: Session) -> Visitor:
+def ada(app: Flask, session: Session) -> CsrfClient:
     make_package(session, id=1, repo_url="https://github.com/us/one")
     user = make_user(session, "ada")
     session.commit()
-    return Visitor(app, user)
+    return CsrfClient(app, user)
 
 
 def secret_in(page: str) -> str:
     return re.findall(r'id="secret" value="([^"]+)"', page)[0]
 
 
-def test_a_token_is_made_shown_once_used_and_revoked(app: Flask, ada: Visitor, session: Session) -> None:
+def test_a_token_is_made_shown_once_used_and_revoked(app: Flask, ada: CsrfClient, session: Session) -> None:
     assert "No tokens yet" in ada.get("/account/tokens/").text
     made = ada.post("/account/tokens/", FORM)
     assert (made.status_code, made.headers["Cache-Control"]) == (200, "no-store")
@@ -54,7 +54,7 @@ def test_a_token_is_made_shown_once_used_and_revoked(app: Flask, ada: Visitor, s
     assert app.test_client().get("/api/v4/packages/1/", headers=headers).status_code == 401
 
 
-def test_a_token_without_an_end_that_reads(app: Flask, ada: Visitor, session: Session) -> None:
+def test_a_token_without_an_end_that_reads(app: Flask, ada: CsrfClient, session: Session) -> None:
     made = ada.post("/account/tokens/", FORM | {"scope": "read", "life": ""})
     token = session.scalars(select(ApiToken)).one()
     assert (token.scope, token.expires_at) == ("read", None)
@@ -68,30 +68,30 @@ def test_a_token_without_an_end_that_reads(app: Flask, ada: Visitor, session: Se
     "wrong",
     [{"name": ""}, {"name": " "}, {"name": "x" * 101}, {"scope": "all"}, {"scope": ""}, {"life": "1000000"}],
 )
-def test_what_can_not_be(ada: Visitor, session: Session, wrong: dict[str, str]) -> None:
+def test_what_can_not_be(ada: CsrfClient, session: Session, wrong: dict[str, str]) -> None:
     answer = ada.post("/account/tokens/", FORM | wrong)
     assert (answer.status_code, "Nothing has been saved" in answer.text) == (422, True)
     assert session.scalars(select(ApiToken)).all() == []
 
 
-def test_names_are_text(ada: Visitor) -> None:
+def test_names_are_text(ada: CsrfClient) -> None:
     page = ada.post("/account/tokens/", FORM | {"name": "<script>alert(1)</script>\x00\u202e"}).text
     assert "&lt;script&gt;" in page
     assert "<script>alert" not in page
 
 
-def test_nobody_has_too_many(ada: Visitor, session: Session) -> None:
+def test_nobody_has_too_many(ada: CsrfClient, session: Session) -> None:
     user_id = ada_id(session)
     session.add_all(
         ApiToken(user_id=user_id, name="x", token_hash=f"{number:064}", scope="read", created_at=NOW)
-        for number in range(MOST_TOKENS)
+        for number in range(MAX_TOKENS)
     )
     session.commit()
     answer = ada.post("/account/tokens/", FORM)
     assert (answer.status_code, "Revoke one first" in answer.text) == (422, True)
 
 
-def test_what_has_expired_says_so(ada: Visitor, session: Session) -> None:
+def test_what_has_expired_says_so(ada: CsrfClient, session: Session) -> None:
     session.add(ApiToken(user_id=ada_id(session), name="Old", token_hash="0" * 64, scope="read", created_at=NOW,
                          expires_at=NOW + timedelta(days=1)))  # fmt: skip
     session.commit()
