@@ -27,10 +27,11 @@ def index() -> str:
     return render_template(
         "api/docs.html",
         rates=RATES,
-        document=url_for("openapi.document"),
+        openapi_url=url_for("openapi.document"),
         site=request.host_url.rstrip("/") + request.script_root,
-        tool={
-            name: url_for("api_docs.tool_file", name=name, v=version(SWAGGER_UI_PACKAGE)) for name in SWAGGER_UI_FILES
+        swagger_ui={
+            name: url_for("api_docs.swagger_ui_file", name=name, v=version(SWAGGER_UI_PACKAGE))
+            for name in SWAGGER_UI_FILES
         },
     )
 

@@ -54,7 +54,7 @@ def create() -> ViewResponse:
         show_errors(form, refusal)
         return render_template("grids/edit.html", form=form, grid=None), 422
     if isinstance(done, QueuedEdit):
-        return redirect(link("moderation.yours"), 303)
+        return redirect(link("moderation.own_edits"), 303)
     flash(f"Grid “{done.title}” created. Now add packages, and features to compare them by.")
     return redirect_to_grid(done.slug)
 
@@ -86,7 +86,7 @@ def update(slug: str) -> ViewResponse:
         field_pairs = [("Title", grid.title, form.title.data), ("Slug", grid.slug, form.slug.data),
                 ("Description", grid.description, form.description.data)]  # fmt: skip
         return render_template(
-            "grids/edit.html", form=form, grid=grid, theirs=grid, compared=changed_fields(field_pairs)
+            "grids/edit.html", form=form, grid=grid, current=grid, differences=changed_fields(field_pairs)
         ), 409
     return redirect_with_notice(done, grid.slug, "Grid updated.", getattr(done, "slug", None))
 
@@ -105,7 +105,7 @@ def lock(slug: str) -> ViewResponse:
 @moderator_required
 def confirm_delete(slug: str) -> ViewResponse:
     grid = get_grid_for_editing(db.session(), slug, current_viewer())
-    return render_template("grids/delete.html", grid=grid, what="grid", title=grid.title, losses="")
+    return render_template("grids/delete.html", grid=grid, object_kind="grid", title=grid.title, warning="")
 
 
 @pages.post("/<slug:slug>/delete/")
@@ -114,7 +114,7 @@ def delete(slug: str) -> ViewResponse:
     grid = get_grid_for_editing(db.session(), slug, current_viewer())
     submit_edit("grid.delete", {"grid_id": grid.id}, title="", reason=reason_field())
     flash(f"Grid “{grid.title}” deleted. You can restore it from its history.")
-    return redirect(link("history.object", kind="grid", object_id=grid.id), 303)
+    return redirect(link("history.show_object_history", kind="grid", object_id=grid.id), 303)
 
 
 @pages.get("/feature/add/<slug:slug>/")
@@ -163,7 +163,13 @@ def update_feature(feature_id: int) -> ViewResponse:
             ("Title", feature.title, form.title.data),
             ("Description", feature.description, form.description.data),
         ]
-        page = {"form": form, "grid": grid, "feature": feature, "compared": changed_fields(field_pairs), "theirs": grid}
+        page = {
+            "form": form,
+            "grid": grid,
+            "feature": feature,
+            "differences": changed_fields(field_pairs),
+            "current": grid,
+        }
         return render_template("grids/feature.html", **page), 409
     return redirect_with_notice(done, grid.slug, "Feature updated.")
 
@@ -185,7 +191,9 @@ def confirm_delete_feature(feature_id: int) -> ViewResponse:
         raise Forbidden("Only moderators, the person who added this and the grid's creator can remove it.")
     cells = f"{feature.cell_count:,} {'cell' if feature.cell_count == 1 else 'cells'}"
     losses = f"{cells} with text will also be deleted." if feature.cell_count else ""
-    return render_template("grids/delete.html", grid=feature.grid, what="feature", title=feature.title, losses=losses)
+    return render_template(
+        "grids/delete.html", grid=feature.grid, object_kind="feature", title=feature.title, warning=losses
+    )
 
 
 @pages.post(f"/feature/{FEATURE_ID}/delete/")
@@ -204,7 +212,7 @@ def delete_feature(feature_id: int) -> ViewResponse:
 def search_packages(slug: str) -> ViewResponse:
     grid = require_editable(get_grid_for_editing(db.session(), slug, current_viewer()))
     found = find_addable_packages(db.session(), grid, search_param())
-    return render_template("grids/add_package.html", grid=grid, found=found, q=search_param())
+    return render_template("grids/add_package.html", grid=grid, matches=found, q=search_param())
 
 
 @pages.post("/<slug:slug>/package/add/")
@@ -229,7 +237,7 @@ def confirm_remove_package(slug: str, package_id: int) -> ViewResponse:
     if not can_remove:
         raise Forbidden("Only moderators, the person who added this and the grid's creator can remove it.")
     losses = "Its cells in this grid will also be removed. The package itself is kept."
-    return render_template("grids/delete.html", grid=grid, what="package", title=package.title, losses=losses)
+    return render_template("grids/delete.html", grid=grid, object_kind="package", title=package.title, warning=losses)
 
 
 @pages.post(f"/package/<slug:slug>/{PACKAGE_ID}/delete/")
@@ -286,10 +294,10 @@ def update_cell(slug: str, package_id: int, feature_id: int) -> ViewResponse:
     except Conflict:
         theirs = get_cell_for_editing(db.session(), slug, package_id, feature_id, current_viewer())
         if accepts_json():
-            return json_response({"theirs": theirs.text, "by": theirs.changed_by, "version": theirs.version}, 409)
+            return json_response({"current": theirs.text, "by": theirs.changed_by, "version": theirs.version}, 409)
         form.version.data = theirs.version
         compared = changed_fields([(theirs.feature.title, theirs.text, form.text.data)])
-        return render_cell_page(theirs, form, status=409, compared=compared)
+        return render_cell_page(theirs, form, status=409, differences=compared)
     if accepts_json():
         saved_cell = get_cell_for_editing(db.session(), slug, package_id, feature_id, current_viewer())
         return json_response(
@@ -306,7 +314,7 @@ def render_cell_page(cell: EditableCell, form: CellForm, *, status: int = 200, *
 
 def render_cell(text: str) -> str:
     """Return a cell's text as the grid shows it."""
-    cell_macro: Callable[..., str] = get_template_attribute("macros/cells.html", "cell")
+    cell_macro: Callable[..., str] = get_template_attribute("macros/cells.html", "cell_content")
     return str(cell_macro(parse_cell(text)))
 
 
@@ -325,7 +333,7 @@ def redirect_with_notice(
 ) -> Response:
     """Lead to the grid, and say what came of it."""
     if isinstance(outcome, QueuedEdit):
-        return redirect(link("moderation.yours"), 303)
+        return redirect(link("moderation.own_edits"), 303)
     flash(message if outcome is not None else unchanged or "No changes to save.")
     return redirect_to_grid(new_slug or slug)
 

@@ -39,7 +39,7 @@ ID_CONVERTER = "int(max=2147483647)"  # what both databases take as an id
 @pages.get("/changes/")
 def recent() -> str:
     page = recent_changes(db.session(), _recent_query(), current_viewer(), now=utc_now())
-    return render_template("history/recent.html", page=page, ages=PERIODS_DAYS)
+    return render_template("history/recent.html", page=page, periods=PERIODS_DAYS)
 
 
 @pages.get("/changes/feed/")
@@ -52,9 +52,9 @@ def feed() -> Response:
         page=page,
         in_words=label_text,
         title=current_app.config["SITE_TITLE"],
-        own=absolute_url("history.feed", **values),
-        site=absolute_url("history.recent", **values),
-        address=lambda entry: absolute_url("history.change", revision_id=entry.id),
+        self_url=absolute_url("history.feed", **values),
+        page_url=absolute_url("history.recent", **values),
+        entry_url=lambda entry: absolute_url("history.change", revision_id=entry.id),
     )
     return atom_response(body, changed_at=page.entries[0].at if page.entries else None)
 
@@ -75,7 +75,7 @@ def revert_change(revision_id: int) -> AnyResponse | tuple[str, int]:
     except Conflict as conflict:
         db.session.rollback()
         page = change_page(db.session(), revision_id, current_viewer())
-        return render_template("history/refused.html", page=page, why=str(conflict)), 409
+        return render_template("history/revert_conflict.html", page=page, conflict_message=str(conflict)), 409
     db.session.commit()
     if changeset.head_id is None:
         flash("There was nothing to undo.")
@@ -88,7 +88,7 @@ def revert_change(revision_id: int) -> AnyResponse | tuple[str, int]:
 @moderator_required
 def bulk_revert_preview(username: str) -> str:
     page = bulk_revert_page(db.session(), username, current_viewer(), days=_days(param("days")), now=utc_now())
-    return render_template("history/undo_person.html", page=page, ages=PERIODS_DAYS)
+    return render_template("history/bulk_revert.html", page=page, periods=PERIODS_DAYS)
 
 
 @pages.post("/changes/by/<slug:username>/undo/")
@@ -127,7 +127,7 @@ def show_object_history(kind: str, object_id: int) -> str:
 @login_required
 def restore_form(kind: str, object_id: int, revision_id: int) -> str:
     page = restore_page(db.session(), HistoryScope(kind, object_id), revision_id, current_viewer())
-    return render_template("history/restore.html", page=page, why="", reason="")
+    return render_template("history/restore.html", page=page, conflict_message="", reason="")
 
 
 @pages.post(f"/history/<kind>/<{ID_CONVERTER}:object_id>/restore/<{ID_CONVERTER}:revision_id>/")
@@ -142,10 +142,10 @@ def restore_object(kind: str, object_id: int, revision_id: int) -> AnyResponse |
     except Conflict as conflict:
         db.session.rollback()
         page = restore_page(db.session(), scope, revision_id, current_viewer())
-        return render_template("history/restore.html", page=page, why=str(conflict), reason=reason), 409
+        return render_template("history/restore.html", page=page, conflict_message=str(conflict), reason=reason), 409
     db.session.commit()
     flash("Restored." if is_changed else "Nothing to restore: this is already the current state.")
-    return redirect(link("history.object", kind=kind, object_id=object_id), 303)
+    return redirect(link("history.show_object_history", kind=kind, object_id=object_id), 303)
 
 
 def _history_page(scope: HistoryScope) -> str:

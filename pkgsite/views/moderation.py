@@ -55,7 +55,7 @@ def queue() -> ViewResponse:
 @pages.get("/yours/")
 @login_required
 def own_edits() -> ViewResponse:
-    return render_template("moderation/yours.html", edits=own_pending_edits(db.session(), current_viewer()))
+    return render_template("moderation/own_edits.html", edits=own_pending_edits(db.session(), current_viewer()))
 
 
 @pages.post(f"/edits/<{ID_CONVERTER}:held_id>/approve/")
@@ -155,7 +155,9 @@ def merge_preview(slug: str) -> ViewResponse:
         db.session.rollback()
         return _package_page(slug, refusal, 422)
     ids = {flag.id for flag in package_moderation_page(db.session(), slug).flags}
-    return render_template("moderation/merge.html", plan=plan, into=into, flag_ids=sorted(ids), problems={}, reason="")
+    return render_template(
+        "moderation/merge.html", merge_plan=plan, into=into, flag_ids=sorted(ids), problems={}, reason=""
+    )
 
 
 @pages.post("/packages/<slug:slug>/merge/")
@@ -191,7 +193,7 @@ def _package_page(slug: str, error: Invalid | None = None, status: int = 200) ->
     page = package_moderation_page(db.session(), slug)
     problems = error.problems if error else {}
     submitted = {name: request.values.get(name, "") for name in ("reason", "replaced_by", "into")}
-    return render_template("moderation/package.html", page=page, problems=problems, typed=submitted), status
+    return render_template("moderation/package.html", page=page, problems=problems, submitted=submitted), status
 
 
 def _queue_with_errors(error: Invalid, list_name: str) -> ViewResponse:

@@ -191,7 +191,7 @@ def reply_form(slug: str, flag_id: int) -> ViewResponse:
     if not (own.is_author or by.is_moderator):
         abort(403)
     form = FlagReplyForm(formdata=None, data={"answer": found.reply or ""})
-    return render_template("packages/answer.html", package=package, flag=found, form=form)
+    return render_template("packages/flag_reply.html", package=package, flag=found, form=form)
 
 
 @pages.post(f"/<slug:slug>/flags/<{ID_CONVERTER}:flag_id>/answer/")
@@ -208,7 +208,7 @@ def save_reply(slug: str, flag_id: int) -> ViewResponse:
     except Invalid as refusal:
         db.session.rollback()
         show_errors(form, refusal)
-        return render_template("packages/answer.html", package=package, flag=found, form=form), 422
+        return render_template("packages/flag_reply.html", package=package, flag=found, form=form), 422
     db.session.commit()
     flash("Reply saved. Moderators see it next to the flag.")
     return redirect(link("packages.detail", slug=package.slug), 303)

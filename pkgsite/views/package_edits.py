@@ -80,7 +80,7 @@ def add() -> ViewResponse:
     if bool_param("by_hand"):
         return _add_page(add_form(PackageDraft(), "", _requested_grid()), PackageDraft())
     form = PackageLookupForm(formdata=None, data={"where": param("where")})
-    return render_template("packages/add.html", form=form, grid=_grid_choice(_requested_grid()), here=None)
+    return render_template("packages/add.html", form=form, grid=_grid_choice(_requested_grid()), existing_package=None)
 
 
 @pages.post("/add/validate/")
@@ -93,14 +93,14 @@ def lookup() -> ViewResponse:
         draft = draft_from_reference(form.reference.data or "", code_hosts)
     except Invalid as refusal:
         show_errors(form, refusal)
-        return render_template("packages/add.html", form=form, grid=_grid_choice(grid_slug), here=None), 422
+        return render_template("packages/add.html", form=form, grid=_grid_choice(grid_slug), existing_package=None), 422
     existing = find_existing_package(db.session(), draft, code_hosts)
     if existing is None:
         db.session.rollback()  # no transaction is open while others are asked
         draft = complete_draft(draft, code_hosts, now=utc_now())
         existing = find_existing_package(db.session(), draft, code_hosts)
     if existing is not None:
-        return render_template("packages/add.html", form=form, grid=_grid_choice(grid_slug), here=existing)
+        return render_template("packages/add.html", form=form, grid=_grid_choice(grid_slug), existing_package=existing)
     return _add_page(add_form(draft, suggest_slug(db.session(), draft.title), grid_slug), draft)
 
 
@@ -120,7 +120,7 @@ def create() -> ViewResponse:
         form.form_errors.append("This grid is no longer available. Save again to add the package without it.")
         return _add_page(form, PackageDraft(), 422)
     if isinstance(outcome, QueuedEdit):
-        return redirect(link("moderation.yours"), 303)
+        return redirect(link("moderation.own_edits"), 303)
     where = f" It is now in the grid “{grid[0]}”." if grid and grid[1] else ""
     flash(f"“{outcome.title}” added.{where} Its facts will appear once they have been fetched.")
     return redirect(link("packages.detail", slug=outcome.slug), 303)
@@ -151,7 +151,7 @@ def update(slug: str) -> ViewResponse:
     except Conflict:
         return _conflict_page(_current_package(slug), form)
     if isinstance(outcome, QueuedEdit):
-        return redirect(link("moderation.yours"), 303)
+        return redirect(link("moderation.own_edits"), 303)
     flash("No changes to save." if outcome is None else "Saved.")
     return redirect(link("packages.detail", slug=outcome.slug if outcome else package.slug), 303)
 
@@ -186,7 +186,7 @@ def update_documentation(slug: str) -> ViewResponse:
         form.version.data = str(package.version)
     else:
         if isinstance(outcome, QueuedEdit):
-            return redirect(link("moderation.yours"), 303)
+            return redirect(link("moderation.own_edits"), 303)
         flash("No changes to save." if outcome is None else "Saved.")
         return redirect(link("packages.detail", slug=package.slug), 303)
     return render_template("packages/documentation.html", package=package, form=form, differences=differences), status
@@ -224,7 +224,7 @@ def _edit_page(package: EditablePackage, form: EditPackageForm, status: int = 20
 def _add_page(form: AddPackageForm, package_draft: PackageDraft, status: int = 200) -> ViewResponse:
     form.set_categories(category_choices(db.session()), has_placeholder=True)
     grid = _grid_choice(form.grid.data or None)
-    return render_template("packages/add_form.html", form=form, draft=package_draft, grid=grid), status
+    return render_template("packages/add_form.html", form=form, package_draft=package_draft, grid=grid), status
 
 
 def _requested_grid() -> str | None:

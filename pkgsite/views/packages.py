@@ -21,12 +21,12 @@ def index() -> str:
 
 @pages.get("/latest/")
 def recently_added() -> str:
-    return render_template("packages/latest.html", page=recently_added_packages(db.session(), page_param()))
+    return render_template("packages/recently_added.html", page=recently_added_packages(db.session(), page_param()))
 
 
 @pages.get("/liked/")
 def favourites() -> str:
-    return render_template("packages/liked.html", page=favourite_packages(db.session(), page_param()))
+    return render_template("packages/favourites.html", page=favourite_packages(db.session(), page_param()))
 
 
 @pages.get("/p/<slug:slug>/")

@@ -24,14 +24,14 @@ def detail(username: str) -> str:
 @pages.get("/<slug:username>/<any(contributed, added, edited, favorites):which>/")
 def package_list(username: str, list_name: str) -> str:
     page = profile_list(db.session(), username, list_name, current_viewer(), page=page_param())
-    return render_template("profiles/listing.html", page=page.list, profile=page)
+    return render_template("profiles/package_list.html", page=page.list, profile=page)
 
 
 @pages.get("/edit/")
 @login_required
 def edit() -> str:
     return render_template(
-        "profiles/edit.html", form=profile_form(own_profile(db.session(), current_viewer())), is_refused=False
+        "profiles/edit.html", form=profile_form(own_profile(db.session(), current_viewer())), has_errors=False
     )
 
 
@@ -40,13 +40,13 @@ def edit() -> str:
 def update() -> Response | tuple[str, int]:
     form = ProfileForm()
     if not form.validate_on_submit():
-        return render_template("profiles/edit.html", form=form, is_refused=True), 422
+        return render_template("profiles/edit.html", form=form, has_errors=True), 422
     by = current_viewer()
     try:
         update_profile(db.session(), by=by, shares_favourites=form.shares_favourites.data, links=form.submitted_links())
     except Invalid as refusal:
         form.show_errors(refusal)
-        return render_template("profiles/edit.html", form=form, is_refused=True), 422
+        return render_template("profiles/edit.html", form=form, has_errors=True), 422
     db.session.commit()
     flash("Profile saved.")
     return redirect(link("profiles.detail", username=by.username), 303)

@@ -30,7 +30,7 @@ def results() -> Any:
     if target:
         return redirect(target)
     return render_template(
-        "search/results.html", page=run_search(typed, offset=offset_param()), q=typed, most=MAX_RESULTS
+        "search/results.html", page=run_search(typed, offset=offset_param()), q=typed, max_results=MAX_RESULTS
     )
 
 

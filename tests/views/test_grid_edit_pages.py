@@ -98,7 +98,7 @@ def test_a_cell_is_saved_in_place(ada: CsrfClient, cell: str) -> None:
     assert (saved.status_code, saved.json["version"]) == (200, 2)
     assert "&lt;b&gt;" in saved.json["html"]
     late = ada.post(cell, {"text": "x", "version": "1"}, **as_json)
-    assert (late.status_code, late.json) == (409, {"theirs": "no <b>", "by": "ada", "version": 2})
+    assert (late.status_code, late.json) == (409, {"current": "no <b>", "by": "ada", "version": 2})
     long = ada.post(cell, {"text": "x" * 1001, "version": "2"}, **as_json)
     assert (long.status_code, list(long.json["problems"])) == (422, ["text"])
 

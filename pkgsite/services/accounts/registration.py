@@ -74,7 +74,9 @@ def prepare_registration(session: Session, site: SiteContext, *, username: str, 
     if user is None or user.email_confirmed_at is None or user.email is None:
         url = site.build_url("accounts.finish_registration", token=sign_registration(site.signing_key, username, email))
         return registration_email(site.title, email, username, url)
-    url = site.build_url("accounts.choose_password", token=sign_account_link(site.signing_key, RESET, user, user.email))
+    url = site.build_url(
+        "accounts.reset_password_form", token=sign_account_link(site.signing_key, RESET, user, user.email)
+    )
     return existing_account_email(site.title, user.email, user.username, url)
 
 

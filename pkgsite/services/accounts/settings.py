@@ -170,7 +170,7 @@ def prepare_password_reset(session: Session, site: SiteContext, email: str) -> E
 def reset_url(site: SiteContext, user: User) -> str:
     """Return the address of the page where the password of an account can be chosen anew, once."""
     return site.build_url(
-        "accounts.choose_password", token=sign_account_link(site.signing_key, RESET, user, user.email or "")
+        "accounts.reset_password_form", token=sign_account_link(site.signing_key, RESET, user, user.email or "")
     )
 
 

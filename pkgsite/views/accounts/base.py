@@ -50,7 +50,7 @@ def record_session_activity(response: Response) -> Response:
 def too_many_attempts(error: TooManyAttempts) -> Response:
     db.session.rollback()
     minutes = -(-error.retry_after_s // 60)
-    response = make_response(render_template("accounts/slower.html", minutes=minutes), 429)
+    response = make_response(render_template("accounts/too_many_attempts.html", minutes=minutes), 429)
     response.headers["Retry-After"] = str(error.retry_after_s)
     return response
 
@@ -145,4 +145,4 @@ def send_notification(email: Email | None) -> None:
 def invalid_link_page(_gone: NotFound | None = None) -> tuple[str, int]:
     """Return the page for a link that was used, is too old, or is none of ours."""
     db.session.rollback()
-    return render_template("accounts/dead_link.html", mail=is_email_enabled()), 410
+    return render_template("accounts/invalid_link.html", is_email_enabled=is_email_enabled()), 410

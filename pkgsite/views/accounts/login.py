@@ -101,25 +101,25 @@ def log_out() -> Response:
 
 @pages.get("/account/reset/")
 def forgot_password() -> str:
-    return render_template("accounts/forgotten.html", form=ForgotPasswordForm(), mail=is_email_enabled())
+    return render_template("accounts/forgot_password.html", form=ForgotPasswordForm(), mail=is_email_enabled())
 
 
 @pages.post("/account/reset/")
 def send_reset_email() -> Response | tuple[str, int]:
     form = ForgotPasswordForm()
     if not is_email_enabled():
-        return render_template("accounts/forgotten.html", form=form, mail=False), 422
+        return render_template("accounts/forgot_password.html", form=form, mail=False), 422
     if not form.validate_on_submit():
-        return render_template("accounts/forgotten.html", form=form, mail=True), 422
+        return render_template("accounts/forgot_password.html", form=form, mail=True), 422
     try:
         send_throttled(prepare_password_reset(fresh_session(), site_context(), form.email.data), form.email.data)
     except Invalid as refusal:
         show_errors(form, refusal)
-        return render_template("accounts/forgotten.html", form=form, mail=True), 422
+        return render_template("accounts/forgot_password.html", form=form, mail=True), 422
     except UpstreamError:
         form.form_errors.append(EMAIL_FAILED_MESSAGE)
-        return render_template("accounts/forgotten.html", form=form, mail=True), 503
-    return redirect(link("accounts.look_into_mail"), 303)
+        return render_template("accounts/forgot_password.html", form=form, mail=True), 503
+    return redirect(link("accounts.check_your_email"), 303)
 
 
 @pages.get("/account/reset/<token>/")
@@ -128,7 +128,7 @@ def reset_password_form(token: str) -> str | tuple[str, int]:
         claims = verify_account_link(fresh_session(), site_context().signing_key, RESET, token)
     except NotFound:
         return invalid_link_page()
-    return render_template("accounts/choose_password.html", form=ResetPasswordForm(), found=claims, token=token)
+    return render_template("accounts/reset_password.html", form=ResetPasswordForm(), claims=claims, token=token)
 
 
 @pages.post("/account/reset/<token>/")
@@ -151,7 +151,7 @@ def update_password(token: str) -> Response | tuple[str, int]:
         return invalid_link_page()
     except Invalid as refusal:
         show_errors(form, refusal)
-    return render_template("accounts/choose_password.html", form=form, found=claims, token=token), 422
+    return render_template("accounts/reset_password.html", form=form, claims=claims, token=token), 422
 
 
 def _login_page(form: LoginForm) -> str:

@@ -54,7 +54,7 @@ def oauth_start(provider: str) -> str:
         "at": int(utc_now().timestamp()),
     }
     url = there.authorize_url(state=state, verifier=verifier, callback=_callback(provider))
-    return render_template("accounts/leaving.html", title=there.title, url=url)
+    return render_template("accounts/oauth_redirect.html", title=there.title, url=url)
 
 
 @pages.get("/account/oauth/<provider>/callback/")
@@ -100,7 +100,7 @@ def _log_in(provider_client: LoginProvider, identity: ExternalIdentity, next_pat
         "next": next_path,
         "at": int(utc_now().timestamp()),
     }
-    return redirect(link("accounts.oauth_newcomer"), 303)
+    return redirect(link("accounts.oauth_new_user"), 303)
 
 
 def _link_account(provider_client: LoginProvider, identity: ExternalIdentity) -> Response | tuple[str, int]:
@@ -191,10 +191,10 @@ def _pending_identity() -> tuple[ExternalIdentity | None, str]:
 
 def _new_user_page(form: UsernameForm, identity: ExternalIdentity) -> str:
     return render_template(
-        "accounts/newcomer.html", form=form, vouched=identity, title=_provider(identity.provider).title
+        "accounts/oauth_new_user.html", form=form, identity=identity, title=_provider(identity.provider).title
     )
 
 
 def _failure_page(provider_client: LoginProvider, why: str, status: int) -> tuple[str, int]:
     db.session.rollback()
-    return render_template("accounts/oauth_failed.html", title=provider_client.title, why=why), status
+    return render_template("accounts/oauth_failed.html", title=provider_client.title, error_code=why), status

@@ -16,7 +16,7 @@ from pkgsite.views.accounts.base import client_address, pages
 def outbox() -> str:
     if current_app.config["MAIL"] != "outbox" or not _is_local_request():
         abort(404)
-    return render_template("accounts/outbox.html", letters=letters_of(db.session()))
+    return render_template("accounts/outbox.html", emails=letters_of(db.session()))
 
 
 def _is_local_request() -> bool:

@@ -59,7 +59,7 @@ def start_registration() -> Response | tuple[str, int]:
                 fresh_session(), site_context(), username=registration.username, email=registration.email
             )
             send_throttled(letter, registration.email)
-            return redirect(link("accounts.look_into_mail"), 303)
+            return redirect(link("accounts.check_your_email"), 303)
         _register_immediately(RegistrationClaims(form.username.data, form.email.data or ""), form.password.data)
     except Invalid as refusal:
         show_errors(form, refusal)
@@ -72,12 +72,12 @@ def start_registration() -> Response | tuple[str, int]:
 
 @pages.get("/account/check-your-email/")
 def check_your_email() -> str:
-    return render_template("accounts/look_into_mail.html")
+    return render_template("accounts/check_your_email.html")
 
 
 @pages.get("/account/look-into-your-mail/")
 def former_look_into_mail() -> Response:
-    return redirect(link("accounts.look_into_mail"), 301)
+    return redirect(link("accounts.check_your_email"), 301)
 
 
 @pages.get("/account/register/<token>/")
@@ -87,7 +87,7 @@ def finish_registration(token: str) -> str | tuple[str, int]:
     except NotFound:
         return invalid_link_page()
     form = CompleteRegistrationForm(formdata=None, data={"username": registration.username})
-    return render_template("accounts/finish.html", form=form, told=registration, token=token)
+    return render_template("accounts/complete_registration.html", form=form, registration=registration, token=token)
 
 
 @pages.post("/account/register/<token>/")
@@ -108,7 +108,9 @@ def complete_registration(token: str) -> Response | tuple[str, int]:
         return invalid_link_page()
     except Invalid as refusal:
         show_errors(form, refusal)
-    return render_template("accounts/finish.html", form=form, told=registration, token=token), 422
+    return render_template(
+        "accounts/complete_registration.html", form=form, registration=registration, token=token
+    ), 422
 
 
 @pages.get("/account/confirm/<token>/")
@@ -118,7 +120,7 @@ def confirm(token: str) -> str | tuple[str, int]:
         claims = _verify_own_link(token)
     except NotFound:
         return invalid_link_page()
-    return render_template("accounts/confirm.html", found=claims, token=token)
+    return render_template("accounts/confirm_email.html", claims=claims, token=token)
 
 
 @pages.post("/account/confirm/<token>/")

@@ -54,8 +54,8 @@ def _page(form: TokenForm, *, secret: str = "", token_name: str = "") -> str:
     return render_template(
         "accounts/tokens.html",
         form=form,
-        made=secret,
-        made_name=token_name,
+        new_secret=secret,
+        new_token_name=token_name,
         tokens=list_tokens(db.session(), current_viewer(), now=utc_now()),
-        example=absolute_url("api_v4.packagelist"),
+        example_url=absolute_url("api_v4.packagelist"),
     )
