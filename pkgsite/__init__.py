@@ -36,7 +36,7 @@ def create_app(config: Mapping[str, Any]) -> Flask:
     # Without its init_app, which would look for a "remember me" cookie in every answer and so make all vary by cookie.
     app.login_manager = login_manager  # type: ignore[attr-defined]
     app.extensions["gateways"] = open_gateways(app.config)
-    app.extensions["people"] = open_account_gateways(app.config)
+    app.extensions["account_gateways"] = open_account_gateways(app.config)
     upkeep.init_app(app)
     limits.init_app(app)
     answers.init_app(app)

@@ -30,5 +30,5 @@ def gateways() -> Gateways:
 
 def account_gateways() -> AccountGateways:
     """Return what accounts need of the world outside; `create_app` has bound it to the application."""
-    bound_gateways: AccountGateways = current_app.extensions["people"]
+    bound_gateways: AccountGateways = current_app.extensions["account_gateways"]
     return bound_gateways

@@ -73,7 +73,7 @@ def finalise_response(response: Response) -> Response:
         _make_redirect_relative(response)
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
-    if g.get("styles_inline"):  # a page that carries another's tool, with styles in its elements, says so
+    if g.get("allows_inline_styles"):  # a page that carries another's tool, with styles in its elements, says so
         response.headers["Content-Security-Policy"] += " 'unsafe-inline'"  # the list of styles is the policy's last
     if request.is_secure or current_app.config["PUBLIC_URL"].startswith("https://"):
         response.headers["Strict-Transport-Security"] = HSTS

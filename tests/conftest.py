@@ -172,7 +172,7 @@ def engines() -> Iterator[dict[str, Engine]]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(db, "_make_engine", kept_engine)
-        patch.setattr(pkgsite, "prepare_engine", lambda _engine: None)
+        patch.setattr(pkgsite, "configure_engine", lambda _engine: None)
         yield kept
         for engine in kept.values():
             engine.dispose()
@@ -242,7 +242,7 @@ def database_url(request: pytest.FixtureRequest, database_templates: Templates) 
 
 def reset_request_identity() -> None:
     """Let a request find out for itself who asks: below a test's `session` all of them share one context."""
-    for name in ("_login_user", "caller", "csrf_token", "csrf_valid"):
+    for name in ("_login_user", "principal", "csrf_token", "csrf_valid"):
         g.pop(name, None)
 
 
@@ -278,7 +278,7 @@ class SharedApp:
         self.app.extensions.clear()
         self.app.extensions.update(self._extensions)
         self.app.extensions["gateways"] = open_gateways(self.app.config)
-        self.app.extensions["people"] = open_account_gateways(self.app.config)
+        self.app.extensions["account_gateways"] = open_account_gateways(self.app.config)
         vars(limiter).update(self._limiter)  # the extension has one state for all applications
         return self.app
 

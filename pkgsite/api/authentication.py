@@ -55,9 +55,9 @@ def current_principal() -> Principal:
     Raises:
         Unauthorized: there is a token, and it opens nothing.
     """
-    if "caller" not in g:
-        g.caller = _authenticate()
-    principal: Principal = g.caller
+    if "principal" not in g:
+        g.principal = _authenticate()
+    principal: Principal = g.principal
     return principal
 
 

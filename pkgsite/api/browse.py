@@ -210,7 +210,7 @@ def _choices(field: fields.Field[Any]) -> tuple[tuple[str, str], ...]:
         return (("false", "No"), ("true", "Yes"))
     if isinstance(field, CategoryField):
         listing = category_list(db.session(), limit=MAX_CATEGORIES, offset=0, by_title=True)
-        return tuple((g.links.to(f"categories/{one.id}"), one.title) for one in listing.records)
+        return tuple((g.urls.url_for(f"categories/{one.id}"), one.title) for one in listing.records)
     return ()
 
 

@@ -23,7 +23,7 @@ def init_app(app: Flask) -> None:
 
 @pages.get("/")
 def index() -> str:
-    g.styles_inline = True  # the tool writes styles into its elements
+    g.allows_inline_styles = True  # the tool writes styles into its elements
     return render_template(
         "api/docs.html",
         rates=RATES,

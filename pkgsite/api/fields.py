@@ -54,7 +54,7 @@ class Hyperlink(fields.Field[Any]):
         self.collection = collection
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:  # noqa: ARG002
-        return g.links.to(f"{self.collection}/{value}")
+        return g.urls.url_for(f"{self.collection}/{value}")
 
 
 class Hyperlinks(Hyperlink):
@@ -63,4 +63,4 @@ class Hyperlinks(Hyperlink):
     json_schema: ClassVar[dict[str, Any]] = {"type": "array", "items": LINK}
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:  # noqa: ARG002
-        return [g.links.to(f"{self.collection}/{record_id}") for record_id in value]
+        return [g.urls.url_for(f"{self.collection}/{record_id}") for record_id in value]

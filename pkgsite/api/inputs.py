@@ -88,7 +88,7 @@ class ReferenceField(fields.Field[Any]):
 class CategoryField(ReferenceField):
     """A category; read into its slug."""
 
-    def named(self, key: str) -> str:
+    def resolve(self, key: str) -> str:
         record_id = parse_id(key)
         try:
             return key if record_id is None else categories.category_by_id(db.session(), record_id).slug
@@ -99,7 +99,7 @@ class CategoryField(ReferenceField):
 class PackageField(ReferenceField):
     """A package; read into its slug, or whatever else it was named by."""
 
-    def named(self, key: str) -> str:
+    def resolve(self, key: str) -> str:
         record_id = parse_id(key)
         try:
             return key if record_id is None else packages.package_by_id(db.session(), record_id).slug
@@ -110,7 +110,7 @@ class PackageField(ReferenceField):
 def extract_key(url: str) -> str:
     """Return the id or slug at the end of a record's address; what is no address of ours, as it is.
 
-    >>> key_in("https://packages.example.org/api/v4/categories/1/")
+    >>> extract_key("https://packages.example.org/api/v4/categories/1/")
     '1'
     """
     match = _RECORD_URL.search(url)
@@ -138,12 +138,12 @@ class Input(Schema):
 class PackageInput(Input):
     """What is written of a package."""
 
-    told = frozenset(
+    read_only = frozenset(
         {"id", "last_updated", "last_fetched", "pypi_version", "created", "modified", "repo_forks", "repo_description"}
         | {"repo_watchers", "commits_over_52", "participants"}
     )
-    elsewhere = {"grids": "Read-only here. Add the package to a grid at grids/{id}/packages/."}  # noqa: RUF012
-    whole = ("title", "slug", "category", "repo_url", "pypi_url", "documentation_url")
+    managed_elsewhere = {"grids": "Read-only here. Add the package to a grid at grids/{id}/packages/."}  # noqa: RUF012
+    required_for_put = ("title", "slug", "category", "repo_url", "pypi_url", "documentation_url")
 
     title = TextField("Title", max_length=MAX_TITLE_LENGTH, required=True)
     slug = TextField(
@@ -162,12 +162,12 @@ class PackageInput(Input):
 class GridInput(Input):
     """What is written of a grid itself."""
 
-    told = frozenset({"id", "created", "modified"})
-    elsewhere = {  # noqa: RUF012
+    read_only = frozenset({"id", "created", "modified"})
+    managed_elsewhere = {  # noqa: RUF012
         "packages": "Read-only here. Add and remove packages at grids/{id}/packages/.",
         "features": "Read-only here. Edit features at grids/{id}/features/.",
     }
-    whole = ("title", "slug", "description", "header", "is_locked")
+    required_for_put = ("title", "slug", "description", "header", "is_locked")
 
     title = TextField("Title", max_length=MAX_GRID_LENGTH_TITLE, required=True)
     slug = TextField(
@@ -191,8 +191,8 @@ class MemberInput(Input):
 class FeatureInput(Input):
     """What is written of a feature of a grid."""
 
-    told = frozenset({"id", "grid", "cells"})
-    whole = ("title", "description", "position")
+    read_only = frozenset({"id", "grid", "cells"})
+    required_for_put = ("title", "description", "position")
 
     title = TextField("Title", max_length=MAX_GRID_LENGTH_TITLE, required=True)
     description = TextField("Description", max_length=MAX_TEXT_LENGTH, rows=3)
@@ -204,7 +204,7 @@ class FeatureInput(Input):
 class CellInput(Input):
     """What is written of a package about a feature."""
 
-    told = frozenset({"grid", "feature", "package"})
-    whole = ("text",)
+    read_only = frozenset({"grid", "feature", "package"})
+    required_for_put = ("text",)
 
     text = TextField("Text", max_length=MAX_TEXT_LENGTH, rows=6, required=True)

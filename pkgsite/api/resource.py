@@ -81,7 +81,7 @@ class Resource(View):
         rendering = ResponseFormat()
         try:
             rendering = negotiate(suffix)
-            g.links, g.changed_at = UrlBuilder(suffix), None
+            g.urls, g.changed_at = UrlBuilder(suffix), None
             result = self._dispatch_method(**keys)
             response = _to_response(result, rendering)
         except Moved as moved:
@@ -94,7 +94,7 @@ class Resource(View):
             response = self._html_response(result, response, keys)
         if request.method in {"GET", "HEAD"} and response.status_code == HTTPStatus.OK:
             make_conditional(response, changed_at=g.changed_at, is_single_record=self.is_single_record)
-        elif "caller" in g and g.caller.is_known:
+        elif "principal" in g and g.principal.is_authenticated:
             response.headers["Cache-Control"] = "private, no-cache"
         return response
 
@@ -172,10 +172,10 @@ class Editable(Resource):
     update: ClassVar[Callable[..., ApiResult]]  # takes the URL's keys, and whether the whole is given
 
     def put(self, **keys: str) -> ApiResult:
-        return self.update(is_whole=True, **keys)
+        return self.update(is_full_update=True, **keys)
 
     def patch(self, **keys: str) -> ApiResult:
-        return self.update(is_whole=False, **keys)
+        return self.update(is_full_update=False, **keys)
 
 
 def requested_method() -> str:

@@ -23,7 +23,7 @@ class Forgejo(RestHost):
     """A `CodeHost`. The API lists no contributors: `participant_facts` are the accounts that wrote the newest commits."""
 
     probe_path = "version"
-    scheme = "token"
+    auth_scheme = "token"
 
     @staticmethod
     def default_api_url(host: str) -> str:

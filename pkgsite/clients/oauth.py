@@ -160,7 +160,7 @@ class GitHubLogin(OAuthProvider):
     authorize_path = "/login/oauth/authorize"
     token_path = "/login/oauth/access_token"  # noqa: S105 - a path
 
-    def _person(self, session: OAuth2Session) -> ExternalIdentity:
+    def _load_identity(self, session: OAuth2Session) -> ExternalIdentity:
         person = self._get_json(session, "/user")
         try:
             emails = self._get_json(session, "/user/emails")
@@ -179,7 +179,7 @@ class GitLabLogin(OAuthProvider):
     authorize_path = "/oauth/authorize"
     token_path = "/oauth/token"  # noqa: S105 - a path
 
-    def _person(self, session: OAuth2Session) -> ExternalIdentity:
+    def _load_identity(self, session: OAuth2Session) -> ExternalIdentity:
         person = self._get_json(session, "/api/v4/user")
         email = person.get("email") if person.get("confirmed_at") else None
         return self._build_identity(person["id"], person["username"], email)

@@ -32,7 +32,7 @@ class IndexObject(JsonObject):
         found = super().text(name)
         return None if found is None else _UNSTORABLE.sub("", found)
 
-    def texts(self, name: str) -> tuple[str, ...] | None:
+    def text_list(self, name: str) -> tuple[str, ...] | None:
         found = super().text_list(name)
         return None if found is None else tuple(_UNSTORABLE.sub("", text) for text in found)
 
@@ -96,7 +96,7 @@ def parse_project(name: str, metadata: IndexObject) -> IndexFacts:
     releases, with_files = _parse_releases(metadata, info, described_version)
     version = _current_version(releases, with_files) or described_version
     present = next((release for release in releases if release.number == version), None)
-    classifiers = info.texts("classifiers")
+    classifiers = info.text_list("classifiers")
     licence_names = (
         licences(info.meaningful_text("license_expression"), info.meaningful_text("license"), classifiers or ()) or None
     )
@@ -116,7 +116,7 @@ def parse_project(name: str, metadata: IndexObject) -> IndexFacts:
         development_status=development_status(classifiers or ()),
         documentation_url=_documentation(project_urls or {}) or info.web_url("docs_url"),
         project_urls=project_urls,
-        requires_dist=info.texts("requires_dist"),
+        requires_dist=info.text_list("requires_dist"),
         # They are told of the release that the rest is about; where that was taken back, nothing is told of ours.
         vulnerabilities=_vulnerabilities(metadata) if version == described_version else None,
     )
@@ -157,7 +157,7 @@ def _parse_release(version: str, files: list[IndexObject], info: IndexObject | N
         is_prerelease=is_prerelease(version),
         yanked_reason=_yanked_reason(files),
         requires_python=requires_python,
-        supports_python3=supports_python3(requires_python, (info and info.texts("classifiers")) or ()),
+        supports_python3=supports_python3(requires_python, (info and info.text_list("classifiers")) or ()),
     )
 
 
@@ -208,8 +208,8 @@ def _vulnerability(metadata: IndexObject) -> Vulnerability:
     summary = metadata.meaningful_text("summary") or next((line.strip() for line in lines if line.strip()), "")
     return Vulnerability(
         id=metadata.required_text("id"),
-        aliases=metadata.texts("aliases") or (),
+        aliases=metadata.text_list("aliases") or (),
         summary=summary[:MAX_SUMMARY_LENGTH],
         link=metadata.web_url("link"),
-        fixed_in=metadata.texts("fixed_in") or (),
+        fixed_in=metadata.text_list("fixed_in") or (),
     )

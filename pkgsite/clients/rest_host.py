@@ -18,7 +18,7 @@ class RestHost(ABC):
 
     Attributes:
         quotas: By host, where it tells of one.
-        probe_path: A path that every API of the kind has (see `Presence`).
+        probe_path: A path that every API of the kind has (see `Liveness`).
         auth_scheme: How a token is announced.
     """
 

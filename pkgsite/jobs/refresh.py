@@ -120,7 +120,7 @@ class Refresher:
 
     def run(self) -> RefreshSummary:
         """Refresh, and return what came of it."""
-        due = self._in_transaction(due_hosts, now=self._clock(), only=self._source_filter)
+        due = self._in_transaction(due_hosts, now=self._clock(), source_filter=self._source_filter)
         hosts = [host for host in due if host in self._known_hosts]
         with ThreadPoolExecutor(MAX_CONCURRENT_HOSTS, "refresh") as pool:
             try:
@@ -136,7 +136,7 @@ class Refresher:
         holder, sizes = f"{self._name}:{host}"[:100], self._claim_sizes(host)
         while not self._should_stop():
             claims = self._in_transaction(
-                claim_due, host, holder=holder, sizes=sizes, now=self._clock(), only=self._source_filter
+                claim_due, host, holder=holder, sizes=sizes, now=self._clock(), source_filter=self._source_filter
             )
             if not claims:
                 break

@@ -90,7 +90,7 @@ class Scheduler:
         """Take or renew the lease; who has it anew runs each job whose last tick has had no run."""
         requested_at, had_lease = time.monotonic(), self.holds_lease
         try:
-            has_lease = self._in_transaction(acquire_lease, LEASE, holder=self._name, lasts=LEASE_TTL, now=utc_now())
+            has_lease = self._in_transaction(acquire_lease, LEASE, holder=self._name, ttl=LEASE_TTL, now=utc_now())
         except SQLAlchemyError:
             log.exception("could not renew the scheduler lease; retrying in %s s", HEARTBEAT_INTERVAL.seconds)
             return
@@ -107,7 +107,7 @@ class Scheduler:
         if not self.holds_lease or self._stop.is_set():
             return
         now = utc_now()
-        run_id = self._in_transaction(start_run, job.name, job.last_tick(now), duty=LEASE, holder=self._name, now=now)
+        run_id = self._in_transaction(start_run, job.name, job.last_tick(now), lease=LEASE, holder=self._name, now=now)
         if run_id is None:
             return
         try:

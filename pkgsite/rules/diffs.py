@@ -49,7 +49,7 @@ def word_diff(before: str, after: str) -> list[DiffSegment]:
 def collapse_unchanged(pieces: Sequence[DiffSegment]) -> list[DiffSegment]:
     """Return a diff with the middle of what stayed, far from any change, left out.
 
-    >>> shortened([Piece("a" * 500, "same"), Piece("b", "added")])[0].words == " … " + "a" * 60
+    >>> collapse_unchanged([DiffSegment("a" * 500, "same"), DiffSegment("b", "added")])[0].words == " … " + "a" * 60
     True
     """
     last = len(pieces) - 1
@@ -89,7 +89,7 @@ def _diff_tokens(matcher: SequenceMatcher[str], old: Sequence[str], new: Sequenc
 def _merge_segments(segments: Iterable[tuple[str, str]]) -> list[DiffSegment]:
     """Return pieces without empty ones, neighbours of a kind as one."""
     pieces = [DiffSegment(words, state) for state, words in segments if words]
-    return [DiffSegment("".join(p.text for p in run), state) for state, run in groupby(pieces, attrgetter("state"))]
+    return [DiffSegment("".join(p.text for p in run), state) for state, run in groupby(pieces, attrgetter("kind"))]
 
 
 def _elide(words: str, *, keep_start: bool, keep_end: bool) -> str:

@@ -54,11 +54,11 @@ EMPTY = CellView()
 def parse_cell(markup: str) -> CellView:
     """Return what a cell shows for the text that somebody wrote in it.
 
-    >>> read_cell("Yes indeed")
+    >>> parse_cell("Yes indeed")
     CellView(verdict='yes', strength=1, pieces=(Piece(kind='text', text='indeed'),))
-    >>> read_cell("+2")
+    >>> parse_cell("+2")
     CellView(verdict='yes', strength=2, pieces=())
-    >>> read_cell("nothing").verdict is None
+    >>> parse_cell("nothing").verdict is None
     True
     """
     text = markup.strip()

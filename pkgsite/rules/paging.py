@@ -57,9 +57,9 @@ class Pagination:
 def paginate(requested: str, *, size: int, count: int) -> Pagination:
     """Return the page that somebody asked for: what is no number means the first, what lies beyond the end the last.
 
-    >>> paging("last", size=20, count=45).number
+    >>> paginate("last", size=20, count=45).number
     3
-    >>> paging("-1", size=20, count=45).number
+    >>> paginate("-1", size=20, count=45).number
     1
     """
     pages = Pagination(1, size, count).page_count

@@ -27,11 +27,11 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 def parse_pasted_reference(typed: str) -> str:
     """Return the address or the project's name that a pasted text is about; empty where it is words.
 
-    >>> pasted_place("pip install -U 'django-cacheops[redis]>=7'")
+    >>> parse_pasted_reference("pip install -U 'django-cacheops[redis]>=7'")
     'django-cacheops'
-    >>> pasted_place("git+https://github.com/Suor/django-cacheops@master")
+    >>> parse_pasted_reference("git+https://github.com/Suor/django-cacheops@master")
     'https://github.com/Suor/django-cacheops'
-    >>> pasted_place("install caching"), pasted_place("conda recipes"), pasted_place("pip install -r requirements.txt")
+    >>> parse_pasted_reference("install caching"), parse_pasted_reference("conda recipes"), parse_pasted_reference("pip install -r requirements.txt")
     ('', '', '')
     """
     text = typed.strip()

@@ -11,9 +11,9 @@ _PAGE = re.compile(r"^https?://(?:www\.)?[^/]+/(?:pypi|project|simple)/([^/?#]+)
 def parse_pypi_name(text: str) -> str:
     """Return the project's name from a bare name or a project page's address; empty where there is none.
 
-    >>> pypi_name("http://pypi.python.org/pypi/django-q")
+    >>> parse_pypi_name("http://pypi.python.org/pypi/django-q")
     'django-q'
-    >>> pypi_name(" wagtail-whoosh/ ")
+    >>> parse_pypi_name(" wagtail-whoosh/ ")
     'wagtail-whoosh'
     """
     text = text.strip()

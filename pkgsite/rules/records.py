@@ -79,7 +79,7 @@ class InvalidRecord:
 def describe_record(noun: str, record_id: int | None, slug: str | None) -> str:
     """Return how a report calls a record; what a terminal would obey rather than show is left out.
 
-    >>> record_name("package", 12, "foo")
+    >>> describe_record("package", 12, "foo")
     'package 12 “foo”'
     """
     printable_slug = "".join(char for char in slug or "" if char.isprintable())[:60]

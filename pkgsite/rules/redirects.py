@@ -10,9 +10,9 @@ MAX_LENGTH = 2000  # characters
 def safe_redirect_path(target: str | None) -> str | None:
     r"""Return the wanted place if it is a path of this site, however a browser reads it; otherwise None.
 
-    >>> own_path("/grids/?q=http://a.example")
+    >>> safe_redirect_path("/grids/?q=http://a.example")
     '/grids/?q=http://a.example'
-    >>> [own_path(one) for one in ("//evil.example", "/\\evil.example", "https://evil.example", "/a\tb", "grids/")]
+    >>> [safe_redirect_path(one) for one in ("//evil.example", "/\\evil.example", "https://evil.example", "/a\tb", "grids/")]
     [None, None, None, None, None]
     """
     target = target or ""

@@ -52,7 +52,7 @@ def parse_id(key: str) -> int | None:
 def unique_slug(title: str, *, noun: str, reserved: Collection[str], is_available: Callable[[str], bool]) -> str:
     """Return a slug made from a title, with a number behind it where the plain one is not free.
 
-    >>> slug_of("Rich Text!", noun="grid", reserved=(), is_free=lambda slug: slug != "rich-text")
+    >>> unique_slug("Rich Text!", noun="grid", reserved=(), is_free=lambda slug: slug != "rich-text")
     'rich-text-2'
 
     Args:

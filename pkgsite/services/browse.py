@@ -218,7 +218,7 @@ def load_grid_summaries(
             Grid.header,
             Grid.modified_at,
             grid_counts.c.packages.label("package_count"),
-            grid_counts.c.living.label("living_count"),
+            grid_counts.c.active.label("active_count"),
             features.label("feature_count"),
         )
         .join(grid_counts, grid_counts.c.grid_id == Grid.id)
@@ -290,7 +290,7 @@ def _category_counts(
             Category.description,
             Category.title_plural,
             visible.label("count"),
-            (total - visible).label("left_out"),
+            (total - visible).label("inactive_count"),
         )
         .outerjoin(Package, and_(Package.category_id == Category.id, VISIBLE, *conditions))
         .group_by(Category.id)
@@ -338,7 +338,7 @@ grid_counts = (
     select(
         GridPackage.grid_id,
         func.count().label("packages"),
-        func.count(case((ACTIVE, Package.id))).label("living"),
+        func.count(case((ACTIVE, Package.id))).label("active"),
     )
     .join(Package, Package.id == GridPackage.package_id)
     .where(VISIBLE)
@@ -350,5 +350,5 @@ GRID_ORDERS: dict[str, OrderExpression] = {
     "title": func.lower(Grid.title),
     "modified": Grid.modified_at,
     "gridpackage_count": grid_counts.c.packages,
-    "active_gridpackage_count": grid_counts.c.living,
+    "active_gridpackage_count": grid_counts.c.active,
 }

@@ -231,7 +231,7 @@ class Changeset:
             after=after,
             reason=self.reason,
             via=self._via,
-            part_of_id=self.head_id,
+            head_id=self.head_id,
             grid_id=grid_id,
             package_id=package_id,
             feature_id=feature_id,

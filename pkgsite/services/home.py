@@ -78,7 +78,7 @@ def _timestamp_or_minus_infinity(at: datetime | None) -> float:
 def _grids(session: Session) -> list[GridSummary]:
     return load_grid_summaries(
         session,
-        Grid.header.is_(True) & (grid_counts.c.living > 0),
+        Grid.header.is_(True) & (grid_counts.c.active > 0),
         order=[func.lower(Grid.title), Grid.id],
         limit=MAX_GRIDS,
     )

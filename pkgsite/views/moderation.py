@@ -58,7 +58,7 @@ def own_edits() -> ViewResponse:
     return render_template("moderation/own_edits.html", edits=own_pending_edits(db.session(), current_viewer()))
 
 
-@pages.post(f"/edits/<{ID_CONVERTER}:held_id>/approve/")
+@pages.post(f"/edits/<{ID_CONVERTER}:edit_id>/approve/")
 @moderator_required
 def approve_edit(edit_id: int) -> ViewResponse:
     moderator = current_viewer()
@@ -79,7 +79,7 @@ def approve_edit(edit_id: int) -> ViewResponse:
     return _redirect_to_queue("edits")
 
 
-@pages.post(f"/edits/<{ID_CONVERTER}:held_id>/reject/")
+@pages.post(f"/edits/<{ID_CONVERTER}:edit_id>/reject/")
 @moderator_required
 def reject_edit(edit_id: int) -> ViewResponse:
     by = current_viewer()

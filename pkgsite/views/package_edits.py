@@ -79,7 +79,7 @@ def submit_edit(name: str, arguments: dict[str, Any], *, title: str, reason: str
 def add() -> ViewResponse:
     if bool_param("by_hand"):
         return _add_page(add_form(PackageDraft(), "", _requested_grid()), PackageDraft())
-    form = PackageLookupForm(formdata=None, data={"where": param("where")})
+    form = PackageLookupForm(formdata=None, data={"reference": param("where")})
     return render_template("packages/add.html", form=form, grid=_grid_choice(_requested_grid()), existing_package=None)
 
 

@@ -21,7 +21,7 @@ def detail(username: str) -> str:
     return render_template("profiles/detail.html", page=profile_page(db.session(), username, current_viewer()))
 
 
-@pages.get("/<slug:username>/<any(contributed, added, edited, favorites):which>/")
+@pages.get("/<slug:username>/<any(contributed, added, edited, favorites):list_name>/")
 def package_list(username: str, list_name: str) -> str:
     page = profile_list(db.session(), username, list_name, current_viewer(), page=page_param())
     return render_template("profiles/package_list.html", page=page.list, profile=page)

@@ -40,7 +40,7 @@ def test_packages_as_lines_are_the_records_of_the_list(client: FlaskClient) -> N
 
 
 def test_lines_come_in_batches(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pkgsite.api.v4.bulk.BATCH", 2)
+    monkeypatch.setattr("pkgsite.api.v4.bulk.BATCH_SIZE", 2)
     lines = client.get("/api/v4/packages.ndjson?fields=id").get_data(as_text=True).splitlines()
     assert lines == ['{"id":1}', '{"id":2}', '{"id":3}', '{"id":4}']
 

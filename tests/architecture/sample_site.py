@@ -54,7 +54,7 @@ def populate_site(session: Session) -> SampleSite:
     site = UsingSite(package_id=package.id, title="A site", url="https://site.example/", created_by_id=owner.id)
     site.created_at = NOW
     flag = Flag(package_id=package.id, user_id=owner.id, kind="dead", reason="It is", created_at=NOW)
-    held = PendingEdit(user_id=owner.id, at=NOW, act="package.edit", title="Change “one”",
+    held = PendingEdit(user_id=owner.id, at=NOW, action="package.edit", title="Change “one”",
                     arguments={"package_id": package.id, "changes": {"title": "One"}})  # fmt: skip
     identity = Identity(user_id=owner.id, provider="github", subject="1", login="owner", created_at=NOW)
     login = LoginSession(user_id=owner.id, secret_hash="0" * 64, created_at=NOW, last_seen_at=NOW)

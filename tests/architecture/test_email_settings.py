@@ -29,14 +29,14 @@ PUBLIC_SETTINGS = [
 @pytest.mark.parametrize("given", PUBLIC_SETTINGS)
 def test_nowhere_else(given: dict[str, str]) -> None:
     assert config.read_settings(given)["MAIL"] == "off"
-    with pytest.raises(config.BadSetting, match=r"^MAIL='outbox': .*expected smtp or off"):
+    with pytest.raises(config.InvalidSetting, match=r"^MAIL='outbox': .*expected smtp or off"):
         config.read_settings(given | {"MAIL": "outbox"})
 
 
 def test_mail_needs_a_sender_and_the_sites_address() -> None:
     assert config.read_settings(SMTP)["MAIL"] == "smtp"
     for name in ("PUBLIC_URL", "MAIL_FROM"):
-        with pytest.raises(config.BadSetting, match=f"{name}='': required when MAIL is smtp"):
+        with pytest.raises(config.InvalidSetting, match=f"{name}='': required when MAIL is smtp"):
             config.read_settings(SMTP | {name: ""})
 
 
@@ -53,12 +53,12 @@ def test_mail_needs_a_sender_and_the_sites_address() -> None:
     ],
 )
 def test_a_bad_value_is_refused_by_name(name: str, value: str) -> None:
-    with pytest.raises(config.BadSetting, match=f"^{name}=.*: expected "):
+    with pytest.raises(config.InvalidSetting, match=f"^{name}=.*: expected "):
         config.read_settings({name: value})
 
 
 def test_a_client_needs_its_secret_which_is_never_shown() -> None:
-    with pytest.raises(config.BadSetting, match=r"^OAUTH_GITHUB_SECRET=…: required when OAUTH_GITHUB_ID is set$"):
+    with pytest.raises(config.InvalidSetting, match=r"^OAUTH_GITHUB_SECRET=…: required when OAUTH_GITHUB_ID is set$"):
         config.read_settings({"OAUTH_GITHUB_ID": "x"})
     secret = {setting.name for setting in config.SETTINGS if setting.is_secret}
     assert {"SMTP_PASSWORD", "OAUTH_GITHUB_SECRET", "OAUTH_GITLAB_SECRET"} <= secret

@@ -24,16 +24,27 @@ MAY_IMPORT = {
     "cli": {"jobs", "rules", "services", "clients", "errors", "clock", "extensions", "models"},
     "server": {"jobs", "services", "models", "errors", "clock", "extensions"},
     "__main__": {"cli", "server"},
-    "answers": {"api", "views", "errors", "extensions"},
+    "responses": {"api", "views", "errors", "extensions"},
     "extensions": {"models", "clients.base"},
     "config": set(),
     "wsgi": {"pkgsite", "config"},
     "limits": {"extensions"},
-    "upkeep": {"services", "clock", "extensions"},
-    "__init__": {"limits", "upkeep", "answers", "api", "cli", "clients", "server", "views", "extensions", "models"},
+    "search_sync": {"services", "clock", "extensions"},
+    "__init__": {
+        "limits",
+        "search_sync",
+        "responses",
+        "api",
+        "cli",
+        "clients",
+        "server",
+        "views",
+        "extensions",
+        "models",
+    },
 }
 WITHOUT_FLASK = {"errors", "clock", "rules", "models", "clients", "services", "config"}
-WITHOUT_NETWORK = {"errors", "clock", "rules", "models", "services", "forms", "views", "api", "extensions", "answers"}
+WITHOUT_NETWORK = {"errors", "clock", "rules", "models", "services", "forms", "views", "api", "extensions", "responses"}
 WITHOUT_CLOCK = {"errors", "rules", "models", "services", "forms"}
 WITHOUT_COMMIT = {"errors", "clock", "rules", "models", "clients", "services", "forms", "extensions"}
 

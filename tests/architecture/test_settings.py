@@ -50,12 +50,12 @@ def test_the_defaults_are_good() -> None:
 def test_a_bad_value_is_refused_by_name(name: str) -> None:
     is_secret = next(setting.is_secret for setting in config.SETTINGS if setting.name == name)
     shown = "…" if is_secret else f"'{BAD[name]}'"
-    with pytest.raises(config.BadSetting, match=f"{name}={shown}: expected "):
+    with pytest.raises(config.InvalidSetting, match=f"{name}={shown}: expected "):
         config.read_settings({name: BAD[name]})
 
 
 def test_all_bad_values_are_named_at_once() -> None:
-    with pytest.raises(config.BadSetting) as error:
+    with pytest.raises(config.InvalidSetting) as error:
         config.read_settings(BAD)
     assert all(name in str(error.value) for name in BAD)
 

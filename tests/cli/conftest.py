@@ -16,7 +16,7 @@ from tests.fakes.v4_site import FakeV4Site
 @pytest.fixture
 def run_command(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """A function that runs `flask ...` with these arguments; it asks again without waiting."""
-    monkeypatch.setattr(cli, "PATIENCE", Timeouts(read_timeout_s=10, attempts=3, backoff_s=0, jitter_s=0))
+    monkeypatch.setattr(cli, "TIMEOUTS", Timeouts(read_timeout_s=10, attempts=3, backoff_s=0, jitter_s=0))
 
     def invoke(*arguments: str) -> Result:
         return app.test_cli_runner().invoke(args=arguments)

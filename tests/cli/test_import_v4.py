@@ -88,7 +88,7 @@ def test_a_slow_answer_is_asked_for_again(
 ) -> None:
     silence = HangingResponse()
     fake_site.scripted_responses = {5: silence}
-    monkeypatch.setattr(cli, "PATIENCE", Timeouts(read_timeout_s=0.3, attempts=5, backoff_s=0, jitter_s=0))
+    monkeypatch.setattr(cli, "TIMEOUTS", Timeouts(read_timeout_s=0.3, attempts=5, backoff_s=0, jitter_s=0))
     result = run_command("import-v4", serve_app(fake_site))
     silence.over.set()
     assert result.stdout == SUMMARY

@@ -305,7 +305,7 @@ def test_people_of_many_pages(fake: FakeGitLab, gitlab: GitLab, monkeypatch: pyt
     everybody = gitlab.participant_facts(REF, validators={}).facts
     assert everybody
     assert (len(everybody.participants), everybody.is_complete) == (250, True)
-    monkeypatch.setattr("pkgsite.clients.gitlab.PEOPLE_PAGES", 2)
+    monkeypatch.setattr("pkgsite.clients.gitlab.CONTRIBUTOR_PAGES", 2)
     batch = gitlab.participant_facts(REF, validators={}).facts
     assert batch == ParticipantFacts(everybody.participants[:200], is_complete=False)
 

@@ -55,7 +55,7 @@ def break_probe(host: Any, kind: str, fault: Answer) -> None:
 
 
 def count_probes(host: Any, kind: str) -> int:
-    return sum(PROBE_PATHS[kind] in asked for asked in host.asked)
+    return sum(PROBE_PATHS[kind] in request for request in host.request_log)
 
 
 def outcome(client: CodeHost, kind: str, path: str) -> Outcome:
@@ -116,7 +116,7 @@ def test_an_answer_is_good_for_a_while_only(serve_app: Serve, kind: str, monkeyp
     host = fake_host(kind)
     client = client_of(kind, f"{serve_app(host)}{ROOTS[kind]}")
     assert isinstance(outcome(client, kind, "ada/engine"), Fetched)
-    monkeypatch.setattr("pkgsite.clients.liveness.SURE_FOR_S", 0.0)
+    monkeypatch.setattr("pkgsite.clients.liveness.ALIVE_FOR_S", 0.0)
     assert isinstance(outcome(client, kind, "ada/lost"), Gone)
     assert count_probes(host, kind) == 1
 

@@ -20,9 +20,9 @@ class FakeBitbucket(FakeHost):
     """
 
     knows_fields = True
-    landmark = "/2.0/hook_events"
+    probe_path = "/2.0/hook_events"
 
-    def answer(self, root: str, path: str, query: dict[str, str]) -> Answer:
+    def respond(self, root: str, path: str, query: dict[str, str]) -> Answer:
         workspace, slug, *rest = unquote(path).removeprefix("/2.0/repositories/").split("/")
         moved = self.moved.get(f"{workspace}/{slug}")
         if moved:

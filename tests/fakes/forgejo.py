@@ -20,9 +20,9 @@ class FakeForgejo(FakeHost):
     """
 
     knows_since = True
-    landmark = "/api/v1/version"
+    probe_path = "/api/v1/version"
 
-    def answer(self, root: str, path: str, query: dict[str, str]) -> Answer:
+    def respond(self, root: str, path: str, query: dict[str, str]) -> Answer:
         owner, name, *rest = unquote(path).removeprefix("/api/v1/repos/").split("/")
         moved = self.moved.get(f"{owner}/{name}")
         if moved:

@@ -26,14 +26,14 @@ class FakeGitLab(FakeHost):
     hidden_code_status = "403 Forbidden"
     empty_repository_status: str | None = "404 Not Found"
     has_sequence = True
-    landmark = "/api/v4/version"
+    probe_path = "/api/v4/version"
 
     def probe_response(self, environ: dict[str, Any]) -> Answer:
         if "HTTP_AUTHORIZATION" in environ:
             return response("200 OK", {"version": "18.7.0"})
         return response("401 Unauthorized", {"message": "401 Unauthorized"})
 
-    def answer(self, root: str, path: str, query: dict[str, str]) -> Answer:
+    def respond(self, root: str, path: str, query: dict[str, str]) -> Answer:
         project_id, *rest = path.removeprefix("/api/v4/projects/").split("/")
         moved = self.moved.get(unquote(project_id))
         if moved:

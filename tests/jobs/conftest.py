@@ -25,4 +25,4 @@ def site(fake_hosts: FakeHosts, make_app: Callable[..., Flask]) -> RefreshedSite
 @pytest.fixture(autouse=True)
 def _no_request_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait no second between two questions: on loopback nobody is spared by it."""
-    monkeypatch.setattr(refresh, "PAUSES_S", {})
+    monkeypatch.setattr(refresh, "REQUEST_INTERVALS_S", {})

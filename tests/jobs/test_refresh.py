@@ -250,7 +250,7 @@ def test_an_answer_that_breaks_our_own_code_stops_nothing(
 ) -> None:
     site.add_package_per_host()
     host = site.gateways.code_hosts["gitlab.com"]
-    monkeypatch.setattr(host, "repos", lambda *_args, **_options: 1 / 0)
+    monkeypatch.setattr(host, "repo_facts", lambda *_args, **_options: 1 / 0)
     tally = site.refresh()
     assert tally.counts[Source.REPO, RefreshResult.FAILED] == 1
     assert tally.counts[Source.REPO, RefreshResult.FETCHED] == 3
@@ -464,7 +464,7 @@ class Waits(threading.Event):
 def test_the_small_host_of_the_counts_is_spared_between_two_questions(
     site: RefreshedSite, fake_hosts: FakeHosts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(refresh, "PAUSES_S", REQUEST_INTERVALS_S)  # those of the real site
+    monkeypatch.setattr(refresh, "REQUEST_INTERVALS_S", REQUEST_INTERVALS_S)  # those of the real site
     for name in ("one", "two", "three"):
         fake_hosts.add_project(name)
         site.add_package(name, pypi_url=name)

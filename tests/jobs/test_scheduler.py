@@ -118,7 +118,7 @@ def test_a_database_that_does_not_answer_once_loses_nothing(
         raise OperationalError("SELECT", {}, Exception("gone away"))
 
     with monkeypatch.context() as patch:
-        patch.setattr(scheduling, "take_lease", fail)
+        patch.setattr(scheduling, "acquire_lease", fail)
         one._heartbeat()
     assert one.holds_lease  # it still is: the time that was granted has not run out
     one._heartbeat()

@@ -24,7 +24,7 @@ from pkgsite.services.refresh.queue import Claim
 class ReportingRefresher(Refresher):
     """A refresher that tells what it has claimed."""
 
-    def _work(self, host: str, claims: Sequence[Claim]) -> None:
+    def _process_claims(self, host: str, claims: Sequence[Claim]) -> None:
         line = " ".join(f"{one.id}@{one.expires_at.timestamp():.6f}" for one in claims)
         os.write(1, f"{line}\n".encode())  # at once, and whole: this process may be killed at any moment
         super()._process_claims(host, claims)

@@ -58,7 +58,7 @@ WELL = HealthFacts(
 )
 NOTHING = HealthFacts(
     **{field.name: None for field in fields(HealthFacts)}
-    | {"commits_over_52": [], "people_complete": True, "is_gone": False, "is_deprecated": False}
+    | {"commits_over_52": [], "is_participant_list_complete": True, "is_gone": False, "is_deprecated": False}
     | {"has_index": False, "has_repo": False}
 )
 OLD = {"released_at": datetime(2019, 2, 1, tzinfo=UTC), "last_commit_at": datetime(2019, 3, 1, tzinfo=UTC)}
@@ -228,7 +228,7 @@ def test_pythons(
     ],
 )
 def test_people(people: int | None, complete: bool, expected: State, evidence: str) -> None:
-    found = check("people", people=people, people_complete=complete)
+    found = check("people", people=people, is_participant_list_complete=complete)
     assert (found.state, found.evidence) == (expected, evidence)
 
 
@@ -322,7 +322,7 @@ KNOWN = st.builds(
     supports_python3=FLAG,
     development_status=st.none() | st.integers(1, 7),
     people=st.none() | st.integers(0, 9),
-    people_complete=st.booleans(),
+    is_participant_list_complete=st.booleans(),
     licence=st.none() | st.text(),
     documentation_url=st.none() | st.text(),
     is_archived=FLAG,

@@ -48,7 +48,7 @@ def test_only_moderators_come_in(app: Flask, session: Session, ada: User) -> Non
     package, _ = flagged(session, ada)
     make_package(session, "two")
     session.add(UsingSite(package_id=package.id, title="x", url="https://x.example", created_at=NOW))
-    session.add(PendingEdit(user_id=ada.id, at=NOW, act="package.add", arguments={"changes": HERE}, title="x"))
+    session.add(PendingEdit(user_id=ada.id, at=NOW, action="package.add", arguments={"changes": HERE}, title="x"))
     session.commit()
     for visitor, get in ((CsrfClient(app), 302), (CsrfClient(app, ada), 403)):
         for page in PAGES:
@@ -84,7 +84,9 @@ def test_the_queue_is_paged_and_costs_the_same(
         for one in range(number):
             package, _ = flagged(session, ada, f"{number}-{one}")
             session.add(UsingSite(package_id=package.id, title="x", url="https://x.example", created_at=NOW))
-            session.add(PendingEdit(user_id=ada.id, at=NOW, act="package.add", arguments={"changes": HERE}, title="x"))
+            session.add(
+                PendingEdit(user_id=ada.id, at=NOW, action="package.add", arguments={"changes": HERE}, title="x")
+            )
         session.commit()
         with recorded_queries(app) as statements:
             answer = moderator.get(f"/moderation/?list={which}")

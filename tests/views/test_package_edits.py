@@ -108,7 +108,7 @@ def test_the_form_comes_filled_from_the_code_host(world: tuple[CsrfClient, Any, 
     ada, github, pypi = world
     github.add("Ada/One")
     pypi.add("One", "1.0", summary="Does one thing", project_urls={"Source": "https://github.com/ada/one.git"})
-    answer = ada.post("/packages/add/validate/", {"where": "git@github.com:ada/ONE.git"})
+    answer = ada.post("/packages/add/validate/", {"reference": "git@github.com:ada/ONE.git"})
     assert answer.status_code == 200
     assert field(answer, "pypi_url") == field(answer, "title") == "One"
     assert field(answer, "slug") == "one"
@@ -120,7 +120,7 @@ def test_the_form_comes_filled_from_the_index(world: tuple[CsrfClient, Any, Any]
     ada, github, pypi = world
     github.add("ada/one")
     pypi.add("Django-One", "1.0", project_urls={"Code": "https://github.com/ada/one/"}, docs_url="https://d.example/")
-    answer = ada.post("/packages/add/validate/", {"where": "pip install django_one"})
+    answer = ada.post("/packages/add/validate/", {"reference": "pip install django_one"})
     assert [field(answer, name) for name in ("title", "pypi_url", "repo_url", "slug")] == [
         "Django-One", "Django-One", "https://github.com/ada/one", "django-one",
     ]  # fmt: skip
@@ -130,7 +130,7 @@ def test_a_project_of_the_same_name_elsewhere_is_not_taken(world: tuple[CsrfClie
     ada, github, pypi = world
     github.add("ada/one")
     pypi.add("one", "1.0", project_urls={"Source": "https://github.com/bob/one"})
-    answer = ada.post("/packages/add/validate/", {"where": "https://github.com/ada/one"})
+    answer = ada.post("/packages/add/validate/", {"reference": "https://github.com/ada/one"})
     assert 'name="pypi_url"' in answer.get_data(as_text=True)
     assert not re.search(r'name="pypi_url"[^>]*value="[^"]', answer.get_data(as_text=True))
 
@@ -146,7 +146,7 @@ def test_a_project_of_the_same_name_elsewhere_is_not_taken(world: tuple[CsrfClie
 def test_what_can_t_be_asked_is_told_and_the_form_is_there(
     world: tuple[CsrfClient, Any, Any], where: str, told: str
 ) -> None:
-    answer = world[0].post("/packages/add/validate/", {"where": where})
+    answer = world[0].post("/packages/add/validate/", {"reference": where})
     assert answer.status_code == 200
     assert told in words(answer)
     assert field(answer, "title")
@@ -159,7 +159,7 @@ def test_hosts_that_are_not_reached(make_app: Callable[..., Flask], session: Ses
     closed = "http://127.0.0.1:9"
     app = make_app(CODE_HOSTS=f"github.com github {closed}", CODE_HOST_TOKENS=f"github.com={TOKEN}",
                    PACKAGE_INDEX_URL=closed, ALLOWED_HOSTS_OUT="127.0.0.1:9")  # fmt: skip
-    answer = CsrfClient(app, user).post("/packages/add/validate/", {"where": "https://github.com/ada/one"})
+    answer = CsrfClient(app, user).post("/packages/add/validate/", {"reference": "https://github.com/ada/one"})
     assert answer.status_code == 200
     assert "Could not connect to github.com. You can fill in the form manually." in words(answer)
 
@@ -168,7 +168,7 @@ def test_hosts_that_are_not_reached(make_app: Callable[..., Flask], session: Ses
 def test_what_is_here_already_is_linked(ada: CsrfClient, session: Session, where: str) -> None:
     make_package(session, "one", title="The one", repo_url="https://github.com/ada/one", pypi_url="one-index")
     session.commit()
-    answer = ada.post("/packages/add/validate/", {"where": where})
+    answer = ada.post("/packages/add/validate/", {"reference": where})
     assert answer.status_code == 200
     assert 'href="/packages/p/one/"' in answer.get_data(as_text=True)
     assert "This package is already listed: The one" in words(answer)
@@ -176,7 +176,7 @@ def test_what_is_here_already_is_linked(ada: CsrfClient, session: Session, where
 
 @pytest.mark.parametrize("where", ["", "javascript:alert(1)//a", "<script>", "https://github.com/one", *HOSTILE])
 def test_what_is_no_place_is_told_on_the_field(ada: CsrfClient, where: str) -> None:
-    answer = ada.post("/packages/add/validate/", {"where": where})
+    answer = ada.post("/packages/add/validate/", {"reference": where})
     cleaned = clean_line(where, 20_000)
     may_be_a_name = cleaned.isalnum() and cleaned.isascii() and len(cleaned) < 2000
     assert answer.status_code == (200 if may_be_a_name else 422)

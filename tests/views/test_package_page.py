@@ -223,7 +223,7 @@ def test_gone_and_moved_packages_have_a_banner(varied_site: Session, fetch_page:
 
 
 def test_a_project_without_repository_can_be_gone_from_the_index(varied_site: Session, fetch_page: Get) -> None:
-    make_package(varied_site, "lost", pypi_url="lost", gone_at=NOW)
+    make_package(varied_site, "lost", pypi_url="lost", missing_since=NOW)
     varied_site.commit()
     html = fetch_page("/packages/p/lost/")
     assert "Missing. The project has not been found on pypi.org since 1 Mar 2026 ." in visible_text(html)

@@ -26,15 +26,15 @@ def test_it_has_the_numbers_of_the_rules(client: FlaskClient) -> None:
 @pytest.mark.parametrize(
     ("rules", "name", "value", "told"),
     [
-        (scores, "MONTHS_A_STEP", 7, "For every 7 full months"),
+        (scores, "MONTHS_PER_STEP", 7, "For every 7 full months"),
         (scores, "STEP_TENTHS", 4, "since the last commit, 40% of the stars"),
         (scores, "FLOOR_TENTHS", -7, "−70% of the stars"),
-        (scores, "NO_PYTHON_3_MOST", 4321, "up to 4,321"),
+        (scores, "MAX_PYTHON_3_PENALTY", 4321, "up to 4,321"),
         (scores, "UNKNOWN_COMMIT_MONTHS", 99, "an unknown last commit as 99 months ago"),
         (health, "RELEASE_GOOD_DAYS", 77, "within 77 days"),
         (health, "COMMIT_FAIR_DAYS", 78, "within 78 days"),
-        (health, "LIVING_AS_OF", "May 2031", "As of May 2031"),
-        (health, "POOR_MANY", 6, "6 or more poor checks"),
+        (health, "SUPPORTED_PYTHONS_AS_OF", "May 2031", "As of May 2031"),
+        (health, "MIN_POOR_FOR_POOR", 6, "6 or more poor checks"),
     ],
 )
 def test_its_numbers_are_those_of_the_rules_at_work(

@@ -126,7 +126,7 @@ def test_a_facet_that_counts_only_the_first_says_so(
     shelf: Session, fetch_page: Get, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "Counts cover the first" not in visible_text(fetch_page("/search/?q=cache"))
-    monkeypatch.setattr("pkgsite.services.search.query.COUNTED", 2)
+    monkeypatch.setattr("pkgsite.services.search.query.MAX_RESULTS", 2)
     monkeypatch.setattr("pkgsite.services.search.facets.MAX_COUNTED", 3)
     page = visible_text(fetch_page("/search/?q=cache"))
     assert "10 or more 1+ results" in page

@@ -56,7 +56,7 @@ def with_json_errors(view: Callable[[], Response]) -> Callable[[], Response]:
 
     @wraps(view)
     def guarded() -> Response:
-        g.links, g.changed_at = UrlBuilder(None), None
+        g.urls, g.changed_at = UrlBuilder(None), None
         try:
             return view()
         except (HTTPException, SiteError) as error:

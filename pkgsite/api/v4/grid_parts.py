@@ -81,14 +81,14 @@ class MemberList(GridPart):
 class MemberInstance(GridPart):
     name = "Grid Package"
     description = "A package in a grid."
-    is_one = True
+    is_single_record = True
 
     def get(self, key: str, package: str) -> Any:
         record = get_member(get_grid(key), package)
         g.changed_at = record.changed_at
         return packages.serialize([record])[0]
 
-    def may(self, method: str, viewer: Viewer, **keys: str) -> bool:  # noqa: ARG002
+    def is_allowed(self, method: str, viewer: Viewer, **keys: str) -> bool:  # noqa: ARG002
         grid = get_grid(keys["key"])
         record, session = get_member(grid, keys["package"]), db.session()
         return get_grid_package(session, get_grid_for_editing(session, grid.slug, viewer), record.id, viewer)[1]
@@ -137,14 +137,14 @@ class FeatureInstance(GridPart, Editable):
     name = "Grid Feature"
     description = "A feature in a grid."
     input_schema = FeatureInput
-    is_one = True
+    is_single_record = True
 
     def get(self, key: str, feature: str) -> Any:
         grid = get_grid(key)
         g.changed_at = grid.changed_at
         return serialize_feature(grid, get_feature(grid, feature))
 
-    def may(self, method: str, viewer: Viewer, **keys: str) -> bool:
+    def is_allowed(self, method: str, viewer: Viewer, **keys: str) -> bool:
         found = get_feature_for_editing(db.session(), get_feature(get_grid(keys["key"]), keys["feature"]).id, viewer)
         return found.can_delete if method == "DELETE" else found.grid.can_edit
 
@@ -158,7 +158,7 @@ class FeatureInstance(GridPart, Editable):
             "feature.delete", {"feature_id": found.id}, title=title, original=original, to_response=lambda _: NO_CONTENT
         )
 
-    def edit(self, key: str, feature: str, *, is_full_update: bool) -> ApiResult:
+    def update(self, key: str, feature: str, *, is_full_update: bool) -> ApiResult:
         grid = get_grid(key)
         found = get_feature(grid, feature)
         original = serialize_feature(grid, found)
@@ -179,7 +179,7 @@ class CellInstance(GridPart, Editable):
     name = "Grid Cell"
     description = "The text for one package and one feature in a grid."
     input_schema = CellInput
-    is_one = True
+    is_single_record = True
 
     def get(self, key: str, feature: str, package: str) -> Any:
         grid = get_grid(key)
@@ -191,7 +191,7 @@ class CellInstance(GridPart, Editable):
         cell = grids.load_cell(db.session(), found.id, record.id)
         return serialize_cell({"grid_id": grid.id, "id": found.id}, record.id, cell.text), cell
 
-    def edit(self, key: str, feature: str, package: str, *, is_full_update: bool) -> ApiResult:
+    def update(self, key: str, feature: str, package: str, *, is_full_update: bool) -> ApiResult:
         grid = get_grid(key)
         original, cell = self._load(grid, feature, package)
         version = expected_version(original, cell.version)
@@ -243,16 +243,16 @@ def serialize_feature(grid: grids.GridRecord, found: grids.FeatureRecord) -> dic
 
 def serialize_cell(feature: dict[str, Any], package_id: int, text: str) -> dict[str, Any]:
     return {
-        "grid": g.links.to(f"grids/{feature['grid_id']}"),
-        "feature": g.links.to(f"grids/{feature['grid_id']}/features/{feature['id']}"),
-        "package": g.links.to(f"packages/{package_id}"),
+        "grid": g.urls.url_for(f"grids/{feature['grid_id']}"),
+        "feature": g.urls.url_for(f"grids/{feature['grid_id']}/features/{feature['id']}"),
+        "package": g.urls.url_for(f"packages/{package_id}"),
         "text": text,
     }
 
 
 def member_response(grid: grids.GridRecord, package_id: int, *, is_new: bool) -> ApiResult:
     """Return the answer that tells a package that is in a grid now."""
-    location = g.links.to(f"grids/{grid.id}/packages/{package_id}")
+    location = g.urls.url_for(f"grids/{grid.id}/packages/{package_id}")
     body = packages.record_response(package_id).body
     return ApiResult(body, 201 if is_new else 200, location if is_new else None, is_record=True)
 
@@ -260,7 +260,7 @@ def member_response(grid: grids.GridRecord, package_id: int, *, is_new: bool) ->
 def feature_response(grid: grids.GridRecord, feature_id: int, *, is_new: bool) -> ApiResult:
     """Return the answer that tells a feature after it was added or changed."""
     body = serialize_feature(grid, get_feature(grid, str(feature_id)))
-    location = g.links.to(f"grids/{grid.id}/features/{feature_id}") if is_new else None
+    location = g.urls.url_for(f"grids/{grid.id}/features/{feature_id}") if is_new else None
     return ApiResult(body, 201 if is_new else 200, location, is_record=True)
 
 

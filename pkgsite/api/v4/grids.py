@@ -66,14 +66,14 @@ class GridInstance(Editable):
     name = "Grid Instance"
     description = GridList.description
     input_schema = GridInput
-    is_one = True
+    is_single_record = True
 
     def get(self, key: str) -> Any:
         record = get_grid(key)
         g.changed_at = record.changed_at
         return serialize([record])[0]
 
-    def may(self, method: str, viewer: Viewer, **keys: str) -> bool:
+    def is_allowed(self, method: str, viewer: Viewer, **keys: str) -> bool:
         return viewer.is_moderator or (method != "DELETE" and not get_grid(keys["key"]).is_locked)
 
     def delete(self, key: str) -> ApiResult:
@@ -85,7 +85,7 @@ class GridInstance(Editable):
             "grid.delete", {"grid_id": record.id}, title=title, original=before, to_response=lambda _: NO_CONTENT
         )
 
-    def edit(self, key: str, *, is_full_update: bool) -> ApiResult:
+    def update(self, key: str, *, is_full_update: bool) -> ApiResult:
         record = get_grid(key)
         version, current = expected_version(serialize([record])[0], record.version), SCHEMA.dump(record)
         changes = load_changes(self.input_schema, current, is_full_update=is_full_update)
@@ -103,7 +103,7 @@ class DeletedSchema(Schema):
 
     id = raw_field("integer")
     slug = raw_field("string")
-    changed = Timestamp(attribute="at")
+    changed = Timestamp(attribute="deleted_at")
 
 
 class FeatureSchema(Schema):
@@ -114,7 +114,9 @@ class FeatureSchema(Schema):
     description = raw_field("string")
     cells = computed_field(
         "array",
-        lambda feature: [{"package": g.links.to(f"packages/{number}"), "text": text} for number, text in feature.cells],
+        lambda feature: [
+            {"package": g.urls.url_for(f"packages/{number}"), "text": text} for number, text in feature.cells
+        ],
     )
 
 
@@ -132,7 +134,7 @@ def serialize(records: Sequence[grids.GridRecord]) -> list[dict[str, Any]]:
 def record_response(grid_id: int, *, is_new: bool = False) -> ApiResult:
     """Return the answer that tells a grid after it was made or changed."""
     record = grids.grid_by_id(db.session(), grid_id)
-    location = g.links.to(f"grids/{record.id}") if is_new else None
+    location = g.urls.url_for(f"grids/{record.id}") if is_new else None
     return ApiResult(serialize([record])[0], 201 if is_new else 200, location, is_record=True)
 
 

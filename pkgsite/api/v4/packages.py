@@ -76,14 +76,14 @@ class PackageInstance(Editable):
     name = "Package Instance"
     description = PackageList.description
     input_schema = PackageInput
-    is_one = True
+    is_single_record = True
 
     def get(self, key: str) -> Any:
         record = get_package(key)
         g.changed_at = record.changed_at
         return serialize([record])[0]
 
-    def edit(self, key: str, *, is_full_update: bool) -> ApiResult:
+    def update(self, key: str, *, is_full_update: bool) -> ApiResult:
         record = get_package(key)
         version, current = expected_version(serialize([record])[0], record.version), SCHEMA.dump(record)
         changes = load_changes(self.input_schema, current, is_full_update=is_full_update)
@@ -103,9 +103,9 @@ class DeletedSchema(Schema):
     slug = raw_field("string")
     merged_into = computed_field(
         ["string", "null"],
-        lambda deleted: g.links.to(f"packages/{deleted.merged_into}") if deleted.merged_into else None,
+        lambda deleted: g.urls.url_for(f"packages/{deleted.merged_into}") if deleted.merged_into else None,
     )
-    changed = Timestamp(attribute="at")
+    changed = Timestamp(attribute="deleted_at")
 
 
 class DetailSchema(Schema):
@@ -123,9 +123,9 @@ class DetailSchema(Schema):
         lambda package: {
             "is_archived": package.is_archived,
             "is_deprecated": package.is_deprecated,
-            "is_gone": package.gone_at is not None,
+            "is_gone": package.missing_since is not None,
             "development_status": package.development_status,
-            "replaced_by": g.links.to(f"packages/{package.replaced_by_id}") if package.replaced_by_id else None,
+            "replaced_by": g.urls.url_for(f"packages/{package.replaced_by_id}") if package.replaced_by_id else None,
         },
     )
     topics = raw_field(["array", "null"], items={"type": "string"})
@@ -163,7 +163,7 @@ def serialize(records: Sequence[packages.PackageRecord]) -> list[dict[str, Any]]
 def record_response(package_id: int, *, is_new: bool = False) -> ApiResult:
     """Return the answer that tells a package after it was added or changed."""
     record = packages.package_by_id(db.session(), package_id)
-    location = g.links.to(f"packages/{record.id}") if is_new else None
+    location = g.urls.url_for(f"packages/{record.id}") if is_new else None
     return ApiResult(serialize([record])[0], 201 if is_new else 200, location, is_record=True)
 
 

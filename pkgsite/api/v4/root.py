@@ -12,4 +12,4 @@ class ApiRoot(Resource):
     description = "Links to packages, grids, categories and search."
 
     def get(self) -> dict[str, str]:
-        return {name: g.links.to(name) for name in ("packages", "search", "grids", "categories")}
+        return {name: g.urls.url_for(name) for name in ("packages", "search", "grids", "categories")}

@@ -96,7 +96,7 @@ class ParsedQuery:
 def parse_query(typed: str) -> ParsedQuery:
     """Return what a text that was typed into the search box asks for.
 
-    >>> query = read_query('rest -xml "class based" licence:MIT stars:>100')
+    >>> query = parse_query('rest -xml "class based" licence:MIT stars:>100')
     >>> query.words, query.phrases, query.unwanted, [each.mark for each in query.filters]
     (('rest',), (('class', 'based'),), (('xml',),), ['licence:mit', 'stars:100'])
     """
@@ -135,7 +135,7 @@ def parse_query(typed: str) -> ParsedQuery:
 def parse_stars_range(value: str) -> NumberRange | None:
     """Return the stars that `stars:` asks for; None where it can't be understood.
 
-    >>> stars_range(">100"), stars_range("10..50"), stars_range("many")
+    >>> parse_stars_range(">100"), parse_stars_range("10..50"), parse_stars_range("many")
     (Range(least=101, most=None), Range(least=10, most=50), None)
     """
     least, dots, most = value.partition("..")

@@ -28,7 +28,7 @@ def affix_pairs(word: str) -> list[tuple[str, str]]:
 
     A slip, even one that swaps the middle letters, leaves one half as it is, and of the other half one half.
 
-    >>> kept("framewrok")
+    >>> affix_pairs("framewrok")
     [('framew', ''), ('fram', 'ok'), ('fr', 'wrok'), ('', 'mewrok')]
     """
     middle = len(word) // 2
@@ -45,7 +45,7 @@ def affix_pairs(word: str) -> list[tuple[str, str]]:
 def edit_distance(one: str, other: str, max_distance: int) -> int:
     """Return how many letters were left out, added, exchanged or swapped with their neighbour; `max_distance` + 1 for more.
 
-    >>> distance("framewrok", "framework", 2), distance("djngo", "django", 2), distance("abc", "xyz", 2)
+    >>> edit_distance("framewrok", "framework", 2), edit_distance("djngo", "django", 2), edit_distance("abc", "xyz", 2)
     (1, 1, 3)
     """
     if abs(len(one) - len(other)) > max_distance:

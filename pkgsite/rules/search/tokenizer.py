@@ -34,7 +34,7 @@ _english = Stemmer.Stemmer("english", 0)  # without its cache, which threads can
 def clean_query(text: str) -> str:
     """Return the text without control characters, with single blanks, and cut to its first 200 characters.
 
-    >>> clean("  django\\x00  forms ")
+    >>> clean_query("  django\\x00  forms ")
     'django forms'
     """
     return " ".join(_CONTROL.sub(" ", text).split())[:MAX_TEXT_LENGTH].rstrip()
@@ -85,7 +85,7 @@ def name_words(name: str) -> list[str]:
 def normalise_name(name: str) -> str:
     """Return what is the same for all ways to write a name.
 
-    >>> name_key("Django REST framework"), name_key("django_rest-framework")
+    >>> normalise_name("Django REST framework"), normalise_name("django_rest-framework")
     ('djangorestframework', 'djangorestframework')
     """
     return "".join(split_words(name))[:MAX_WORD_LENGTH]
@@ -94,7 +94,7 @@ def normalise_name(name: str) -> str:
 def strip_prefix(key: str, ignored_prefixes: tuple[str, ...]) -> str:
     """Return a name's key without the framework's name before it; the key itself where it has none.
 
-    >>> bare_key("djangocacheops", ("django", "dj"))
+    >>> strip_prefix("djangocacheops", ("django", "dj"))
     'cacheops'
     """
     for prefix in ignored_prefixes:
@@ -117,7 +117,7 @@ def stem(word: str) -> str:
 def keyword_value(text: str) -> str:
     """Return what a filter compares of a title, a licence or a person's name: folded, with hyphens for blanks.
 
-    >>> mark_value("Apache License 2.0")
+    >>> keyword_value("Apache License 2.0")
     'apache-license-2.0'
     """
     return re.sub(r"[^\w.+-]+", "-", fold(text)).strip("-")[:MAX_WORD_LENGTH]

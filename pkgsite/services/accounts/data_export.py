@@ -37,9 +37,9 @@ EXPORT_SECTIONS: tuple[tuple[str, type[Base], str, tuple[str, ...]], ...] = (
     ("sites_added", UsingSite, "created_by_id", ("id", "package_id", "title", "url", "is_approved", "created_at")),
     ("packages_added", Package, "created_by_id", ("id", "slug", "title", "created_at")),
     ("grids_added", Grid, "created_by_id", ("id", "slug", "title", "created_at")),
-    ("held_edits", PendingEdit, "user_id", ("at", "act", "arguments", "title", "decided_at", "is_approved", "outcome")),
+    ("held_edits", PendingEdit, "user_id", ("at", "action", "arguments", "title", "decided_at", "is_approved", "outcome")),
     ("revisions", Revision, "user_id",
-     ("id", "at", "object_type", "object_id", "action", "before", "after", "reason", "via", "part_of_id")),
+     ("id", "at", "object_type", "object_id", "action", "before", "after", "reason", "via", "head_id")),
 )  # fmt: skip
 USER_FIELDS = (
     "id", "username", "email", "email_confirmed_at", "role", "is_active", "shares_favourites", "links", "created_at",

@@ -46,7 +46,7 @@ def apply_or_queue(
     savepoint.rollback()
     changeset.reset()
     pending_edit = PendingEdit(
-        user_id=changeset.user_id, at=changeset.now, act=action, arguments=dict(arguments), title=title
+        user_id=changeset.user_id, at=changeset.now, action=action, arguments=dict(arguments), title=title
     )
     changeset.session.add(pending_edit)
     changeset.session.flush()

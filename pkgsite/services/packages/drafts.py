@@ -57,7 +57,7 @@ def draft_from_reference(reference: str, gateways: Gateways) -> PackageDraft:
         Invalid: it is neither; the words are under "where".
     """
     reader = FieldReader()
-    text = reader.read_line("where", reference, 10 * MAX_URL_LENGTH, is_required=True)
+    text = reader.read_line("reference", reference, 10 * MAX_URL_LENGTH, is_required=True)
     reader.raise_if_invalid()
     name = _project_name_in(text, gateways)
     if name:
@@ -65,9 +65,9 @@ def draft_from_reference(reference: str, gateways: Gateways) -> PackageDraft:
     try:
         url = normalise_repo_url(text, gateways.host_kinds)
     except Invalid as refusal:
-        raise Invalid({"where": refusal.problems["repo_url"]}) from None
+        raise Invalid({"reference": refusal.problems["repo_url"]}) from None
     if len(url) > MAX_URL_LENGTH:
-        raise Invalid({"where": ["This URL is too long."]})
+        raise Invalid({"reference": ["This URL is too long."]})
     return PackageDraft(title=url.rpartition("/")[2][:MAX_TITLE_LENGTH], repo_url=url)
 
 

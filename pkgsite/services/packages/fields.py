@@ -56,7 +56,7 @@ class PackageChanges(TypedDict, total=False):
 def parse_project_name(value: str) -> str:
     """Return the name that a person means on the package index; empty where what they wrote is none.
 
-    >>> project_name("python -m pip install 'Django-Q[sentry]>=1.0'")
+    >>> parse_project_name("python -m pip install 'Django-Q[sentry]>=1.0'")
     'Django-Q'
     """
     value = value.strip()

@@ -39,7 +39,7 @@ def find_by_repo_url(
     """Return the package whose repository has this address, or has moved there; a merged one is its survivor.
 
     Args:
-        repo_url: As `normal_repo_url` returns it.
+        repo_url: As `normalise_repo_url` returns it.
         host_kinds: The kinds of the hosts that can be asked.
         exclude_id: The id of a package that doesn't count.
     """

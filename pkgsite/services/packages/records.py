@@ -128,7 +128,7 @@ class PackageRecord:
         return [(label, url) for label, links in (self.project_urls or {}).items() if (url := safe_url(links))]
 
 
-_COMPUTED_FIELDS = {"category", "grids", "documentation_url", "documentation_is_by_index"}
+_COMPUTED_FIELDS = {"category", "grids", "documentation_url", "has_index_documentation"}
 _COLUMN_FIELDS = [field.name for field in fields(PackageRecord) if field.name not in _COMPUTED_FIELDS]
 _COLUMNS = [getattr(Package, name) for name in _COLUMN_FIELDS] + [
     Package.documentation_url,

@@ -29,7 +29,7 @@ REPO_FACT_DEFAULTS: dict[str, Any] = {
     "default_branch": None,
     "repo_licence": None,
     "repo_moved_to": None,
-    "gone_at": None,
+    "missing_since": None,
     "archived_at": None,
     "last_commit_at": None,
     "commit_count": None,

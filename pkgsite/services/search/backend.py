@@ -22,7 +22,7 @@ class Document:
 
     name: tuple[tuple[str, ...], ...]
     text: tuple[tuple[str, ...], ...] = ()
-    context: tuple[tuple[str, ...], ...] = ()
+    around: tuple[tuple[str, ...], ...] = ()
     people: tuple[tuple[str, ...], ...] = ()
     filter_keywords: tuple[str, ...] = ()  # marks that filters compare
     name_keywords: tuple[str, ...] = ()  # marks by which its whole name, or the beginning of it, is found

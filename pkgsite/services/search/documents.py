@@ -41,7 +41,7 @@ def load_index_items(
 def rank_of(package: Any, usage_count: int) -> RankSignals:
     """Return what decides between a package's row and others that fit the words alike."""
     touched_at = max(filter(None, (package.last_commit_at, package.released_at)), default=None)
-    return RankSignals(bool(package.is_living), package.stars, package.pypi_downloads, usage_count, touched_at)
+    return RankSignals(bool(package.is_active), package.stars, package.pypi_downloads, usage_count, touched_at)
 
 
 def weight_inputs(package: Any, usage_count: int) -> WeightInputs:
@@ -70,7 +70,7 @@ def _packages(
     rows = session.execute(
         select(
             *PACKAGE_COLUMNS,
-            ACTIVE.label("is_living"),
+            ACTIVE.label("is_active"),
             Category.title.label("in_title"),
             Category.slug.label("in_slug"),
         )
@@ -92,7 +92,7 @@ def _package(
         *[f"licence:{keyword_value(licence)}" for licence in licences],
         *[f"python:{python}" for python in pythons],
         *[f"by:{keyword_value(person)}" for person in row.participants],
-        *(["is:living"] if row.is_living else []),
+        *(["is:living"] if row.is_active else []),
         *(["is:archived"] if row.archived_at is not None else []),
         *(["is:deprecated"] if row.deprecated_at is not None or row.replaced_by_id is not None else []),
     ]
@@ -104,7 +104,7 @@ def _package(
         names=[row.title, row.slug, parse_pypi_name(row.pypi_url)],
         ignored_prefixes=ignored_prefixes,
         text=[expand_shortcodes(row.description), *map(str, row.topics or [])],
-        context=[row.in_title, *[grid.title for grid in grids]],
+        around=[row.in_title, *[grid.title for grid in grids]],
         people=list(map(str, row.participants)),
         filters=filters,
         stars=row.stars,
@@ -210,14 +210,14 @@ def _index_item(
     names: list[str],
     ignored_prefixes: tuple[str, ...],
     text: list[str] | None = None,
-    context: list[str] | None = None,
+    around: list[str] | None = None,
     people: list[str] | None = None,
     filters: list[str],
     stars: int | None = None,
     weight: int | None = None,
 ) -> IndexItem:
     document = build_document(
-        names, ignored_prefixes, text=text or [], context=context or [], people=people or [], filters=filters
+        names, ignored_prefixes, text=text or [], around=around or [], people=people or [], filters=filters
     )
     touched_at = None if signals.last_activity_at is None else int(signals.last_activity_at.timestamp())
     entry = {
@@ -237,7 +237,7 @@ def build_document(
     ignored_prefixes: tuple[str, ...],
     *,
     text: list[str],
-    context: list[str],
+    around: list[str],
     people: list[str],
     filters: list[str],
 ) -> Document:
@@ -248,7 +248,7 @@ def build_document(
     return Document(
         name=_distinct(fields),
         text=_distinct(map(tuple, map(split_words, text))),
-        context=_distinct(map(tuple, map(split_words, context))),
+        around=_distinct(map(tuple, map(split_words, around))),
         people=_distinct(map(tuple, map(split_words, people))),
         filter_keywords=tuple(dict.fromkeys(filters)),
         name_keywords=tuple(name_keywords(keys, in_names, ignored_prefixes)),

@@ -224,7 +224,7 @@ _PACKAGE = (
     Package.last_commit_at,
     Package.released_at,
     Category.title.label("category"),
-    case((ACTIVE, True), else_=False).label("is_living"),
+    case((ACTIVE, True), else_=False).label("is_active"),
     _usage_count.label("usage_count"),
 )
 _GRID = (

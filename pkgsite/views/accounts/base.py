@@ -40,7 +40,7 @@ def disable_caching(response: Response) -> Response:
 @pages.after_app_request
 def record_session_activity(response: Response) -> Response:
     """Note, every few minutes, that a logged-in browser is in use."""
-    if request.method == "GET" and getattr(g.get("_login_user"), "is_note_due", False):
+    if request.method == "GET" and getattr(g.get("_login_user"), "is_activity_due", False):
         record_activity(fresh_session(), g._login_user.session_id, now=utc_now())
         db.session.commit()
     return response

@@ -101,24 +101,24 @@ def log_out() -> Response:
 
 @pages.get("/account/reset/")
 def forgot_password() -> str:
-    return render_template("accounts/forgot_password.html", form=ForgotPasswordForm(), mail=is_email_enabled())
+    return render_template("accounts/forgot_password.html", form=ForgotPasswordForm(), is_email_enabled=is_email_enabled())
 
 
 @pages.post("/account/reset/")
 def send_reset_email() -> Response | tuple[str, int]:
     form = ForgotPasswordForm()
     if not is_email_enabled():
-        return render_template("accounts/forgot_password.html", form=form, mail=False), 422
+        return render_template("accounts/forgot_password.html", form=form, is_email_enabled=False), 422
     if not form.validate_on_submit():
-        return render_template("accounts/forgot_password.html", form=form, mail=True), 422
+        return render_template("accounts/forgot_password.html", form=form, is_email_enabled=True), 422
     try:
         send_throttled(prepare_password_reset(fresh_session(), site_context(), form.email.data), form.email.data)
     except Invalid as refusal:
         show_errors(form, refusal)
-        return render_template("accounts/forgot_password.html", form=form, mail=True), 422
+        return render_template("accounts/forgot_password.html", form=form, is_email_enabled=True), 422
     except UpstreamError:
         form.form_errors.append(EMAIL_FAILED_MESSAGE)
-        return render_template("accounts/forgot_password.html", form=form, mail=True), 503
+        return render_template("accounts/forgot_password.html", form=form, is_email_enabled=True), 503
     return redirect(link("accounts.check_your_email"), 303)
 
 

@@ -173,5 +173,5 @@ def _registration_form() -> FlaskForm:
 
 def _registration_page(form: FlaskForm) -> str:
     return render_template(
-        "accounts/register.html", form=form, mail=is_email_enabled(), providers=account_gateways().providers
+        "accounts/register.html", form=form, is_email_enabled=is_email_enabled(), providers=account_gateways().providers
     )

@@ -42,7 +42,7 @@ WRONG_PASSWORD_MESSAGE = "Incorrect password."
 def settings() -> str:
     page = services.settings_page(db.session(), current_viewer(), current_session_id(), now=utc_now())
     return render_template(
-        "accounts/settings.html", page=page, mail=is_email_enabled(), providers=account_gateways().providers
+        "accounts/settings.html", page=page, is_email_enabled=is_email_enabled(), providers=account_gateways().providers
     )
 
 
@@ -204,4 +204,4 @@ def _page(name: str, form: Any) -> str:
     for field in form:  # the page says which may be left empty
         if required_fields.get(field.name):
             field.flags.required = True
-    return render_template(f"accounts/{name}.html", form=form, account=account, mail=is_email_enabled())
+    return render_template(f"accounts/{name}.html", form=form, account=account, is_email_enabled=is_email_enabled())

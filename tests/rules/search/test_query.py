@@ -214,11 +214,11 @@ def test_the_likeliest_word() -> None:
 
 standings = st.builds(
     RankSignals,
-    is_living=st.booleans(),
+    is_active=st.booleans(),
     stars=st.none() | st.integers(-5, 10**7),
     downloads=st.none() | st.integers(0, 10**12),
     usage_count=st.integers(0, 10**6),
-    touched_at=st.none() | st.just(NOW) | st.just(NOW - timedelta(days=400)),
+    last_activity_at=st.none() | st.just(NOW) | st.just(NOW - timedelta(days=400)),
 )
 
 

@@ -37,12 +37,12 @@ class Host:
     quotas: Mapping[str, Quota] = field(default_factory=dict)
     is_batched: bool = False
 
-    def repos(self, _asked: Sequence[RepoRequest], *, now: datetime) -> list[Any]:
+    def repo_facts(self, _asked: Sequence[RepoRequest], *, now: datetime) -> list[Any]:
         assert now
         outcome = self.repo()
         return [Fetched(outcome) if isinstance(outcome, RepoFacts) else outcome]
 
-    def project(self, _name: str, *, validators: Mapping[str, str]) -> Fetched[IndexFacts]:
+    def index_facts(self, _name: str, *, validators: Mapping[str, str]) -> Fetched[IndexFacts]:
         assert validators == {}
         outcome = self.project_facts()
         if isinstance(outcome, UpstreamError):
@@ -81,7 +81,7 @@ def test_what_people_paste(written: str, repo_url: str, pypi_url: str) -> None:
 def test_what_is_no_place(written: str) -> None:
     with pytest.raises(Invalid) as error:
         draft_from_reference(written, gateways(Host()))
-    assert list(error.value.problems) == ["where"]
+    assert list(error.value.problems) == ["reference"]
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_a_host_that_does_not_answer_is_not_waited_for() -> None:
 
 
 def test_too_many_lookups_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(package_drafts, "_ROOM", threading.BoundedSemaphore(1))
+    monkeypatch.setattr(package_drafts, "_LOOKUP_SLOTS", threading.BoundedSemaphore(1))
     package_drafts._LOOKUP_SLOTS.acquire()
     draft = complete_draft(GITHUB, gateways(Host()), now=NOW)
     assert "Fill in the form manually" in draft.messages[0]
@@ -163,6 +163,6 @@ def test_no_transaction_is_open_while_others_are_asked(app: Flask, session: Sess
         return RepoFacts()
 
     app.extensions["gateways"] = gateways(Host(repo=repo))
-    answer = CsrfClient(app, user).post("/packages/add/validate/", {"where": "https://github.com/ada/one"})
+    answer = CsrfClient(app, user).post("/packages/add/validate/", {"reference": "https://github.com/ada/one"})
     assert answer.status_code == 200
     assert seen == [False]

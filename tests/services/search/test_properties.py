@@ -159,11 +159,11 @@ def test_what_a_facet_counts_is_what_it_finds(shelf: Session) -> None:
 
 def test_past_a_thousand_counts_say_so(shelf: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit is lowered: what is counted is counted the same way."""
-    monkeypatch.setattr("pkgsite.services.search.query.COUNTED", 10)
+    monkeypatch.setattr("pkgsite.services.search.query.MAX_RESULTS", 10)
     whole = {value.q: value.count for facet in find(shelf, "-zzz").facets for value in facet.values}
     page = search(shelf, "-zzz", ignored_prefixes=PREFIXES, now=NOW)
     assert (page.count, page.is_exact) == (10, False)
-    monkeypatch.setattr("pkgsite.services.search.query.COUNTED", 1000)
+    monkeypatch.setattr("pkgsite.services.search.query.MAX_RESULTS", 1000)
     exact = {value.q: value for facet in find(shelf, "-zzz").facets for value in facet.values}
     assert whole
     for facet in page.facets:
@@ -174,7 +174,7 @@ def test_past_a_thousand_counts_say_so(shelf: Session, monkeypatch: pytest.Monke
 
 def test_where_very_many_may_fit_facets_count_the_first(shelf: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     """So many that to count each facet among all would take long: then a count says that it is the least."""
-    monkeypatch.setattr("pkgsite.services.search.query.COUNTED", 10)
+    monkeypatch.setattr("pkgsite.services.search.query.MAX_RESULTS", 10)
     monkeypatch.setattr("pkgsite.services.search.facets.MAX_COUNTED", 11)
     page = find(shelf, "-zzz")
     values = [value for facet in page.facets for value in facet.values]
@@ -182,7 +182,7 @@ def test_where_very_many_may_fit_facets_count_the_first(shelf: Session, monkeypa
     assert not any(value.is_exact for value in values)
     batch = [value for value in values if value.count < 10]
     assert batch
-    monkeypatch.setattr("pkgsite.services.search.query.COUNTED", 1000)
+    monkeypatch.setattr("pkgsite.services.search.query.MAX_RESULTS", 1000)
     for value in batch:
         assert value.count <= find(shelf, value.q).count
     assert any(value.count < find(shelf, value.q).count for value in batch)
@@ -201,7 +201,7 @@ def test_how_many_may_fit_is_not_told_too_low(session: Session, typed: str) -> N
 
 
 def test_past_the_limit_both_engines_rank_the_best_known(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pkgsite.services.search.query.COUNTED", 3)
+    monkeypatch.setattr("pkgsite.services.search.query.MAX_RESULTS", 3)
     apps = make_category(session, "apps", title="Redis")
     for number in range(5):
         make_package(session, f"t{number}", category=apps, description="A cache", stars=10 ** (number + 1))

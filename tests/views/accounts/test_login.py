@@ -25,7 +25,7 @@ WRONG = "Incorrect username or password."
 def later(monkeypatch: pytest.MonkeyPatch, by: timedelta) -> None:
     """Let the views' clock show a time that far from now."""
     shifted = clock.utc_now() + by
-    for module in ("viewer", "account_parts", "account_settings", "registering", "oauth"):
+    for module in ("viewer", "accounts.base", "accounts.settings", "accounts.registration", "accounts.oauth"):
         monkeypatch.setattr(f"pkgsite.views.{module}.utc_now", lambda: shifted)
 
 
