@@ -70,7 +70,7 @@ def test_what_is_answered_is_as_described(described: dict[str, Any], client: Fla
 
 def test_the_page_says_it_in_words_and_brings_the_tool(client: FlaskClient) -> None:
     page = client.get("/api/docs/")
-    for words in ("curl", "import requests", "await fetch", "5000 an hour", 'data-document="/api/v4/openapi.json"'):
+    for words in ("curl", "import requests", "await fetch", "5,000 per hour", 'data-document="/api/v4/openapi.json"'):
         assert words in page.text
     assert page.headers["Content-Security-Policy"].endswith("style-src 'self' 'unsafe-inline'")
     assert client.get("/").headers["Content-Security-Policy"].endswith("style-src 'self'")

@@ -271,7 +271,7 @@ def test_a_name_that_leads_to_this_machine_is_refused_unless_it_is_named(
     for allowed in ("", "other.example", f"127.0.0.1:{port}", "git.example.org:1"):
         failure = ask_repo(open_test_gateways(**settings, ALLOWED_HOSTS_OUT=allowed), "git.example.org")
         assert isinstance(failure, NotAllowed), allowed
-        assert str(failure) == "git.example.org leads to a non-public address"
+        assert str(failure) == "git.example.org resolves to a non-public address"
     assert fake.asked == []
     for allowed in ("git.example.org", f"other.example, GIT.example.org:{port}"):
         assert ask_repo(open_test_gateways(**settings, ALLOWED_HOSTS_OUT=allowed), "git.example.org") is None

@@ -103,7 +103,7 @@ def test_a_person_reads_the_recorded_page(site: tuple[str, Flask], page: Page) -
 def test_a_person_changes_the_title(site: tuple[str, Flask], page: Page) -> None:
     address, app = site
     log_in(page, address)
-    form = page.get_by_role("form", name="Change")
+    form = page.get_by_role("form", name="Edit")
     form.get_by_label("Title").fill("modelcluster <b>&")
     form.get_by_role("button", name="PATCH").click()
     expect(page.locator(".flash")).to_have_text("Saved.")
@@ -121,13 +121,13 @@ def test_a_person_changes_the_title(site: tuple[str, Flask], page: Page) -> None
 def test_what_was_typed_is_kept_where_it_is_refused(site: tuple[str, Flask], page: Page) -> None:
     address, _ = site
     log_in(page, address)
-    form = page.get_by_role("form", name="Change")
+    form = page.get_by_role("form", name="Edit")
     form.get_by_label("Title").fill("A better title")
     form.get_by_label("Documentation URL").fill("no address")
     form.get_by_role("button", name="PATCH").click()
     expect(page.locator(".api-head")).to_contain_text("HTTP 400 Bad Request")
     expect(page.locator(".api-body")).to_contain_text('"documentation_url": [')
-    expect(page.get_by_role("form", name="Change").get_by_label("Title")).to_have_value("A better title")
+    expect(page.get_by_role("form", name="Edit").get_by_label("Title")).to_have_value("A better title")
 
 
 def test_of_two_people_the_later_is_told(site: tuple[str, Flask], page: Page) -> None:
@@ -137,11 +137,11 @@ def test_of_two_people_the_later_is_told(site: tuple[str, Flask], page: Page) ->
         session = db.session()
         session.execute(db.text("UPDATE package SET title = 'By another', version = version + 1 WHERE id = 2235"))
         session.commit()
-    form = page.get_by_role("form", name="Change")
+    form = page.get_by_role("form", name="Edit")
     form.get_by_label("Title").fill("Mine")
     form.get_by_role("button", name="PATCH").click()
     expect(page.locator(".api-head")).to_contain_text("HTTP 412 Precondition Failed")
-    expect(page.get_by_role("form", name="Change").get_by_label("Title")).to_have_value("Mine")
+    expect(page.get_by_role("form", name="Edit").get_by_label("Title")).to_have_value("Mine")
 
 
 def test_a_package_is_added_from_the_list(site: tuple[str, Flask], page: Page) -> None:
@@ -154,4 +154,4 @@ def test_a_package_is_added_from_the_list(site: tuple[str, Flask], page: Page) -
     form.get_by_role("button", name="POST").click()
     expect(page.locator(".flash")).to_have_text("Added.")
     expect(page.locator(".api-body")).to_contain_text('"slug": "new-here"')
-    expect(page.get_by_role("form", name="Change").get_by_label("Title")).to_have_value("New here")
+    expect(page.get_by_role("form", name="Edit").get_by_label("Title")).to_have_value("New here")

@@ -126,10 +126,10 @@ def test_a_newcomer_contributes(enter: Enter, catcher: tuple[Catcher, int], scri
     page.get_by_role("link", name="Log in").click()
     page.locator('main a[href^="/account/register/"]').first.click()
     page.get_by_label("Username").fill("grace")
-    page.get_by_label("E-mail").fill("grace@example.org")
-    page.get_by_role("button", name="Send reset link").click()
-    (char,) = catcher[0].letters
-    page.goto(re.findall(r"https?://\S+", char)[0])
+    page.get_by_label("Email address").fill("grace@example.org")
+    page.get_by_role("button", name="Send sign-up link").click()
+    (email,) = catcher[0].letters
+    page.goto(re.findall(r"https?://\S+", email)[0])
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Create account").click()
     expect(page.locator(".menu summary")).to_have_text("grace")
@@ -143,7 +143,7 @@ def test_a_newcomer_contributes(enter: Enter, catcher: tuple[Catcher, int], scri
     expect(page.get_by_role("heading", level=1)).to_contain_text("Quick cache")
 
     page.goto("/grids/")
-    page.get_by_role("link", name="Make a grid").click()
+    page.get_by_role("link", name="Create a grid").click()
     page.get_by_label("Title").fill("Caching")
     page.get_by_role("button", name="Create grid").click()
     page.get_by_role("link", name="Add package").click()

@@ -39,7 +39,7 @@ def cell(session: Session) -> str:
 
 
 def test_a_grid_is_made_by_a_form(ada: CsrfClient, session: Session) -> None:
-    assert "Make a grid" in ada.get("/grids/add/").text
+    assert "Create a grid" in ada.get("/grids/add/").text
     answer = ada.post("/grids/add/", {"title": "Caching", "slug": "", "description": "<b>fast</b>"})
     assert (answer.status_code, answer.location) == (303, "/grids/g/caching/")
     page = ada.get("/grids/g/caching/").text

@@ -139,7 +139,7 @@ def test_a_project_of_the_same_name_elsewhere_is_not_taken(world: tuple[CsrfClie
     ("where", "told"),
     [
         ("https://github.com/no/such", "was not found on github.com"),
-        ("no-such-project", "there is no such project"),
+        ("no-such-project", "The project “no-such-project” was not found"),
         ("https://git.example.org/a/b", "git.example.org is not a supported code host"),
     ],
 )
@@ -190,14 +190,14 @@ def test_a_package_is_added_into_a_grid(ada: CsrfClient, session: Session) -> No
     answer = ada.post("/packages/add/", {**HERE, "grid": "caching"})
     assert (answer.status_code, answer.headers["Location"]) == (303, "/packages/p/one/")
     assert session.scalars(select(GridPackage.grid_id)).all() == [grid.id]
-    assert "is in grid “Caching” now" in words(ada.get("/packages/p/one/"))
+    assert "now in the grid “Caching”" in words(ada.get("/packages/p/one/"))
 
 
 def test_a_locked_grid_is_told_and_the_package_comes_without_it(ada: CsrfClient, session: Session) -> None:
     make_grid(session, "locked", is_locked=True)
     session.commit()
     assert "is locked" in words(ada.get("/packages/add/?grid=locked"))
-    assert "no such grid" in words(ada.get("/packages/add/?grid=none"))
+    assert "Grid not found" in words(ada.get("/packages/add/?grid=none"))
     assert ada.post("/packages/add/", {**HERE, "grid": "locked"}).status_code == 303
     assert count(session, GridPackage) == 0
 

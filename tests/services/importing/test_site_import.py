@@ -235,7 +235,7 @@ def test_records_that_do_not_fit_are_named_and_the_rest_goes_in(session: Session
     found = state.tally("packages").warnings
     assert found[0] == "package without ID: skipped (is not an object)"
     assert found[1].startswith(
-        "package without ID “only-a-slug”: skipped (category is missing; grids is missing; id is missing"
+        "package without ID “only-a-slug”: skipped (category is missing; grids is missing; "
     )
     assert found[2:] == [
         "package 19 “without-times”: skipped (created is missing)",
