@@ -1,7 +1,7 @@
 """All settings: name, default, unit and meaning, read from environment variables.
 
-A bad value stops the start and names the setting. The same list is the source of `docs/settings.md`'s test.
-This file imports nothing of ours.
+An invalid value stops the start with an error that names the setting. A test checks that `docs/settings.md` matches
+this list. This module imports nothing from pkgsite.
 """
 
 from __future__ import annotations
@@ -163,12 +163,18 @@ SETTINGS = (
         database_url,
         "Database URL: SQLite (a relative path is relative to DATA_DIR) or PostgreSQL.",
     ),
-    Setting("DATA_DIR", str(ROOT / "instance"), text, "Directory for the SQLite database, the secret key file and the rate limit counters."),
+    Setting(
+        "DATA_DIR",
+        str(ROOT / "instance"),
+        text,
+        "Directory for the SQLite database, the secret key file and the rate limit counters.",
+    ),
     Setting(
         "SECRET_KEY",
         "",
         text,
-        "Key that signs sessions and links in emails. Empty: generated once and stored in DATA_DIR/secret_key, readable only by its owner.",
+        "Key that signs sessions and links in emails. Empty: generated once and stored in DATA_DIR/secret_key, "
+        "readable only by its owner.",
         is_secret=True,
     ),
     Setting("SITE_TITLE", "pkgsite", text, "Site name, shown in the header and in page titles."),
@@ -177,31 +183,37 @@ SETTINGS = (
         "SEARCH_PREFIX",
         "django",
         names,
-        "What package names often begin with, comma-separated: search finds a package by its name without it too. "
-        "After a change run `flask search rebuild`.",
+        "Comma-separated common prefixes of package names: search also finds packages by name without the prefix. "
+        "After changing it, run `flask search rebuild`.",
     ),
     Setting("TIMEZONE", "America/New_York", time_zone, "Time zone of times in the API and on pages."),
     Setting(
         "PUBLIC_URL",
         "",
         web_address,
-        "The site's address as visitors type it, for canonical links, feeds and mails. "
-        "With https, cookies are Secure and HSTS is sent.",
+        "Public URL of the site, used in canonical links, feeds and emails. With https, cookies are Secure and the "
+        "HSTS header is sent.",
     ),
     Setting(
         "TRUSTED_HOSTS",
         "",
         names,
-        "Host names that the site answers to, comma-separated (`.example.org` takes subdomains); "
-        "others get 400. Empty: any.",
+        "Comma-separated host names that the site accepts (`.example.org` includes subdomains); requests for other "
+        "hosts get status 400. Empty: any host.",
     ),
     Setting(
         "PROXY_HOPS",
         "0",
         whole(0, 10),
-        "Number of reverse proxies in front of the site whose X-Forwarded-* headers are trusted. 0: the headers are ignored.",
+        "Number of reverse proxies in front of the site whose X-Forwarded-* headers are trusted. 0: the headers are "
+        "ignored.",
     ),
-    Setting("MAX_BODY_BYTES", "1048576", whole(1024, 1 << 30), "Maximum size of a request body in bytes; larger requests get status 413."),
+    Setting(
+        "MAX_BODY_BYTES",
+        "1048576",
+        whole(1024, 1 << 30),
+        "Maximum size of a request body in bytes; larger requests get status 413.",
+    ),
     Setting(
         "SCHEDULER",
         "web",
@@ -224,36 +236,38 @@ SETTINGS = (
         "CODE_HOSTS",
         "github.com github https://api.github.com, gitlab.com gitlab, bitbucket.org bitbucket, codeberg.org forgejo",
         code_hosts,
-        "Code hosts that repositories are read from, comma-separated: each a name, a kind (github, gitlab, bitbucket, "
-        "forgejo) and, if it is not at the usual place, the address of its API.",
+        "Comma-separated code hosts that repositories are read from: each has a host name, a kind (github, gitlab, "
+        "bitbucket or forgejo) and, if it differs from the default, its API URL.",
     ),
     Setting(
         "CODE_HOST_TOKENS",
         "",
         tokens,
-        "Tokens for code hosts, comma-separated, as in `github.com=ghp_…`; one that may read public data is enough. "
-        "Without one GitHub answers 60 requests an hour.",
+        "Comma-separated access tokens for code hosts, as in `github.com=ghp_…`. Read access to public data is "
+        "sufficient. Without a token, GitHub allows 60 requests an hour.",
         is_secret=True,
     ),
     Setting(
         "ALLOWED_HOSTS_OUT",
         "",
         names,
-        "Hosts, comma-separated, with the port where it is an unusual one, that may lie on this machine or its "
-        "network. The site asks no host but these and those of the addresses above, and those only in the open "
-        "internet.",
+        "Comma-separated hosts (with the port, if it is not the default) that the site may connect to even if they are "
+        "on this machine or in a private network. All other HTTP requests go only to the hosts of the URL settings, at "
+        "public IP addresses.",
     ),
     Setting(
         "CONTACT",
         "",
         text,
-        "Contact for the operators of the hosts that the site fetches data from, sent in the User-Agent header: an email address or a URL. Empty: PUBLIC_URL.",
+        "Contact for the operators of the hosts that the site fetches data from, sent in the User-Agent header: an "
+        "email address or a URL. Empty: PUBLIC_URL.",
     ),
     Setting(
         "WEBHOOK_SECRET",
         "",
         text,
-        "Secret that authenticates webhooks, as a signature (GitHub) or a token (GitLab). Empty: webhooks are rejected.",
+        "Secret that authenticates webhooks, as a signature (GitHub) or a token (GitLab). Empty: webhooks are "
+        "rejected.",
         is_secret=True,
     ),
     Setting(
@@ -266,9 +280,9 @@ SETTINGS = (
         "MAIL",
         "",
         one_of("", "smtp", "outbox", "off"),
-        "How letters about accounts go: `smtp` (through SMTP_HOST; needs PUBLIC_URL), `outbox` (shown on a page, for "
-        "trying the site out; refused where others than this machine can reach the site) or `off`. "
-        "Empty: `outbox` where only this machine can reach the site, otherwise `off`.",
+        "How account emails are sent: `smtp` (through SMTP_HOST; requires PUBLIC_URL and MAIL_FROM), `outbox` (shown "
+        "on a page, for trying out the site; refused if other machines can reach the site) or `off`. Empty: `outbox` "
+        "if only this machine can reach the site, otherwise `off`.",
     ),
     Setting("SMTP_HOST", "localhost", text, "Host name of the mail server."),
     Setting("SMTP_PORT", "587", whole(1, 65535), "Port of the mail server."),
@@ -285,8 +299,8 @@ SETTINGS = (
         "API_REQUIRE_IF_MATCH",
         "off",
         switch,
-        "Whether a program that changes a record by a token has to say with If-Match which version it has seen (428 "
-        "if not). `off`: it may; where it does, a change of another version is refused either way.",
+        "Whether API requests that change a record with a token must include If-Match (otherwise status 428). If the "
+        "header is sent, changes to an outdated version are rejected with either value.",
     ),
     Setting(
         "LIMITS",
@@ -298,8 +312,8 @@ SETTINGS = (
         "REDIS_URL",
         "",
         text,
-        "Redis in which the limits of several machines are counted together, as in redis://host:6379/0; needs the "
-        "package `redis`. Empty: each machine counts for itself, in DATA_DIR.",
+        "Redis database for rate limit counters shared by several machines, as in redis://host:6379/0; requires the "
+        "package `redis`. Empty: each machine has its own counters, in DATA_DIR.",
         is_secret=True,
     ),
     Setting("OAUTH_GITHUB_ID", "", text, "Client ID for login with GitHub. Empty: login with GitHub is disabled."),
@@ -330,8 +344,8 @@ def clashes(values: Mapping[str, Any]) -> list[str]:
     mail = values["MAIL"]
     if mail == "outbox" and not is_local(values):
         found.append(
-            "MAIL='outbox': it shows every letter to whoever looks, so it is refused where others than this machine "
-            "can reach the site (HOST, PUBLIC_URL, TRUSTED_HOSTS, PROXY_HOPS); expected smtp or off"
+            "MAIL='outbox': the outbox shows all emails to any visitor, so it is only allowed if the site is reachable "
+            "from this machine alone (see HOST, PUBLIC_URL, TRUSTED_HOSTS, PROXY_HOPS); expected smtp or off"
         )
     if mail == "smtp":
         found += [
@@ -370,8 +384,8 @@ def read_settings(environ: Mapping[str, str]) -> dict[str, Any]:
 def secret_key(folder: Path) -> str:
     """Return the secret key stored in `folder`; generate it on the first call.
 
-    Several processes may start at once: the key is written whole beside its place and linked there; the first link
-    wins.
+    Several processes may start at the same time: each writes a complete temporary file and links it to the final
+    path. The first link wins.
     """
     place = folder / "secret_key"
     if not place.exists():

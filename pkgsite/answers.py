@@ -44,7 +44,9 @@ def init_app(app: Flask) -> None:
     app.session_interface = SessionCookie()
     app.register_error_handler(HTTPException, answer_failure)
     app.register_error_handler(SiteError, answer_failure)
-    app.register_error_handler(CSRFError, lambda _error: answer_failure(Forbidden("The CSRF token is missing or invalid.")))
+    app.register_error_handler(
+        CSRFError, lambda _error: answer_failure(Forbidden("The CSRF token is missing or invalid."))
+    )
     app.before_request(refuse_large_body)
     app.after_request(finish)
 

@@ -48,10 +48,10 @@ def init_app(app: Flask) -> None:
 @click.argument("url")
 @with_appcontext
 def import_v4(url: str) -> None:
-    """Copy the categories, grids and packages of the site at URL, by its API v4.
+    """Import categories, grids and packages from another site's API v4 at URL.
 
-    It may be stopped and run again: it goes on where it stopped, and a second run changes only what has changed
-    there. The exit status is 0 when all was read, even if some records were skipped, and 1 when it could not go on.
+    You can stop the import and run it again: it resumes where it stopped, and later runs only apply changes. Exits
+    with status 0 if everything was read, even if some records were skipped, and 1 if the import failed.
     """
     need_tables()
     public_url = current_app.config["PUBLIC_URL"]
@@ -142,10 +142,12 @@ def say_what_came(tallies: Mapping[str, Tally], nouns: tuple[str, ...]) -> None:
         click.echo("No changes: everything is already up to date.")
     newer_here = sum(tally.newer_here for tally in tallies.values())
     if newer_here:
-        click.echo(f"Kept the newer facts on this site for {newer_here} packages.")
+        click.echo(
+            f"Kept the newer facts on this site for {newer_here} {'package' if newer_here == 1 else 'packages'}."
+        )
     remarks = [remark for tally in tallies.values() for remark in tally.remarks]
     if remarks:
-        click.echo(f"\n{len(remarks)} warnings:")
+        click.echo(f"\n{len(remarks)} {'warning' if len(remarks) == 1 else 'warnings'}:")
     for remark in remarks:
         click.echo(f"  {remark}")
 
@@ -158,11 +160,10 @@ def search() -> None:
 @search.command()
 @with_appcontext
 def rebuild() -> None:
-    """Make the search index anew, from all packages, grids, categories and people.
+    """Rebuild the search index for all packages, grids, categories and people.
 
-    The site goes on finding what the old index has until the new one is whole; who saves something meanwhile waits. If
-    the command is stopped, the old index stays. It is needed after a change of SEARCH_PREFIX, or where somebody has
-    written to the database past the site.
+    Search keeps using the old index until the new one is complete; edits wait until then. If you stop the command,
+    the old index stays in place. Run it after changing SEARCH_PREFIX or after editing the database directly.
     """
     need_tables()
     session = db.session()
@@ -194,7 +195,10 @@ def users() -> None:
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input instead of prompting.")
 @with_appcontext
 def create(username: str, email: str, role: str, password_stdin: bool) -> None:
-    """Create the account USERNAME. Prompts for the password, so that it does not appear in the process list or shell history."""
+    """Create the account USERNAME.
+
+    Prompts for the password, so that it does not appear in the process list or shell history.
+    """
     try:
         password = _read_password(password_stdin)
         check_new_password(password, username, email)
@@ -230,20 +234,27 @@ def disable(username: str, undo: bool) -> None:
     except NotFound as gone:
         raise _nobody(username) from gone
     db.session.commit()
-    click.echo(f"{name} can log in again." if undo else f"{name} has been logged out everywhere and can no longer log in.")
+    click.echo(
+        f"{name} can log in again." if undo else f"{name} has been logged out everywhere and can no longer log in."
+    )
 
 
 @users.command("reset-link")
 @click.argument("username")
 @with_appcontext
 def reset_link(username: str) -> None:
-    """Print a single-use password reset link for USERNAME, valid for two hours. Share it only with the account's owner."""
+    """Print a single-use password reset link for USERNAME, valid for two hours.
+
+    Share it only with the account's owner.
+    """
     try:
         user = named_or_refused(db.session(), username)
     except NotFound as gone:
         raise _nobody(username) from gone
     if not user.is_active:
-        raise click.ClickException(f"{user.username} is disabled. Run this first: flask --app wsgi users disable --undo …")
+        raise click.ClickException(
+            f"{user.username} is disabled. Run this first: flask --app wsgi users disable --undo …"
+        )
     site = SiteAddress(current_app.config["SITE_TITLE"], str(current_app.secret_key), _url)
     click.echo(account_settings.reset_url(site, user))
 

@@ -20,7 +20,7 @@ def make_category(session: Session, slug: str = "apps", **fields: Any) -> Catego
 
 
 def make_package(session: Session, slug: str = "django-one", **fields: Any) -> Package:
-    """Add package; without a `category` it goes into the first one there is, or into a new one."""
+    """Add a package; without a `category` it goes into the first one there is, or into a new one."""
     if "category" not in fields and "category_id" not in fields:
         fields["category"] = session.query(Category).order_by(Category.id).first() or make_category(session)
     defaults = {"slug": slug, "title": slug, "created_at": NOW, "modified_at": NOW, "changed_at": NOW}

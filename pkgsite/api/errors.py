@@ -20,6 +20,7 @@ WORDS = {
     400: "Bad request.",
     404: "Not found.",
     413: "Request body too large.",
+    429: "Too many requests. Try again later.",
     500: "Internal server error. The error has been logged.",
 }
 SAID_BY_US = (BadRequest, PreconditionFailed, PreconditionRequired, Unauthorized, UnsupportedMediaType)

@@ -30,10 +30,10 @@ from pkgsite.api.v4.search import FoundSchema, HitSchema, Search
 from pkgsite.api.writing import LONGEST_KEY
 
 VERSION = "4"
-ABOUT = """Packages, the grids that compare them, and their categories: the same records as on the pages.
+ABOUT = """Packages, comparison grids and categories: the same data as on the website.
 
-Everybody may read. Whoever has an account changes by the API what they may change on the pages, with a token of their
-own or, in a browser, with their session."""
+Reading is open to everyone. With an account you can make the same changes as on the website, authenticated with a
+personal API token or, in a browser, with your session."""
 TEXT = {"type": "string"}
 BLANK = r"[\s\x1c-\x1f\x85]*"
 ID = f"{BLANK}(([0-9]{{1,9}}|[01][0-9]{{9}}){BLANK})?"
@@ -169,7 +169,9 @@ def _reading(resource: type[Resource]) -> Json:
         ]
     if resource is Search:
         parameters += [
-            _query("q", 'Search query: words, "quoted phrases", -excluded words and filters such as `stars:>100`.', TEXT),
+            _query(
+                "q", 'Search query: words, "quoted phrases", -excluded words and filters such as `stars:>100`.', TEXT
+            ),
             _query("expand", "`results` returns everything shown on the search page instead of a plain list.", TEXT),
             _query("offset", f"With `expand`: number of packages to skip. {ANY_NUMBER}", TEXT),
         ]
@@ -194,13 +196,20 @@ def _reading(resource: type[Resource]) -> Json:
 def _writing(resource: type[Resource], method: str) -> Json:
     name, _ = TELLS[resource]
     parameters = [
-        _query("dry_run", f"Dry run: validate the request and return the changes without saving them. {FLAG['description']}", TEXT),
+        _query(
+            "dry_run",
+            f"Dry run: validate the request and return the changes without saving them. {FLAG['description']}",
+            TEXT,
+        ),
         _query("reason", "Reason for the change, shown in the history.", TEXT),
     ]
     answered = {"anyOf": [_ref(name), _ref("DryRun")]}
     responses: Json = {
         "308": {"description": "The slug has changed; repeat the request at the URL in `Location`."},
-        "200": {"description": "The updated record or, for a dry run, the changes it would make.", "content": _json(answered)},
+        "200": {
+            "description": "The updated record or, for a dry run, the changes it would make.",
+            "content": _json(answered),
+        },
         "202": {"description": "Accepted; pending review by a moderator.", "content": _json(_ref("PendingEdit"))},
     }
     found: Json = {}
@@ -292,7 +301,11 @@ def _told(name: str, kind: str) -> Json:
             "next": {"type": ["string", "null"], "description": "URL of the next page."},
             "previous": {"type": ["string", "null"]},
             "results": records,
-            "deleted": {"type": "array", "items": {"type": "object"}, "description": "With `deleted`: the deleted records."},
+            "deleted": {
+                "type": "array",
+                "items": {"type": "object"},
+                "description": "With `deleted`: the deleted records.",
+            },
         },
     }
 
@@ -342,11 +355,13 @@ REFUSALS = {
 
 
 def _refused(*codes: int, or_as_page: bool = False) -> Json:
-    body = {"anyOf": [{"$ref": "#/components/schemas/Refusal"}, {"$ref": "#/components/schemas/Problems"}]}
+    body = {"anyOf": [_ref("Error"), _ref("ValidationErrors")]}
     content = _json(body) | (PAGE if or_as_page else {})
     found: Json = {str(code): {"description": REFUSALS[code], "content": content} for code in codes}
     if 429 in codes:
-        found["429"]["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait before retrying."}}
+        found["429"]["headers"] = {
+            "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait before retrying."}
+        }
     return found
 
 
@@ -370,10 +385,15 @@ FIND = [
     _query("q", "Words that must all appear in the title, slug or description.", TEXT),
     _query("category", "ID or slug of a category.", TEXT),
     _query("grid", "ID or slug of a grid. For packages: only those in this grid.", TEXT),
-    _query("ordering", "Field to sort by; prefix with `-` for descending order. Unknown fields fall back to the default.", TEXT),
+    _query(
+        "ordering",
+        "Field to sort by; prefix with `-` for descending order. Unknown fields fall back to the default.",
+        TEXT,
+    ),
     _query(
         "updated_since",
-        "ISO 8601 timestamp: only records changed since then, including changes to fetched facts. UTC if no time zone is given.",
+        "ISO 8601 timestamp: only records changed since then, including changes to fetched facts. UTC if no time "
+        "zone is given.",
         {"anyOf": [{**TEXT, "format": "date-time"}, {**TEXT, "format": "date"}, {**TEXT, "pattern": f"^{BLANK}$"}]},
     ),
     _query("deleted", f"Include deleted records. {FLAG['description']}", TEXT),
@@ -395,5 +415,7 @@ SESSION = {
     "type": "apiKey",
     "in": "cookie",
     "name": "session",
-    "description": "Browser session. Requests that change data must also send the CSRF token in the X-CSRFToken header.",
+    "description": (
+        "Browser session. Requests that change data must also send the CSRF token in the X-CSRFToken header."
+    ),
 }

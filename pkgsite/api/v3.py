@@ -25,9 +25,9 @@ from pkgsite.services.finding import Find, find_grids, find_packages
 
 ROOT = "/api/v3"
 GONE = """<!doctype html>
-<html lang="en"><title>API v1 is gone</title>
-<p>API v1 is gone. <a href="/api/v3/">API v3</a> is kept for old clients; <a href="/api/v4/">API v4</a> is the present
-one.</p></html>
+<html lang="en"><title>API v1 has been removed</title>
+<p>API v1 has been removed. Use <a href="/api/v4/">API v4</a>. <a href="/api/v3/">API v3</a> remains available for older
+clients.</p></html>
 """
 pages = Blueprint("api_v3", __name__, url_prefix=ROOT)
 csrf.exempt(pages)  # it only reads

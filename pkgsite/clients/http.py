@@ -225,7 +225,9 @@ def _redirected(url: str, location: str) -> str:
     here, there = urlsplit(url), urlsplit(target)
     same_port = (there.scheme, there.port) in {(here.scheme, here.port), ("https", None), ("https", 443)}
     if not location or there.hostname != here.hostname or not same_port:
-        raise BadAnswer(f"{url} redirected to another host: {target}" if location else f"{url} redirected without a Location header")
+        raise BadAnswer(
+            f"{url} redirected to another host: {target}" if location else f"{url} redirected without a Location header"
+        )
     return target
 
 

@@ -48,7 +48,9 @@ class SmtpMailer:
             with self._connected() as server:
                 server.send_message(message)
         except (smtplib.SMTPAuthenticationError, smtplib.SMTPNotSupportedError, ssl.SSLError) as error:
-            raise NotAllowed(f"the mail server rejected the login or the encrypted connection: {_words(error)}") from error
+            raise NotAllowed(
+                f"the mail server rejected the login or the encrypted connection: {_words(error)}"
+            ) from error
         except (smtplib.SMTPRecipientsRefused, smtplib.SMTPSenderRefused, smtplib.SMTPDataError) as error:
             kind = Unavailable if _may_pass(error) else BadAnswer
             raise kind(f"the mail server rejected the message: {_words(error)}") from error

@@ -60,10 +60,9 @@ def run() -> None:
 @click.option("--all", "everything", is_flag=True, help="Also refresh sources that are not due yet.")
 @with_appcontext
 def refresh(slugs: tuple[str, ...], sources: tuple[str, ...], everything: bool) -> None:
-    """Fetch the facts of packages that are due, or of the packages SLUG at once, from their hosts.
+    """Refresh package facts from their hosts: all that are due, or the packages SLUG now.
 
-    Ctrl-C stops it cleanly: what is being asked is finished. The exit status is 0 if every source was read, 1 if
-    some were not.
+    Ctrl-C finishes the requests in progress and stops. Exits with status 0 if every source was read, 1 otherwise.
     """
     session, now = db.session(), utc_now()
     only = chosen(session, slugs, sources)
@@ -127,11 +126,13 @@ def say_what_came(session: Session, tally: Tally, only: Only) -> None:
     """Print a line for each source, then what failed and which hosts are left alone."""
     now = utc_now()
     if not tally.counts:
-        click.echo("Nothing is due." if not count_due(session, now=now, only=only) else "No host is available at the moment.")
+        click.echo(
+            "Nothing is due." if not count_due(session, now=now, only=only) else "No host is available at the moment."
+        )
     for source in Source:
         counts = {result: tally.counts[source, result] for result in COLUMNS}
         if any(counts.values()):
-            told = ", ".join(f"{number} {result}" for result, number in counts.items() if number)
+            told = ", ".join(f"{number} {result.label}" for result, number in counts.items() if number)
             click.echo(f"{source:10} {told}")
     for host, until, why in paused_hosts(session, now=now):
         click.echo(f"{host} paused until {until:%H:%M} UTC: {why}")

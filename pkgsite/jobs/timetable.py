@@ -49,7 +49,7 @@ def refresh_due(work: Work) -> dict[str, Any]:
 def find_sources(work: Work) -> dict[str, Any]:
     changed = sync_sources(db.session(), work.gateways, now=work.clock())
     db.session.commit()
-    return {"packages": changed}
+    return {"updated": changed}
 
 
 def ask_for_serials(gateways: Gateways, now: datetime) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def ask_for_serials(gateways: Gateways, now: datetime) -> dict[str, Any]:
     names, validators = index_names(session, host), index_validators(session, host)
     session.rollback()  # no transaction is open while the index is asked
     if not names:
-        return {"projects": 0, "changed": 0}
+        return {"checked": 0, "changed": 0}
     try:
         told = gateways.index.serials(names, validators=validators)
     except UpstreamError as failure:
@@ -77,19 +77,19 @@ def ask_for_serials(gateways: Gateways, now: datetime) -> dict[str, Any]:
 def sample_packages(work: Work) -> dict[str, Any]:
     new = take_samples(db.session(), now=work.clock())
     db.session.commit()
-    return {"packages": new}
+    return {"recorded": new}
 
 
 def rescore(work: Work) -> dict[str, Any]:
     changed = keep_scores(db.session(), now=work.clock())
     db.session.commit()
-    return {"packages": changed}
+    return {"updated": changed}
 
 
 def keep_house(work: Work) -> dict[str, Any]:
     removed = clear_old_runs(db.session(), before=work.clock() - KEPT_FOR)
     db.session.commit()
-    return {"runs": removed}
+    return {"deleted": removed}
 
 
 def renew_search(work: Work) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def renew_search(work: Work) -> dict[str, Any]:
         changed += more
         if last == before:
             break
-    return {"packages": changed}
+    return {"reindexed": changed}
 
 
 WORK: dict[Job, Callable[[Work], dict[str, Any]]] = {

@@ -158,7 +158,7 @@ def _features(
             titles.add(title)
             cells = feature.get("cells", {})
             if not isinstance(cells, dict):
-                raise ValueError("has “cells” that is not an object")
+                raise ValueError("has a “cells” value that is not an object")
             if strangers := sorted(cells.keys() - members.keys()):
                 raise ValueError(f"has cells for packages that are not in the grid: {', '.join(strangers)}")
             yield FeatureFacts(

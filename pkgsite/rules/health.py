@@ -56,8 +56,8 @@ class State(StrEnum):
 
 
 _FINISHED_WORDS = {
-    State.GOOD: " It calls itself stable, runs on a maintained Python and has no known vulnerability:"
-    " it counts as finished.",
+    State.GOOD: " The package is declared stable, supports a maintained Python version and has no known"
+    " vulnerabilities, so it counts as finished.",
     State.FAIR: " The package is declared stable and supports a maintained Python version, so it may be finished.",
 }
 
@@ -137,11 +137,13 @@ class Report:
 
     @property
     def summary(self) -> str:
-        """Return the counts as a sentence, as in "6 of 8 checks are good, 1 is poor and 1 is unknown."."""
+        """Return the counts as a sentence, as in "6 of 8 checks passed, 1 failed and 1 without data."."""
         counts = self.counts
-        others = [_are(counts[state], str(state)) for state in State if state is not State.GOOD and counts[state]]
-        good = _are(counts[State.GOOD], "good", f"of {len(self.checks)} checks ")
-        return f"{_joined([good, *others])}."
+        fair = "needs attention" if counts[State.FAIR] == 1 else "need attention"
+        others = {State.FAIR: fair, State.POOR: "failed", State.UNKNOWN: "without data"}
+        found = [f"{counts[State.GOOD]} of {len(self.checks)} checks passed"]
+        found += [f"{counts[state]} {words}" for state, words in others.items() if counts[state]]
+        return f"{_joined(found)}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +188,8 @@ def _release(known: Known, now: datetime) -> _Finding:
     if known.released_at is None:
         return _not_told(Source.INDEX, "release date", known.index_as_of)
     state, words = _by_age(known, known.released_at, now, RELEASE_GOOD_DAYS, RELEASE_FAIR_DAYS)
-    version = f"" if known.version else ""
-    evidence = f"{_version(known)} was released on {_day(known.released_at)}.{words}"
+    released = f"{_version(known)} was released" if known.version else "The latest release was made"
+    evidence = f"{released} on {_day(known.released_at)}.{words}"
     advice = "" if state is State.GOOD else "A new release would improve this."
     return _Finding(state, evidence, known.index_as_of, Source.INDEX, advice)
 
@@ -217,7 +219,9 @@ def _python(known: Known) -> _Finding:
         is_dated = bool(named) and not set(living) & set(named)
         is_good = not is_dated and bool(set(living) & set(LIVING_PYTHONS[-NEW_PYTHONS:]))
         state = State.GOOD if is_good else State.FAIR
-        words = _range_words(known, living) if is_dated or not named else f"declares support for Python {_joined(living)}"
+        words = (
+            _range_words(known, living) if is_dated or not named else f"declares support for Python {_joined(living)}"
+        )
         words += f", but its classifiers list only Python {_joined(named)}" if is_dated else ""
     else:
         words = _dead_words(known, named)
@@ -262,7 +266,7 @@ def _licence(known: Known) -> _Finding:
 
 def _documentation(known: Known) -> _Finding:
     if known.documentation_url:
-        return _Finding(State.GOOD, f"Documentation: {known.documentation_url}", None, Source.PEOPLE)
+        return _Finding(State.GOOD, f"The documentation is at {known.documentation_url}.", None, Source.PEOPLE)
     # That nobody has written an address here doesn't mean that there is none.
     evidence, advice = "No documentation link yet.", "Anyone with an account can add one."
     return _Finding(State.UNKNOWN, evidence, None, Source.PEOPLE, advice)
@@ -314,7 +318,8 @@ def _no_repository() -> _Finding:
 
 
 def _not_told(source: Source, what: str, as_of: datetime | None) -> _Finding:
-    return _Finding(State.UNKNOWN, f"No {what} from {source} yet.", as_of, source, _SITE_ASKS)
+    named = f"the {source}" if source is Source.HOST else source
+    return _Finding(State.UNKNOWN, f"No {what} from {named} yet.", as_of, source, _SITE_ASKS)
 
 
 def _by_age(known: Known, at: datetime, now: datetime, good_days: int, fair_days: int) -> tuple[State, str]:
@@ -419,10 +424,6 @@ def _day(at: datetime) -> str:
     return f"{at.day} {_MONTHS[at.month - 1]} {at.year}"
 
 
-def _are(count: int, what: str, of: str = "") -> str:
-    return f"{count} {of}{what}"
-
-
 def _some(count: int, one: str, many: str) -> str:
     return f"{count:,} {one if count == 1 else many}"
 
@@ -430,7 +431,3 @@ def _some(count: int, one: str, many: str) -> str:
 def _joined(words: Iterable[str], last: str = "and") -> str:
     *most, end = words
     return f"{', '.join(most)} {last} {end}" if most else end
-
-
-def _capital(words: str) -> str:
-    return words[:1].upper() + words[1:]

@@ -14,7 +14,7 @@ from pkgsite.rules.search_words import MOST_WORDS, clean, mark_value, split_word
 MOST_FILTERS = 12
 FIELDS = {"category": "category", "grid": "grid", "licence": "licence", "license": "licence", "python": "python",
           "by": "by", "is": "is", "stars": "stars", "updated": "updated"}  # fmt: skip
-STATES = ("maintained", "living", "archived", "deprecated")
+STATES = ("maintained", "active", "living", "archived", "deprecated")  # "living" is the former word for "active"
 ONE_EACH = ("category", "licence")  # a package has one of these: several filters mean any of them, not all
 
 _PIECE = re.compile(r'(?P<minus>-?)(?:(?P<field>[A-Za-z]+):(?="[^"]|[^\s"]))?(?:"(?P<quoted>[^"]*)"?|(?P<plain>\S+))')
@@ -47,7 +47,8 @@ class Filter:
     @property
     def mark(self) -> str:
         """The word of the index's own that stands for the condition."""
-        return f"{self.field}:{mark_value(self.value)}"
+        value = mark_value(self.value)
+        return f"{self.field}:{'living' if (self.field, value) == ('is', 'active') else value}"
 
 
 @dataclass(frozen=True, slots=True)

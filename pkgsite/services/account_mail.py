@@ -47,8 +47,8 @@ def known_address_letter(site: str, to: str, username: str, reset_url: str) -> L
     return _letter(
         to,
         f"You already have a {site} account",
-        f"Somebody, probably you, wants to register at {site} with this address. "
-        f"It has an account already: yours is called “{username}”.",
+        f"Someone (probably you) tried to register on {site} with this email address, but you already have an account: "
+        f"“{username}”.",
         f"Log in with that username. If you forgot your password, reset it here:\n\n{reset_url}",
         NOT_YOU,
     )
@@ -68,8 +68,8 @@ def no_account_letter(site: str, to: str, register_url: str) -> Letter:
     return _letter(
         to,
         f"No {site} account for this email address",
-        f"Somebody, probably you, asked for a new password at {site}. But no account there has this address as its "
-        "confirmed one.",
+        f"Someone (probably you) asked to reset a password on {site}, but no account has this as its confirmed email "
+        "address.",
         f"Your account may use a different email address. To create a new account, open this link:\n\n{register_url}",
         NOT_YOU,
     )
@@ -89,9 +89,10 @@ def taken_address_letter(site: str, to: str, username: str) -> Letter:
     return _letter(
         to,
         f"Your {site} email address is already in use",
-        f"Somebody wants to use this address for another account at {site}. It belongs to your account “{username}”, "
-        "so they can't.",
-        "If this was you and you want to use it for the other account, first change the email address of “{username}” or delete that account.",
+        f"Someone tried to use this email address for another {site} account. It wasn't changed, because the address "
+        f"belongs to your account “{username}”.",
+        "If this was you and you want to use it for the other account, first change the email address of "
+        f"“{username}” or delete that account.",
         NOT_YOU,
     )
 
@@ -100,7 +101,8 @@ def moved_letter(site: str, to: str, username: str, new: str) -> Letter:
     return _letter(
         to,
         f"Your {site} email address has changed",
-        f"The email address of your {site} account “{username}” is now {new}. You will no longer receive emails at this address.",
+        f"The email address of your {site} account “{username}” is now {new}. You will no longer receive emails at "
+        "this address.",
         "If you didn't make this change, contact the site's administrators.",
     )
 

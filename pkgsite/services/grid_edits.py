@@ -322,7 +322,9 @@ def _read_slug(act: Act, typed: Typed, values: dict[str, Any], written: str | No
     if not slug:
         slug = offered_slug(act.session, values.get("title", ""))
     elif not _SLUG.fullmatch(slug):
-        typed.refuse("slug", "Use letters (a–z), digits, hyphens and underscores. Start and end with a letter or digit.")
+        typed.refuse(
+            "slug", "Use letters (a–z), digits, hyphens and underscores. Start and end with a letter or digit."
+        )
     elif slug.isdigit():
         typed.refuse("slug", "A slug can't consist of digits only.")
     elif slug.lower() in RESERVED:

@@ -35,7 +35,7 @@ LABELS = {
     "header": "shown on home page",
     "position": "position",
     "text": "text",
-    "url": "slug",
+    "url": "URL",
     "is_approved": "approved",
 }
 SAID_BY_THE_NAME = {"grid_id", "package_id", "feature_id", "grid_package_id"}

@@ -86,7 +86,7 @@ class Names:
     def about(
         self, kind: str, object_id: int, grid_id: int | None, package_id: int | None, feature_id: int | None
     ) -> About:
-        """Say which object is meant, as in: Cell of “django-q” for “Is fast” in the grid “Queues”."""
+        """Say which object is meant, as in: Cell of “django-q” for “Is fast” in grid “Queues”."""
         grid, package = self.of(GRID.name, grid_id), self.of(PACKAGE.name, package_id)
         match kind:
             case PACKAGE.name:

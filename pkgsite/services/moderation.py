@@ -23,9 +23,9 @@ LISTS = ("flags", "edits", "sites")
 PER_PAGE = 20
 # Where arguments are what a person wrote, under the names that the queue shows.
 LABELS = {
-    "title": "Title", "slug": "Slug", "category": "Category", "repo_url": "Repository URL", "pypi_url": "PyPI project name",
-    "documentation_url": "Documentation URL", "is_deprecated": "Deprecated", "replaced_by": "Replaced by",
-    "url": "URL", "grid": "Grid", "description": "Description", "text": "Text",
+    "title": "Title", "slug": "Slug", "category": "Category", "repo_url": "Repository URL",
+    "pypi_url": "PyPI project name", "documentation_url": "Documentation URL", "is_deprecated": "Deprecated",
+    "replaced_by": "Replaced by", "url": "URL", "grid": "Grid", "description": "Description", "text": "Text",
 }  # fmt: skip
 
 

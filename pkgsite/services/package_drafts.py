@@ -115,7 +115,9 @@ class _Lookup:
             return replace(self.draft, notes=self.notes)
         url = code_address(told, self.gateways)
         if not url:
-            self.notes.append(f"{self.gateways.index_host} lists no repository for this project. Enter the repository URL below.")
+            self.notes.append(
+                f"{self.gateways.index_host} lists no repository for this project. Enter the repository URL below."
+            )
         draft = self._with_index(replace(self.draft, repo_url=url), told)
         if url and repo_ref(url, self.gateways.kinds):
             draft = self._with_repo(draft, self._answer(self._pool.submit(self._repo, url), _host(url), "repository"))
@@ -135,7 +137,9 @@ class _Lookup:
         if told and repo_key(code_address(told, self.gateways)) in keys:
             draft = self._with_index(replace(draft, pypi_url=told.name[:LONGEST_PYPI]), told)
         else:
-            self.notes.append(f"No matching project found on {self.gateways.index_host}. Enter its name if there is one.")
+            self.notes.append(
+                f"No matching project found on {self.gateways.index_host}. Enter its name if there is one."
+            )
         return replace(draft, notes=self.notes)
 
     def _repo(self, url: str) -> RepoFacts | UpstreamError | None:
@@ -175,7 +179,9 @@ class _Lookup:
         """Return what a host told, or note in words why it told nothing."""
         wait([asked], timeout=self._patience_s)
         if not asked.done():
-            self.notes.append(f"{host} did not respond within {self._patience_s:.0f} seconds. Fill in the form manually.")
+            self.notes.append(
+                f"{host} did not respond within {self._patience_s:.0f} seconds. Fill in the form manually."
+            )
             return None
         try:
             outcome = asked.result()

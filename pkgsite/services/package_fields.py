@@ -126,7 +126,8 @@ class _Reading:
             slug = offered_slug(self.session, self.values.get("title", ""))
         elif not _SLUG.fullmatch(slug):
             self.typed.refuse(
-                "slug", "Use letters (a–z), digits, hyphens, dots and underscores. Start and end with a letter or digit."
+                "slug",
+                "Use letters (a–z), digits, hyphens, dots and underscores. Start and end with a letter or digit.",
             )
         elif slug.isdigit():
             self.typed.refuse("slug", "A slug can't consist of digits only.")
@@ -190,7 +191,9 @@ class _Reading:
         elif other.id == self.id:
             self.typed.refuse("replaced_by", "A package can't replace itself.")
         elif self.id and leads_to(self.session, other.id, self.id):
-            self.typed.refuse("replaced_by", f"“{other.title}” is already replaced by this package, directly or indirectly.")
+            self.typed.refuse(
+                "replaced_by", f"“{other.title}” is already replaced by this package, directly or indirectly."
+            )
         else:
             self.values["replaced_by_id"] = other.id
 
@@ -200,9 +203,7 @@ class _Reading:
         if not names & changes.keys() or names & self.typed.problems.keys():
             return
         if not any(self.values.get(name, getattr(self.package, name, "")) for name in names):
-            self.typed.refuse(
-                "repo_url", "Enter a repository URL, a PyPI project name, or both."
-            )
+            self.typed.refuse("repo_url", "Enter a repository URL, a PyPI project name, or both.")
 
     def _fit(self, name: str, url: str) -> None:
         if len(url) > LONGEST_URL:

@@ -213,13 +213,13 @@ def releases_of(session: Session, package_ids: Collection[int]) -> dict[int, lis
     return dict(found)
 
 
-def package_by_id(session: Session, package_id: int) -> PackageRecord:
+def package_by_id(session: Session, package_id: int, *, hidden_too: bool = False) -> PackageRecord:
     """Return one package.
 
     Raises:
         NotFound: no package has this id.
     """
-    found = load_records(session, select_packages().where(Package.id == package_id))
+    found = load_records(session, select_packages(hidden_too=hidden_too).where(Package.id == package_id))
     if not found:
         raise NotFound("Package")
     return found[0]

@@ -34,11 +34,16 @@ class Result(StrEnum):
 
     FETCHED = "fetched"
     UNCHANGED = "unchanged"
-    LATER = "deferred"  # the host is still working it out
-    MISSING = "not found"  # the host answers that there is no such thing
+    LATER = "later"  # the host is still working it out
+    MISSING = "missing"  # the host answers that there is no such thing
     FAILED = "failed"
     PAUSED = "paused"  # the host wants to be left alone; it stays due
-    LOST = "skipped"  # the claim had run out and was another's, or the package is gone from the site
+    LOST = "lost"  # the claim had run out and was another's, or the package is gone from the site
+
+    @property
+    def label(self) -> str:
+        """The result in words for people; the value is what runs of jobs store."""
+        return {"later": "deferred", "missing": "not found", "lost": "skipped"}.get(self.value, self.value)
 
 
 @dataclass(frozen=True, slots=True)

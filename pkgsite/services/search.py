@@ -288,7 +288,7 @@ def why(hit: Hit, understood: Understood, prefixes: tuple[str, ...]) -> Why:
         ("topics", [word for topic in hit.topics for word in split_words(topic)]),
         ("category", split_words(hit.category)),
         ("grids", [word for title in hit.grids for word in split_words(title)]),
-        ("contributors", [word for person in hit.participants for word in split_words(person)]),
+        ("people", [word for person in hit.participants for word in split_words(person)]),
     )
     found = []
     for part, words in parts:

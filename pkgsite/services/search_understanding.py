@@ -20,7 +20,7 @@ from pkgsite.rules.licences import canonical_licence
 from pkgsite.rules.search_expressions import Expression, Phrase, Term, any_of, mark
 from pkgsite.rules.search_query import ONE_EACH, Filter, Query, stars_range, updated_range
 from pkgsite.rules.search_ranking import RECENT, Wanted, is_short
-from pkgsite.rules.search_words import SHORTEST_BEGINNING, fold, mark_value, name_key, stem
+from pkgsite.rules.search_words import SHORTEST_BEGINNING, fold, name_key, stem
 from pkgsite.rules.spelling import MOST_MEANT, Known, kept, nearest, slips_forgiven
 from pkgsite.services.search_engines import engine_of
 from pkgsite.services.search_promise import NEAR_WORDS, Bound
@@ -291,7 +291,7 @@ def _marks(filters: Iterable[Filter]) -> list[tuple[Filter, str]]:
         if each.field in {"stars", "updated"} or each.mark == "is:maintained":
             continue
         value = (canonical_licence(each.value) or each.value) if each.field == "licence" else each.value
-        found.append((each, f"{each.field}:{mark_value(value)}"))
+        found.append((each, Filter(each.field, value).mark))
     return found
 
 

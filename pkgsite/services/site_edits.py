@@ -45,7 +45,16 @@ def add_site(act: Act, *, package_id: int, title: str, url: str) -> SiteUsing:
     if not act.by.is_moderator:
         waiting = select(func.count()).where(SiteUsing.created_by_id == act.user_id, SiteUsing.is_approved.is_(None))
         if (act.session.scalar(waiting) or 0) >= MOST_WAITING:
-            raise Invalid({"url": [f"You have {MOST_WAITING} links pending review. Wait until they have been reviewed before adding more."]})
+            raise Invalid(
+                {
+                    "url": [
+                        (
+                            f"You have {MOST_WAITING} links pending review. Wait until they have been reviewed "
+                            "before adding more."
+                        )
+                    ]
+                }
+            )
     site = SiteUsing(package_id=package_id, **values, is_approved=True if act.by.is_moderator else None)
     act.add(site)
     return site

@@ -15,6 +15,7 @@ from pkgsite.models import HostState, JobRun, Lease, Package, SourceState
 from pkgsite.rules.freshness import Source
 from pkgsite.rules.timetable import TIMETABLE, Job
 from pkgsite.services.packages import VISIBLE
+from pkgsite.services.refresh import Result
 
 DUTY = "scheduler"  # the lease of the process that starts jobs
 MOST_FAILURES = 20
@@ -158,7 +159,14 @@ def _public(error: str | None) -> str | None:
 def _counts(result: Mapping[str, Any] | None) -> tuple[tuple[str, int], ...]:
     """Return the counts of a run; whatever else it may have noted is for the log."""
     found = (result or {}).items()
-    return tuple((name.replace("_", " "), number) for name, number in found if type(number) is int and number)
+    return tuple((_label(name, number), number) for name, number in found if type(number) is int and number)
+
+
+def _label(name: str, number: int) -> str:
+    """Return a count's name in words for people."""
+    if name in set(Result):
+        return Result(name).label
+    return "paused host" if name == "paused hosts" and number == 1 else name.replace("_", " ")
 
 
 def _hosts(session: Session, now: datetime) -> list[HostLine]:

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
 from pkgsite.errors import Conflict, Forbidden, NotFound
-from pkgsite.models import Feature, Grid, GridPackage, Package, Revision
+from pkgsite.models import Grid, GridPackage, Package, Revision
 from pkgsite.services.changes import (
     CELL,
     FEATURE,
@@ -111,7 +111,8 @@ def restore(act: Act, scope: Scope, revision_id: int, *, seen: int) -> bool:
         raise Conflict("it has changed since you opened this page")
     later = later_revisions(act.session, scope, revision_id)
     _require_own(act, later)
-    act.reason = _words(f"Restores the state after change {revision_id}.", act.reason)
+    state = f"after change {revision_id}" if revision_id else "before the first change"
+    act.reason = _words(f"Restores the state {state}.", act.reason)
     return bring_to(act, states_before(act.session, later))
 
 
@@ -260,7 +261,7 @@ def _make_so(act: Act, key: Key, state: dict[str, Any], people: Collection[int])
     _check_place(act.session, key, state)
     if row is None:
         if not set(kind.fields) <= state.keys():
-            raise Conflict(f"the {key[0]} has been deleted and its previous state is unknown")
+            raise Conflict(f"the {_noun(key[0])} has been deleted and its previous state is unknown")
         act.add(make_again(kind, key[1], state, people))
         return True
     return act.edit(row, {name: from_json(name, state[name]) for name in kind.fields if name in state})
@@ -275,14 +276,19 @@ def _check_place(session: Session, key: Key, state: dict[str, Any]) -> None:
         same = select(named.id).where(func.lower(named.slug) == state["slug"].lower(), named.id != object_id)
         if session.scalar(same) is not None:
             raise Conflict(f"another {kind} now uses the slug {state['slug']}")
-    for column, parent in (("grid_id", Grid), ("feature_id", Feature), ("grid_package_id", GridPackage)):
-        if column in state and session.get(parent, state[column]) is None:
-            raise Conflict(f"the {parent.__name__.lower()} that this {kind} belongs to has been deleted")
+    for column, parent in (("grid_id", GRID), ("feature_id", FEATURE), ("grid_package_id", MEMBERSHIP)):
+        if column in state and session.get(parent.model, state[column]) is None:
+            raise Conflict(f"the {_noun(parent.name)} that this {_noun(kind)} belongs to has been deleted")
     for columns in (("grid_id", "package_id"), ("grid_package_id", "feature_id")):
         if set(columns) <= state.keys():
             pair = [getattr(model, column) == state[column] for column in columns]
             if session.scalar(select(model.id).where(*pair, model.id != object_id)) is not None:
-                raise Conflict(f"another {kind} already exists in its place")
+                raise Conflict(f"another {_noun(kind)} already exists in its place")
+
+
+def _noun(kind: str) -> str:
+    """Return what people call an object of this kind."""
+    return "package in the grid" if kind == MEMBERSHIP.name else kind
 
 
 def overlaps(ours: Revision, later: Revision) -> bool:

@@ -21,9 +21,7 @@ log = logging.getLogger(__name__)
 
 pages = Blueprint("accounts", __name__)
 
-NOT_SENT = (
-    "The email could not be sent. Try again in a few minutes."
-)
+NOT_SENT = "The email could not be sent. Try again in a few minutes."
 
 
 @pages.after_request

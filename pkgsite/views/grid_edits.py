@@ -24,6 +24,7 @@ from pkgsite.services.grid_pages import (
     grid_to_edit,
     package_in,
 )
+from pkgsite.services.packages import package_by_id
 from pkgsite.views.asking import words
 from pkgsite.views.links import link
 from pkgsite.views.package_edits import done_or_held
@@ -126,7 +127,9 @@ def add_feature(slug: str) -> Answer:
 def save_new_feature(slug: str) -> Answer:
     form, grid = FeatureForm(), open_to_viewer(grid_to_edit(db.session(), slug, viewer()))
     try:
-        done = done_or_held("feature.add", {"grid_id": grid.id, **form.values()}, title=f"Add feature to “{grid.title}”")
+        done = done_or_held(
+            "feature.add", {"grid_id": grid.id, **form.values()}, title=f"Add feature to “{grid.title}”"
+        )
     except Invalid as refusal:
         show_refusal(form, refusal)
         return render_template("grids/feature.html", form=form, grid=grid, feature=None), 422
@@ -177,7 +180,8 @@ def ask_to_delete_feature(feature_id: int) -> Answer:
     feature = feature_to_edit(db.session(), feature_id, viewer())
     if not feature.may_delete:
         raise Forbidden("Only moderators, the person who added this and the grid's creator can remove it.")
-    losses = f"{feature.cell_count} cells with text will also be deleted." if feature.cell_count else ""
+    cells = f"{feature.cell_count:,} {'cell' if feature.cell_count == 1 else 'cells'}"
+    losses = f"{cells} with text will also be deleted." if feature.cell_count else ""
     return render_template("grids/delete.html", grid=feature.grid, what="feature", title=feature.title, losses=losses)
 
 
@@ -202,9 +206,9 @@ def add_package(slug: str) -> Answer:
 @login_needed
 def save_package(slug: str) -> Answer:
     grid = open_to_viewer(grid_to_edit(db.session(), slug, viewer()))
-    package_id = number(request.form.get("package"))
-    arguments = {"grid_id": grid.id, "package_id": package_id}
-    done = done_or_held("membership.add", arguments, title=f"Add package {package_id} to “{grid.title}”")
+    package = package_by_id(db.session(), number(request.form.get("package")), hidden_too=viewer().is_moderator)
+    arguments = {"grid_id": grid.id, "package_id": package.id}
+    done = done_or_held("membership.add", arguments, title=f"Add “{package.title}” to “{grid.title}”")
     return told(done, grid.slug, "Package added. Fill in its cells.", unchanged="The package is already in this grid.")
 
 
@@ -227,7 +231,9 @@ def remove_package(slug: str, package_id: int) -> Answer:
     title = f"Remove “{package.title}” from “{grid.title}”"
     arguments = {"grid_id": grid.id, "package_id": package_id}
     done = done_or_held("membership.remove", arguments, title=title, reason=reason())
-    return told(done, grid.slug, f"“{package.title}” removed from the grid. You can restore it from the grid's history.")
+    return told(
+        done, grid.slug, f"“{package.title}” removed from the grid. You can restore it from the grid's history."
+    )
 
 
 @pages.post("/cell/preview/")

@@ -101,7 +101,10 @@ def undo_person_now(username: str) -> AnyResponse:
         since = None if days is None else doing.now - timedelta(days=days)
         done = undo_everything_by(doing, user_id, since=since)
     db.session.commit()
-    flash(f"{len(done.undone)} changes undone. {len(done.kept)} kept because others have edited the same content since.")
+    undone, kept = len(done.undone), len(done.kept)
+    words = f"{undone:,} {'change' if undone == 1 else 'changes'} undone."
+    words += f" {kept:,} kept because others have edited the same content since." if kept else ""
+    flash(words)
     return redirect(link("history.recent", by=name), 303)
 
 

@@ -142,7 +142,10 @@ def save_password(token: str) -> Response | tuple[str, int]:
             user_id = reset_password(fresh(), key, token, chosen)
             forgive(db.session(), login_tries(f"id {user_id}", ""), [])
             db.session.commit()
-            flash("Your password has been changed, and you have been logged out on all devices. Log in with the new password.")
+            flash(
+                "Your password has been changed, and you have been logged out on all devices. Log in with the new "
+                "password."
+            )
             return redirect(link("accounts.login"), 303)
     except NotFound:
         return dead_link()

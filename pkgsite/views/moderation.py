@@ -140,7 +140,9 @@ def show(slug: str) -> Answer:
 @moderator_needed
 def deprecate(slug: str) -> Answer:
     replaced_by = request.form.get("replaced_by", "")
-    return _act_on(slug, deprecate_package, "Package marked as deprecated.", replaced_by=replaced_by, flag_ids=_flag_ids())
+    return _act_on(
+        slug, deprecate_package, "Package marked as deprecated.", replaced_by=replaced_by, flag_ids=_flag_ids()
+    )
 
 
 @pages.get("/packages/<slug:slug>/merge/")

@@ -73,6 +73,11 @@ def look_into_mail() -> str:
     return render_template("accounts/look_into_mail.html")
 
 
+@pages.get("/account/look-into-your-mail/")
+def former_look_into_mail() -> Response:
+    return redirect(link("accounts.look_into_mail"), 301)
+
+
 @pages.get("/account/register/<token>/")
 def finish_registration(token: str) -> str | tuple[str, int]:
     try:

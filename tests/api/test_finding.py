@@ -1,4 +1,4 @@
-"""What programs ask of lists: a part, an order, what has it has changed since, more or less of each record."""
+"""What programs ask of lists: a part, an order, what has changed since, more or less of each record."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def test_the_first_staff_account(session: Session, app: Flask, users: Users) -> 
         "create", "ada", "--role", "staff", "--email", "ada@example.org", typed=f"{PASSWORD}\n{PASSWORD}\n"
     )
     assert status == 0, said
-    assert "ada can log in at http://127.0.0.1:8000/account/login/, with the role staff." in said
+    assert "Created account ada with the role staff. Log in at http://127.0.0.1:8000/account/login/" in said
     assert PASSWORD not in said
     user = session.query(User).one()
     assert (user.role, user.email) == ("staff", "ada@example.org")
@@ -64,19 +64,19 @@ def test_a_password_from_standard_input(session: Session, app: Flask, users: Use
 @pytest.mark.parametrize(
     ("arguments", "typed", "words"),
     [
-        (("create", "ada", "--password-stdin"), "short\n", "Use 10 characters or more."),
-        (("create", "ada", "--password-stdin"), "", "Use 10 characters or more."),
+        (("create", "ada", "--password-stdin"), "short\n", "Use at least 10 characters."),
+        (("create", "ada", "--password-stdin"), "", "Use at least 10 characters."),
         (("create", "a/b", "--password-stdin"), f"{PASSWORD}\n", "Use 2 to 39 letters"),
-        (("create", "BOB", "--password-stdin"), f"{PASSWORD}\n", "Somebody has this name already."),
-        (("create", "ada", "--password-stdin", "--email", "x"), f"{PASSWORD}\n", "This is no e-mail address"),
+        (("create", "BOB", "--password-stdin"), f"{PASSWORD}\n", "This username is already taken."),
+        (("create", "ada", "--password-stdin", "--email", "x"), f"{PASSWORD}\n", "Enter a valid email address"),
         (
             ("create", "ada", "--password-stdin", "--email", "BOB@example.org"),
             f"{PASSWORD}\n",
-            "belongs to another account",
+            "already used by another account",
         ),
-        (("promote", "nobody"), "", "Nobody here is called nobody."),
-        (("disable", "nobody"), "", "Nobody here is called nobody."),
-        (("reset-link", "nobody"), "", "Nobody here is called nobody."),
+        (("promote", "nobody"), "", "No account found for nobody."),
+        (("disable", "nobody"), "", "No account found for nobody."),
+        (("reset-link", "nobody"), "", "No account found for nobody."),
     ],
 )
 def test_what_can_not_be_is_said(

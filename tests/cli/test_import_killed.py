@@ -83,7 +83,7 @@ def assert_whole(result: Result, session: Session, clean: tuple[str, dict[str, l
     summary, rows = clean
     assert result.exit_code == 0, result.output
     assert result.stdout == summary
-    assert result.stderr == "Going on where the last run stopped: check, 3 done.\n"  # one page was left
+    assert result.stderr == "Resuming the last import: check, 3 done.\n"  # one page was left
     assert rows_of(session) == rows
     assert make_category(session, "ours").id == 3
     assert make_grid(session, "ours").id == 10

@@ -27,12 +27,12 @@ categories     2 added,     0 changed,     0 unchanged,     0 skipped
 grids          5 added,     0 changed,     0 unchanged,     0 skipped
 packages       7 added,     0 changed,     0 unchanged,     4 skipped
 
-5 to look at:
-  package 19 “untimely”: created is a timestamp without a UTC offset; skipped
-  package 18 “lonely”: not put into unknown grids: 77
-  package 17 “stranger”: its category 99 is unknown; skipped
-  package 16 “long”: title is longer than 100 characters; skipped
-  package 14 “master”: its slug belongs here to package 20 “MASTER”; skipped
+5 warnings:
+  package 19 “untimely”: skipped (created is a timestamp without a UTC offset)
+  package 18 “lonely”: not added to unknown grids: 77
+  package 17 “stranger”: skipped (unknown category 99)
+  package 16 “long”: skipped (title is longer than 100 characters)
+  package 14 “master”: skipped (its slug is used by package 20 “MASTER” on this site)
 """
 
 
@@ -87,11 +87,11 @@ def test_a_slow_answer_is_asked_for_again(
 @pytest.mark.parametrize(
     ("failure", "words"),
     [
-        (answer("500 Internal Server Error", b""), "answered 500."),
-        (html(), "answered text/html, not JSON."),
-        (answer("200 OK", b'{"count": 11, "results": ['), "answered broken JSON: Expecting value"),
-        (answer("403 Forbidden", {}), "answered 403: it does not let us read it."),
-        (answer("302 Found", b"", Location="https://elsewhere.example/"), "redirects to another host:"),
+        (answer("500 Internal Server Error", b""), "returned 500."),
+        (html(), "returned text/html instead of JSON."),
+        (answer("200 OK", b'{"count": 11, "results": ['), "returned invalid JSON: Expecting value"),
+        (answer("403 Forbidden", {}), "returned 403: access denied."),
+        (answer("302 Found", b"", Location="https://elsewhere.example/"), "redirected to another host:"),
     ],
 )
 def test_a_failure_that_stays_stops_it_and_the_next_run_goes_on(
@@ -111,7 +111,7 @@ def test_a_failure_that_stays_stops_it_and_the_next_run_goes_on(
     fake.asked.clear()
     finished = run("import-v4", address)
     assert finished.exit_code == 0
-    assert finished.stderr == "Going on where the last run stopped: packages, 3 done.\n"
+    assert finished.stderr == "Resuming the last import: packages, 3 done.\n"
     assert finished.stdout == SUMMARY  # the whole, not the rest
     assert fake.asked[0] == "/api/v4/packages/?limit=100&offset=3"
 
@@ -121,8 +121,8 @@ def test_a_wrong_url(run: Run, serve: Serve, session: Session, wrong: Answer) ->
     address = serve(wrong)
     result = run("import-v4", f"{address}/somewhere")
     assert result.exit_code == 1
-    assert f"Error: {address}/somewhere/api/v4/categories/?limit=100&offset=0 answered" in result.stderr
-    assert f"Nothing was imported. Is {address}/somewhere/api/v4/ the address of an API v4?" in result.stderr
+    assert f"Error: {address}/somewhere/api/v4/categories/?limit=100&offset=0" in result.stderr
+    assert f"Nothing was imported. Is {address}/somewhere/api/v4/ the root URL of an API v4?" in result.stderr
     assert session.scalars(select(ImportProgress)).all() == []
 
 
@@ -130,14 +130,14 @@ def test_a_host_that_is_not_there(run: Run) -> None:
     address = f"http://127.0.0.1:{free_port()}"
     result = run("import-v4", address)
     assert result.exit_code == 1
-    assert f"{address}/api/v4/categories/?limit=100&offset=0 can't be reached: Connection refused." in result.stderr
+    assert f"Could not connect to {address}/api/v4/categories/?limit=100&offset=0: Connection refused." in result.stderr
 
 
 def test_what_is_not_an_address(run: Run) -> None:
     result = run("import-v4", "packages.example.org")
     assert result.exit_code == 1
     assert result.stderr == (
-        "Error: “packages.example.org” is not a site's address, such as https://packages.example.org/api/v4/\n"
+        "Error: “packages.example.org” is not a valid site URL, such as https://packages.example.org/api/v4/\n"
     )
 
 
@@ -156,9 +156,9 @@ def test_ctrl_c_says_that_the_next_run_goes_on(
         patched.setattr(V4Site, "page", page)
         stopped = run("import-v4", address)
     assert stopped.exit_code == 130
-    assert stopped.stderr == "Stopped. The records imported so far are kept. Run the command again to resume.\n"
+    assert stopped.stderr == "Import stopped. The records imported so far are kept. Run the command again to resume.\n"
     finished = run("import-v4", address)
-    assert finished.stderr == "Going on where the last run stopped: packages, 6 done.\n"
+    assert finished.stderr == "Resuming the last import: packages, 6 done.\n"
     assert finished.stdout == SUMMARY
 
 

@@ -44,11 +44,11 @@ def test_a_bad_file_is_named_with_the_place_and_changes_nothing(run: Run, tmp_pa
     file.write_text('{\n "categories": [],\n "grids": [],\n "packages": [{"id": 12, "slug": "foo"},]\n}')
     result = run("load-catalogue", str(file))
     assert result.exit_code == 1
-    assert result.stderr.startswith(f"Error: {file} can't be loaded. Nothing has changed.\n  line 4, column ")
+    assert result.stderr.startswith(f"Error: Could not load {file}. No changes were made.\n  line 4, column ")
     file.write_text('{"categories": [], "packages": [{"id": 12, "slug": "foo"}]}')
     result = run("load-catalogue", str(file))
     assert result.exit_code == 1
-    assert result.stderr.splitlines()[1] == "  the file: has no list “grids”"
+    assert result.stderr.splitlines()[1] == "  the file: has no “grids” list"
     assert result.stderr.splitlines()[2].startswith("  package 12 “foo”: category is missing; grids is missing;")
     assert session.scalar(select(func.count()).select_from(Package)) == 0
 

@@ -224,7 +224,7 @@ def test_an_unknown_package_is_named_and_nothing_is_fetched(
     due_at = site.state("due", Source.REPO).next_due_at
     result = run(*arguments)
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == "Error: There is no package nope, nada.\n"
+    assert result.stderr == "Error: No package found for nope, nada.\n"
     assert world.gitlab.asked == []
     assert site.state("due", Source.REPO).next_due_at == due_at
 
@@ -244,7 +244,7 @@ def test_a_host_that_fails_is_named_and_the_others_are_read(site: Site, world: W
     assert [line.partition(": ")[0] for line in lines[3:]] == [
         f"  package {number}, {source}" for source in ("activity", "people", "repo")
     ]
-    assert all(re.search(r"http://127\.0\.0\.1:\d+/api/v4/\S+ answered 500$", line) for line in lines[3:])
+    assert all(re.search(r"http://127\.0\.0\.1:\d+/api/v4/\S+ returned 500$", line) for line in lines[3:])
     assert fetched(site, "whole") == ALL_OF_REPO
 
 
@@ -252,7 +252,7 @@ def test_what_is_gone_was_not_read(site: Site, world: World, run: Run) -> None:
     number = site.add("gone", repo_url="https://github.com/ada/gone")
     result = run("--source", "repo")
     assert result.exit_code == 1
-    assert result.stdout.startswith(f"repo       1 missing\n  package {number}, repo: ")
+    assert result.stdout.startswith(f"repo       1 not found\n  package {number}, repo: ")
 
 
 def test_a_host_that_wants_to_be_left_alone(site: Site, world: World, run: Run) -> None:
@@ -262,9 +262,7 @@ def test_a_host_that_wants_to_be_left_alone(site: Site, world: World, run: Run) 
     assert result.exit_code == 1
     told, left_alone, failure = result.stdout.splitlines()
     assert told == "repo       1 paused"
-    assert re.match(
-        r"gitlab\.com is left alone until \d\d:\d\d UTC: .* answered 429: it asks us to come back", left_alone
-    )
+    assert re.match(r"gitlab\.com paused until \d\d:\d\d UTC: .* returned 429: rate limit exceeded", left_alone)
     assert failure.startswith("  package ")
 
     world.gitlab.faults.clear()
@@ -273,7 +271,7 @@ def test_a_host_that_wants_to_be_left_alone(site: Site, world: World, run: Run) 
     assert result.exit_code == 1  # it is due, and was not read
     nothing, left_alone = result.stdout.splitlines()
     assert nothing == "No host is available at the moment."
-    assert left_alone.startswith("gitlab.com is left alone until ")
+    assert left_alone.startswith("gitlab.com paused until ")
     assert len(world.gitlab.asked) == asked
 
     site.add("whole", repo_url=GITHUB)
@@ -388,7 +386,10 @@ def test_jobs_run_until_they_are_stopped(site: Site, start: Start, number: signa
     process.send_signal(number)
     said, warned = process.communicate(timeout=DEADLINE_S)
     assert (process.returncode, said) == (0, "")
-    assert warned.splitlines()[0] == "Scheduler started. Jobs run while this process holds the lease. Press Ctrl-C to stop."
+    assert (
+        warned.splitlines()[0]
+        == "Scheduler started. Jobs run while this process holds the lease. Press Ctrl-C to stop."
+    )
     assert warned.splitlines()[-1] == "Stopped."
     assert "Traceback" not in warned
     assert holders(site) == []

@@ -102,9 +102,9 @@ def test_hidden_code_is_not_a_lost_repository(fake: FakeBitbucket, bitbucket: Bi
     fake.repositories[PATH].hides_code = True
     facts = only(bitbucket.repos(asks("bitbucket", HOST, PATH), now=NOW))
     assert (facts.forks, facts.last_commit_at, facts.commit_count) == (3, None, None)
-    with pytest.raises(NotAllowed, match="ada/engine is there, but does not show its commits"):
+    with pytest.raises(NotAllowed, match="ada/engine: the commits are not public"):
         bitbucket.activity(REF, validators={}, now=NOW)
-    with pytest.raises(NotAllowed, match="ada/engine is there, but does not show its commits"):
+    with pytest.raises(NotAllowed, match="ada/engine: the commits are not public"):
         bitbucket.people(REF, validators={})
     with pytest.raises(Gone):
         bitbucket.activity(replace(REF, path="ada/lost"), validators={}, now=NOW)
@@ -122,7 +122,7 @@ def test_a_renamed_repository_is_followed(fake: FakeBitbucket, bitbucket: Bitbuc
 def test_a_reused_name_is_another_repository(bitbucket: Bitbucket) -> None:
     (failure,) = bitbucket.repos(asks("bitbucket", HOST, PATH, node_id=uuid(7)), now=NOW)
     assert isinstance(failure, Gone)
-    assert str(failure) == "bitbucket.org/ada/engine is another repository now: the name was reused"
+    assert str(failure) == "bitbucket.org/ada/engine: the name now belongs to a different repository"
 
 
 def test_one_that_is_missing_takes_no_other_with_it(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
@@ -225,7 +225,7 @@ def test_a_list_without_end_is_refused(
 ) -> None:
     monkeypatch.setattr("pkgsite.clients.rest.MOST_PAGES", 2)
     fake.repositories[PATH].commits = history(300, days=300)
-    with pytest.raises(BadAnswer, match="goes on after 2 pages"):
+    with pytest.raises(BadAnswer, match="has more than 2 pages"):
         bitbucket.activity(REF, validators={}, now=NOW)
 
 
@@ -246,7 +246,7 @@ def test_a_next_page_elsewhere_is_not_asked_for(fake: FakeBitbucket, bitbucket: 
     commit = {"hash": "a", "date": NOW.isoformat(), "author": {}}
     fake.faults["/commits"] = answer("200 OK", {"values": [commit], "next": there})
     fake.asked.clear()
-    with pytest.raises(BadAnswer, match="names a next page that is elsewhere"):
+    with pytest.raises(BadAnswer, match="links to a next page outside this API"):
         bitbucket.activity(REF, validators={}, now=NOW)
     assert len(fake.asked) == 2
 
@@ -307,7 +307,7 @@ def test_fields_of_another_type_are_refused_by_name(
 
 def test_only_null_says_that_there_is_no_branch(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
     fake.faults["/engine"] = answer("200 OK", {"uuid": uuid(42)})
-    with pytest.raises(BadAnswer, match="an object without mainbranch"):
+    with pytest.raises(BadAnswer, match="missing field mainbranch"):
         bitbucket.activity(REF, validators={}, now=NOW)
 
 

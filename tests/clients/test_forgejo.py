@@ -92,7 +92,7 @@ def test_hidden_code_is_not_a_lost_repository(fake: FakeForgejo, forgejo: Forgej
     fake.repositories["ada/engine"].hides_code = True
     facts = only(forgejo.repos(asks("forgejo", HOST, "ada/engine"), now=NOW))
     assert (facts.stars, facts.last_commit_at, facts.commit_count) == (12, None, None)
-    with pytest.raises(NotAllowed, match="ada/engine is there, but does not show its commits"):
+    with pytest.raises(NotAllowed, match="ada/engine: the commits are not public"):
         forgejo.activity(REF, validators={}, now=NOW)
     with pytest.raises(Gone):
         forgejo.activity(replace(REF, path="ada/lost"), validators={}, now=NOW)
@@ -110,7 +110,7 @@ def test_a_renamed_repository_is_followed(fake: FakeForgejo, forgejo: Forgejo) -
 def test_a_reused_name_is_another_repository(forgejo: Forgejo) -> None:
     (failure,) = forgejo.repos(asks("forgejo", HOST, "ada/engine", node_id="7"), now=NOW)
     assert isinstance(failure, Gone)
-    assert str(failure) == "forge.example.org/ada/engine is another repository now: the name was reused"
+    assert str(failure) == "forge.example.org/ada/engine: the name now belongs to a different repository"
 
 
 def test_one_that_is_missing_takes_no_other_with_it(fake: FakeForgejo, forgejo: Forgejo) -> None:
@@ -185,7 +185,7 @@ def test_people_are_not_complete_where_some_are_unknown(fake: FakeForgejo, forge
 
 def test_a_list_without_end_is_refused(fake: FakeForgejo, forgejo: Forgejo, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pkgsite.clients.rest.MOST_PAGES", 2)
-    with pytest.raises(BadAnswer, match="goes on after 2 pages"):
+    with pytest.raises(BadAnswer, match="has more than 2 pages"):
         forgejo.activity(REF, validators={}, now=NOW)
 
 

@@ -214,7 +214,7 @@ def test_a_host_on_this_machine_is_asked_only_if_it_is_named(serve: Serve, kind:
     settings = {"CODE_HOSTS": f"git.example.org {kind} {address}{api}"}
     failure = ask_repo(opened(**settings), "git.example.org")
     assert isinstance(failure, NotAllowed)
-    assert "an address that is not on the open internet" in str(failure)
+    assert "a non-public address" in str(failure)
     assert isinstance(ask_repo(opened(**settings, ALLOWED_HOSTS_OUT="127.0.0.1:9"), "git.example.org"), NotAllowed)
     assert fake.asked == []
     assert ask_repo(opened(**settings, ALLOWED_HOSTS_OUT=place(address)), "git.example.org") is None
@@ -263,7 +263,7 @@ def test_a_name_that_leads_to_this_machine_is_refused_unless_it_is_named(
     for allowed in ("", "other.example", f"127.0.0.1:{port}", "git.example.org:1"):
         failure = ask_repo(opened(**settings, ALLOWED_HOSTS_OUT=allowed), "git.example.org")
         assert isinstance(failure, NotAllowed), allowed
-        assert str(failure) == "git.example.org leads to an address that is not on the open internet"
+        assert str(failure) == "git.example.org leads to a non-public address"
     assert fake.asked == []
     for allowed in ("git.example.org", f"other.example, GIT.example.org:{port}"):
         assert ask_repo(opened(**settings, ALLOWED_HOSTS_OUT=allowed), "git.example.org") is None
@@ -288,7 +288,7 @@ def test_no_answer_leads_to_another_host(serve: Serve) -> None:
     fake.faults[""] = led_to(f"https://127.0.0.1{api}/projects/ada%2Fone")  # its own name, but not its port
     failure = ask_repo(gateways, "git.example.org")
     assert isinstance(failure, NotAllowed)
-    assert str(failure) == "127.0.0.1 is not one of the hosts that may be asked (setting ALLOWED_HOSTS_OUT)"
+    assert str(failure) == "Requests to 127.0.0.1 are not allowed (see the setting ALLOWED_HOSTS_OUT)"
     assert {head["HTTP_AUTHORIZATION"] for head in fake.heads} == {"Bearer s3cret"}
     assert other.asked == []
     assert ask_repo(gateways, "other.example") is None

@@ -181,7 +181,7 @@ def test_older_hosts_do_not_number_their_commits(fake: FakeGitLab, gitlab: GitLa
 
 def test_a_list_of_people_that_fails_is_not_a_lost_repository(fake: FakeGitLab, gitlab: GitLab) -> None:
     fake.faults["/contributors"] = answer("404 Not Found", {"message": "404 Not Found"})
-    with pytest.raises(NotAllowed, match="ada/parts/engine is there, but does not list its people"):
+    with pytest.raises(NotAllowed, match="ada/parts/engine: the contributor list is not available"):
         gitlab.people(REF, validators={})
 
 
@@ -199,7 +199,7 @@ def test_a_renamed_repository_is_followed(fake: FakeGitLab, gitlab: GitLab) -> N
 def test_a_reused_name_is_another_repository(gitlab: GitLab) -> None:
     (failure,) = gitlab.repos(asks("gitlab", HOST, PATH, node_id="7"), now=NOW)
     assert isinstance(failure, Gone)
-    assert str(failure) == "git.example.org/ada/parts/engine is another repository now: the name was reused"
+    assert str(failure) == "git.example.org/ada/parts/engine: the name now belongs to a different repository"
 
 
 def test_one_that_is_missing_takes_no_other_with_it(fake: FakeGitLab, gitlab: GitLab) -> None:
@@ -293,7 +293,7 @@ def test_people_of_many_pages(fake: FakeGitLab, gitlab: GitLab, monkeypatch: pyt
 def test_a_list_without_end_is_refused(fake: FakeGitLab, gitlab: GitLab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pkgsite.clients.rest.MOST_PAGES", 2)
     fake.repositories[PATH].commits = history(300, days=300)
-    with pytest.raises(BadAnswer, match="goes on after 2 pages"):
+    with pytest.raises(BadAnswer, match="has more than 2 pages"):
         gitlab.activity(REF, validators={}, now=NOW)
 
 

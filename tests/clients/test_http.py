@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -79,10 +78,10 @@ def test_a_failure_that_passes_is_forgiven(serve: Serve, reader: JsonReader, fai
 @pytest.mark.parametrize(
     ("failure", "kind", "words"),
     [
-        (answer("500 Internal Server Error", b""), Unavailable, "answered 500"),
-        (answer("429 Too Many Requests", {}), RateLimited, "answered 429: it asks us to come back later"),
-        (broken_off, Unavailable, "can't be reached: IncompleteRead"),
-        (reset, Unavailable, "can't be reached: Connection reset by peer"),
+        (answer("500 Internal Server Error", b""), Unavailable, "returned 500"),
+        (answer("429 Too Many Requests", {}), RateLimited, "returned 429: rate limit exceeded"),
+        (broken_off, Unavailable, ": IncompleteRead"),
+        (reset, Unavailable, ": Connection reset by peer"),
     ],
 )
 def test_one_that_stays_is_named_after_the_last_attempt(
@@ -90,28 +89,30 @@ def test_one_that_stays_is_named_after_the_last_attempt(
 ) -> None:
     host = Host(failure)
     url = serve(host) + "/list/"
-    with pytest.raises(kind, match="^" + re.escape(f"{url} {words}")):
+    with pytest.raises(kind) as raised:
         reader.get(url)
+    assert url in str(raised.value)
+    assert words in str(raised.value)
     assert len(host.asked) == HURRIED.attempts
 
 
 @pytest.mark.parametrize(
     ("failure", "kind", "words"),
     [
-        (answer("404 Not Found", {}), Gone, "answered 404: there is no such page"),
-        (answer("410 Gone", {}), Gone, "answered 410: there is no such page"),
-        (answer("401 Unauthorized", {}), NotAllowed, "answered 401: it does not let us read it"),
-        (answer("403 Forbidden", {}), NotAllowed, "answered 403: it does not let us read it"),
-        (answer("400 Bad Request", {}), BadAnswer, "answered 400"),
-        (html(), BadAnswer, "answered text/html, not JSON"),
-        (answer("200 OK", b'{"count": 3, "res'), BadAnswer, "answered broken JSON"),
-        (answer("200 OK", b"[" * 100_000), BadAnswer, "answered broken JSON"),
-        (answer("200 OK", b'"\xff"'), BadAnswer, "answered broken JSON"),
-        (answer("200 OK", b"oops", Content_Encoding="gzip"), BadAnswer, "can't be read"),
-        (answer("302 Found", b"", Location="https://elsewhere.example/"), BadAnswer, "redirects to another host"),
-        (answer("302 Found", b"", Location="http://127.0.0.1:1/"), BadAnswer, "redirects to another host"),
-        (answer("302 Found", b"", Location="http://127.0.0.1:x/"), BadAnswer, "can't be read"),
-        (answer("302 Found", b""), BadAnswer, "redirects to nowhere"),
+        (answer("404 Not Found", {}), Gone, "returned 404: not found"),
+        (answer("410 Gone", {}), Gone, "returned 410: not found"),
+        (answer("401 Unauthorized", {}), NotAllowed, "returned 401: access denied"),
+        (answer("403 Forbidden", {}), NotAllowed, "returned 403: access denied"),
+        (answer("400 Bad Request", {}), BadAnswer, "returned 400"),
+        (html(), BadAnswer, "returned text/html instead of JSON"),
+        (answer("200 OK", b'{"count": 3, "res'), BadAnswer, "returned invalid JSON"),
+        (answer("200 OK", b"[" * 100_000), BadAnswer, "returned invalid JSON"),
+        (answer("200 OK", b'"\xff"'), BadAnswer, "returned invalid JSON"),
+        (answer("200 OK", b"oops", Content_Encoding="gzip"), BadAnswer, "Could not read"),
+        (answer("302 Found", b"", Location="https://elsewhere.example/"), BadAnswer, "redirected to another host"),
+        (answer("302 Found", b"", Location="http://127.0.0.1:1/"), BadAnswer, "redirected to another host"),
+        (answer("302 Found", b"", Location="http://127.0.0.1:x/"), BadAnswer, "Could not read"),
+        (answer("302 Found", b""), BadAnswer, "redirected without a Location header"),
     ],
 )
 def test_one_that_asking_again_would_not_help_is_named_at_once(
@@ -119,8 +120,10 @@ def test_one_that_asking_again_would_not_help_is_named_at_once(
 ) -> None:
     host = Host(failure)
     url = serve(host) + "/list/"
-    with pytest.raises(kind, match="^" + re.escape(f"{url} {words}")):
+    with pytest.raises(kind) as raised:
         reader.get(url)
+    assert url in str(raised.value)
+    assert words in str(raised.value)
     assert len(host.asked) == 1
 
 
@@ -132,14 +135,14 @@ def test_a_redirect_within_the_host_is_followed(serve: Serve, reader: JsonReader
 
 def test_a_redirect_loop_ends(serve: Serve, reader: JsonReader) -> None:
     host = Host(answer("302 Found", b"", Location="/again/"))
-    with pytest.raises(BadAnswer, match=r"/list/ redirects without end$"):
+    with pytest.raises(BadAnswer, match=r"/list/: too many redirects$"):
         reader.get(serve(host) + "/list/")
     assert len(host.asked) == http.MOST_REDIRECTS + 1
 
 
 def test_a_host_that_is_not_there(reader: JsonReader) -> None:
     url = f"http://127.0.0.1:{free_port()}/"
-    with pytest.raises(Unavailable, match=f"^{url} can't be reached: Connection refused$"):
+    with pytest.raises(Unavailable, match=f"^Could not connect to {url}: Connection refused$"):
         reader.get(url)
 
 
@@ -147,7 +150,7 @@ def test_a_host_that_keeps_silent(serve: Serve) -> None:
     silence = Silence()
     impatient = JsonReader(user_agent="pkgsite", patience=Patience(timeout_s=0.05, attempts=1))
     url = serve(silence)
-    with pytest.raises(Unavailable, match=r"can't be reached: timed out$"):
+    with pytest.raises(Unavailable, match=r"Could not connect to .*: timed out$"):
         impatient.get(url)
     silence.over.set()
 
@@ -160,9 +163,9 @@ def test_a_host_that_answers_for_ever(serve: Serve, waits: list[float]) -> None:
             yield b", 1" * 50_000
 
     impatient = JsonReader(user_agent="pkgsite", patience=Patience(whole_s=0, attempts=1))
-    with pytest.raises(Unavailable, match="takes more than 0 s to answer"):
+    with pytest.raises(Unavailable, match="took longer than 0 s to respond"):
         impatient.get(serve(drip))
-    with pytest.raises(BadAnswer, match="answers more than 32 MiB"):
+    with pytest.raises(BadAnswer, match="returned more than 32 MiB"):
         JsonReader(user_agent="pkgsite").get(serve(drip))
     assert not waits
 
@@ -177,7 +180,7 @@ def test_a_reader_can_have_a_limit_and_a_question_a_media_type_of_its_own(serve:
             assert reader.ask(url, headers={"Accept": kind}).data == []
             assert host.asked[-1]["HTTP_ACCEPT"] == kind
         else:
-            with pytest.raises(BadAnswer, match="answers more than 1 MiB"):
+            with pytest.raises(BadAnswer, match="returned more than 1 MiB"):
                 reader.ask(url)
 
 
@@ -225,7 +228,7 @@ def test_a_body_is_posted_and_never_redirected(serve: Serve, reader: JsonReader)
     (asked,) = posted.asked
     assert (asked["REQUEST_METHOD"], asked["CONTENT_TYPE"]) == ("POST", "application/json")
     assert asked["HTTP_AUTHORIZATION"] == "bearer x"
-    with pytest.raises(BadAnswer, match="redirects what was sent"):
+    with pytest.raises(BadAnswer, match="redirected a POST request"):
         reader.ask(serve(Host(answer("307 Temporary Redirect", {}, Location="/other/"))), body={})
 
 
@@ -238,7 +241,7 @@ def test_a_body_is_posted_and_never_redirected(serve: Serve, reader: JsonReader)
     ],
 )
 def test_a_403_that_names_a_time_is_a_limit(serve: Serve, reader: JsonReader, headers: dict[str, str]) -> None:
-    with pytest.raises(RateLimited, match="answered 403: it asks us to come back later, in") as failure:
+    with pytest.raises(RateLimited, match="returned 403: rate limit exceeded, retry in") as failure:
         reader.get(serve(Host(answer("403 Forbidden", {}, **headers))))
     assert failure.value.retry_after_s is not None
     assert failure.value.retry_after_s >= 600
@@ -283,6 +286,6 @@ def test_a_body_that_drips_is_given_up_in_time(serve: Serve) -> None:
             dropped.set()
 
     hurried = replace(HURRIED, whole_s=0.3, attempts=1)
-    with pytest.raises(Unavailable, match="takes more than"):
+    with pytest.raises(Unavailable, match="took longer than"):
         JsonReader(user_agent="tests", patience=hurried).get(serve(dripping))
     assert dropped.wait(5)  # we hung up: the host notices when it drips the next time

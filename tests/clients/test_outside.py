@@ -83,7 +83,7 @@ def test_addresses_that_are_not_public(address: str, monkeypatch: pytest.MonkeyP
     answer = [(family, socket.SOCK_STREAM, 6, "", (address, 443))]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: answer)
     assert not is_public(address)
-    with pytest.raises(NotAllowed, match=r"rebound\.example leads to"):
+    with pytest.raises(NotAllowed, match=r"rebound\.example resolves to"):
         connect("rebound.example", 443, 1.0, Outside.of(("rebound.example",)))
 
 

@@ -38,5 +38,5 @@ def test_what_can_not_be_linked_to_is_not_told(url: str | None) -> None:
 
 @pytest.mark.parametrize("written", [7, ["https://git.example.org/"], {}, True])
 def test_what_is_no_text_is_a_bad_answer(written: object) -> None:
-    with pytest.raises(BadAnswer, match="something unreadable as web_url"):
+    with pytest.raises(BadAnswer, match="invalid value for web_url"):
         web_url(written)

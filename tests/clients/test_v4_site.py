@@ -50,14 +50,14 @@ def test_an_empty_list_is_a_whole_one(serve: Serve) -> None:
 @pytest.mark.parametrize(
     ("envelope", "words"),
     [
-        ({"count": 3, "next": "http://x/", "results": []}, "makes no progress"),
-        ({"count": 1, "next": "http://x/", "results": [{}]}, "makes no progress"),
-        ({"count": 3, "next": None, "results": [{}]}, "ends after 1 of 3 records"),
-        ({"count": "3", "next": None, "results": []}, "not a page of API v4's lists"),
-        ({"count": 0, "next": None}, "not a page of API v4's lists"),
-        ({"count": 0, "next": 7, "results": []}, "not a page of API v4's lists"),
-        (["packages"], "not a page of API v4's lists"),
-        (None, "not a page of API v4's lists"),
+        ({"count": 3, "next": "http://x/", "results": []}, "paging error"),
+        ({"count": 1, "next": "http://x/", "results": [{}]}, "paging error"),
+        ({"count": 3, "next": None, "results": [{}]}, "ended after 1 of 3 records"),
+        ({"count": "3", "next": None, "results": []}, "did not return an API v4 list page"),
+        ({"count": 0, "next": None}, "did not return an API v4 list page"),
+        ({"count": 0, "next": 7, "results": []}, "did not return an API v4 list page"),
+        (["packages"], "did not return an API v4 list page"),
+        (None, "did not return an API v4 list page"),
     ],
 )
 def test_an_envelope_that_can_not_be_followed(serve: Serve, envelope: Any, words: str) -> None:
@@ -78,5 +78,5 @@ def test_one_site_has_one_root(address: str) -> None:
      "http://h.example/?q=1", "http://[::1/", "http://h.example/" + "a" * 500],
 )  # fmt: skip
 def test_what_is_not_an_address_is_refused(address: str) -> None:
-    with pytest.raises(Invalid, match="is not a site's address"):
+    with pytest.raises(Invalid, match="is not a valid site URL"):
         site_at(address)

@@ -36,7 +36,7 @@ def test_nowhere_else(given: dict[str, str]) -> None:
 def test_mail_needs_a_sender_and_the_sites_address() -> None:
     assert config.read_settings(SMTP)["MAIL"] == "smtp"
     for name in ("PUBLIC_URL", "MAIL_FROM"):
-        with pytest.raises(config.BadSetting, match=f"{name}='': expected a value, since MAIL is smtp"):
+        with pytest.raises(config.BadSetting, match=f"{name}='': required when MAIL is smtp"):
             config.read_settings(SMTP | {name: ""})
 
 
@@ -58,9 +58,7 @@ def test_a_bad_value_is_refused_by_name(name: str, value: str) -> None:
 
 
 def test_a_client_needs_its_secret_which_is_never_shown() -> None:
-    with pytest.raises(
-        config.BadSetting, match=r"^OAUTH_GITHUB_SECRET=…: expected a value, since OAUTH_GITHUB_ID is set$"
-    ):
+    with pytest.raises(config.BadSetting, match=r"^OAUTH_GITHUB_SECRET=…: required when OAUTH_GITHUB_ID is set$"):
         config.read_settings({"OAUTH_GITHUB_ID": "x"})
     secret = {setting.name for setting in config.SETTINGS if setting.is_secret}
     assert {"SMTP_PASSWORD", "OAUTH_GITHUB_SECRET", "OAUTH_GITLAB_SECRET"} <= secret

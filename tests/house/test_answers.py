@@ -97,7 +97,7 @@ def test_compression_is_named_where_it_happens_and_nowhere_else(
 ) -> None:
     site = serve(app)
     for url in urls:
-        response = requests.get(site + url, allow_redirects=False, timeout=10, headers={"Accept-Encoding": "gzip"})
+        answer = requests.get(site + url, allow_redirects=False, timeout=10, headers={"Accept-Encoding": "gzip"})
         plain = requests.get(site + url, allow_redirects=False, timeout=10, headers={"Accept-Encoding": "identity"})
         varies = "accept-encoding" in answer.headers.get("Vary", "").lower()
         assert varies == (answer.headers.get("Content-Encoding") == "gzip"), url

@@ -65,7 +65,7 @@ def test_a_bad_value_stops_the_start_in_plain_words(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "flask", "--app", "wsgi", "serve"]
     run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert run.returncode != 0
-    assert "PORT='eighty': expected a whole number from 1 to 65535" in run.stderr
+    assert "PORT='eighty': expected an integer from 1 to 65535" in run.stderr
 
 
 @pytest.mark.parametrize(

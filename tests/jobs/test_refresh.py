@@ -86,7 +86,7 @@ def test_what_is_not_told_is_kept(site: Site, world: World) -> None:
 
 
 def test_a_documentation_address_that_people_wrote_is_kept(site: Site, world: World) -> None:
-    world.pypi.add("two", "1.0", project_urls={"Documentation URL": "https://two.example/from-the-index"})
+    world.pypi.add("two", "1.0", project_urls={"Documentation": "https://two.example/from-the-index"})
     site.add("one", pypi_url="two", documentation_url="https://docs.example/by-people")
     site.refresh()
     package = site.package("one")
@@ -246,7 +246,7 @@ def test_an_answer_that_breaks_our_own_code_stops_nothing(
     assert tally.counts[Source.REPO, Result.FAILED] == 1
     assert tally.counts[Source.REPO, Result.FETCHED] == 3
     assert "ZeroDivisionError" in site.state("at-gitlab-com", Source.REPO).last_error
-    assert "can't be asked for" in caplog.text
+    assert "could not request" in caplog.text
 
 
 def test_what_the_database_refuses_stops_nothing(site: Site, world: World, caplog: pytest.LogCaptureFixture) -> None:

@@ -110,18 +110,18 @@ def test_only_projects_that_changed_are_fetched(site: Site, world: World) -> Non
         site.add(name, pypi_url=name)
     site.refresh()
     with site.app.app_context():
-        assert ask_for_serials(site.gateways, world.now()) == {"projects": 3, "changed": 0}
+        assert ask_for_serials(site.gateways, world.now()) == {"checked": 3, "changed": 0}
     world.pypi.release("two", "5.0")
     world.later = timedelta(hours=6)
     with site.app.app_context():
-        assert ask_for_serials(site.gateways, world.now()) == {"projects": 3, "changed": 1}
+        assert ask_for_serials(site.gateways, world.now()) == {"checked": 3, "changed": 1}
     asked = world.pypi.counts["project"]
     site.refresh(Source.INDEX)
     assert world.pypi.counts["project"] == asked + 1
     assert site.package("two").pypi_version == "5.0"
     assert site.host(site.gateways.index_host).checked_at is not None
     with site.app.app_context():
-        assert ask_for_serials(site.gateways, world.now()) == {"projects": 3, "changed": 0}
+        assert ask_for_serials(site.gateways, world.now()) == {"checked": 3, "changed": 0}
     assert world.pypi.counts["serials"] == 3
     assert world.pypi.unchanged["serials"] == 1
 

@@ -91,7 +91,7 @@ class Site:
             self.gateways = gateways()
 
     def add_one_of_each_host(self) -> None:
-        """Add package for each code host, the first of which is on the index too, and find their sources."""
+        """Add a package for each code host, the first of which is on the index too, and find their sources."""
         with self.app.app_context():
             for number, (host, url) in enumerate(REPOSITORIES.items()):
                 make_package(

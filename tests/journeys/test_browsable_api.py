@@ -26,7 +26,7 @@ RECORDED = Path(__file__).with_name("package-2235.txt").read_text()
 
 
 def make_recorded_package() -> None:
-    """Add package that the recorded page tells of."""
+    """Add the package that the recorded page tells of."""
     told: dict[str, Any] = json.loads(RECORDED[RECORDED.index("{\n") :])
     session = db.session()
     category = make_category(session, id=1)

@@ -25,7 +25,7 @@ def test_from_the_home_page_to_a_package(open_page: Open, javascript: bool) -> N
     page.get_by_role("link", name="Known package").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Known package")
     page.get_by_text("Show the numbers").click()
-    expect(page.get_by_role("region", name="Commits week by week")).to_be_visible()
+    expect(page.get_by_role("region", name="Commits per week")).to_be_visible()
     page.get_by_role("link", name="Caching").first.click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Caching")
     page.get_by_role("link", name="Title", exact=True).click()
@@ -128,7 +128,7 @@ def test_a_grid_scrolls_with_the_arrow_keys(open_page: Open) -> None:
 
 def test_the_link_to_the_features_leads_to_them(open_page: Open) -> None:
     page = open_page("/grids/g/many/", height=600)
-    page.get_by_role("link", name="1 feature that people compare").click()
+    page.get_by_role("link", name="1 feature").click()
     expect(page.get_by_text("Features")).to_be_in_viewport()
 
 

@@ -45,12 +45,12 @@ def test_results_are_narrowed_and_explained(open_page: Open, javascript: bool) -
     expect(page.get_by_role("heading", name="Packages")).to_have_text("Packages 60")
     page.get_by_text("Why this result?").first.click()
     expect(page.get_by_text("in its name: many").first).to_be_visible()
-    narrow = page.get_by_role("complementary", name="Narrow down")
+    narrow = page.get_by_role("complementary", name="Filters")
     link = narrow.get_by_role("link").first
     count = int(link.locator(".count").inner_text().split()[0])
     link.click()
     expect(page.get_by_role("heading", name="Packages")).to_have_text(f"Packages {count}")
-    page.get_by_role("list", name="Filters in force").get_by_role("link").click()
+    page.get_by_role("list", name="Active filters").get_by_role("link").click()
     expect(page.get_by_role("heading", name="Packages")).to_have_text("Packages 60")
     page.get_by_role("link", name="Next").click()
     expect(page.get_by_text("21–40 of 60")).to_be_visible()
@@ -58,13 +58,13 @@ def test_results_are_narrowed_and_explained(open_page: Open, javascript: bool) -
 
 def test_on_a_phone_a_link_leads_past_the_results_to_what_narrows_them_down(open_page: Open) -> None:
     page = open_page("/search/?q=many", width=390, height=780)
-    narrow = page.get_by_role("complementary", name="Narrow down")
+    narrow = page.get_by_role("complementary", name="Filters")
     expect(narrow).not_to_be_in_viewport()
-    page.get_by_role("link", name="Narrow down").click()
+    page.get_by_role("link", name="Filters").click()
     expect(narrow).to_be_in_viewport()
     expect(narrow).to_be_focused()
     page.set_viewport_size({"width": 1280, "height": 900})
-    expect(page.get_by_role("link", name="Narrow down")).to_be_hidden()
+    expect(page.get_by_role("link", name="Filters")).to_be_hidden()
 
 
 def test_offers_are_small_and_quiet_without_words(open_page: Open) -> None:

@@ -44,7 +44,7 @@ def test_the_examples_are_true(module: object) -> None:
     ],
 )
 def test_what_anybody_would_try_is_refused(password: str) -> None:
-    assert password_problems(password)[0].startswith("This is one of the first")
+    assert "too common" in password_problems(password)[0]
 
 
 @pytest.mark.parametrize("password", ["ada.lovelace", "Ada.Lovelace1", "xada.lovelacex", "ada.lovelace@example.org"])

@@ -65,9 +65,9 @@ def test_a_sound_file() -> None:
         (b'{\n "grids": [,]\n}', {"line 2, column 12": ["Expecting value"]}),
         (b'{\n "note": "\xff"\n}', {"line 2": ["is not UTF-8 text"]}),
         (b"[]", {"the file": ["is not a JSON object"]}),
-        (b"{}", {"the file": [f"has no list “{name}”" for name in ("categories", "grids", "packages")]}),
-        (written(grids={}), {"the file": ["has no list “grids”"]}),
-        (written(packages=["foo"]), {"package without id, number 1 of its list": ["is not an object"]}),
+        (b"{}", {"the file": [f"has no “{name}” list" for name in ("categories", "grids", "packages")]}),
+        (written(grids={}), {"the file": ["has no “grids” list"]}),
+        (written(packages=["foo"]), {"package without ID, item 1 in the list": ["is not an object"]}),
     ],
 )
 def test_a_file_of_another_shape(file: bytes, problems: dict[str, list[str]]) -> None:
@@ -104,14 +104,18 @@ FEATURE = ("grids", 0, "features", 0)
         (change(*FEATURE, to="Is fast"), CACHING, "feature 1 is not an object"),
         (change(*FEATURE, "title", to=None), CACHING, "feature 1 has a title that is not a string"),
         (change(*FEATURE, "title", to="x" * 101), CACHING, "feature 1 has a title that is longer than 100 characters"),
-        (change(*FEATURE, "title", to="Is small"), CACHING, "feature 2 has the title of an earlier one: “Is small”"),
+        (
+            change(*FEATURE, "title", to="Is small"),
+            CACHING,
+            "feature 2 has the same title as an earlier feature: “Is small”",
+        ),
         (change(*FEATURE, "description", to=None), CACHING, "feature 1 has a description that is not a string"),
-        (change(*FEATURE, "cells", to=[]), CACHING, "feature 1 has “cells” that is not an object"),
+        (change(*FEATURE, "cells", to=[]), CACHING, "feature 1 has a “cells” value that is not an object"),
         (change(*FEATURE, "cells", "foo", to=1), CACHING, "feature 1 has a foo that is not a string"),
         (
             change(*FEATURE, "cells", "bar", to="no"),
             CACHING,
-            "feature 1 has cells of packages that are not in the grid: bar",
+            "feature 1 has cells for packages that are not in the grid: bar",
         ),
     ],
 )

@@ -77,32 +77,30 @@ def test_a_package_that_is_well() -> None:
         ("vulnerabilities", GOOD, Source.INDEX, READ),
     ]
     assert [found.evidence for found in report.checks] == [
-        "The last release, 4.2, came on 3 May 2026.",
-        "The last commit was made on 31 October 2026, and the 52 weeks up to 14 November 2026 had 52 commits.",
-        "Version 4.2 names Python 3.13 and 3.14. As of November 2026, 3.11, 3.12, 3.13, 3.14 and 3.15 are maintained.",
+        "Version 4.2 was released on 3 May 2026.",
+        "Last commit on 31 October 2026; 52 commits in the 52 weeks to 14 November 2026.",
+        "Version 4.2 declares support for Python 3.13 and 3.14. "
+        "Maintained Python versions as of November 2026: 3.11, 3.12, 3.13, 3.14 and 3.15.",
         "12 people have committed.",
-        "Its licence is MIT.",
-        "Its documentation is at https://docs.example.org.",
+        "Licensed under MIT.",
+        "The documentation is at https://docs.example.org.",
         "Its repository is not archived.",
-        "Version 4.2 has no known vulnerability.",
+        "Version 4.2 has no known vulnerabilities.",
     ]
-    assert (report.state, report.summary) == (GOOD, "8 of 8 checks are good.")
+    assert (report.state, report.summary) == (GOOD, "8 of 8 checks passed.")
 
 
 def test_a_package_of_which_nothing_is_known_is_not_poor() -> None:
     report = health(NOTHING, now=NOW)
     assert report.counts == {GOOD: 0, FAIR: 0, POOR: 0, UNKNOWN: 8}
-    assert (report.state, report.summary) == (UNKNOWN, "0 of 8 checks are good and 8 are unknown.")
-    assert "not PyPI project" in check("release", NOTHING).evidence
+    assert (report.state, report.summary) == (UNKNOWN, "0 of 8 checks passed and 8 without data.")
+    assert "No PyPI project" in check("release", NOTHING).evidence
 
 
 def test_a_package_that_nobody_has_asked_about_is_not_poor() -> None:
     report = health(replace(NOTHING, has_index=True, has_repo=True), now=NOW)
     assert report.counts[UNKNOWN] == 8
-    assert (
-        check("release", NOTHING, has_index=True).evidence
-        == "The package index has not told release date."
-    )
+    assert check("release", NOTHING, has_index=True).evidence == "No release date from PyPI yet."
 
 
 def test_a_package_off_the_index_is_judged_by_the_rest() -> None:
@@ -135,8 +133,8 @@ def test_age(name: str, field: str, days: int, expected: State) -> None:
     [
         ([0] * 51 + [3], GOOD, "in the week of 9 November 2026"),
         ([1] + [0] * 51, FAIR, "in the week of 17 November 2025"),
-        ([0] * 52, UNKNOWN, "has not told when"),
-        ([], UNKNOWN, "has not told when"),
+        ([0] * 52, UNKNOWN, "No commit date from the code host yet."),
+        ([], UNKNOWN, "No commit date from the code host yet."),
     ],
 )
 def test_without_a_last_commit_the_weeks_are_asked(weeks: list[int], expected: State, words: str) -> None:
@@ -179,23 +177,23 @@ def test_only_kept_and_running_work_can_be_finished(changes: dict[str, Any], exp
 @pytest.mark.parametrize(
     ("named", "requires", "python3", "expected", "words"),
     [
-        (["3", "3.15"], None, True, GOOD, "names Python 3.15"),
-        (["3.9", "3.11", "3.14"], ">=3.9", True, GOOD, "names Python 3.11 and 3.14"),
-        (["3.11", "3.12", "3.13"], ">=3.9", True, FAIR, "names Python 3.11, 3.12 and 3.13"),
-        (["3.13", "3.14"], "<3.14", True, FAIR, "names Python 3.13."),
-        (["3"], ">=3.10", True, GOOD, "asks for Python >=3.10, which lets in 3.11, 3.12, 3.13, 3.14 and 3.15"),
-        (None, ">3.14, !=3.14.0", True, GOOD, "lets in 3.14 and 3.15"),
-        (["3 :: Only"], ">=3.8,<3.13", True, FAIR, "lets in 3.11 and 3.12"),
-        (["2.7", "3.6", "3.10"], ">=2.7", True, FAIR, "but names only Python 3.6 and 3.10"),
-        (["3.9", "3.10"], None, True, POOR, "names only Python 3.9 and 3.10"),
-        (["3.14"], "<3", False, POOR, "asks for Python <3, which lets in no maintained Python"),
+        (["3", "3.15"], None, True, GOOD, "declares support for Python 3.15"),
+        (["3.9", "3.11", "3.14"], ">=3.9", True, GOOD, "declares support for Python 3.11 and 3.14"),
+        (["3.11", "3.12", "3.13"], ">=3.9", True, FAIR, "declares support for Python 3.11, 3.12 and 3.13"),
+        (["3.13", "3.14"], "<3.14", True, FAIR, "declares support for Python 3.13."),
+        (["3"], ">=3.10", True, GOOD, "requires Python >=3.10, which includes 3.11, 3.12, 3.13, 3.14 and 3.15"),
+        (None, ">3.14, !=3.14.0", True, GOOD, "includes 3.14 and 3.15"),
+        (["3 :: Only"], ">=3.8,<3.13", True, FAIR, "includes 3.11 and 3.12"),
+        (["2.7", "3.6", "3.10"], ">=2.7", True, FAIR, "but its classifiers list only Python 3.6 and 3.10"),
+        (["3.9", "3.10"], None, True, POOR, "declares support only for Python 3.9 and 3.10"),
+        (["3.14"], "<3", False, POOR, "requires Python <3, which excludes every maintained version"),
         (["2", "2.7"], None, None, POOR, "declares support only for Python 2."),
         (["2 :: Only"], "", None, POOR, "declares support only for Python 2."),
         ([], None, False, POOR, "does not support Python 3"),
-        (["2.7", "3"], None, True, UNKNOWN, "has not told which"),
-        (["2.7"], None, True, UNKNOWN, "has not told which"),
-        ([], ">=3.x", None, UNKNOWN, "has not told which"),
-        (None, f">={'1' * 10_000}", None, UNKNOWN, "has not told which"),
+        (["2.7", "3"], None, True, UNKNOWN, "No Python version data from PyPI yet."),
+        (["2.7"], None, True, UNKNOWN, "No Python version data from PyPI yet."),
+        ([], ">=3.x", None, UNKNOWN, "No Python version data from PyPI yet."),
+        (None, f">={'1' * 10_000}", None, UNKNOWN, "No Python version data from PyPI yet."),
     ],
 )
 def test_pythons(
@@ -215,9 +213,9 @@ def test_pythons(
         (4, True, FAIR, "4 people have committed."),
         (2, True, FAIR, "2 people have committed."),
         (1, True, POOR, "1 person has committed."),
-        (1, False, UNKNOWN, "At least 1 person has committed; code host has not named everybody."),
-        (0, True, UNKNOWN, "The code host has not told contributor data."),
-        (None, True, UNKNOWN, "The code host has not told contributor data."),
+        (1, False, UNKNOWN, "At least 1 person has committed; the code host's list is incomplete."),
+        (0, True, UNKNOWN, "No contributor data from the code host yet."),
+        (None, True, UNKNOWN, "No contributor data from the code host yet."),
     ],
 )
 def test_people(people: int | None, complete: bool, expected: State, evidence: str) -> None:
@@ -228,9 +226,9 @@ def test_people(people: int | None, complete: bool, expected: State, evidence: s
 @pytest.mark.parametrize(
     ("name", "changes", "expected", "evidence"),
     [
-        ("licence", {"licence": None}, POOR, "Version 4.2 names no licence."),
-        ("licence", {"licence": None, "version": None}, POOR, "The latest release names no licence."),
-        ("licence", {"licence": None, "index_as_of": None}, UNKNOWN, "The package index has not told its licence."),
+        ("licence", {"licence": None}, POOR, "Version 4.2 declares no licence."),
+        ("licence", {"licence": None, "version": None}, POOR, "The latest release declares no licence."),
+        ("licence", {"licence": None, "index_as_of": None}, UNKNOWN, "No licence data from PyPI yet."),
         ("documentation", {"documentation_url": ""}, UNKNOWN, "No documentation link yet."),
         ("not_archived", {"is_archived": None}, UNKNOWN, None),
         ("not_archived", {"is_archived": True}, POOR, "Its repository is archived and read-only."),
@@ -264,15 +262,15 @@ def report(states: str, grave: State = GOOD) -> Report:
 @pytest.mark.parametrize(
     ("states", "grave", "expected", "summary"),
     [
-        ("ggggggg", POOR, POOR, "7 of 8 checks are good and 1 is poor."),
-        ("uuuuuuu", POOR, POOR, "0 of 8 checks are good, 1 is poor and 7 are unknown."),
-        ("ggggppp", GOOD, POOR, "5 of 8 checks are good and 3 are poor."),
-        ("gguuuuu", GOOD, UNKNOWN, "3 of 8 checks are good and 5 are unknown."),
-        ("uuuuuuu", GOOD, UNKNOWN, "1 of 8 checks is good and 7 are unknown."),
-        ("ggguuuu", GOOD, GOOD, "4 of 8 checks are good and 4 are unknown."),
-        ("gggggff", GOOD, GOOD, "6 of 8 checks are good and 2 are fair."),
-        ("ggggfff", GOOD, FAIR, "5 of 8 checks are good and 3 are fair."),
-        ("gggggfp", GOOD, FAIR, "6 of 8 checks are good, 1 is fair and 1 is poor."),
+        ("ggggggg", POOR, POOR, "7 of 8 checks passed and 1 failed."),
+        ("uuuuuuu", POOR, POOR, "0 of 8 checks passed, 1 failed and 7 without data."),
+        ("ggggppp", GOOD, POOR, "5 of 8 checks passed and 3 failed."),
+        ("gguuuuu", GOOD, UNKNOWN, "3 of 8 checks passed and 5 without data."),
+        ("uuuuuuu", GOOD, UNKNOWN, "1 of 8 checks passed and 7 without data."),
+        ("ggguuuu", GOOD, GOOD, "4 of 8 checks passed and 4 without data."),
+        ("gggggff", GOOD, GOOD, "6 of 8 checks passed and 2 need attention."),
+        ("ggggfff", GOOD, FAIR, "5 of 8 checks passed and 3 need attention."),
+        ("gggggfp", GOOD, FAIR, "6 of 8 checks passed, 1 needs attention and 1 failed."),
     ],
 )
 def test_the_whole(states: str, grave: State, expected: State, summary: str) -> None:

@@ -77,10 +77,10 @@ def test_hard_slugs_are_taken_as_they_are(slug: str) -> None:
         ("slug", "a/b", "slug contains a character that is not allowed in URLs"),
         ("slug", "x" * 51, "slug is longer than 50 characters"),
         ("category", None, "category is not an integer"),
-        ("category", "https://h.example/api/v4/grids/1/", "category is not a link to one of the categories"),
-        ("category", "http://[::1/", "category is not a link to one of the categories"),
+        ("category", "https://h.example/api/v4/grids/1/", "category is not a link to a record under /categories/"),
+        ("category", "http://[::1/", "category is not a link to a record under /categories/"),
         ("grids", "7", "grids is not a list"),
-        ("grids", [7, "x"], "grids has an item that is not a link to one of the grids"),
+        ("grids", [7, "x"], "grids has an item that is not a link to a record under /grids/"),
         ("repo_url", "https://h.example/" + "x" * 200, "repo_url is longer than 200 characters"),
         ("repo_url", "javascript:alert(1)", "repo_url is not a valid URL"),
         ("repo_url", None, "repo_url is not a string"),
@@ -89,7 +89,7 @@ def test_hard_slugs_are_taken_as_they_are(slug: str) -> None:
         ("pypi_version", "1" * 101, "pypi_version is longer than 100 characters"),
         ("repo_watchers", -1, "repo_watchers is not between 0 and 2147483647"),
         ("repo_forks", 1.5, "repo_forks is not an integer"),
-        ("commits_over_52", [1] * 51, "commits_over_52 has 51 numbers, not 52 or none"),
+        ("commits_over_52", [1] * 51, "commits_over_52 has 51 values instead of 52 or none"),
         ("commits_over_52", [None] * 52, "commits_over_52 has an item that is not an integer"),
         ("participants", "gasman, kaedroho", "participants is not a list"),
         ("participants", ["gasman", None], "participants has an item that is not a string"),
@@ -158,4 +158,4 @@ def test_what_is_read_fits_its_column(fields: tuple[records.Field, ...], model: 
 
 def test_a_name_can_not_command_the_terminal() -> None:
     assert record_name("package", 12, "\x1b[2Jfoo\u202e") == "package 12 “[2Jfoo”"
-    assert record_name("package", None, None) == "package without id"
+    assert record_name("package", None, None) == "package without ID"

@@ -213,3 +213,9 @@ def test_the_living_and_the_better_known_come_first(one: Standing, other: Standi
         assert before == one.is_living
     elif popularity(one, NOW) != popularity(other, NOW):
         assert before == (popularity(one, NOW) > popularity(other, NOW))
+
+
+def test_active_has_a_former_word() -> None:
+    active, living = read_query("is:active -is:Active").filters, read_query("is:living").filters
+    assert {one.mark for one in (*active, *living)} == {"is:living"}
+    assert [one.typed for one in active] == ["is:active", "-is:Active"]

@@ -40,12 +40,12 @@ def test_a_text_keeps_its_lines() -> None:
 def test_what_is_too_long_or_empty_is_refused_in_words() -> None:
     assert clean_line("é" * 10, 10) == "é" * 10
     assert clean_line("e\u0301" * 10, 10) == "é" * 10, "characters count as they are kept"
-    with pytest.raises(BadText, match="11 characters, where 10 fit"):
+    with pytest.raises(BadText, match=r"10 characters or fewer \(currently 11\)"):
         clean_line("x" * 11, 10)
-    with pytest.raises(BadText, match="10,001 characters"):
+    with pytest.raises(BadText, match="10,001"):
         clean_text("x" * 10_001, 10_000)
     for nothing in ("", " \n", "\u200b", "\x00", None):
-        with pytest.raises(BadText, match="has to be written"):
+        with pytest.raises(BadText, match="required"):
             clean_text(nothing, 10, is_needed=True)
 
 

@@ -156,10 +156,10 @@ def test_what_a_person_wrote_is_kept_and_told(session: Session, file: dict[str, 
     session.commit()
     tallies = load(session, file)
     assert remarks(tallies) == [
-        "grid 7 “caching”: changed here by a person, kept: title",
-        "feature “Is fast” of grid 7: changed here by a person, kept: title",
-        "feature “Is small” of grid 7: changed here by a person, kept: description",
-        "cell of package 12, feature “Is small” of grid 7: changed here by a person, kept: text",
+        "grid 7 “caching”: kept values edited on this site: title",
+        "feature “Is fast” in grid 7: kept values edited on this site: title",
+        "feature “Is small” in grid 7: kept values edited on this site: description",
+        "cell for package 12, feature “Is small” in grid 7: kept values edited on this site: text",
     ]
     assert {noun: found[:2] for noun, found in outcomes(tallies).items()} == dict.fromkeys(tallies, (0, 0))
     assert features(session) == [("Is quick", "In our eyes.", 0), ("Is small", "In our words.", 1)]
@@ -178,8 +178,8 @@ def test_what_a_person_deleted_stays_deleted(session: Session, file: dict[str, A
     session.delete(cell)
     session.commit()
     assert remarks(load(session, file)) == [
-        "feature “Is fast” of grid 7: deleted on this site, kept so",
-        "cell of package 12, feature “Is small” of grid 7: deleted on this site, kept so",
+        "feature “Is fast” in grid 7: deleted on this site, not restored",
+        "cell for package 12, feature “Is small” in grid 7: deleted on this site, not restored",
     ]
     assert features(session) == [("Is small", "", 1)]
     assert cells(session) == {}
@@ -191,8 +191,8 @@ def test_a_package_that_a_person_took_out_gets_no_cells(session: Session, file: 
     a_person(session, "membership", 1, "delete", before={"grid_id": 7, "package_id": 13})
     session.commit()
     assert remarks(load(session, file)) == [
-        "package 13 “bar”: a person has taken it out of grid 7 here, kept so",
-        "cell of package 13, feature “Is fast” of grid 7: the package is not in the grid on this site; skipped",
+        "package 13 “bar”: removed from grid 7 on this site, not added again",
+        "cell for package 13, feature “Is fast” in grid 7: skipped (the package is not in the grid on this site)",
     ]
 
 

@@ -44,7 +44,7 @@ def test_values_are_told_in_words(session: Session) -> None:
         ("package", {"category_id": app.id}, {"category_id": 99}, {"category": ("App", "a deleted category")}),
         ("package", {"replaced_by_id": None}, {"replaced_by_id": two.id}, {"replaced by": (None, "Two")}),
         ("package", {"replaced_by_id": 99}, {"replaced_by_id": hidden.id},
-         {"replaced by": ("a package that is gone", "a hidden package")}),
+         {"replaced by": ("a deleted package", "a hidden package")}),
         ("package", {"deprecated_at": None}, {"deprecated_at": at}, {"deprecated since": (None, NOW)}),
         ("package", {"hidden_at": "not a day"}, {"hidden_at": None}, {"hidden since": ("not a day", None)}),
         ("grid", {"is_locked": False}, {"is_locked": True}, {"locked": ("no", "yes")}),
@@ -76,7 +76,7 @@ def test_an_act_is_told_in_each_history_as_far_as_it_concerns_it(session: Sessio
     assert [len(entry.lines) for entry in entries(session, Scope("grid", grid_id))] == [3]
     for number, title in zip(ids, ("one", "two"), strict=True):
         (entry,) = entries(session, Scope("package", number))
-        assert [in_words(line.about) for line in entry.lines] == [f"Place of “{title}” in grid “G”"]
+        assert [in_words(line.about) for line in entry.lines] == [f"Package “{title}” in grid “G”"]
     with pytest.raises(NotFound):
         entries(session, Scope("nothing", 1))
 

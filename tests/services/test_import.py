@@ -233,16 +233,16 @@ def test_records_that_do_not_fit_are_named_and_the_rest_goes_in(session: Session
     state = copy_site(session, fake)
     assert outcomes(state, "packages") == (2, 0, 0, 8)
     found = state.tally("packages").remarks
-    assert found[0] == "package without id: is not an object; skipped"
-    assert found[1].startswith("package without id “only-a-slug”: category is missing; grids is missing; id is missing")
+    assert found[0] == "package without ID: skipped (is not an object)"
+    assert found[1].startswith("package without ID “only-a-slug”: skipped (category is missing; grids is missing; id is missing")
     assert found[2:] == [
-        "package 19 “without-times”: created is missing; skipped",
-        "package 18 “lonely”: not put into unknown grids: 55",
-        "package 17 “stranger”: its category 3 is unknown; skipped",
-        "package 15: slug is empty; skipped",
-        "package 14 “long-title”: title is longer than 100 characters; skipped",
-        "package 13 “no-title”: title is not a string; skipped",
-        "package 12 “django-foo”: its slug belongs here to package 16 “Django-FOO”; skipped",
+        "package 19 “without-times”: skipped (created is missing)",
+        "package 18 “lonely”: not added to unknown grids: 55",
+        "package 17 “stranger”: skipped (unknown category 3)",
+        "package 15: skipped (slug is empty)",
+        "package 14 “long-title”: skipped (title is longer than 100 characters)",
+        "package 13 “no-title”: skipped (title is not a string)",
+        "package 12 “django-foo”: skipped (its slug is used by package 16 “Django-FOO” on this site)",
     ]
     assert members(session, 18) == [(9, 0)]
 
@@ -256,8 +256,8 @@ def test_a_slug_or_an_id_that_means_another_here(session: Session, fake: FakeV4S
     state = copy_site(session, fake)
     assert outcomes(state, "packages") == (0, 0, 0, 2)
     assert state.tally("packages").remarks == [
-        "package 13 “theirs”: its id belongs here to “ours”; skipped",
-        "package 12 “django-foo”: its slug belongs here to package 1 “Django-Foo”; skipped",
+        "package 13 “theirs”: skipped (its ID is used by “ours” on this site)",
+        "package 12 “django-foo”: skipped (its slug is used by package 1 “Django-Foo” on this site)",
     ]
     assert session.get_one(Package, 13).title == "ours"
 
@@ -271,10 +271,10 @@ def test_what_was_skipped_is_not_taken_for_its_namesake_here(session: Session, f
     fake.add_package(13, "django-bar", category=2, grids=(7, 9))
     state = copy_site(session, fake)
     assert remarks(state) == [
-        "category 1 “apps”: its id belongs here to “ours”; skipped",
-        "grid 9 “security”: its id belongs here to “our-grid”; skipped",
-        "package 13 “django-bar”: not put into unknown grids: 9",
-        "package 12 “django-foo”: its category 1 is unknown; skipped",
+        "category 1 “apps”: skipped (its ID is used by “ours” on this site)",
+        "grid 9 “security”: skipped (its ID is used by “our-grid” on this site)",
+        "package 13 “django-bar”: not added to unknown grids: 9",
+        "package 12 “django-foo”: skipped (unknown category 1)",
     ]
     assert members(session, 13) == [(7, 0)]
 
@@ -293,8 +293,8 @@ def test_a_grids_own_list_is_only_compared(session: Session, fake: FakeV4Site) -
     fake.lists["grids"][1]["packages"] = []
     state = copy_site(session, fake)
     assert remarks(state) == [
-        "grid 9 “security”: its own list lacks packages that are in it here: 12",
-        "grid 7 “caching”: its own list has packages that are not in it here: 99",
+        "grid 9 “security”: packages that are in the grid only on this site: 12",
+        "grid 7 “caching”: packages missing from the grid on this site: 99",
     ]
     assert members(session, 12) == [(9, 0), (7, 1)]
 
@@ -316,9 +316,9 @@ def test_what_a_person_changed_is_kept_and_told(session: Session, fake: FakeV4Si
     fake.lists["packages"][0]["repo_url"] = "https://gitlab.com/example/12"
     state = copy_site(session, fake, now=LATER)
     assert remarks(state) == [
-        "category 1 “apps”: changed here by a person, kept: title",
-        "grid 7 “caching”: changed here by a person, kept: description",
-        "package 12 “django-foo”: changed here by a person, kept: description, title",
+        "category 1 “apps”: kept values edited on this site: title",
+        "grid 7 “caching”: kept values edited on this site: description",
+        "package 12 “django-foo”: kept values edited on this site: description, title",
     ]
     assert [outcomes(state, noun) for noun in STAGES[:3]] == [(0, 0, 1, 0), (0, 0, 2, 0), (0, 1, 0, 0)]
     assert (package.title, package.description) == ("Our title", "Our words")
@@ -340,7 +340,7 @@ def test_a_package_that_a_person_renamed_keeps_its_slug(session: Session, fake: 
     session.commit()
     fake.lists["packages"][0]["repo_watchers"] = 600
     state = copy_site(session, fake)
-    assert remarks(state) == ["package 12 “django-foo”: changed here by a person, kept: slug"]
+    assert remarks(state) == ["package 12 “django-foo”: kept values edited on this site: slug"]
     assert (session.get_one(Package, 12).slug, session.get_one(Package, 12).stars) == ("django-bar", 600)
 
 
@@ -350,7 +350,7 @@ def test_a_package_that_a_person_deleted_stays_deleted(session: Session, fake: F
     session.add(Revision(at=NOW, object_type="package", object_id=12, action="delete", before={"slug": "django-foo"}))
     session.commit()
     state = copy_site(session, fake)
-    assert state.tally("packages").remarks == ["package 12 “django-foo”: deleted on this site; skipped"]
+    assert state.tally("packages").remarks == ["package 12 “django-foo”: skipped (deleted on this site)"]
     assert session.get(Package, 12) is None
 
 
@@ -361,7 +361,7 @@ def test_a_membership_that_a_person_ended_stays_ended(session: Session, fake: Fa
     session.add(Revision(at=NOW, object_type="membership", object_id=1, action="delete", before=pair))
     session.commit()
     state = copy_site(session, fake)
-    assert remarks(state) == ["package 12 “django-foo”: a person has taken it out of grid 9 here, kept so"]
+    assert remarks(state) == ["package 12 “django-foo”: removed from grid 9 on this site, not added again"]
     assert [grid_id for grid_id, _ in members(session, 12)] == [7]
 
 
@@ -373,7 +373,7 @@ def test_a_membership_that_a_person_made_stays(session: Session, fake: FakeV4Sit
     session.add(Revision(at=NOW, object_type="membership", object_id=1, action="add", after=pair))
     session.commit()
     state = copy_site(session, fake)
-    assert remarks(state) == ["package 12 “django-foo”: added on this site in grid 10 here, kept so"]
+    assert remarks(state) == ["package 12 “django-foo”: kept in grid 10 (added on this site)"]
     assert outcomes(state, "packages") == (0, 0, 1, 0)
     assert members(session, 12) == [(9, 0), (7, 1), (10, 2)]
 
@@ -384,7 +384,7 @@ def test_cells_are_not_lost_when_a_membership_ends_there(session: Session, fake:
     session.commit()
     fake.lists["packages"][0]["grids"] = [7]
     state = copy_site(session, fake)
-    assert state.tally("packages").remarks == ["package 12 “django-foo”: has cells in grid 9 here, kept so"]
+    assert state.tally("packages").remarks == ["package 12 “django-foo”: kept in grid 9 (has cells)"]
     session.refresh(cell)
     assert members(session, 12) == [(7, 0), (9, 1)]
 
@@ -446,7 +446,7 @@ def test_a_stage_starts_over_when_its_list_has_changed(session: Session, fake: F
     assert (state.stage, state.offset, state.tally("packages").skipped) == ("packages", 0, [])
     state = copy_site(session, fake)
     assert outcomes(state, "packages") == (2, 0, 0, 1)
-    assert remarks(state) == ["package 13 “bad”: title is empty; skipped"]
+    assert remarks(state) == ["package 13 “bad”: skipped (title is empty)"]
 
 
 def test_a_list_that_never_rests_is_read_on_in_the_end(session: Session, fake: FakeV4Site) -> None:
@@ -460,7 +460,7 @@ def test_a_list_that_never_rests_is_read_on_in_the_end(session: Session, fake: F
                 fake.add_package(100 + asked, f"p{asked}")
         state = take_page(session, state, read_page(fake, state), now=NOW)
         session.commit()
-    assert remarks(state) == ["the list of packages kept changing while it was read: some may be missing"]
+    assert remarks(state) == ["the list of packages kept changing during the import; some may be missing"]
     assert session.get(Package, 12) is not None  # the last one of the list, whatever came in before it
 
 
@@ -469,5 +469,5 @@ def test_two_imports_of_one_site_do_not_mix(session: Session, fake: FakeV4Site) 
     page = read_page(fake, state)
     take_page(session, state, page, now=NOW)
     session.commit()
-    with pytest.raises(Conflict, match=f"another import of {URL} is going on"):
+    with pytest.raises(Conflict, match=f"another import of {URL} is already running"):
         take_page(session, state, page, now=NOW)

@@ -87,11 +87,11 @@ def test_what_is_no_place(written: str) -> None:
 @pytest.mark.parametrize(
     ("failure", "words"),
     [
-        (Gone("x"), "github.com says that there is no such repository"),
-        (RateLimited("x"), "github.com lets this site ask no more"),
-        (NotAllowed("x"), "github.com does not let this site read it"),
-        (Unavailable("x"), "github.com can't be reached"),
-        (BadAnswer("x"), "github.com answered something that this site can't read"),
+        (Gone("x"), "The repository was not found on github.com"),
+        (RateLimited("x"), "The rate limit of github.com has been reached"),
+        (NotAllowed("x"), "github.com denied access"),
+        (Unavailable("x"), "Could not connect to github.com"),
+        (BadAnswer("x"), "github.com returned an invalid response"),
     ],
 )
 def test_each_failure_is_told_in_plain_words(failure: UpstreamError, words: str) -> None:
@@ -104,7 +104,7 @@ def test_a_mistake_of_ours_is_no_failure_of_the_form(caplog: pytest.LogCaptureFi
     def broken() -> RepoFacts:
         raise ZeroDivisionError
 
-    assert "can't read" in fill(GITHUB, gateways(Host(repo=broken)), now=NOW).notes[0]
+    assert "returned an invalid response" in fill(GITHUB, gateways(Host(repo=broken)), now=NOW).notes[0]
     assert "ZeroDivisionError" in caplog.text
 
 
@@ -117,14 +117,14 @@ def test_a_host_that_does_not_answer_is_not_waited_for() -> None:
 
     draft = fill(GITHUB, gateways(Host(repo=slow)), now=NOW, patience_s=0.05)
     answered.set()
-    assert "github.com has not answered" in draft.notes[0]
+    assert "github.com did not respond" in draft.notes[0]
 
 
 def test_too_many_lookups_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(package_drafts, "_ROOM", threading.BoundedSemaphore(1))
     package_drafts._ROOM.acquire()
     draft = fill(GITHUB, gateways(Host()), now=NOW)
-    assert "fill in the form by hand" in draft.notes[0]
+    assert "Fill in the form manually" in draft.notes[0]
 
 
 def test_a_repository_that_has_moved() -> None:

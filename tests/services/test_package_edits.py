@@ -135,15 +135,15 @@ def test_a_hidden_package_is_no_hindrance_but_a_merged_one_is(session: Session, 
 @pytest.mark.parametrize(
     ("slug", "words"),
     [
-        ("TAKEN", "Another package"),
-        ("old-one", "Another package"),
+        ("TAKEN", "used by another package"),
+        ("old-one", "used by another package"),
         ("a/b", "Use letters"),
         ("<b>", "Use letters"),
         ("..", "Use letters"),
         ("שלום", "Use letters"),
-        ("123", "taken for a number"),
-        ("p", "meaning of its own"),
-        ("x" * 51, "too long"),
+        ("123", "digits only"),
+        ("p", "reserved"),
+        ("x" * 51, "50 characters or fewer"),
     ],
 )
 def test_slugs_that_are_refused(session: Session, ada: User, slug: str, words: str) -> None:
@@ -226,12 +226,12 @@ def test_what_can_take_a_package_s_place(session: Session, ada: User) -> None:
     for typed in ("other", "/packages/p/Other/", "https://site.example/packages/p/Other/?x=1#y"):
         assert change(session, ada, package, replaced_by=typed).replaced_by_id == other_id
         assert change(session, ada, package, replaced_by=None).replaced_by_id is None
-    for typed, words in (("one", "own place"), ("none", "no package"), ("hidden", "no package")):
+    for typed, words in (("one", "can't replace itself"), ("none", "No package"), ("hidden", "No package")):
         assert words in problems(session, ada, package, replaced_by=typed)["replaced_by"][0]
     change(session, ada, package, replaced_by="other")
     change(session, ada, session.get_one(Package, other_id), replaced_by="third")
     assert (
-        "itself replaced"
+        "already replaced by this package"
         in problems(session, ada, session.get_one(Package, third_id), replaced_by="one")["replaced_by"][0]
     )
 

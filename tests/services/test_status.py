@@ -81,7 +81,7 @@ def test_a_run_without_an_end_is_at_work_while_its_process_has_the_duty(
     ("error", "told"),
     [
         ("pypi.org can't be reached", "pypi.org can't be reached"),
-        ("OperationalError: no route to db.internal, port 5432", "OperationalError (the site's log says more)"),
+        ("OperationalError: no route to db.internal, port 5432", "OperationalError (see the log for details)"),
         ("DoesNotError", "DoesNotError"),
         (None, None),
     ],

@@ -120,14 +120,14 @@ def test_an_account_with_this_address_is_never_merged(session: Session, world: W
     browser = Browser(world.app)
     response = world.go(browser)
     assert response.status_code == 409
-    assert "You have an account here" in response.text
+    assert "You already have an account" in response.text
     assert browser.username is None
     assert browser.get("/account/oauth/new/").headers["Location"] == "/account/login/"
     session.rollback()
     assert session.query(Identity).count() == 0
     assert browser.log_in().status_code == 303
     assert world.go(browser).headers["Location"] == "/account/"
-    assert "you can also log in as ada" in browser.get("/account/").text
+    assert "account ada" in browser.get("/account/").text
     other = Browser(world.app)
     world.go(other)
     assert other.username == "ada"
@@ -159,7 +159,7 @@ def test_identities_are_linked_and_unlinked_but_the_last_way_in_stays(session: S
     session.rollback()
     assert session.query(Identity).count() == 2
     assert browser.post(f"/account/identities/{first}/unlink/").status_code == 303
-    assert f"You can no longer log in by {TITLES[world.kind]}." in browser.get("/account/").text
+    assert f"You can no longer log in with {TITLES[world.kind]}." in browser.get("/account/").text
     session.rollback()
     (left,) = session.query(Identity).all()
     assert left.subject == "17"
@@ -179,7 +179,7 @@ def test_what_logs_in_somebody_else_is_not_linked(session: Session, world: World
     browser.log_in("eve")
     response = world.go(browser)
     assert response.status_code == 409
-    assert "That is linked to another account" in response.text
+    assert "Already linked to another account" in response.text
     assert browser.username == "eve"
 
 
@@ -188,7 +188,7 @@ def test_a_closed_account_does_not_log_in(session: Session, world: World) -> Non
     browser = Browser(world.app)
     response = world.go(browser)
     assert response.status_code == 403
-    assert "This account is closed" in response.text
+    assert "This account is disabled" in response.text
     session.rollback()
     assert session.query(LoginSession).count() == 0
 
@@ -206,7 +206,7 @@ def test_a_state_is_of_one_browser_and_works_once(session: Session, world: World
         world.begin(stranger)
         response = stranger.get(wrong)
         assert response.status_code == 403
-        assert "That login was not begun here" in response.text
+        assert "This login is no longer valid" in response.text
         assert stranger.username is None
     assert other.get(path).status_code == 403, "not begun in this browser"
     assert browser.get(path).status_code == 303
@@ -247,7 +247,7 @@ def test_a_code_that_was_used_is_refused(session: Session, world: World) -> None
     world.fake.codes.clear()
     response = browser.get(path)
     assert response.status_code == 403
-    assert f"{TITLES[world.kind]} did not accept it" in response.text
+    assert f"{TITLES[world.kind]} rejected the login" in response.text
     assert browser.username is None
 
 
@@ -266,7 +266,7 @@ def test_who_says_no_is_not_logged_in(session: Session, world: World) -> None:
     world.fake.agrees = False
     response = world.go(Browser(world.app))
     assert response.status_code == 403
-    assert f"{TITLES[world.kind]} was told not to" in response.text
+    assert f"Access was declined on {TITLES[world.kind]}" in response.text
     path = f"/account/oauth/{world.kind}/callback/"
     browser = Browser(world.app)
     state = parse_qs(urlsplit(world.begin(browser)).query)["state"][0]
@@ -324,7 +324,7 @@ def test_a_provider_that_is_down_is_said_to_be(make_app: Callable[..., Flask]) -
     target = urlsplit(fake.follow(unescape(re.findall(r'content="0; url=([^"]+)"', page)[0])))
     response = browser.get(f"{target.path}?{target.query}")
     assert response.status_code == 502
-    assert "GitHub doesn&#39;t answer" in response.text
+    assert "GitHub is not responding" in response.text
 
 
 def test_a_provider_on_our_own_network_is_not_asked_unless_named(make_app: Callable[..., Flask], serve: Serve) -> None:
@@ -340,7 +340,7 @@ def test_a_provider_on_our_own_network_is_not_asked_unless_named(make_app: Calla
 def test_what_is_not_set_is_not_offered(app: Flask) -> None:
     browser = Browser(app)
     for path in ("/account/login/", "/account/register/"):
-        assert "GitHub" not in browser.get(path).text
+        assert "with GitHub" not in browser.get(path).text
     for name in ("github", "gitlab", "nowhere"):
         assert browser.post(f"/account/oauth/{name}/").status_code == 404
         assert browser.get(f"/account/oauth/{name}/callback/?code=x&state=y").status_code == 404
@@ -349,7 +349,7 @@ def test_what_is_not_set_is_not_offered(app: Flask) -> None:
 def test_what_is_set_is_offered_by_post_only(world: World) -> None:
     title = TITLES[world.kind]
     assert f"Log in with {title}" in Browser(world.app).get("/account/login/").text
-    assert f"Register with {title}" in Browser(world.app).get("/account/register/").text
+    assert f"Sign up with {title}" in Browser(world.app).get("/account/register/").text
     assert Browser(world.app).get(f"/account/oauth/{world.kind}/").status_code == 405
     assert world.app.test_client().post(f"/account/oauth/{world.kind}/").status_code == 403
     assert world.app.test_client().post("/account/oauth/new/").status_code == 403

@@ -47,7 +47,7 @@ def test_an_account_is_made_by_a_letters_link(session: Session, app: Flask) -> N
     assert 'type="password"' not in form
     response = browser.post("/account/register/", {"username": "Ada.L", "email": "Ada@example.org"})
     assert (response.status_code, response.headers["Location"]) == (303, "/account/check-your-email/")
-    assert "the message lies in the outbox" in browser.get("/account/check-your-email/").text
+    assert "View the email in the outbox" in browser.get("/account/check-your-email/").text
     assert users(session) == {}, "nothing is kept of who has only asked"
     (letter,) = letters(session)
     assert letter.to == "Ada@example.org"
@@ -83,10 +83,10 @@ def test_registering_tells_nobody_but_the_owner_that_there_is_an_account(session
                         browser.get("/profiles/bob/").status_code))  # fmt: skip
     assert answers[0] == answers[1]
     first, second = letters(session)
-    assert first.subject == "You have an account at pkgsite"
+    assert first.subject == "You already have a pkgsite account"
     assert "“ada”" in first.body
     assert Browser(app).get(link_in(first.body)).status_code == 200
-    assert second.subject == "Your account at pkgsite"
+    assert second.subject == "Finish creating your pkgsite account"
     assert list(users(session)) == ["ada"]
 
 
@@ -98,7 +98,7 @@ def test_a_name_that_was_taken_meanwhile_can_be_changed(session: Session, app: F
     assert first.post(paths[0], {"username": "ada", "password": PASSWORD}).status_code == 303
     response = second.post(paths[1], {"username": "ADA", "password": PASSWORD})
     assert response.status_code == 422
-    assert "Somebody has this name already." in response.text
+    assert "This username is already taken." in response.text
     assert second.post(paths[1], {"username": "ada2", "password": PASSWORD}).status_code == 303
     assert {name: user.email for name, user in users(session).items()} == {
         "ada": "0@example.org", "ada2": "1@example.org",
@@ -128,7 +128,7 @@ def test_a_strange_name_is_refused_in_words(session: Session, app: Flask, evil: 
 def test_a_reserved_name_is_refused(app: Flask, name: str) -> None:
     response = Browser(app).post("/account/register/", {"username": name, "email": "a@example.org"})
     assert response.status_code == 422
-    assert "kept for the site itself" in response.text
+    assert "This username is reserved" in response.text
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_a_strange_address_is_refused_in_words(session: Session, app: Flask, evi
     ):
         response = Browser(app).post(path, data)
         assert response.status_code == 422
-        assert "This is no e-mail address" in response.text
+        assert "Enter a valid email address" in response.text
         assert "<script>alert" not in response.text
     assert letters(session) == []
 

@@ -77,7 +77,7 @@ def test_a_new_address_counts_once_it_is_confirmed(session: Session, app: Flask,
     assert browser.post(path).headers["Location"] == "/account/"
     assert again(session, user_id).email == "new@example.org"
     told = letters(session)[-1]
-    assert (told.to, told.subject) == ("ada@example.org", "Your address at pkgsite has changed")
+    assert (told.to, told.subject) == ("ada@example.org", "Your pkgsite email address has changed")
     assert "new@example.org confirmed" in plain(browser.get("/account/").text)
     assert browser.post(path).status_code == 410
     assert browser.get(path).status_code == 410
@@ -153,7 +153,7 @@ def test_a_new_password_ends_the_other_sessions(session: Session, app: Flask, ad
     assert browser.username == "ada"
     assert elsewhere.username is None
     assert Browser(app).log_in(password=OTHER).status_code == 303
-    assert letters(session)[-1].subject == "Your password at pkgsite has changed"
+    assert letters(session)[-1].subject == "Your pkgsite password has changed"
 
 
 def test_the_present_password_is_not_guessed_at_either(browser: Browser) -> None:
@@ -165,7 +165,7 @@ def test_the_present_password_is_not_guessed_at_either(browser: Browser) -> None
 def test_who_has_no_password_chooses_one(session: Session, app: Flask) -> None:
     bob = make_person(session, "bob", password=None)
     browser = Browser(app, bob)
-    assert "present password" not in browser.get("/account/password/").text
+    assert "Current password" not in browser.get("/account/password/").text
     assert browser.post("/account/password/", {"password": OTHER}).status_code == 303
     assert Browser(app).log_in("bob", OTHER).status_code == 303
 
@@ -179,7 +179,7 @@ def test_sessions_are_listed_and_ended(session: Session, app: Flask, ada: User, 
     eve = Browser(app)
     eve.log_in("eve")
     html = browser.get("/account/").text
-    assert html.count("this one") == 1
+    assert html.count("this session") == 1
     assert "192.0.2.7" in html
     assert evil not in html
     assert "Phone/1" in html

@@ -1,4 +1,4 @@
-"""Features of a package with a click, a link or a flag."""
+"""Favourites, users, links and flags of a package."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_an_approved_link_that_is_changed_waits_again(people: People, session: S
     people.boss.post(path, typed(people.boss, "Shop"))
     answer = people.bob.post(path, late)
     assert answer.status_code == 409
-    assert "There now Shop What you typed Casino" in words(answer)
+    assert "Current version Shop Your version Casino" in words(answer)
     assert people.bob.post(path, typed(people.bob, "Casino")).status_code == 303
     assert "Casino" not in words(people.nobody.get("/packages/p/one/"))
 
@@ -151,8 +151,8 @@ def test_only_its_adder_and_moderators_change_a_link(people: People, session: Se
 def test_links_that_are_refused(people: People) -> None:
     path = "/packages/one/sites/add/"
     people.bob.post(path, {"title": "Shop", "url": "https://shop.example"})
-    for title, url, told in (("", "https://x.example", "Site name"), ("x", "javascript:x", "no address"),
-                             ("x", "https://SHOP.example/", "listed already")):  # fmt: skip
+    for title, url, told in (("", "https://x.example", "Site name"), ("x", "javascript:x", "Enter a URL"),
+                             ("x", "https://SHOP.example/", "already listed")):  # fmt: skip
         answer = people.ada.post(path, {"title": title, "url": url})
         assert answer.status_code == 422
         assert told in words(answer)
@@ -193,7 +193,7 @@ def test_who_sees_a_flag_and_who_answers_it(people: People, app: Flask, session:
         assert "Nobody answers" in words(visitor.get("/packages/p/one/"))
         assert visitor.get(path).status_code == 200
         assert visitor.post(path, {"answer": "I do"}).status_code == 303
-    assert "Answer by boss: I do" in words(people.bob.get("/packages/p/one/"))
+    assert "Reply by boss: I do" in words(people.bob.get("/packages/p/one/"))
     assert people.ada.post(path, {"answer": "x" * 2001}).status_code == 422
     assert people.ada.post(path, {"answer": ""}).status_code == 303
     session.rollback()

@@ -39,16 +39,16 @@ def cell(session: Session) -> str:
 
 
 def test_a_grid_is_made_by_a_form(ada: Visitor, session: Session) -> None:
-    assert "Make a grid" in ada.get("/grids/add/").text
+    assert "Create a grid" in ada.get("/grids/add/").text
     answer = ada.post("/grids/add/", {"title": "Caching", "slug": "", "description": "<b>fast</b>"})
     assert (answer.status_code, answer.location) == (303, "/grids/g/caching/")
     page = ada.get("/grids/g/caching/").text
     assert "&lt;b&gt;fast&lt;/b&gt;" in page
-    assert "The grid “Caching” is here." in page
+    assert "Grid “Caching” created." in page
     refused = ada.post("/grids/add/", {"title": "", "slug": "caching", "description": "kept"})
     assert refused.status_code == 422
     assert "kept" in refused.text
-    assert "Another grid has this slug" in refused.text
+    assert "used by another grid" in refused.text
 
 
 def test_two_people_change_a_grid_at_once(ada: Visitor, session: Session) -> None:
@@ -59,8 +59,8 @@ def test_two_people_change_a_grid_at_once(ada: Visitor, session: Session) -> Non
     second = ada.post("/grids/caching/edit/", first | {"description": "by <i>the</i> second"})
     assert second.status_code == 409
     words = plain(second.text)
-    assert "There now by the first" in words
-    assert "What you typed by <i>the</i> second" in words
+    assert "Current version by the first" in words
+    assert "Your version by <i>the</i> second" in words
     assert 'name="version" type="hidden" value="2"' in second.text
     assert ada.post("/grids/caching/edit/", first | {"description": "both", "version": "2"}).status_code == 303
     session.rollback()
@@ -85,7 +85,7 @@ def test_a_cell_is_saved_by_a_plain_form(ada: Visitor, cell: str, session: Sessi
     assert "&lt;script&gt;" in page
     late = ada.post(cell, {"text": "mine", "version": "1"})
     assert late.status_code == 409
-    assert "There now no, <script>" in plain(late.text)
+    assert "Current version no, <script>" in plain(late.text)
     assert "mine" in late.text
     session.rollback()
     assert session.scalars(select(Cell.text)).all() == ["no, <script>"]
@@ -137,7 +137,7 @@ def test_features_by_forms(ada: Visitor, session: Session) -> None:
     assert ada.post("/grids/feature/1/", {"title": "First", "version": "1"}).status_code == 303
     late = ada.post("/grids/feature/1/", {"title": "Mine", "version": "1"})
     assert late.status_code == 409
-    assert "There now First" in plain(late.text)
+    assert "Current version First" in plain(late.text)
     ada.post("/grids/feature/2/move/", {"to": "up"})
     page = ada.get("/grids/g/caching/").text
     assert page.index(">Two") < page.index(">First")

@@ -37,5 +37,5 @@ def test_what_is_typed_is_escaped(site: Session, client: FlaskClient) -> None:
 def test_signs_of_patterns_are_looked_for_as_they_are(site: Session, client: FlaskClient) -> None:
     for sign in ("%25", "_", "%5C"):
         html = client.get(f"/packages/?q=nn{sign}nn&all=1").text
-        assert "No package has every word" in html
+        assert "No packages match" in html
     assert "100%" in client.get("/packages/?q=100%25").text

@@ -69,10 +69,10 @@ def test_no_token_no_action(boss: Visitor, session: Session, ada: User) -> None:
 
 
 def test_empty_lists_say_what_comes_here(boss: Visitor) -> None:
-    assert "People flag a package" in words(boss.get("/moderation/"))
+    assert "Packages that users have flagged" in words(boss.get("/moderation/"))
     assert "REVIEW_FIRST_EDITS is 0" in words(boss.get("/moderation/?list=edits"))
-    assert "looked at here" in words(boss.get("/moderation/?list=sites"))
-    assert "People flag" in words(boss.get("/moderation/?list=none&page=x"))
+    assert "here for review" in words(boss.get("/moderation/?list=sites"))
+    assert "Packages that users have flagged" in words(boss.get("/moderation/?list=none&page=x"))
 
 
 @pytest.mark.parametrize("which", ["flags", "sites", "edits"])
@@ -156,7 +156,7 @@ def test_a_merge_is_looked_at_and_then_done(app: Flask, boss: Visitor, session: 
     fill_cell(session, make_feature(session, grid), loser, "very")
     session.commit()
     page = boss.get("/moderation/packages/one/merge/?into=two")
-    assert "Grid : the whole column moves" in words(page)
+    assert "Grid : the entire column will be moved" in words(page)
     assert boss.get("/moderation/packages/one/merge/?into=one").status_code == 422
     session.rollback()
     assert session.scalars(select(Revision)).all() == []
@@ -191,7 +191,7 @@ def test_a_held_edit_is_done_in_its_author_s_name(make_app: Callable[..., Flask]
     package = session.scalars(select(Package)).one()
     assert package.created_by_id == ada.id
     assert session.scalars(select(Revision.reason)).one() == "Approved by boss."
-    assert "done" in words(newcomer.get("/moderation/yours/"))
+    assert "approved" in words(newcomer.get("/moderation/yours/"))
     assert boss.post(f"/moderation/edits/{number}/approve/").status_code == 404
     boss.post("/packages/one/favourite/", {"value": "add"})
     assert newcomer.post("/packages/one/favourite/", {"value": "add"}).status_code == 303
@@ -215,7 +215,7 @@ def test_a_held_edit_that_can_t_be_done_any_more(make_app: Callable[..., Flask],
     session.rollback()
     edit = session.scalars(select(HeldEdit)).one()
     assert edit.is_approved is False
-    assert "The edit could not be applied: This repository is here already" in str(edit.outcome)
+    assert "The edit could not be applied: This repository is already listed" in str(edit.outcome)
     assert len(session.scalars(select(Package)).all()) == 1
 
 
@@ -254,6 +254,6 @@ def test_a_held_change_tells_what_it_empties(make_app: Callable[..., Flask], ses
     typed = form_of(newcomer, documentation_url="", is_deprecated="y")
     assert newcomer.post("/packages/one/edit/", typed).headers["Location"] == "/moderation/yours/"
     page = words(boss.get("/moderation/?list=edits"))
-    assert "Documentation URL (emptied)" in page
+    assert "Documentation URL (cleared)" in page
     assert "Deprecated yes" in page
     assert "Repository" not in page

@@ -136,9 +136,9 @@ def test_a_project_of_the_same_name_elsewhere_is_not_taken(world: tuple[Visitor,
 @pytest.mark.parametrize(
     ("where", "told"),
     [
-        ("https://github.com/no/such", "there is no such repository"),
-        ("no-such-project", "there is no such project"),
-        ("https://git.example.org/a/b", "This site can't read git.example.org"),
+        ("https://github.com/no/such", "was not found on github.com"),
+        ("no-such-project", "The project “no-such-project” was not found"),
+        ("https://git.example.org/a/b", "git.example.org is not a supported code host"),
     ],
 )
 def test_what_can_t_be_asked_is_told_and_the_form_is_there(
@@ -159,7 +159,7 @@ def test_hosts_that_are_not_reached(make_app: Callable[..., Flask], session: Ses
                    PACKAGE_INDEX_URL=closed, ALLOWED_HOSTS_OUT="127.0.0.1:9")  # fmt: skip
     answer = Visitor(app, user).post("/packages/add/validate/", {"where": "https://github.com/ada/one"})
     assert answer.status_code == 200
-    assert "github.com can't be reached at the moment. You can fill in the form manually." in words(answer)
+    assert "Could not connect to github.com. You can fill in the form manually." in words(answer)
 
 
 @pytest.mark.parametrize("where", ["https://github.com/ADA/One.git", "https://github.com/ada/one/issues", "One_Index"])
@@ -169,7 +169,7 @@ def test_what_is_here_already_is_linked(ada: Visitor, session: Session, where: s
     answer = ada.post("/packages/add/validate/", {"where": where})
     assert answer.status_code == 200
     assert 'href="/packages/p/one/"' in answer.get_data(as_text=True)
-    assert "It is here already: The one" in words(answer)
+    assert "This package is already listed: The one" in words(answer)
 
 
 @pytest.mark.parametrize("where", ["", "javascript:alert(1)//a", "<script>", "https://github.com/one", *HOSTILE])
@@ -184,18 +184,18 @@ def test_a_package_is_added_into_a_grid(ada: Visitor, session: Session) -> None:
     grid = make_grid(session, "caching")
     session.commit()
     for asked in ("grid", "grid_slug"):
-        assert "is put into the grid Caching" in words(ada.get(f"/packages/add/?{asked}=caching"))
+        assert "will be added to the grid Caching" in words(ada.get(f"/packages/add/?{asked}=caching"))
     answer = ada.post("/packages/add/", {**HERE, "grid": "caching"})
     assert (answer.status_code, answer.headers["Location"]) == (303, "/packages/p/one/")
     assert session.scalars(select(GridPackage.grid_id)).all() == [grid.id]
-    assert "is in grid “Caching” now" in words(ada.get("/packages/p/one/"))
+    assert "now in the grid “Caching”" in words(ada.get("/packages/p/one/"))
 
 
 def test_a_locked_grid_is_told_and_the_package_comes_without_it(ada: Visitor, session: Session) -> None:
     make_grid(session, "locked", is_locked=True)
     session.commit()
     assert "is locked" in words(ada.get("/packages/add/?grid=locked"))
-    assert "no such grid" in words(ada.get("/packages/add/?grid=none"))
+    assert "Grid not found" in words(ada.get("/packages/add/?grid=none"))
     assert ada.post("/packages/add/", {**HERE, "grid": "locked"}).status_code == 303
     assert count(session, GridPackage) == 0
 
@@ -205,7 +205,7 @@ def test_a_refusal_keeps_what_was_typed(ada: Visitor) -> None:
     assert answer.status_code == 422
     assert field(answer, "documentation_url") == "https://d.example"
     assert field(answer, "repo_url") == "nowhere"
-    assert "The address must name a host" in words(answer)
+    assert "must include a host name" in words(answer)
 
 
 def test_an_edit_is_shown(ada: Visitor, session: Session) -> None:
@@ -231,8 +231,8 @@ def test_two_browsers_edit_the_same_package(ada: Visitor, app: Flask, session: S
     ada.post("/packages/one/edit/", form_of(ada, title="Ada's", slug="ada-s"))
     answer = bob.post("/packages/one/edit/", theirs)  # the package has another address by now
     assert answer.status_code == 409
-    assert "ada has changed this while your form was open" in words(answer)
-    assert re.search(r"There now Ada's What you typed Bob's", words(answer))
+    assert "ada changed this while you were editing" in words(answer)
+    assert re.search(r"Current version Ada's Your version Bob's", words(answer))
     assert field(answer, "title") == "Bob's"
     assert field(answer, "documentation_url") == "https://bob.example"
     session.rollback()
@@ -261,7 +261,7 @@ def test_the_documentation_alone(ada: Visitor, app: Flask, session: Session) -> 
     assert ada.post(path, {"documentation_url": "https://d.example", "version": version}).status_code == 303
     late = ada.post(path, {"documentation_url": "https://e.example", "version": version})
     assert late.status_code == 409
-    assert re.search(r"There now https://d.example What you typed https://e.example", words(late))
+    assert re.search(r"Current version https://d.example Your version https://e.example", words(late))
 
 
 def test_first_edits_are_held(make_app: Callable[..., Flask], session: Session) -> None:
@@ -272,7 +272,7 @@ def test_first_edits_are_held(make_app: Callable[..., Flask], session: Session) 
     ada = Visitor(app, user)
     answer = ada.post("/packages/add/", HERE)
     assert answer.headers["Location"] == "/moderation/yours/"
-    assert "a moderator looks at this first" in words(ada.get("/moderation/yours/"))
+    assert "reviewed by a moderator" in words(ada.get("/moderation/yours/"))
     assert (count(session, Package), count(session, HeldEdit), count(session, Revision)) == (0, 1, 0)
     assert ada.post("/packages/add/", {**HERE, "title": ""}).status_code == 422
 

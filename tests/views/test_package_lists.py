@@ -77,7 +77,7 @@ def test_pills_count_what_the_words_leave(shelf: Session, get: Get) -> None:
 
 
 def test_archived_packages_are_asked_for_and_marked(shelf: Session, get: Get) -> None:
-    assert "1 left out: include archived and deprecated" in plain(get("/packages/?q=caches"))
+    assert "1 archived or deprecated package hidden." in plain(get("/packages/?q=caches"))
     html = get("/packages/?q=caches&all=1")
     assert titles_in(html) == ["past", "Alpha", "beta"]
     assert "past archived" in plain(html)
@@ -86,10 +86,10 @@ def test_archived_packages_are_asked_for_and_marked(shelf: Session, get: Get) ->
 
 def test_a_bad_value_is_told_and_the_others_stay(shelf: Session, get: Get) -> None:
     html = get("/packages/?q=caches&category=nope&sort=title")
-    assert "There is no category “nope”; all are shown." in plain(html)
+    assert "Ignored unknown category “nope”." in plain(html)
     assert titles_in(html) == ["Alpha", "beta"]
     html = get("/packages/?q=caches&category=apps&sort=bogus&page=zz")
-    assert "There is no order “bogus”; the usual one is used." in plain(html)
+    assert "Ignored unknown sort order “bogus”." in plain(html)
     assert titles_in(html) == ["beta"]
 
 
@@ -152,4 +152,4 @@ def test_without_favourites_the_page_says_so(shelf: Session, get: Get) -> None:
 
 
 def test_categories_tell_their_numbers(shelf: Session, get: Get) -> None:
-    assert "2 packages and 1 archived or deprecated" in plain(get("/categories/"))
+    assert "2 packages plus 1 archived or deprecated" in plain(get("/categories/"))

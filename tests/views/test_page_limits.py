@@ -30,7 +30,7 @@ def test_who_searches_too_often_is_asked_to_wait(make_app: Make, session: Sessio
     refused = stranger.get("/search/?q=x")
     assert 0 < int(refused.headers["Retry-After"]) <= 3600
     assert refused.headers["RateLimit-Remaining"] == "0"
-    assert "Too many attempts" in refused.text
+    assert "Too many requests" in refused.text
     assert stranger.get("/api/v4/search/?q=x").status_code == 429  # pages and programs are counted together
     assert stranger.get("/packages/").status_code == 200
     assert [ada.get("/search/?q=x").status_code for _ in range(5)] == [200] * 4 + [429]
@@ -41,7 +41,7 @@ def test_who_tries_to_log_in_too_often_is_asked_to_wait(make_app: Make) -> None:
     stranger = Visitor(make_app(LIMITS="on"))
     form = {"login": "nobody", "password": "a guess"}
     assert [stranger.post("/account/login/", form).status_code for _ in range(3)] == [422, 422, 429]
-    assert "Too many attempts" in stranger.post("/account/login/", form).text
+    assert "Too many requests" in stranger.post("/account/login/", form).text
     assert stranger.get("/account/login/").status_code == 200
 
 

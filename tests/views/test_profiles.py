@@ -33,7 +33,7 @@ def test_a_profile_tells_what_a_person_did(session: Session, client: FlaskClient
     words = plain(response.text)
     assert response.status_code == 200
     assert "ada moderator" in words
-    assert "Here since 1 Mar 2026" in words
+    assert "Member since 1 Mar 2026" in words
     assert '<a href="https://gitlab.com/ada.l" rel="me nofollow noopener">ada.l</a>' in response.text
     assert "<script>alert" not in response.text
     assert "javascript:" not in response.text
@@ -62,7 +62,7 @@ def test_lists_have_pages_of_their_own(session: Session, client: FlaskClient) ->
     assert titles_in(client.get("/profiles/ada/added/").text) == [f"p-{n:02}" for n in range(20)]
     assert titles_in(client.get("/profiles/ada/added/?page=2").text) == [f"p-{n:02}" for n in range(20, 25)]
     for which in ("contributed", "edited"):
-        assert "None so far" in client.get(f"/profiles/ada/{which}/").text
+        assert "No packages yet" in client.get(f"/profiles/ada/{which}/").text
 
 
 def test_favourites_are_shown_to_whom_they_may(session: Session, app: Flask) -> None:
@@ -102,7 +102,7 @@ def test_a_refused_form_comes_back_as_it_was_typed(session: Session, app: Flask)
     fine = {"links-1-label": "Fine", "links-1-url": "https://fine.example"}
     response = ada.post("/profiles/edit/", {"shares_favourites": "y"} | bad | fine)
     assert response.status_code == 422
-    assert "Nothing was saved yet." in response.text
+    assert "Nothing has been saved." in response.text
     assert "Enter a URL that starts with https:// or http://." in response.text
     assert 'value="nonsense"' in response.text
     assert 'value="https://fine.example"' in response.text

@@ -14,11 +14,11 @@ from tests.views.conftest import addresses_in, plain
 def test_it_has_the_numbers_of_the_rules(client: FlaskClient) -> None:
     words = plain(client.get("/help/scores/").text)
     for told in (
-        "For every 3 whole months since the last commit, a tenth of the stars.", "three tenths of the stars",
-        "never more than 1,000", "minus half of the stars", "24 months ago", "within 365 days", "within 730 days",
-        "within 182 days", "5 or more have committed", "2 or more", "names or lets in 3.14 or 3.15",
-        "3.11, 3.12, 3.13, 3.14 and 3.15 get security fixes", "3 checks or more are poor", "fewer than 4 checks",
-        "2 at most are fair",
+        "For every 3 full months since the last commit, 10% of the stars.", "30% of the stars",
+        "up to 1,000", "−50% of the stars", "24 months ago", "within 365 days", "within 730 days",
+        "within 182 days", "5 or more", "2 or more", "declares or allows 3.14 or 3.15",
+        "3.11, 3.12, 3.13, 3.14 and 3.15 receive security fixes", "3 or more poor checks", "fewer than 4 checks",
+        "at most 2 are fair",
     ):  # fmt: skip
         assert told in words, told
 
@@ -26,15 +26,15 @@ def test_it_has_the_numbers_of_the_rules(client: FlaskClient) -> None:
 @pytest.mark.parametrize(
     ("rules", "name", "value", "told"),
     [
-        (scores, "MONTHS_A_STEP", 7, "For every 7 whole months"),
-        (scores, "STEP_TENTHS", 4, "since the last commit, 4 tenths of the stars"),
-        (scores, "FLOOR_TENTHS", -7, "below minus 7 tenths of the stars"),
-        (scores, "NO_PYTHON_3_MOST", 4321, "never more than 4,321"),
+        (scores, "MONTHS_A_STEP", 7, "For every 7 full months"),
+        (scores, "STEP_TENTHS", 4, "since the last commit, 40% of the stars"),
+        (scores, "FLOOR_TENTHS", -7, "−70% of the stars"),
+        (scores, "NO_PYTHON_3_MOST", 4321, "up to 4,321"),
         (scores, "UNKNOWN_COMMIT_MONTHS", 99, "an unknown last commit as 99 months ago"),
         (health, "RELEASE_GOOD_DAYS", 77, "within 77 days"),
         (health, "COMMIT_FAIR_DAYS", 78, "within 78 days"),
         (health, "LIVING_AS_OF", "May 2031", "As of May 2031"),
-        (health, "POOR_MANY", 6, "6 checks or more are poor"),
+        (health, "POOR_MANY", 6, "6 or more poor checks"),
     ],
 )
 def test_its_numbers_are_those_of_the_rules_at_work(

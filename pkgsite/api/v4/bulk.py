@@ -131,9 +131,7 @@ def lookup() -> Response:
     keys = json_body().get("keys")
     is_list = isinstance(keys, list) and all(isinstance(key, str) and len(key) <= LONGEST_KEY for key in keys)
     if not isinstance(keys, list) or not is_list or len(keys) > MOST_KEYS:
-        words = (
-            f"Must be a list of up to {MOST_KEYS} strings: slugs, repository URLs or PyPI project names."
-        )
+        words = f"Must be a list of up to {MOST_KEYS} strings: slugs, repository URLs or PyPI project names."
         raise Invalid({"keys": [words]})
     found = look_up_packages(db.session(), [key.replace("\0", "") for key in keys], gateways().kinds)
     records = {record.id: record for record in packages_by_id(db.session(), set(found.values()))}

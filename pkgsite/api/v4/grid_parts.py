@@ -122,7 +122,9 @@ class FeatureList(_Part):
     def post(self, key: str) -> Answer:
         grid, written = find(key), new_record(self.takes)
         if written.pop("position", None) is not None:
-            raise Invalid({"position": ["New features are added at the end. Set the position with a later PATCH request."]})
+            raise Invalid(
+                {"position": ["New features are added at the end. Set the position with a later PATCH request."]}
+            )
         return write(
             "feature.add",
             {"grid_id": grid.id, **written},

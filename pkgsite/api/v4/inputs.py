@@ -147,11 +147,9 @@ class PackageInput(Input):
     title = Text("Title", most=LONGEST_TITLE, required=True)
     slug = Text("Slug", most=LONGEST_SLUG, help="If empty, a new package gets a slug made from its title.")
     category = CategoryReference("Category", help="URL, ID or slug.", required=True)
-    repo_url = Text("Repository URL", most=10 * LONGEST_URL, help="URL.")
-    pypi_url = Text(
-        "PyPI project name", most=LONGEST_PYPI, help="A PyPI URL or an install command also works."
-    )
-    documentation_url = Text("Documentation URL", most=LONGEST_URL, help="URL.")
+    repo_url = Text("Repository URL", most=10 * LONGEST_URL)
+    pypi_url = Text("PyPI project name", most=LONGEST_PYPI, help="A PyPI URL or an install command also works.")
+    documentation_url = Text("Documentation URL", most=LONGEST_URL)
     is_deprecated = Tick("Deprecated", help="Not recommended for new projects.")
     replaced_by = PackageReference("Replaced by", help="URL, ID or slug of another package.")
 
@@ -169,7 +167,9 @@ class GridInput(Input):
     title = Text("Title", most=LONGEST_GRID_TITLE, required=True)
     slug = Text("Slug", most=LONGEST_SLUG, help="If empty, a new grid gets a slug made from its title.")
     description = Text("Description", most=LONGEST_TEXT, lines=6)
-    header = Tick("Show on home page", help="Whether the grid is shown on the home page. Only moderators can change this.")
+    header = Tick(
+        "Show on home page", help="Whether the grid is shown on the home page. Only moderators can change this."
+    )
     is_locked = Tick("Locked", help="Whether only moderators can edit the grid. Only moderators can change this.")
 
 
@@ -187,9 +187,7 @@ class FeatureInput(Input):
 
     title = Text("Title", most=LONGEST_GRID_TITLE, required=True)
     description = Text("Description", most=LONGEST_TEXT, lines=3)
-    position = Whole(
-        strict=True, metadata={"label": "Position", "description": "Position in the grid, starting at 0."}
-    )
+    position = Whole(strict=True, metadata={"label": "Position", "description": "Position in the grid, starting at 0."})
 
 
 class CellInput(Input):

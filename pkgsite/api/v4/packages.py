@@ -41,7 +41,9 @@ class PackageSchema(Schema):
     pypi_url = told("string")
     documentation_url = told(["string", "null"])
     repo_watchers = Count(attribute="stars")
-    commits_over_52 = told("array", "Commits per week, oldest first: 52 values or an empty list.", items={"type": "integer"})
+    commits_over_52 = told(
+        "array", "Commits per week, oldest first: 52 values or an empty list.", items={"type": "integer"}
+    )
     participants = told("array", items={"type": "string"})
 
 

@@ -63,7 +63,9 @@ class FacetValueSchema(Schema):
 
     label = told("string")
     q = told("string", "Search query with this filter applied.")
-    count = told("integer", "Number of results with this filter, at most 1,000. If `is_exact` is false there may be more.")
+    count = told(
+        "integer", "Number of results with this filter, at most 1,000. If `is_exact` is false there may be more."
+    )
     is_exact = told("boolean", "Whether the count is exact.")
 
 
@@ -80,7 +82,9 @@ class WhySchema(Schema):
     words = told("string")
     found = told("object", "Matched words by field.", additionalProperties=WORDS)
     popularity = told("integer", "Popularity from 0 to 1,023; ranks packages within a tier.")
-    is_living = told("boolean", "Whether the package is active (not archived or deprecated). Active packages are ranked first.")
+    is_living = told(
+        "boolean", "Whether the package is active (not archived or deprecated). Active packages are ranked first."
+    )
 
 
 class FoundPackageSchema(HitSchema):
@@ -109,8 +113,8 @@ class Search(Resource):
     decorators: ClassVar = [limited("search")]
     name = "Search V3 List"
     description = (
-        "Packages and grids that fit `q`, best first, twenty at most. With `?expand=results` everything that the "
-        "search page shows: packages with the reasons of their order, grids, categories, people, facets with counts."
+        "Packages and grids that match `q`, best first, at most 20. With `?expand=results`: everything on the search "
+        "page, including why each package is ranked where it is, grids, categories, people and filter counts."
     )
 
     def get(self) -> Any:
