@@ -209,7 +209,7 @@ class Templates:
                     upgrade()
             self.close(template.url)
             if kind == "sqlite":  # a copied file must be whole without its -wal
-                assert not list(self._folder.glob("*-wal"))
+                assert not list(self._folder.glob(f"{template.name}.db-*"))
             self._created[kind, filling] = template
         return self._created[kind, filling]
 

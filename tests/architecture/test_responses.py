@@ -107,7 +107,7 @@ def test_compression_is_named_where_it_happens_and_nowhere_else(
 
 @pytest.mark.parametrize("settings", [{"PUBLIC_URL": "https://packages.example.org"}, {"PROXY_HOPS": "1"}])
 def test_https_sites_say_so(make_app: Callable[..., Flask], settings: dict[str, str]) -> None:
-    app = make_app(**settings)
+    app = make_app(shared=False, **settings)
 
     @app.get("/remember/")
     def remember() -> str:
