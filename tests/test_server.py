@@ -69,7 +69,7 @@ def test_an_empty_database_becomes_a_whole_site(empty_database: str, tmp_path: P
         os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
         _, said = process.communicate(timeout=30)
         assert process.returncode == 0, said
-        assert "the catalogue has been loaded" in said
+        assert "Loaded the bundled catalogue" in said
         assert said.rstrip().endswith("Stopped.")
         assert "Traceback" not in said
 
@@ -78,7 +78,7 @@ def test_an_empty_database_becomes_a_whole_site(empty_database: str, tmp_path: P
         os.kill(process.pid, signal.SIGTERM)  # as a service manager does
         _, said = process.communicate(timeout=30)
         assert process.returncode == 0, said
-        assert "loaded" not in said
+        assert "Loaded" not in said
 
 
 def test_a_taken_port_is_named(serve_app: Callable[..., str], tmp_path: Path) -> None:
@@ -87,6 +87,6 @@ def test_a_taken_port_is_named(serve_app: Callable[..., str], tmp_path: Path) ->
     command = [sys.executable, "-m", "flask", "--app", "wsgi", "serve"]
     run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert run.returncode == 1
-    assert f"can't listen on 127.0.0.1 port {port}: Address already in use" in run.stderr
+    assert f"could not listen on 127.0.0.1 port {port}: Address already in use" in run.stderr
     assert "Traceback" not in run.stderr
     assert not (tmp_path / "x.db").exists()

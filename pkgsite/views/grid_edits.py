@@ -179,7 +179,7 @@ def update_feature(feature_id: int) -> ViewResponse:
 def move_feature(feature_id: int) -> ViewResponse:
     feature = get_feature_for_editing(db.session(), feature_id, current_viewer())
     offset = -1 if request.form.get("to") == "up" else 1
-    done = submit_edit("feature.move", {"feature_id": feature_id, "by": offset}, title=f"Move “{feature.title}”")
+    done = submit_edit("feature.move", {"feature_id": feature_id, "offset": offset}, title=f"Move “{feature.title}”")
     return redirect_with_notice(done, feature.grid.slug, f"Moved “{feature.title}” {'up' if offset < 0 else 'down'}.")
 
 

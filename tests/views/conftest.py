@@ -17,7 +17,9 @@ from tests.views.varied_site import populate_varied_site
 @pytest.fixture(params=KINDS)
 def database_url(request: pytest.FixtureRequest, database_templates: Templates) -> str:
     """The address of a migrated database: that of a varied site for tests that use `varied_site`, else an empty one."""
-    return database_templates.reused(request.param, populate_varied_site if "varied_site" in request.fixturenames else None)
+    return database_templates.reused(
+        request.param, populate_varied_site if "varied_site" in request.fixturenames else None
+    )
 
 
 @pytest.fixture

@@ -91,7 +91,7 @@ def test_what_is_not_there_is_a_404_page(varied_site: Session, client: FlaskClie
     for path in MISSING:
         response = client.get(path)
         assert response.status_code == 404, path
-        assert b"There is no such" in response.data
+        assert b" not found</h1>" in response.data
 
 
 def test_what_browsers_and_robots_ask_for_by_themselves_is_served(client: FlaskClient) -> None:

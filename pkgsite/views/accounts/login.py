@@ -101,7 +101,9 @@ def log_out() -> Response:
 
 @pages.get("/account/reset/")
 def forgot_password() -> str:
-    return render_template("accounts/forgot_password.html", form=ForgotPasswordForm(), is_email_enabled=is_email_enabled())
+    return render_template(
+        "accounts/forgot_password.html", form=ForgotPasswordForm(), is_email_enabled=is_email_enabled()
+    )
 
 
 @pages.post("/account/reset/")

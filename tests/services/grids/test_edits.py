@@ -172,7 +172,7 @@ def test_a_locked_grid_is_changed_by_moderators_alone(session: Session, do: Do) 
         ("grid.edit", {"grid_id": grid.id, "changes": {"title": "x"}}),
         ("feature.add", {"grid_id": grid.id, "title": "x"}),
         ("feature.edit", {"feature_id": feature.id, "title": "x"}),
-        ("feature.move", {"feature_id": feature.id, "by": 1}),
+        ("feature.move", {"feature_id": feature.id, "offset": 1}),
         ("feature.delete", {"feature_id": feature.id}),
         ("membership.add", {"grid_id": grid.id, "package_id": outside.id}),
         ("membership.remove", {"grid_id": grid.id, "package_id": inside.id}),

@@ -116,7 +116,7 @@ def test_a_package_comes_in_as_it_is_there(session: Session, fake: FakeV4Site) -
         "development_status": None,
         # What no API v4 tells, this site's own refresh does.
         "repo_moved_to": None,
-        "gone_at": None,
+        "missing_since": None,
         "open_issues": None,
         "topics": None,
         "default_branch": None,
@@ -234,9 +234,7 @@ def test_records_that_do_not_fit_are_named_and_the_rest_goes_in(session: Session
     assert outcomes(state, "packages") == (2, 0, 0, 8)
     found = state.tally("packages").warnings
     assert found[0] == "package without ID: skipped (is not an object)"
-    assert found[1].startswith(
-        "package without ID “only-a-slug”: skipped (category is missing; grids is missing; "
-    )
+    assert found[1].startswith("package without ID “only-a-slug”: skipped (category is missing; grids is missing; ")
     assert found[2:] == [
         "package 19 “without-times”: skipped (created is missing)",
         "package 18 “lonely”: not added to unknown grids: 55",
