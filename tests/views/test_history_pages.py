@@ -515,6 +515,7 @@ def test_everything_of_some_days_is_undone(world: World, app: Flask) -> None:
     mod = Visitor(app, world.mod)
     assert "1 change will be undone." in plain(mod.get("/changes/by/BOB/undo/?days=2").text)
     assert mod.post("/changes/by/bob/undo/", {"days": "2"}).status_code == 303
+    assert "1 change undone." in mod.get("/changes/").text
     world.session.expire_all()
     assert world.session.get_one(Package, world.one.id).title == "Long ago"
     assert world.session.get_one(Package, world.two.id).title == "Package Two"
