@@ -42,7 +42,7 @@ def sample_packages(session: Session) -> None:
     session.commit()
 
 
-@pytest.mark.usefixtures("_some")
+@pytest.mark.usefixtures("sample_packages")
 def test_parts_of_the_list(slugs: Slugs) -> None:
     assert slugs("") == ["three", "two", "one"]
     assert slugs("q=cache") == ["two", "one"]
@@ -59,7 +59,7 @@ def test_parts_of_the_list(slugs: Slugs) -> None:
     assert slugs("q=empty", "grids") == ["empty"]
 
 
-@pytest.mark.usefixtures("_some")
+@pytest.mark.usefixtures("sample_packages")
 def test_orders_have_the_unknown_last(slugs: Slugs) -> None:
     assert slugs("ordering=repo_watchers") == ["one", "three", "two"]
     assert slugs("ordering=-repo_watchers") == ["three", "one", "two"]
@@ -69,7 +69,7 @@ def test_orders_have_the_unknown_last(slugs: Slugs) -> None:
     assert slugs("ordering=-changed", "grids") == ["empty", "caching"]
 
 
-@pytest.mark.usefixtures("_some")
+@pytest.mark.usefixtures("sample_packages")
 def test_what_has_changed_since(slugs: Slugs) -> None:
     assert slugs("updated_since=2026-03-02") == ["three"]
     assert slugs("updated_since=2026-03-03T12:30:15.25Z") == ["three"]
@@ -91,7 +91,7 @@ def test_what_can_not_be_read_is_refused_by_name(client: FlaskClient, query: str
     assert answer.json[name][0].endswith(".")
 
 
-@pytest.mark.usefixtures("_some")
+@pytest.mark.usefixtures("sample_packages")
 def test_fields_alone(client: FlaskClient) -> None:
     assert client.get("/api/v4/packages/1/?fields=title,id").json == {"id": 1, "title": "Fast cache"}
     listed = client.get("/api/v4/packages/?fields=slug&ids=1,2").json["results"]
@@ -102,7 +102,7 @@ def test_fields_alone(client: FlaskClient) -> None:
     }
 
 
-@pytest.mark.usefixtures("_some")
+@pytest.mark.usefixtures("sample_packages")
 def test_detail_is_added_behind_the_plain_record(client: FlaskClient, session: Session) -> None:
     plain = client.get("/api/v4/packages/1/").json
     for number, day in (("1.0", 1), ("2.0", 2)):

@@ -526,8 +526,9 @@ def test_everything_of_some_days_is_undone(scenario: HistoryScenario, app: Flask
         changeset.edit(scenario.two, {"title": "Today"})
     scenario.session.commit()
     mod = CsrfClient(app, scenario.mod)
-    assert "1 change would be taken back" in visible_text(mod.get("/changes/by/BOB/undo/?days=2").text)
+    assert "1 change will be undone." in visible_text(mod.get("/changes/by/BOB/undo/?days=2").text)
     assert mod.post("/changes/by/bob/undo/", {"days": "2"}).status_code == 303
+    assert "1 change undone." in mod.get("/changes/").text
     scenario.session.expire_all()
     assert scenario.session.get_one(Package, scenario.one.id).title == "Long ago"
     assert scenario.session.get_one(Package, scenario.two.id).title == "Package Two"

@@ -48,6 +48,8 @@ def test_an_account_is_made_by_a_letters_link(session: Session, app: Flask) -> N
     response = browser.post("/account/register/", {"username": "Ada.L", "email": "Ada@example.org"})
     assert (response.status_code, response.headers["Location"]) == (303, "/account/check-your-email/")
     assert "View the email in the outbox" in browser.get("/account/check-your-email/").text
+    former = browser.get("/account/look-into-your-mail/")
+    assert (former.status_code, former.headers["Location"]) == (301, "/account/check-your-email/")
     assert users(session) == {}, "nothing is kept of who has only asked"
     (char,) = outbox_messages(session)
     assert char.to == "Ada@example.org"
