@@ -1,11 +1,11 @@
-"""How callers change something: in whose name, on which version, as a trial, asked again; and what is answered."""
+"""Applies the changes that API clients send: preconditions, dry runs, idempotency keys and the response."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from flask import current_app, request
@@ -18,9 +18,11 @@ from pkgsite.api.query_params import TRUE_VALUES, param
 from pkgsite.clock import utc_now
 from pkgsite.errors import Conflict
 from pkgsite.extensions import db, gateways
-from pkgsite.services.changeset import Changeset
+from pkgsite.services.changeset import Changeset, Edit
 from pkgsite.services.idempotency import StoredResponse, reserve_response, store_response
 from pkgsite.services.moderation.actions import QueuedEdit, apply_or_queue
+
+T = TypeVar("T")
 
 MAX_REASON_LENGTH = 300
 MAX_IDEMPOTENCY_KEY_LENGTH = 200
@@ -29,17 +31,18 @@ PRECONDITION_FAILED_MESSAGE = (
     "The record has changed since the version in If-Match. Fetch it again and reapply your change."
 )
 PRECONDITION_REQUIRED_MESSAGE = "Send an If-Match header with the ETag of the version your change is based on."
-UNCOMPARED_FIELDS = {"id", "created", "modified"}  # what differs in any case
+UNCOMPARED_FIELDS = {"id", "created", "modified"}  # fields that differ in any case
 
 
 @dataclass(frozen=True, slots=True)
 class ApiResult:
-    """What comes of a request.
+    """The response to a request, before it is rendered.
 
     Attributes:
-        body: None: there is none.
-        location: Where a new record is, as an address.
-        is_record: The body is what a GET of the record's address tells.
+        body: The JSON body; None if there is none.
+        location: The URL of a new record.
+        is_record: Whether the body equals the response to a GET of the record's URL.
+        is_replay: Whether it is the stored response to an earlier request with the same idempotency key.
     """
 
     body: Any
@@ -49,7 +52,7 @@ class ApiResult:
     is_replay: bool = False
 
 
-NO_CONTENT = ApiResult(None, 204)  # what a deletion leaves
+NO_CONTENT = ApiResult(None, 204)  # the response to a deletion
 
 
 def is_dry_run() -> bool:
@@ -57,15 +60,15 @@ def is_dry_run() -> bool:
 
 
 def expected_version(current: Any, version: int) -> int | None:
-    """Return the version on which the caller's change began; None: the caller doesn't say.
+    """Return the version that the client's change is based on; None if the request has no If-Match.
 
     Args:
-        current: What a GET of this address would tell now.
-        version: Of the record, as of `current`.
+        current: The current response to a GET of this URL.
+        version: The record's version, as in `current`.
 
     Raises:
-        PreconditionFailed: the caller has seen another version than the present one.
-        PreconditionRequired: the caller has to say which one they have seen.
+        PreconditionFailed: The client has seen another version.
+        PreconditionRequired: The site requires If-Match, and the request has none.
     """
     if_match = request.headers.get("If-Match") or request.form.get("_if_match")
     if not if_match:
@@ -78,28 +81,26 @@ def expected_version(current: Any, version: int) -> int | None:
 
 
 def apply_mutation(
-    name: str,
-    arguments: Mapping[str, Any],
+    edit: Edit[T],
     *,
-    title: str,
-    to_response: Callable[[Any], ApiResult],
+    title: Callable[[], str],
+    to_response: Callable[[T], ApiResult],
     original: Mapping[str, Any] | None = None,
 ) -> ApiResult:
-    """Do something in the caller's name, or hold it for review, or only try it; commit, and return what to answer.
+    """Apply an edit as the caller, queue it for review, or only validate it (dry run); commit, and return the response.
 
     Args:
-        name: One of the acts that there are.
-        arguments: What the act takes.
-        title: What it is about, for those who review it.
-        to_response: Makes the answer from the object that the act returns.
-        original: The record as it was; None: a new one.
+        edit: The edit.
+        title: Returns the title that the review queue shows.
+        to_response: Builds the response from the object that the edit created or changed.
+        original: The record before the edit, which a dry run compares with; None for a new record.
 
     Raises:
-        PreconditionFailed: somebody was faster, and the caller has said on which version they began.
-        SiteError: it can't be done.
+        PreconditionFailed: The record has changed since the version in If-Match.
+        SiteError: The edit can't be applied.
     """
     session = db.session()
-    session.rollback()  # who calls has been read; what follows sees the present
+    session.rollback()  # end the transaction that authenticated the caller, to see the latest data
     changeset = Changeset(
         session, by=current_principal().viewer, now=utc_now(), gateways=gateways(), via="api", reason=_edit_reason()
     )
@@ -108,30 +109,29 @@ def apply_mutation(
         if stored is not None and stored.status is not None:
             return _replay(stored)
         with changeset:
-            review_first = 0 if is_dry_run() else current_app.config["REVIEW_FIRST_EDITS"]
-            outcome = apply_or_queue(changeset, name, arguments, title=title, review_threshold=review_first)
-        answer = (
-            ApiResult({"detail": PENDING_MESSAGE, "held": outcome.id}, 202)
-            if isinstance(outcome, QueuedEdit)
-            else to_response(outcome)
-        )
+            review_threshold = 0 if is_dry_run() else current_app.config["REVIEW_FIRST_EDITS"]
+            outcome = apply_or_queue(changeset, edit, title=title, review_threshold=review_threshold)
+        if isinstance(outcome, QueuedEdit):
+            result = ApiResult({"detail": PENDING_MESSAGE, "held": outcome.id}, 202)
+        else:
+            result = to_response(outcome)
         if is_dry_run():
-            return ApiResult({"dry_run": True, "changes": diff_records(original, answer.body)})
+            return ApiResult({"dry_run": True, "changes": diff_records(original, result.body)})
         if stored is not None:
-            body = orjson.dumps(answer.body).decode()
-            store_response(session, stored, status=answer.status, location=answer.location, body=body)
+            body = orjson.dumps(result.body).decode()
+            store_response(session, stored, status=result.status, location=result.location, body=body)
         session.commit()
     except Conflict as conflict:
-        if arguments.get("version") is not None:
+        if getattr(edit, "expected_version", None) is not None:
             raise PreconditionFailed(PRECONDITION_FAILED_MESSAGE) from conflict
         raise
     finally:
         session.rollback()
-    return answer
+    return result
 
 
 def diff_records(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> dict[str, dict[str, Any]]:
-    """Return each field in which two states of a record differ, with its value in both; None: there is no record."""
+    """Return each field that differs between two states of a record, with both values; None means no record."""
     names = [name for name in {**(before or {}), **(after or {})} if name not in UNCOMPARED_FIELDS]
     pairs = {name: {"before": (before or {}).get(name), "after": (after or {}).get(name)} for name in names}
     return {name: pair for name, pair in pairs.items() if pair["before"] != pair["after"]}
@@ -142,7 +142,7 @@ def _edit_reason() -> str:
 
 
 def _idempotent_response(changeset: Changeset) -> StoredResponse | None:
-    """Return the place for the answer to this request; None: the caller does not ask for one."""
+    """Return the stored or reserved response for the request's idempotency key; None if it has none."""
     key = request.headers.get("Idempotency-Key", "").strip()
     if not key or request.method != "POST" or is_dry_run():
         return None

@@ -1,7 +1,7 @@
-"""Changes that people make: each is written down as it is made.
+"""Records every change that users make, in revisions.
 
-An act is one thing that a person does, such as removing a feature together with its cells. Every object that it
-changes gets a revision; the first is the act's head, and the others are parts of it. Nothing that people write is
+A changeset is one action of a user, such as deleting a feature together with its cells. Every object that it changes gets
+a revision; the first revision is the head of the changeset, and the others refer to it. User-edited data is never
 changed in any other way.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self, TypeVar
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
@@ -35,6 +35,7 @@ from pkgsite.services.permissions import Viewer, require_login
 from pkgsite.services.refresh.sources import sync_sources_in_transaction
 
 Row = Package | Grid | Feature | GridPackage | Cell | UsingSite
+T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +43,10 @@ class TrackedModel:
     """A kind of object that has a history.
 
     Attributes:
-        name: As revisions call it.
-        model: Its table.
-        fields: The columns that people change, in the order in which histories tell them.
-        restore_fields: Further columns that an object which comes back needs.
+        name: Its name in revisions.
+        model: Its model.
+        fields: The columns that users edit, in the order in which histories show them.
+        restore_fields: Other columns that are needed to restore a deleted object.
     """
 
     name: str
@@ -70,7 +71,7 @@ CELL = TrackedModel("cell", Cell, ("grid_package_id", "feature_id", "text"))
 SITE = TrackedModel("site", UsingSite, ("package_id", "title", "url", "is_approved"), ("created_at", "created_by_id"))
 TRACKED_MODELS = {kind.name: kind for kind in (PACKAGE, GRID, FEATURE, MEMBERSHIP, CELL, SITE)}
 TRACKED_BY_MODEL = {kind.model: kind for kind in TRACKED_MODELS.values()}
-SOURCE_FIELDS = {"repo_url", "pypi_url", "hidden_at"}  # of a package: where its facts come from, or whether any do
+SOURCE_FIELDS = {"repo_url", "pypi_url", "hidden_at"}  # changing one of these changes where a package's facts come from
 
 
 def tracked_model_of(row: Row) -> TrackedModel:
@@ -78,7 +79,7 @@ def tracked_model_of(row: Row) -> TrackedModel:
 
 
 def snapshot(row: Row) -> dict[str, Any]:
-    """Return all that is needed to make an object again, as JSON."""
+    """Return everything that is needed to restore an object, as JSON values."""
     kind = tracked_model_of(row)
     names = [*kind.fields, *kind.restore_fields, *(["version"] if hasattr(row, "version") else [])]
     return {name: to_json_value(getattr(row, name)) for name in names}
@@ -92,15 +93,23 @@ def from_json_value(name: str, value: Any) -> Any:
     return datetime.fromisoformat(value) if name.endswith("_at") and isinstance(value, str) else value
 
 
-class Changeset:
-    """One thing that a person does, with everything that it changes.
+class Edit(Protocol[T_co]):
+    """A change that a user asks for: a frozen dataclass that can be applied now, or stored and applied later."""
 
-    Used as a context: at its end the times of what was changed are set and the sources of packages that now have
-    their facts elsewhere are found. The caller commits.
+    def apply(self, changeset: Changeset) -> T_co:
+        """Make the change, and return the object that it created or changed."""
+        ...
+
+
+class Changeset:
+    """One action of a user, with everything that it changes.
+
+    Use it as a context manager: on exit it updates the timestamps of what was changed, and the sources of packages whose
+    facts now come from elsewhere. The caller commits.
 
     Attributes:
-        head_id: Of the first revision; None as long as nothing has changed.
-        gateways: The hosts that packages' facts come from, where who acts has them at hand.
+        head_id: The id of the first revision; None if nothing has changed so far.
+        gateways: The clients of the hosts that packages' facts come from; None if the caller has none.
     """
 
     def __init__(
@@ -113,18 +122,18 @@ class Changeset:
         via: str = "page",
         reason: str = "",
     ) -> None:
-        """Begin.
+        """Start a write transaction.
 
         Args:
-            session: In which no transaction is open.
-            by: Who does it.
-            now: The present instant.
-            gateways: The hosts that packages' facts come from; without them the sources are found by the next job.
+            session: A session without an open transaction.
+            by: The user who makes the changes.
+            now: The current time.
+            gateways: The clients of the hosts that facts come from; without them the next job updates the sources.
             via: "page", "api" or "command".
-            reason: The person's own words on why.
+            reason: The user's reason for the change.
 
         Raises:
-            Forbidden: nobody is logged in.
+            Forbidden: No user is logged in.
         """
         self.session = session
         self.by = by
@@ -149,7 +158,7 @@ class Changeset:
             self._finish()
 
     def add(self, row: Row) -> None:
-        """Add a new object, or one that comes back with the id that it had; times and people are filled in here."""
+        """Add a new object, or a restored one that has its former id; sets its timestamps and users."""
         is_new = row.id is None
         row.created_at = row.created_at or self.now
         if isinstance(row, Package | Grid | UsingSite) and is_new:
@@ -168,7 +177,7 @@ class Changeset:
         self._record(row, "add", None, snapshot(row))
 
     def edit(self, row: Row, values: Mapping[str, Any]) -> bool:
-        """Set an object's fields, and tell whether any of them was different."""
+        """Set fields of an object, and return whether any of them changed."""
         before = {name: getattr(row, name) for name in values if getattr(row, name) != values[name]}
         if not before:
             return False
@@ -179,7 +188,7 @@ class Changeset:
         if not isinstance(row, UsingSite | GridPackage):
             row.modified_at = self.now
         if isinstance(row, Package | Grid):
-            row.modified_by_id = self.user_id
+            row.modified_by_id, row.changed_at = self.user_id, self.now
             if "slug" in before:
                 self._redirect_old_slug(row, before["slug"])
         if isinstance(row, Package) and SOURCE_FIELDS & before.keys():
@@ -189,7 +198,7 @@ class Changeset:
         return True
 
     def delete(self, row: Row) -> None:
-        """Remove an object with all that hangs on it, each with a revision of its own."""
+        """Delete an object with all that depends on it, with a revision for each."""
         self._record(row, "delete", snapshot(row), None)
         for part in self._dependents(row):
             self.delete(part)
@@ -197,29 +206,29 @@ class Changeset:
         self.session.flush()
 
     def touch(self, *, grid_id: int | None = None, package_id: int | None = None) -> None:
-        """Let it be seen at the end that a grid or a package is no longer what it was."""
+        """Mark a grid or a package as changed; its timestamps are updated on exit."""
         self._touched_grid_ids |= {grid_id} if grid_id else set()
         self._touched_package_ids |= {package_id} if package_id else set()
 
     def reset(self) -> None:
-        """Begin anew, after what was done has been rolled back."""
+        """Forget all changes, after they have been rolled back."""
         self.head_id = None
         for pending in (self._touched_grid_ids, self._touched_package_ids, self._relocated_package_ids):
             pending.clear()
 
     def _dependents(self, row: Row) -> list[Row]:
-        """Return what can't be without an object."""
-        found: list[Row] = []
+        """Return the objects that can't exist without this one."""
+        dependents: list[Row] = []
         if isinstance(row, Grid):
             for model in (Feature, GridPackage):
-                found += self.session.scalars(select(model).where(model.grid_id == row.id).order_by(model.id))
+                dependents += self.session.scalars(select(model).where(model.grid_id == row.id).order_by(model.id))
         elif isinstance(row, Feature | GridPackage):
             column = Cell.feature_id if isinstance(row, Feature) else Cell.grid_package_id
-            found += self.session.scalars(select(Cell).where(column == row.id).order_by(Cell.id))
-        return found
+            dependents += self.session.scalars(select(Cell).where(column == row.id).order_by(Cell.id))
+        return dependents
 
     def _record(self, row: Row, action: str, before: dict[str, Any] | None, after: dict[str, Any] | None) -> None:
-        """Write a revision."""
+        """Add a revision."""
         grid_id, package_id, feature_id = self._subjects(row)
         revision = Revision(
             at=self.now,
@@ -239,10 +248,14 @@ class Changeset:
         self.session.add(revision)
         self.session.flush()
         self.head_id = self.head_id or revision.id
-        self.touch(grid_id=grid_id, package_id=package_id)
+        # A grid's or package's own timestamps are set with its other columns.
+        self.touch(
+            grid_id=None if isinstance(row, Grid) else grid_id,
+            package_id=None if isinstance(row, Package) else package_id,
+        )
 
     def _subjects(self, row: Row) -> tuple[int | None, int | None, int | None]:
-        """Return the grid, the package and the feature in whose histories an object's changes are told."""
+        """Return the ids of the grid, the package and the feature whose histories include an object's changes."""
         match row:
             case Package():
                 return None, row.id, None
@@ -258,7 +271,7 @@ class Changeset:
         return membership.grid_id, membership.package_id, row.feature_id
 
     def _redirect_old_slug(self, row: Package | Grid, old: str) -> None:
-        """Let the slug that an object had lead to it, and no other slug of old stand in the way of its new one."""
+        """Redirect an object's former slug to it, and remove a redirect that its new slug would hide."""
         if isinstance(row, Package):
             self._release_slug(PackageSlugRedirect, row.slug)
             self._release_slug(PackageSlugRedirect, old)
@@ -290,27 +303,27 @@ class Changeset:
 
 
 def rebuild_row(kind: TrackedModel, object_id: int, saved_state: Mapping[str, Any], user_ids: Collection[int]) -> Row:
-    """Return an object as a snapshot has it, with its own id; `user_ids` are those that still have an account."""
+    """Return an object as it was in a snapshot, with its own id; `user_ids` are the users that still have an account."""
     values = {name: from_json_value(name, value) for name, value in saved_state.items() if name != "version"}
     if values.get("created_by_id") not in user_ids:
         values.pop("created_by_id", None)
     row = kind.model(id=object_id, **values)
     if "version" in saved_state:
-        row.version = saved_state["version"] + 1  # type: ignore[union-attr]  # a form opened on the lost one is refused
+        row.version = saved_state["version"] + 1  # type: ignore[union-attr]  # a form opened before the deletion conflicts
     return row
 
 
 def existing_user_ids(session: Session, ids: Collection[int | None]) -> set[int]:
-    """Return those of these people who still have an account."""
-    wanted = {number for number in ids if number is not None}
-    return set(session.scalars(select(User.id).where(User.id.in_(wanted)))) if wanted else set()
+    """Return the ids of those of these users that still have an account."""
+    user_ids = {user_id for user_id in ids if user_id is not None}
+    return set(session.scalars(select(User.id).where(User.id.in_(user_ids)))) if user_ids else set()
 
 
 def check_version(row: Package | Grid | Feature | Cell | UsingSite, version: int | None) -> None:
-    """Refuse an edit that began on an older version; None: whoever asks doesn't say on which.
+    """Reject an edit that is based on another version; `version` None accepts any.
 
     Raises:
-        Conflict: somebody has changed the object since.
+        Conflict: The object has changed since that version.
     """
     if version is not None and row.version != version:
         raise Conflict(f"it has changed since version {version}")

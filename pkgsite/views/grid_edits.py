@@ -1,4 +1,4 @@
-"""Forms that make and change grids, their features, their packages and their cells."""
+"""Forms that create and edit grids, their features, packages and cells."""
 
 from __future__ import annotations
 
@@ -12,8 +12,23 @@ from pkgsite.errors import Conflict, Forbidden, Invalid
 from pkgsite.extensions import db
 from pkgsite.forms import show_errors
 from pkgsite.forms.grids import CellForm, FeatureForm, GridForm
+from pkgsite.forms.packages import parse_hidden_int
 from pkgsite.rules.grid_cells import parse_cell
-from pkgsite.services.grids.edits import MAX_TEXT_LENGTH
+from pkgsite.services.grids.edits import (
+    MAX_TEXT_LENGTH,
+    REMOVAL_DENIED,
+    AddFeature,
+    AddGrid,
+    AddGridPackage,
+    DeleteFeature,
+    DeleteGrid,
+    EditCell,
+    EditFeature,
+    EditGrid,
+    LockGrid,
+    MoveFeature,
+    RemoveGridPackage,
+)
 from pkgsite.services.grids.forms import (
     EditableCell,
     EditableGrid,
@@ -22,17 +37,25 @@ from pkgsite.services.grids.forms import (
     get_feature_for_editing,
     get_grid_for_editing,
     get_grid_package,
+    require_feature_in_grid,
 )
 from pkgsite.services.moderation.actions import QueuedEdit
 from pkgsite.services.packages.records import package_by_id
+from pkgsite.views.editing import (
+    ViewResponse,
+    applied,
+    changed_fields,
+    edit_reason,
+    redirect_to_pending,
+    redirect_with_notice,
+    submit_edit,
+)
 from pkgsite.views.links import link
-from pkgsite.views.package_edits import submit_edit
 from pkgsite.views.query_params import search_param
 from pkgsite.views.viewer import current_viewer, login_required, moderator_required
 
 pages = Blueprint("grid_edits", __name__, url_prefix="/grids")
 
-ViewResponse = str | Response | tuple[str, int]
 ID_CONVERTER = "<int(max=2147483647):{}>"
 FEATURE_ID, PACKAGE_ID = ID_CONVERTER.format("feature_id"), ID_CONVERTER.format("package_id")
 
@@ -47,16 +70,17 @@ def add() -> ViewResponse:
 @login_required
 def create() -> ViewResponse:
     form = GridForm()
-    arguments = {"changes": form.changes(by_moderator=current_viewer().is_moderator)}
+    edit = AddGrid(form.changes(by_moderator=current_viewer().is_moderator))
     try:
-        done = submit_edit("grid.add", arguments, title=f"Create grid “{form.title.data}”")
-    except Invalid as refusal:
-        show_errors(form, refusal)
+        outcome = submit_edit(edit, title=f"Create grid “{form.title.data}”")
+    except Invalid as error:
+        show_errors(form, error)
         return render_template("grids/edit.html", form=form, grid=None), 422
-    if isinstance(done, QueuedEdit):
-        return redirect(link("moderation.own_edits"), 303)
-    flash(f"Grid “{done.title}” created. Now add packages, and features to compare them by.")
-    return redirect_to_grid(done.slug)
+    grid = applied(outcome)
+    if grid is None:
+        return redirect_to_pending()
+    flash(f"Grid “{grid.title}” created. Now add packages, and features to compare them by.")
+    return redirect(grid_path(grid.slug), 303)
 
 
 @pages.get("/<slug:slug>/edit/")
@@ -70,15 +94,12 @@ def edit(slug: str) -> ViewResponse:
 @login_required
 def update(slug: str) -> ViewResponse:
     form, grid = GridForm(), require_editable(get_grid_for_editing(db.session(), slug, current_viewer()))
-    arguments = {
-        "grid_id": grid.id,
-        "changes": form.changes(by_moderator=current_viewer().is_moderator),
-        "version": parse_version(form.version.data),
-    }
+    changes = form.changes(by_moderator=current_viewer().is_moderator)
     try:
-        done = submit_edit("grid.edit", arguments, title=f"Edit grid “{grid.title}”")
-    except Invalid as refusal:
-        show_errors(form, refusal)
+        edit = EditGrid(grid.id, changes, parse_hidden_int(form.version.data))
+        outcome = submit_edit(edit, title=f"Edit grid “{grid.title}”")
+    except Invalid as error:
+        show_errors(form, error)
         return render_template("grids/edit.html", form=form, grid=grid), 422
     except Conflict:
         grid = get_grid_for_editing(db.session(), slug, current_viewer())
@@ -88,7 +109,8 @@ def update(slug: str) -> ViewResponse:
         return render_template(
             "grids/edit.html", form=form, grid=grid, current=grid, differences=changed_fields(field_pairs)
         ), 409
-    return redirect_with_notice(done, grid.slug, "Grid updated.", getattr(done, "slug", None))
+    updated = applied(outcome)
+    return redirect_with_notice(outcome, grid_path(updated.slug if updated else grid.slug), "Grid updated.")
 
 
 @pages.post("/<slug:slug>/lock/")
@@ -96,9 +118,9 @@ def update(slug: str) -> ViewResponse:
 def lock(slug: str) -> ViewResponse:
     grid = get_grid_for_editing(db.session(), slug, current_viewer())
     is_locked = request.form.get("locked") == "yes"
-    submit_edit("grid.lock", {"grid_id": grid.id, "is_locked": is_locked}, title="", reason=reason_field())
+    submit_edit(LockGrid(grid.id, is_locked), title="", reason=edit_reason())
     flash("Grid locked. Only moderators can edit it." if is_locked else "Grid unlocked. All users can edit it.")
-    return redirect_to_grid(grid.slug)
+    return redirect(grid_path(grid.slug), 303)
 
 
 @pages.get("/<slug:slug>/delete/")
@@ -112,7 +134,7 @@ def confirm_delete(slug: str) -> ViewResponse:
 @moderator_required
 def delete(slug: str) -> ViewResponse:
     grid = get_grid_for_editing(db.session(), slug, current_viewer())
-    submit_edit("grid.delete", {"grid_id": grid.id}, title="", reason=reason_field())
+    submit_edit(DeleteGrid(grid.id), title="", reason=edit_reason())
     flash(f"Grid “{grid.title}” deleted. You can restore it from its history.")
     return redirect(link("history.show_object_history", kind="grid", object_id=grid.id), 303)
 
@@ -129,11 +151,11 @@ def add_feature(slug: str) -> ViewResponse:
 def create_feature(slug: str) -> ViewResponse:
     form, grid = FeatureForm(), require_editable(get_grid_for_editing(db.session(), slug, current_viewer()))
     try:
-        done = submit_edit("feature.add", {"grid_id": grid.id, **form.values()}, title=f"Add feature to “{grid.title}”")
-    except Invalid as refusal:
-        show_errors(form, refusal)
+        outcome = submit_edit(AddFeature(grid.id, **form.values()), title=f"Add feature to “{grid.title}”")
+    except Invalid as error:
+        show_errors(form, error)
         return render_template("grids/feature.html", form=form, grid=grid, feature=None), 422
-    return redirect_with_notice(done, grid.slug, "Feature added. Fill in its cells.")
+    return redirect_with_notice(outcome, grid_path(grid.slug), "Feature added. Fill in its cells.")
 
 
 @pages.get(f"/feature/{FEATURE_ID}/")
@@ -150,11 +172,11 @@ def edit_feature(feature_id: int) -> ViewResponse:
 def update_feature(feature_id: int) -> ViewResponse:
     form, feature = FeatureForm(), get_feature_for_editing(db.session(), feature_id, current_viewer())
     grid = require_editable(feature.grid)
-    arguments = {"feature_id": feature.id, "version": parse_version(form.version.data), **form.values()}
+    edit = EditFeature(feature.id, **form.values(), expected_version=parse_hidden_int(form.version.data))
     try:
-        done = submit_edit("feature.edit", arguments, title=f"Edit “{feature.title}” in “{grid.title}”")
-    except Invalid as refusal:
-        show_errors(form, refusal)
+        outcome = submit_edit(edit, title=f"Edit “{feature.title}” in “{grid.title}”")
+    except Invalid as error:
+        show_errors(form, error)
         return render_template("grids/feature.html", form=form, grid=grid, feature=feature), 422
     except Conflict:
         feature = get_feature_for_editing(db.session(), feature_id, current_viewer())
@@ -171,7 +193,7 @@ def update_feature(feature_id: int) -> ViewResponse:
             "current": grid,
         }
         return render_template("grids/feature.html", **page), 409
-    return redirect_with_notice(done, grid.slug, "Feature updated.")
+    return redirect_with_notice(outcome, grid_path(grid.slug), "Feature updated.")
 
 
 @pages.post(f"/feature/{FEATURE_ID}/move/")
@@ -179,8 +201,9 @@ def update_feature(feature_id: int) -> ViewResponse:
 def move_feature(feature_id: int) -> ViewResponse:
     feature = get_feature_for_editing(db.session(), feature_id, current_viewer())
     offset = -1 if request.form.get("to") == "up" else 1
-    done = submit_edit("feature.move", {"feature_id": feature_id, "offset": offset}, title=f"Move “{feature.title}”")
-    return redirect_with_notice(done, feature.grid.slug, f"Moved “{feature.title}” {'up' if offset < 0 else 'down'}.")
+    outcome = submit_edit(MoveFeature(feature_id, offset), title=f"Move “{feature.title}”")
+    message = f"Moved “{feature.title}” {'up' if offset < 0 else 'down'}."
+    return redirect_with_notice(outcome, grid_path(feature.grid.slug), message)
 
 
 @pages.get(f"/feature/{FEATURE_ID}/delete/")
@@ -188,7 +211,7 @@ def move_feature(feature_id: int) -> ViewResponse:
 def confirm_delete_feature(feature_id: int) -> ViewResponse:
     feature = get_feature_for_editing(db.session(), feature_id, current_viewer())
     if not feature.can_delete:
-        raise Forbidden("Only moderators, the person who added this and the grid's creator can remove it.")
+        raise Forbidden(REMOVAL_DENIED)
     cells = f"{feature.cell_count:,} {'cell' if feature.cell_count == 1 else 'cells'}"
     losses = f"{cells} with text will also be deleted." if feature.cell_count else ""
     return render_template(
@@ -201,18 +224,17 @@ def confirm_delete_feature(feature_id: int) -> ViewResponse:
 def delete_feature(feature_id: int) -> ViewResponse:
     feature = get_feature_for_editing(db.session(), feature_id, current_viewer())
     title = f"Delete “{feature.title}” from “{feature.grid.title}”"
-    done = submit_edit("feature.delete", {"feature_id": feature_id}, title=title, reason=reason_field())
-    return redirect_with_notice(
-        done, feature.grid.slug, f"“{feature.title}” deleted. You can restore it from the grid's history."
-    )
+    outcome = submit_edit(DeleteFeature(feature_id), title=title, reason=edit_reason())
+    message = f"“{feature.title}” deleted. You can restore it from the grid's history."
+    return redirect_with_notice(outcome, grid_path(feature.grid.slug), message)
 
 
 @pages.get("/<slug:slug>/package/add/")
 @login_required
 def search_packages(slug: str) -> ViewResponse:
     grid = require_editable(get_grid_for_editing(db.session(), slug, current_viewer()))
-    found = find_addable_packages(db.session(), grid, search_param())
-    return render_template("grids/add_package.html", grid=grid, matches=found, q=search_param())
+    matches = find_addable_packages(db.session(), grid, search_param())
+    return render_template("grids/add_package.html", grid=grid, matches=matches, q=search_param())
 
 
 @pages.post("/<slug:slug>/package/add/")
@@ -222,10 +244,12 @@ def add_member(slug: str) -> ViewResponse:
     package = package_by_id(
         db.session(), parse_id(request.form.get("package")), include_hidden=current_viewer().is_moderator
     )
-    arguments = {"grid_id": grid.id, "package_id": package.id}
-    done = submit_edit("membership.add", arguments, title=f"Add “{package.title}” to “{grid.title}”")
+    outcome = submit_edit(AddGridPackage(grid.id, package.id), title=f"Add “{package.title}” to “{grid.title}”")
     return redirect_with_notice(
-        done, grid.slug, "Package added. Fill in its cells.", unchanged="The package is already in this grid."
+        outcome,
+        grid_path(grid.slug),
+        "Package added. Fill in its cells.",
+        unchanged_message="The package is already in this grid.",
     )
 
 
@@ -235,7 +259,7 @@ def confirm_remove_package(slug: str, package_id: int) -> ViewResponse:
     grid = get_grid_for_editing(db.session(), slug, current_viewer())
     package, can_remove = get_grid_package(db.session(), grid, package_id, current_viewer())
     if not can_remove:
-        raise Forbidden("Only moderators, the person who added this and the grid's creator can remove it.")
+        raise Forbidden(REMOVAL_DENIED)
     losses = "Its cells in this grid will also be removed. The package itself is kept."
     return render_template("grids/delete.html", grid=grid, object_kind="package", title=package.title, warning=losses)
 
@@ -246,11 +270,9 @@ def remove_package(slug: str, package_id: int) -> ViewResponse:
     grid = get_grid_for_editing(db.session(), slug, current_viewer())
     package, _ = get_grid_package(db.session(), grid, package_id, current_viewer())
     title = f"Remove “{package.title}” from “{grid.title}”"
-    arguments = {"grid_id": grid.id, "package_id": package_id}
-    done = submit_edit("membership.remove", arguments, title=title, reason=reason_field())
-    return redirect_with_notice(
-        done, grid.slug, f"“{package.title}” removed from the grid. You can restore it from the grid's history."
-    )
+    outcome = submit_edit(RemoveGridPackage(grid.id, package_id), title=title, reason=edit_reason())
+    message = f"“{package.title}” removed from the grid. You can restore it from the grid's history."
+    return redirect_with_notice(outcome, grid_path(grid.slug), message)
 
 
 @pages.post("/cell/preview/")
@@ -273,38 +295,37 @@ def edit_cell(slug: str, package_id: int, feature_id: int) -> ViewResponse:
 @pages.post(f"/element/<slug:slug>/{PACKAGE_ID}/{FEATURE_ID}/")
 @login_required
 def update_cell(slug: str, package_id: int, feature_id: int) -> ViewResponse:
-    form, cell = CellForm(), get_cell_for_editing(db.session(), slug, package_id, feature_id, current_viewer())
-    require_editable(cell.grid)
+    def load_cell() -> EditableCell:
+        return get_cell_for_editing(db.session(), slug, package_id, feature_id, current_viewer())
+
+    form = CellForm()
     if "preview" in request.form:
-        return render_cell_page(cell, form, preview=True)
-    arguments = {
-        "package_id": package_id,
-        "feature_id": feature_id,
-        "text": form.text.data or "",
-        "version": parse_version(form.version.data),
-    }
-    title = f"Edit “{cell.feature.title}” for “{cell.package.title}” in “{cell.grid.title}”"
+        return render_cell_page(load_cell(), form, preview=True)
+    require_feature_in_grid(db.session(), feature_id, slug)
+    edit = EditCell(package_id, feature_id, form.text.data or "", parse_hidden_int(form.version.data))
     try:
-        done = submit_edit("cell.edit", arguments, title=title)
-    except Invalid as refusal:
+        outcome = submit_edit(edit, title=lambda: load_cell().label)
+    except Invalid as error:
         if accepts_json():
-            return json_response({"problems": refusal.problems}, 422)
-        show_errors(form, refusal)
-        return render_cell_page(cell, form, status=422)
+            return json_response({"problems": error.problems}, 422)
+        show_errors(form, error)
+        return render_cell_page(load_cell(), form, status=422)
     except Conflict:
-        theirs = get_cell_for_editing(db.session(), slug, package_id, feature_id, current_viewer())
-        if accepts_json():
-            return json_response({"current": theirs.text, "by": theirs.changed_by, "version": theirs.version}, 409)
-        form.version.data = theirs.version
-        compared = changed_fields([(theirs.feature.title, theirs.text, form.text.data)])
-        return render_cell_page(theirs, form, status=409, differences=compared)
+        return _cell_conflict(load_cell(), form)
     if accepts_json():
-        saved_cell = get_cell_for_editing(db.session(), slug, package_id, feature_id, current_viewer())
-        return json_response(
-            {"html": render_cell(saved_cell.text), "version": saved_cell.version, "held": isinstance(done, QueuedEdit)},
-            200,
-        )
-    return redirect_with_notice(done, cell.grid.slug, "Cell saved.")
+        saved = applied(outcome) or load_cell()
+        body = {"html": render_cell(saved.text), "version": saved.version, "held": isinstance(outcome, QueuedEdit)}
+        return json_response(body, 200)
+    return redirect_with_notice(outcome, grid_path(slug), "Cell saved.")
+
+
+def _cell_conflict(current: EditableCell, form: CellForm) -> ViewResponse:
+    """Show the current text of a cell next to the submitted one."""
+    if accepts_json():
+        return json_response({"current": current.text, "by": current.changed_by, "version": current.version}, 409)
+    form.version.data = current.version
+    differences = changed_fields([(current.feature.title, current.text, form.text.data)])
+    return render_cell_page(current, form, status=409, differences=differences)
 
 
 def render_cell_page(cell: EditableCell, form: CellForm, *, status: int = 200, **more: Any) -> tuple[str, int]:
@@ -328,47 +349,22 @@ def json_response(body: dict[str, Any], status: int) -> Response:
     return response
 
 
-def redirect_with_notice(
-    outcome: Any, slug: str, message: str, new_slug: str | None = None, *, unchanged: str = ""
-) -> Response:
-    """Lead to the grid, and say what came of it."""
-    if isinstance(outcome, QueuedEdit):
-        return redirect(link("moderation.own_edits"), 303)
-    flash(message if outcome is not None else unchanged or "No changes to save.")
-    return redirect_to_grid(new_slug or slug)
-
-
-def redirect_to_grid(slug: str) -> Response:
-    return redirect(link("grids.detail", slug=slug), 303)
+def grid_path(slug: str) -> str:
+    return link("grids.detail", slug=slug)
 
 
 def require_editable(grid: EditableGrid) -> EditableGrid:
-    """Return a grid that who looks may change.
+    """Return a grid, if the current user can change it.
 
     Raises:
-        Forbidden: it is locked.
+        Forbidden: The grid is locked.
     """
     if not grid.can_edit:
         raise Forbidden("This grid is locked. Only moderators can edit it.")
     return grid
 
 
-def changed_fields(rows: list[tuple[str, str, str | None]]) -> list[tuple[str, str, str]]:
-    """Return name, present text and typed text of the fields in which the two differ."""
-    return [(name, present, submitted or "") for name, present, submitted in rows if present != (submitted or "")]
-
-
-def parse_version(value: str | None) -> int:
-    """Return the version that a form began on; one that says none began on nothing that there is."""
-    text = (value or "").strip()
-    return parse_id(text) if text.isascii() and text.isdigit() else -1
-
-
 def parse_id(value: str | None) -> int:
-    """Return a whole number that an id can be; 0 where it is none."""
+    """Return an id from a form; 0 if it is not a number."""
     text = (value or "").strip()
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
-
-
-def reason_field() -> str:
-    return request.form.get("reason", "")

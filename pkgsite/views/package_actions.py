@@ -1,4 +1,4 @@
-"""What people say of a package beside its own form: "I use this", favourites, sites that use it, flags."""
+"""Actions on a package beside its form: "I use this", favourites, sites that use it, flags."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from pkgsite.extensions import db
 from pkgsite.forms import show_errors
 from pkgsite.forms.packages import FlagForm, FlagReplyForm, SiteForm, parse_hidden_int, site_form
 from pkgsite.rules.redirects import safe_redirect_path
-from pkgsite.services.moderation.actions import QueuedEdit
 from pkgsite.services.packages.edits import get_package_for_editing
 from pkgsite.services.packages.flags import find_own_flag, raise_flag, reply_to_flag, viewer_state, withdraw_flag
-from pkgsite.services.packages.sites import get_site_for_editing
+from pkgsite.services.packages.sites import AddSite, DeleteSite, EditSite, get_site_for_editing
 from pkgsite.services.packages.usage import mark_favourite, mark_used
+from pkgsite.views.editing import ViewResponse, applied, changed_fields, submit_edit
 from pkgsite.views.links import link
-from pkgsite.views.package_edits import ViewResponse, pages, submit_edit
+from pkgsite.views.package_edits import pages
 from pkgsite.views.viewer import current_viewer, login_required
 
-favourites = Blueprint("favourites", __name__, url_prefix="/favorites")  # addresses that old clients know
+favourites = Blueprint("favourites", __name__, url_prefix="/favorites")  # the URLs of the reference site
 
-ID_CONVERTER = "int(max=2147483647)"  # what both databases take as an id
+ID_CONVERTER = "int(max=2147483647)"  # the largest id that both databases accept
 MARK_VALUES = {"add": True, "remove": False}
 
 
@@ -63,13 +63,17 @@ def add_site(slug: str) -> ViewResponse:
 @login_required
 def create_site(slug: str) -> ViewResponse:
     package, form = get_package_for_editing(db.session(), slug, current_viewer()), SiteForm()
-    arguments = {"package_id": package.id, "title": form.title.data or "", "url": form.url.data or ""}
-    try:  # a link is looked at before it is shown anyway: nothing is gained by holding it before that
-        site = submit_edit("site.add", arguments, title=f"Add site using “{package.title}”", review=False)
-    except Invalid as refusal:
-        show_errors(form, refusal)
+    edit = AddSite(package.id, form.title.data or "", form.url.data or "")
+    try:  # links are reviewed before they are shown, so the edit itself isn't queued
+        site = applied(submit_edit(edit, title=f"Add site using “{package.title}”", review=False))
+    except Invalid as error:
+        show_errors(form, error)
         return render_template("packages/site.html", package=package, form=form, site=None, differences=[]), 422
-    flash("Site added." if site.is_approved else "Thank you. The link will appear once a moderator has approved it.")
+    flash(
+        "Site added."
+        if site and site.is_approved
+        else "Thank you. The link will appear once a moderator has approved it."
+    )
     return redirect(link("packages.detail", slug=package.slug), 303)
 
 
@@ -85,21 +89,15 @@ def edit_site(slug: str, site_id: int) -> ViewResponse:
 @login_required
 def update_site(slug: str, site_id: int) -> ViewResponse:
     site, form = get_site_for_editing(db.session(), slug, site_id, current_viewer()), SiteForm()
-    arguments = {
-        "site_id": site_id,
-        "title": form.title.data or "",
-        "url": form.url.data or "",
-        "version": parse_hidden_int(form.version.data),
-    }
+    edit = EditSite(site_id, form.title.data or "", form.url.data or "", parse_hidden_int(form.version.data))
     status, differences = 422, []
     try:
-        saved = submit_edit("site.edit", arguments, title=f"Edit site using “{site.package_title}”", review=False)
-    except Invalid as refusal:
-        show_errors(form, refusal)
+        saved = applied(submit_edit(edit, title=f"Edit site using “{site.package_title}”", review=False))
+    except Invalid as error:
+        show_errors(form, error)
     except Conflict:
         status, site = 409, get_site_for_editing(db.session(), slug, site_id, current_viewer())
-        pairs = [("Site name", site.title, form.title.data or ""), ("URL", site.url, form.url.data or "")]
-        differences = [pair for pair in pairs if pair[1] != pair[2]]
+        differences = changed_fields([("Site name", site.title, form.title.data), ("URL", site.url, form.url.data)])
         form.version.data = str(site.version)
     else:
         is_pending = saved is not None and not saved.is_approved
@@ -121,8 +119,8 @@ def confirm_delete_site(slug: str, site_id: int) -> ViewResponse:
 @login_required
 def delete_site(slug: str, site_id: int) -> ViewResponse:
     site = get_site_for_editing(db.session(), slug, site_id, current_viewer())
-    done = submit_edit("site.delete", {"site_id": site_id}, title=f"Remove “{site.title}” from “{site.package_title}”")
-    if not isinstance(done, QueuedEdit):
+    outcome = submit_edit(DeleteSite(site_id), title=f"Remove “{site.title}” from “{site.package_title}”")
+    if applied(outcome):
         flash(f"“{site.title}” removed.")
     return redirect(link("packages.detail", slug=slug), 303)
 
@@ -158,9 +156,9 @@ def save_flag(slug: str) -> ViewResponse:
         raise_flag(
             db.session(), package.id, kind=form.kind.data or "", reason=form.reason.data or "", by=by, now=utc_now()
         )
-    except Invalid as refusal:
+    except Invalid as error:
         db.session.rollback()
-        show_errors(form, refusal)
+        show_errors(form, error)
         return render_template("packages/flag.html", package=package, form=form, is_raised=is_raised), 422
     db.session.commit()
     flash("Flag updated." if is_raised else "Thank you. The moderators will review your flag.")
@@ -184,14 +182,14 @@ def withdraw(slug: str) -> ViewResponse:
 def reply_form(slug: str, flag_id: int) -> ViewResponse:
     by = current_viewer()
     package = get_package_for_editing(db.session(), slug, by)
-    own = viewer_state(db.session(), package.id, by)
-    found = next((line for line in own.flags if line.id == flag_id), None)
-    if found is None:
+    state = viewer_state(db.session(), package.id, by)
+    flag = next((flag for flag in state.flags if flag.id == flag_id), None)
+    if flag is None:
         raise NotFound("Flag")
-    if not (own.is_author or by.is_moderator):
+    if not (state.is_author or by.is_moderator):
         abort(403)
-    form = FlagReplyForm(formdata=None, data={"answer": found.reply or ""})
-    return render_template("packages/flag_reply.html", package=package, flag=found, form=form)
+    form = FlagReplyForm(formdata=None, data={"answer": flag.reply or ""})
+    return render_template("packages/flag_reply.html", package=package, flag=flag, form=form)
 
 
 @pages.post(f"/<slug:slug>/flags/<{ID_CONVERTER}:flag_id>/answer/")
@@ -199,16 +197,16 @@ def reply_form(slug: str, flag_id: int) -> ViewResponse:
 def save_reply(slug: str, flag_id: int) -> ViewResponse:
     by, form = current_viewer(), FlagReplyForm()
     package = get_package_for_editing(db.session(), slug, by)
-    found = next((line for line in viewer_state(db.session(), package.id, by).flags if line.id == flag_id), None)
-    if found is None:
+    flag = next((flag for flag in viewer_state(db.session(), package.id, by).flags if flag.id == flag_id), None)
+    if flag is None:
         raise NotFound("Flag")
     db.session.rollback()
     try:
         reply_to_flag(db.session(), flag_id, reply=form.answer.data or "", by=by, now=utc_now())
-    except Invalid as refusal:
+    except Invalid as error:
         db.session.rollback()
-        show_errors(form, refusal)
-        return render_template("packages/flag_reply.html", package=package, flag=found, form=form), 422
+        show_errors(form, error)
+        return render_template("packages/flag_reply.html", package=package, flag=flag, form=form), 422
     db.session.commit()
     flash("Reply saved. Moderators see it next to the flag.")
     return redirect(link("packages.detail", slug=package.slug), 303)
@@ -237,6 +235,6 @@ def _parse_mark(value: str) -> bool:
 
 
 def _redirect_back(slug: str) -> Response:
-    """Lead back to the page of ours that the person came from, or else to the package."""
+    """Redirect to the page of this site that the user came from, otherwise to the package."""
     next_path = safe_redirect_path(request.form.get("next") or request.args.get("next"))
     return redirect(next_path or link("packages.detail", slug=slug), 303)

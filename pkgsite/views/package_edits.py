@@ -1,18 +1,16 @@
-"""Forms that add and change packages, and the links that hang on them."""
+"""Forms that add and edit packages."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, current_app, flash, redirect, render_template, request
-from werkzeug.wrappers import Response
+from flask import Blueprint, flash, redirect, render_template, request
 
 from pkgsite.clock import utc_now
 from pkgsite.errors import Conflict, Forbidden, Invalid, Moved, NotFound
 from pkgsite.extensions import db, gateways
 from pkgsite.forms import show_errors
 from pkgsite.forms.packages import (
-    MAX_EDIT_REASON_LENGTH,
     AddPackageForm,
     DocumentationForm,
     EditPackageForm,
@@ -22,25 +20,30 @@ from pkgsite.forms.packages import (
     parse_hidden_int,
 )
 from pkgsite.rules.search.tokenizer import clean_query
-from pkgsite.services.moderation.actions import QueuedEdit, apply_or_queue
 from pkgsite.services.packages.drafts import PackageDraft, complete_draft, draft_from_reference, find_existing_package
 from pkgsite.services.packages.edits import (
+    AddPackage,
     EditablePackage,
+    EditDocumentation,
+    EditPackage,
     category_choices,
     find_open_grid_title,
     get_package_for_editing,
 )
 from pkgsite.services.packages.fields import suggest_slug
+from pkgsite.views.editing import (
+    ViewResponse,
+    applied,
+    redirect_to_pending,
+    redirect_with_notice,
+    submit_edit,
+)
 from pkgsite.views.links import link
 from pkgsite.views.query_params import bool_param, param
-from pkgsite.views.viewer import begin_changeset, current_viewer, login_required
+from pkgsite.views.viewer import current_viewer, login_required
 
 pages = Blueprint("package_edits", __name__, url_prefix="/packages")
 
-ViewResponse = str | Response | tuple[str, int]
-PENDING_MESSAGE = (
-    "Thank you. Your first edits are reviewed by a moderator. You can follow this one under your pending edits."
-)
 FIELD_LABELS = (
     ("title", "Title"),
     ("slug", "Slug"),
@@ -51,27 +54,6 @@ FIELD_LABELS = (
     ("is_deprecated", "Deprecated"),
     ("replaced_by", "Replaced by"),
 )
-
-
-def submit_edit(name: str, arguments: dict[str, Any], *, title: str, reason: str = "", review: bool = True) -> Any:
-    """Do something in the name of who looks, or hold it for review; commit, and return the object, None or `QueuedEdit`.
-
-    Returns:
-        None: it changed nothing.
-    """
-    changeset = begin_changeset(clean_query(reason)[:MAX_EDIT_REASON_LENGTH])
-    try:
-        with changeset:
-            review_threshold = current_app.config["REVIEW_FIRST_EDITS"] if review else 0
-            outcome = apply_or_queue(changeset, name, arguments, title=title, review_threshold=review_threshold)
-    except Exception:
-        db.session.rollback()
-        raise
-    db.session.commit()
-    if isinstance(outcome, QueuedEdit):
-        flash(PENDING_MESSAGE)
-        return outcome
-    return outcome if changeset.head_id is not None else None
 
 
 @pages.get("/add/")
@@ -91,8 +73,8 @@ def lookup() -> ViewResponse:
     code_hosts = gateways()
     try:
         draft = draft_from_reference(form.reference.data or "", code_hosts)
-    except Invalid as refusal:
-        show_errors(form, refusal)
+    except Invalid as error:
+        show_errors(form, error)
         return render_template("packages/add.html", form=form, grid=_grid_choice(grid_slug), existing_package=None), 422
     existing = find_existing_package(db.session(), draft, code_hosts)
     if existing is None:
@@ -109,21 +91,22 @@ def lookup() -> ViewResponse:
 def create() -> ViewResponse:
     form = AddPackageForm()
     grid = _grid_choice(form.grid.data or None)
+    edit = AddPackage(form.changes(), form.grid.data if grid and grid[1] else None)
     try:
-        arguments = {"changes": form.changes(), "grid": form.grid.data if grid and grid[1] else None}
-        outcome = submit_edit("package.add", arguments, title=f"Add “{form.title.data}”")
-    except Invalid as refusal:
-        show_errors(form, refusal)
+        outcome = submit_edit(edit, title=f"Add “{form.title.data}”")
+    except Invalid as error:
+        show_errors(form, error)
         return _add_page(form, PackageDraft(), 422)
-    except (Forbidden, NotFound):  # the grid was locked or removed while the form lay open
+    except (Forbidden, NotFound):  # the grid has been locked or deleted since the form was opened
         form.grid.data = ""
         form.form_errors.append("This grid is no longer available. Save again to add the package without it.")
         return _add_page(form, PackageDraft(), 422)
-    if isinstance(outcome, QueuedEdit):
-        return redirect(link("moderation.own_edits"), 303)
-    where = f" It is now in the grid “{grid[0]}”." if grid and grid[1] else ""
-    flash(f"“{outcome.title}” added.{where} Its facts will appear once they have been fetched.")
-    return redirect(link("packages.detail", slug=outcome.slug), 303)
+    package = applied(outcome)
+    if package is None:
+        return redirect_to_pending()
+    in_grid = f" It is now in the grid “{grid[0]}”." if grid and grid[1] else ""
+    flash(f"“{package.title}” added.{in_grid} Its facts will appear once they have been fetched.")
+    return redirect(link("packages.detail", slug=package.slug), 303)
 
 
 @pages.get("/<slug:slug>/edit/")
@@ -143,17 +126,16 @@ def update(slug: str) -> ViewResponse:
             or parse_hidden_int(form.version.data) != package.version
         ):
             raise Conflict("it has changed since")
-        arguments = {"package_id": package.id, "changes": form.changes(package), "version": package.version}
-        outcome = submit_edit("package.edit", arguments, title=f"Edit “{package.title}”", reason=form.reason.data or "")
-    except Invalid as refusal:
-        show_errors(form, refusal)
+        edit = EditPackage(package.id, form.changes(package), package.version)
+        outcome = submit_edit(edit, title=f"Edit “{package.title}”", reason=form.reason.data or "")
+    except Invalid as error:
+        show_errors(form, error)
         return _edit_page(package, form, 422)
     except Conflict:
         return _conflict_page(_current_package(slug), form)
-    if isinstance(outcome, QueuedEdit):
-        return redirect(link("moderation.own_edits"), 303)
-    flash("No changes to save." if outcome is None else "Saved.")
-    return redirect(link("packages.detail", slug=outcome.slug if outcome else package.slug), 303)
+    updated = applied(outcome)
+    path = link("packages.detail", slug=updated.slug if updated else package.slug)
+    return redirect_with_notice(outcome, path, "Saved.")
 
 
 @pages.get("/<slug:slug>/documentation/edit/")
@@ -172,23 +154,17 @@ def update_documentation(slug: str) -> ViewResponse:
     status = 422
     differences = []
     try:
-        arguments = {
-            "package_id": package.id,
-            "documentation_url": form.documentation_url.data or None,
-            "version": parse_hidden_int(form.version.data),
-        }
-        outcome = submit_edit("package.documentation", arguments, title=f"Edit documentation URL of “{package.title}”")
-    except Invalid as refusal:
-        show_errors(form, refusal)
+        version = parse_hidden_int(form.version.data)
+        edit = EditDocumentation(package.id, form.documentation_url.data or None, version)
+        outcome = submit_edit(edit, title=f"Edit documentation URL of “{package.title}”")
+    except Invalid as error:
+        show_errors(form, error)
     except Conflict:
         status, package = 409, _current_package(slug)
         differences = [("Documentation URL", package.documentation_url, form.documentation_url.data or "")]
         form.version.data = str(package.version)
     else:
-        if isinstance(outcome, QueuedEdit):
-            return redirect(link("moderation.own_edits"), 303)
-        flash("No changes to save." if outcome is None else "Saved.")
-        return redirect(link("packages.detail", slug=package.slug), 303)
+        return redirect_with_notice(outcome, link("packages.detail", slug=package.slug), "Saved.")
     return render_template("packages/documentation.html", package=package, form=form, differences=differences), status
 
 

@@ -20,6 +20,14 @@ from pkgsite.extensions import db
 from pkgsite.rules.slugs import parse_id
 from pkgsite.services.api_queries import RecordFilter, list_packages
 from pkgsite.services.grids import records as grids
+from pkgsite.services.grids.edits import (
+    AddFeature,
+    AddGridPackage,
+    DeleteFeature,
+    EditCell,
+    EditFeature,
+    RemoveGridPackage,
+)
 from pkgsite.services.grids.forms import get_feature_for_editing, get_grid_for_editing, get_grid_package
 from pkgsite.services.packages.lookup import find_by_reference
 from pkgsite.services.packages.records import PackageRecord
@@ -64,16 +72,16 @@ class MemberList(GridPart):
 
     def post(self, key: str) -> ApiResult:
         grid = get_grid(key)
-        changes = load_new_record(self.input_schema)["package"]
-        found = find_by_reference(db.session(), changes) if changes else None
-        if found is None:
+        reference = load_new_record(self.input_schema)["package"]
+        package = find_by_reference(db.session(), reference) if reference else None
+        if package is None:
             raise Invalid({"package": ["Package not found."]})
-        if found.id in grid.package_ids:
-            return member_response(grid, found.id, is_new=False)
+        if package.id in grid.package_ids:
+            return member_response(grid, package.id, is_new=False)
+        title = f"Add “{package.title}” to “{grid.title}”"
         return apply_mutation(
-            "membership.add",
-            {"grid_id": grid.id, "package_id": found.id},
-            title=f"Add “{found.title}” to “{grid.title}”",
+            AddGridPackage(grid.id, package.id),
+            title=lambda: title,
             to_response=lambda created: member_response(grid, created.package_id, is_new=True),
         )
 
@@ -99,9 +107,8 @@ class MemberInstance(GridPart):
         original = packages.serialize([record])[0]
         expected_version(original, record.version)
         return apply_mutation(
-            "membership.remove",
-            {"grid_id": grid.id, "package_id": record.id},
-            title=f"Remove “{record.title}” from “{grid.title}”",
+            RemoveGridPackage(grid.id, record.id),
+            title=lambda: f"Remove “{record.title}” from “{grid.title}”",
             original=original,
             to_response=lambda _: NO_CONTENT,
         )
@@ -126,9 +133,8 @@ class FeatureList(GridPart):
                 {"position": ["New features are added at the end. Set the position with a later PATCH request."]}
             )
         return apply_mutation(
-            "feature.add",
-            {"grid_id": grid.id, **changes},
-            title=f"Add feature to “{grid.title}”",
+            AddFeature(grid.id, **changes),
+            title=lambda: f"Add feature to “{grid.title}”",
             to_response=lambda created: feature_response(grid, created.id, is_new=True),
         )
 
@@ -153,9 +159,11 @@ class FeatureInstance(GridPart, Editable):
         found = get_feature(grid, feature)
         original = serialize_feature(grid, found)
         expected_version(original, found.version)
-        title = f"Delete feature from “{grid.title}”"
         return apply_mutation(
-            "feature.delete", {"feature_id": found.id}, title=title, original=original, to_response=lambda _: NO_CONTENT
+            DeleteFeature(found.id),
+            title=lambda: f"Delete feature from “{grid.title}”",
+            original=original,
+            to_response=lambda _: NO_CONTENT,
         )
 
     def update(self, key: str, feature: str, *, is_full_update: bool) -> ApiResult:
@@ -163,13 +171,11 @@ class FeatureInstance(GridPart, Editable):
         found = get_feature(grid, feature)
         original = serialize_feature(grid, found)
         version = expected_version(original, found.version)
-        changes = {"title": found.title, "description": found.description}
+        values: dict[str, Any] = {"title": found.title, "description": found.description}
+        values |= load_changes(self.input_schema, original, is_full_update=is_full_update)
         return apply_mutation(
-            "feature.edit",
-            {"feature_id": found.id, "version": version}
-            | changes
-            | load_changes(self.input_schema, original, is_full_update=is_full_update),
-            title=f"Edit feature in “{grid.title}”",
+            EditFeature(found.id, **values, expected_version=version),
+            title=lambda: f"Edit feature in “{grid.title}”",
             original=original,
             to_response=lambda changed: feature_response(grid, changed.id, is_new=False),
         )
@@ -195,26 +201,26 @@ class CellInstance(GridPart, Editable):
         grid = get_grid(key)
         original, cell = self._load(grid, feature, package)
         version = expected_version(original, cell.version)
-        arguments = {
-            "package_id": get_member(grid, package).id,
-            "feature_id": get_feature(grid, feature).id,
-            "text": cell.text,
-            "version": version,
-        }
+        changes = load_changes(self.input_schema, original, is_full_update=is_full_update)
+        edit = EditCell(
+            package_id=get_member(grid, package).id,
+            feature_id=get_feature(grid, feature).id,
+            text=changes.get("text", cell.text),
+            expected_version=version,
+        )
         return apply_mutation(
-            "cell.edit",
-            arguments | load_changes(self.input_schema, original, is_full_update=is_full_update),
-            title=f"Edit cell in “{grid.title}”",
+            edit,
+            title=lambda: f"Edit cell in “{grid.title}”",
             original=original,
             to_response=lambda _: ApiResult(self._load(grid, feature, package)[0], is_record=True),
         )
 
 
 def get_member(grid: grids.GridRecord, key: str) -> PackageRecord:
-    """Return the package of a grid that a key names.
+    """Return the package of a grid with this id or slug.
 
     Raises:
-        NotFound: it is not in the grid.
+        NotFound: It is not in the grid.
     """
     record = packages.get_package(key)
     if record.id not in grid.package_ids:
@@ -223,10 +229,10 @@ def get_member(grid: grids.GridRecord, key: str) -> PackageRecord:
 
 
 def get_feature(grid: grids.GridRecord, key: str) -> grids.FeatureRecord:
-    """Return the feature of a grid that a key names.
+    """Return the feature of a grid with this id.
 
     Raises:
-        NotFound: the grid has none with this id.
+        NotFound: The grid has no such feature.
     """
     feature_id = parse_id(key)
     for found in grids.load_features(db.session(), [grid.id]).get(grid.id, []):
@@ -251,14 +257,14 @@ def serialize_cell(feature: dict[str, Any], package_id: int, text: str) -> dict[
 
 
 def member_response(grid: grids.GridRecord, package_id: int, *, is_new: bool) -> ApiResult:
-    """Return the answer that tells a package that is in a grid now."""
+    """Return the response for a package in a grid."""
     location = g.urls.url_for(f"grids/{grid.id}/packages/{package_id}")
     body = packages.record_response(package_id).body
     return ApiResult(body, 201 if is_new else 200, location if is_new else None, is_record=True)
 
 
 def feature_response(grid: grids.GridRecord, feature_id: int, *, is_new: bool) -> ApiResult:
-    """Return the answer that tells a feature after it was added or changed."""
+    """Return the response for a feature that has been added or changed."""
     body = serialize_feature(grid, get_feature(grid, str(feature_id)))
     location = g.urls.url_for(f"grids/{grid.id}/features/{feature_id}") if is_new else None
     return ApiResult(body, 201 if is_new else 200, location, is_record=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from flask import g
 from marshmallow import Schema
@@ -20,6 +20,7 @@ from pkgsite.extensions import db
 from pkgsite.rules.slugs import parse_id, slug_problem
 from pkgsite.services.api_queries import deleted_grids, last_grid_change_at, list_grids
 from pkgsite.services.grids import records as grids
+from pkgsite.services.grids.edits import AddGrid, DeleteGrid, EditGrid, GridChanges
 from pkgsite.services.permissions import Viewer
 
 
@@ -53,11 +54,9 @@ class GridList(Resource):
 
     def post(self) -> ApiResult:
         changes = load_new_record(self.input_schema)
-        title = f"Create grid “{changes['title']}”"
         return apply_mutation(
-            "grid.add",
-            {"changes": changes},
-            title=title,
+            AddGrid(cast(GridChanges, changes)),
+            title=lambda: f"Create grid “{changes['title']}”",
             to_response=lambda created: record_response(created.id, is_new=True),
         )
 
@@ -78,28 +77,30 @@ class GridInstance(Editable):
 
     def delete(self, key: str) -> ApiResult:
         record = get_grid(key)
-        before = serialize([record])[0]
-        expected_version(before, record.version)
-        title = f"Delete grid “{record.title}”"
+        original = serialize([record])[0]
+        expected_version(original, record.version)
         return apply_mutation(
-            "grid.delete", {"grid_id": record.id}, title=title, original=before, to_response=lambda _: NO_CONTENT
+            DeleteGrid(record.id),
+            title=lambda: f"Delete grid “{record.title}”",
+            original=original,
+            to_response=lambda _: NO_CONTENT,
         )
 
     def update(self, key: str, *, is_full_update: bool) -> ApiResult:
         record = get_grid(key)
-        version, current = expected_version(serialize([record])[0], record.version), SCHEMA.dump(record)
-        changes = load_changes(self.input_schema, current, is_full_update=is_full_update)
+        original = serialize([record])[0]
+        version = expected_version(original, record.version)
+        changes = load_changes(self.input_schema, SCHEMA.dump(record), is_full_update=is_full_update)
         return apply_mutation(
-            "grid.edit",
-            {"grid_id": record.id, "changes": changes, "version": version},
-            title=f"Edit grid “{record.title}”",
-            original=serialize([record])[0],
+            EditGrid(record.id, cast(GridChanges, changes), version),
+            title=lambda: f"Edit grid “{record.title}”",
+            original=original,
             to_response=lambda changed: record_response(changed.id),
         )
 
 
 class DeletedSchema(Schema):
-    """A grid that is gone."""
+    """A deleted grid."""
 
     id = raw_field("integer")
     slug = raw_field("string")
@@ -107,7 +108,7 @@ class DeletedSchema(Schema):
 
 
 class FeatureSchema(Schema):
-    """What `?expand=features` adds to a grid: a row that people fill in, with its cells by package."""
+    """A feature that `?expand=features` adds to a grid, with its cells."""
 
     id = raw_field("integer")
     title = raw_field("string")
@@ -115,13 +116,13 @@ class FeatureSchema(Schema):
     cells = computed_field(
         "array",
         lambda feature: [
-            {"package": g.urls.url_for(f"packages/{number}"), "text": text} for number, text in feature.cells
+            {"package": g.urls.url_for(f"packages/{package_id}"), "text": text} for package_id, text in feature.cells
         ],
     )
 
 
 def serialize(records: Sequence[grids.GridRecord]) -> list[dict[str, Any]]:
-    """Return records as they go over the wire, with the detail and the fields that the request asks for."""
+    """Return records as JSON objects, with the details and only the fields that the request asks for."""
     bodies: list[dict[str, Any]] = SCHEMA.dump(records, many=True)
     expand, field_names = list_param("expand"), list_param("fields")
     if "features" in expand or "all" in expand:
@@ -132,7 +133,7 @@ def serialize(records: Sequence[grids.GridRecord]) -> list[dict[str, Any]]:
 
 
 def record_response(grid_id: int, *, is_new: bool = False) -> ApiResult:
-    """Return the answer that tells a grid after it was made or changed."""
+    """Return the response for a grid that has been created or changed."""
     record = grids.grid_by_id(db.session(), grid_id)
     location = g.urls.url_for(f"grids/{record.id}") if is_new else None
     return ApiResult(serialize([record])[0], 201 if is_new else 200, location, is_record=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from flask import g
 from marshmallow import Schema, fields
@@ -20,10 +20,12 @@ from pkgsite.extensions import db
 from pkgsite.rules.slugs import parse_id, slug_problem
 from pkgsite.services.api_queries import deleted_packages, last_package_change_at, list_packages
 from pkgsite.services.packages import records as packages
+from pkgsite.services.packages.edits import AddPackage, EditPackage
+from pkgsite.services.packages.fields import PackageChanges
 
 
 class PackageSchema(Schema):
-    """A package as it goes over the wire, in wire order."""
+    """A package, with its fields in the order of the API contract."""
 
     category = Hyperlink("categories", attribute="category.id")
     grids = Hyperlinks("grids", attribute="grid_ids")
@@ -63,11 +65,9 @@ class PackageList(Resource):
 
     def post(self) -> ApiResult:
         changes = load_new_record(self.input_schema)
-        title = f"Add “{changes['title']}”"
         return apply_mutation(
-            "package.add",
-            {"changes": changes},
-            title=title,
+            AddPackage(cast(PackageChanges, changes)),
+            title=lambda: f"Add “{changes['title']}”",
             to_response=lambda created: record_response(created.id, is_new=True),
         )
 
@@ -85,19 +85,19 @@ class PackageInstance(Editable):
 
     def update(self, key: str, *, is_full_update: bool) -> ApiResult:
         record = get_package(key)
-        version, current = expected_version(serialize([record])[0], record.version), SCHEMA.dump(record)
-        changes = load_changes(self.input_schema, current, is_full_update=is_full_update)
+        original = serialize([record])[0]
+        version = expected_version(original, record.version)
+        changes = load_changes(self.input_schema, SCHEMA.dump(record), is_full_update=is_full_update)
         return apply_mutation(
-            "package.edit",
-            {"package_id": record.id, "changes": changes, "version": version},
-            title=f"Edit “{record.title}”",
-            original=serialize([record])[0],
+            EditPackage(record.id, cast(PackageChanges, changes), version),
+            title=lambda: f"Edit “{record.title}”",
+            original=original,
             to_response=lambda changed: record_response(changed.id),
         )
 
 
 class DeletedSchema(Schema):
-    """A package that is gone."""
+    """A deleted package."""
 
     id = raw_field("integer")
     slug = raw_field("string")
@@ -109,7 +109,7 @@ class DeletedSchema(Schema):
 
 
 class DetailSchema(Schema):
-    """What `?expand=` adds to a package; names and meaning as on its page, null where nobody has told."""
+    """The fields that `?expand=` adds to a package; null if unknown."""
 
     score = raw_field(["integer", "null"])
     downloads = fields.Raw(attribute="pypi_downloads", metadata={"type": ["integer", "null"]})
@@ -146,7 +146,7 @@ class ReleaseSchema(Schema):
 
 
 def serialize(records: Sequence[packages.PackageRecord]) -> list[dict[str, Any]]:
-    """Return records as they go over the wire, with the detail and the fields that the request asks for."""
+    """Return records as JSON objects, with the details and only the fields that the request asks for."""
     bodies: list[dict[str, Any]] = SCHEMA.dump(records, many=True)
     expand, field_names = list_param("expand"), list_param("fields")
     expanded = [name for name in DETAIL.fields if name in expand or "all" in expand]
@@ -161,18 +161,18 @@ def serialize(records: Sequence[packages.PackageRecord]) -> list[dict[str, Any]]
 
 
 def record_response(package_id: int, *, is_new: bool = False) -> ApiResult:
-    """Return the answer that tells a package after it was added or changed."""
+    """Return the response for a package that has been added or changed."""
     record = packages.package_by_id(db.session(), package_id)
     location = g.urls.url_for(f"packages/{record.id}") if is_new else None
     return ApiResult(serialize([record])[0], 201 if is_new else 200, location, is_record=True)
 
 
 def get_package(key: str) -> packages.PackageRecord:
-    """Return the package that a key of the API names.
+    """Return the package with this id or slug.
 
     Raises:
-        Moved: the key is a slug that the package once had.
-        NotFound: no package has this id or slug.
+        Moved: The key is a former slug of the package.
+        NotFound: No visible package has this id or slug.
     """
     package_id = parse_id(key)
     if package_id is not None:

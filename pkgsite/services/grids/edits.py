@@ -1,13 +1,14 @@
-"""What people do to grids: each act by its name, with arguments that JSON can carry.
+"""Edits of grids, their features, their packages and their cells.
 
-A locked grid is changed by moderators only. Whoever changes anything of a grid holds its row, so that two people's
-edits come one after the other.
+Only moderators can change a locked grid. Each edit locks the grid's row, so that concurrent edits of one grid are applied
+one after the other.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, TypedDict
 
 from sqlalchemy import func, select
@@ -24,285 +25,354 @@ from pkgsite.services.permissions import require_moderator
 
 MAX_TITLE_LENGTH = 100
 MAX_TEXT_LENGTH = 1000  # characters of a description or a cell
-MAX_FEATURES = 200  # of a grid
-RESERVED_SLUGS = frozenset({"g", "add", "feature", "element", "package", "cell"})  # the site's own words in addresses
+MAX_FEATURES = 200  # per grid
+RESERVED_SLUGS = frozenset({"g", "add", "feature", "element", "package", "cell"})  # path segments of the site itself
 
 _SLUG = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?")
+REMOVAL_DENIED = "Only moderators, the person who added this and the grid's creator can remove it."
 
 
 class GridChanges(TypedDict, total=False):
-    """What a person writes of a grid: what is absent stays as it is."""
+    """The fields of a grid that an edit sets; fields that are absent keep their value."""
 
     title: str
-    slug: str | None  # for a new grid, None: made from the title
+    slug: str | None  # None for a new grid: generated from the title
     description: str | None
-    header: bool  # shown on the home page; by moderators only
-    is_locked: bool  # changed by moderators only, and that by moderators only
+    header: bool  # shown on the home page; set by moderators only
+    is_locked: bool  # set by moderators only
 
 
-def add_grid(changeset: Changeset, *, changes: GridChanges) -> Grid:
-    """Make a grid.
+@dataclass(frozen=True, slots=True)
+class AddGrid:
+    """Create a grid."""
 
-    Raises:
-        Forbidden: what only moderators may say is said by somebody else.
-        Invalid: something is wrong with a field.
-    """
-    grid = Grid(**_read_changes(changeset, {"title": "", "slug": None, **changes}))
-    changeset.add(grid)
-    return grid
+    changes: GridChanges
 
+    def apply(self, changeset: Changeset) -> Grid:
+        """Create the grid.
 
-def edit_grid(changeset: Changeset, *, grid_id: int, changes: GridChanges, version: int | None = None) -> Grid:
-    """Change what people write of a grid itself.
-
-    Raises:
-        Conflict: somebody has changed it since this version.
-        Forbidden: it is locked, or what only moderators may say is said by somebody else.
-        Invalid: something is wrong with a field.
-        NotFound: there is no such grid.
-    """
-    grid = get_editable_grid(changeset, grid_id)
-    check_version(grid, version)
-    changeset.edit(grid, _read_changes(changeset, changes, grid))
-    return grid
+        Raises:
+            Forbidden: A field that only moderators can set is set by someone else.
+            Invalid: A field is invalid.
+        """
+        grid = Grid(**_read_changes(changeset, {"title": "", "slug": None, **self.changes}))
+        changeset.add(grid)
+        return grid
 
 
-def lock_grid(changeset: Changeset, *, grid_id: int, is_locked: bool) -> Grid:
-    """Lock a grid, or open it again.
+@dataclass(frozen=True, slots=True)
+class EditGrid:
+    """Change the fields of a grid."""
 
-    Raises:
-        Forbidden: this is no moderator.
-        NotFound: there is no such grid.
-    """
-    require_moderator(changeset.by)
-    grid = get_editable_grid(changeset, grid_id)
-    changeset.edit(grid, {"is_locked": is_locked})
-    return grid
+    grid_id: int
+    changes: GridChanges
+    expected_version: int | None = None
 
+    def apply(self, changeset: Changeset) -> Grid:
+        """Change the grid.
 
-def delete_grid(changeset: Changeset, *, grid_id: int) -> Grid:
-    """Delete a grid with all that is in it; its history brings it back.
-
-    Raises:
-        Forbidden: this is no moderator.
-        NotFound: there is no such grid.
-    """
-    require_moderator(changeset.by)
-    grid = get_editable_grid(changeset, grid_id)
-    changeset.delete(grid)
-    return grid
+        Raises:
+            Conflict: The grid has changed since the expected version.
+            Forbidden: The grid is locked, or a field that only moderators can set is set by someone else.
+            Invalid: A field is invalid.
+            NotFound: The grid does not exist.
+        """
+        grid = get_editable_grid(changeset, self.grid_id)
+        check_version(grid, self.expected_version)
+        changeset.edit(grid, _read_changes(changeset, self.changes, grid))
+        return grid
 
 
-def add_feature(changeset: Changeset, *, grid_id: int, title: str, description: str | None = None) -> Feature:
-    """Add a feature below the others.
+@dataclass(frozen=True, slots=True)
+class LockGrid:
+    """Lock a grid, or unlock it."""
 
-    Raises:
-        Forbidden: the grid is locked.
-        Invalid: something is wrong with a field, or there are too many.
-        NotFound: there is no such grid.
-    """
-    grid = get_editable_grid(changeset, grid_id)
-    reader = FieldReader()
-    values = _feature_values(reader, title, description)
-    last, count = changeset.session.execute(
-        select(func.max(Feature.position), func.count()).where(Feature.grid_id == grid.id)
-    ).one()
-    if count >= MAX_FEATURES:
-        reader.add_error("title", f"This grid already has the maximum of {MAX_FEATURES} features.")
-    reader.raise_if_invalid()
-    feature = Feature(grid_id=grid.id, position=0 if last is None else last + 1, **values)
-    changeset.add(feature)
-    return feature
+    grid_id: int
+    is_locked: bool
+
+    def apply(self, changeset: Changeset) -> Grid:
+        """Set the lock.
+
+        Raises:
+            Forbidden: The user is not a moderator.
+            NotFound: The grid does not exist.
+        """
+        require_moderator(changeset.by)
+        grid = get_editable_grid(changeset, self.grid_id)
+        changeset.edit(grid, {"is_locked": self.is_locked})
+        return grid
 
 
-def edit_feature(
-    changeset: Changeset,
-    *,
-    feature_id: int,
-    title: str,
-    description: str | None = None,
-    position: int | None = None,
-    version: int | None = None,
-) -> Feature:
-    """Change what a feature is called and means and, where a position is given (from 0), its place in the grid.
+@dataclass(frozen=True, slots=True)
+class DeleteGrid:
+    """Delete a grid with its features, entries and cells; its history can restore it."""
 
-    Raises:
-        Conflict, Forbidden, Invalid, NotFound: as for `edit_grid`.
-    """
-    feature = get_editable_feature(changeset, feature_id)
-    check_version(feature, version)
-    reader = FieldReader()
-    values = _feature_values(reader, title, description)
-    reader.raise_if_invalid()
-    changeset.edit(feature, values)
-    if position is not None:
-        _move_to_position(changeset, feature, position)
-    return feature
+    grid_id: int
+
+    def apply(self, changeset: Changeset) -> Grid:
+        """Delete the grid.
+
+        Raises:
+            Forbidden: The user is not a moderator.
+            NotFound: The grid does not exist.
+        """
+        require_moderator(changeset.by)
+        grid = get_editable_grid(changeset, self.grid_id)
+        changeset.delete(grid)
+        return grid
 
 
-def move_feature(changeset: Changeset, *, feature_id: int, offset: int) -> Feature:
-    """Move a feature up (`offset` below 0) or down among those of its grid.
+@dataclass(frozen=True, slots=True)
+class AddFeature:
+    """Add a feature at the end of a grid."""
 
-    Raises:
-        Forbidden, NotFound: as for `edit_grid`.
-    """
-    feature = get_editable_feature(changeset, feature_id)
-    _move_to_position(changeset, feature, _grid_features(changeset, feature).index(feature) + offset)
-    return feature
+    grid_id: int
+    title: str
+    description: str | None = None
 
+    def apply(self, changeset: Changeset) -> Feature:
+        """Add the feature.
 
-def delete_feature(changeset: Changeset, *, feature_id: int) -> Feature:
-    """Remove a feature with its cells: for moderators, the grid's maker, and who added the feature.
-
-    Raises:
-        Forbidden: this person may not, or the grid is locked.
-        NotFound: there is no such feature.
-    """
-    feature = get_editable_feature(changeset, feature_id)
-    _require_creator(changeset, feature.grid_id, "feature", feature.id)
-    changeset.delete(feature)
-    return feature
-
-
-def add_membership(changeset: Changeset, *, grid_id: int, package_id: int) -> GridPackage:
-    """Put a package into a grid, unless it is there already.
-
-    Raises:
-        Forbidden: the grid is locked.
-        NotFound: there is no such grid, or no such package for this person.
-    """
-    grid = get_editable_grid(changeset, grid_id)
-    package = changeset.session.get(Package, package_id)
-    if package is None or (package.hidden_at is not None and not changeset.by.is_moderator):
-        raise NotFound("Package")
-    return add_to_grid(changeset, grid.slug, package)
+        Raises:
+            Forbidden: The grid is locked.
+            Invalid: A field is invalid, or the grid has the maximum number of features.
+            NotFound: The grid does not exist.
+        """
+        grid = get_editable_grid(changeset, self.grid_id)
+        reader = FieldReader()
+        values = _feature_values(reader, self.title, self.description)
+        last_position, count = changeset.session.execute(
+            select(func.max(Feature.position), func.count()).where(Feature.grid_id == grid.id)
+        ).one()
+        if count >= MAX_FEATURES:
+            reader.add_error("title", f"This grid already has the maximum of {MAX_FEATURES} features.")
+        reader.raise_if_invalid()
+        feature = Feature(grid_id=grid.id, position=0 if last_position is None else last_position + 1, **values)
+        changeset.add(feature)
+        return feature
 
 
-def remove_membership(changeset: Changeset, *, grid_id: int, package_id: int) -> GridPackage:
-    """Take a package out of a grid, with its cells: for moderators, the grid's maker, and who put it there.
+@dataclass(frozen=True, slots=True)
+class EditFeature:
+    """Change the title and description of a feature and, if `position` is set (from 0), its position in the grid."""
 
-    Raises:
-        Forbidden: this person may not, or the grid is locked.
-        NotFound: the package is not in the grid.
-    """
-    get_editable_grid(changeset, grid_id)
-    membership = get_membership(changeset.session, grid_id, package_id)
-    _require_creator(changeset, grid_id, "membership", membership.id)
-    changeset.delete(membership)
-    return membership
+    feature_id: int
+    title: str
+    description: str | None = None
+    position: int | None = None
+    expected_version: int | None = None
+
+    def apply(self, changeset: Changeset) -> Feature:
+        """Change the feature.
+
+        Raises:
+            Conflict, Forbidden, Invalid, NotFound: As for `EditGrid`.
+        """
+        feature = get_editable_feature(changeset, self.feature_id)
+        check_version(feature, self.expected_version)
+        reader = FieldReader()
+        values = _feature_values(reader, self.title, self.description)
+        reader.raise_if_invalid()
+        changeset.edit(feature, values)
+        if self.position is not None:
+            _move_to_position(changeset, feature, self.position)
+        return feature
 
 
-def edit_cell(
-    changeset: Changeset, *, package_id: int, feature_id: int, text: str | None, version: int | None = None
-) -> Cell:
-    """Say something of a package about a feature; a cell that nobody has filled in yet has version 0.
+@dataclass(frozen=True, slots=True)
+class MoveFeature:
+    """Move a feature by `offset` positions; below 0 moves it up."""
 
-    Raises:
-        Conflict: somebody has changed the cell since.
-        Forbidden: the grid is locked.
-        Invalid: the text is too long.
-        NotFound: there is no such feature, or the package is not in its grid.
-    """
-    feature = get_editable_feature(changeset, feature_id)
-    membership = get_membership(changeset.session, feature.grid_id, package_id)
-    reader = FieldReader()
-    cleaned_text = reader.read_text("text", text, MAX_TEXT_LENGTH)
-    reader.raise_if_invalid()
-    place = select(Cell).where(Cell.grid_package_id == membership.id, Cell.feature_id == feature.id)
-    cell = changeset.session.scalar(place)
-    if cell is None:
-        cell = Cell(grid_package_id=membership.id, feature_id=feature.id, text=cleaned_text)
-        check_version_number(0, version)
-        if cleaned_text:
-            changeset.add(cell)
+    feature_id: int
+    offset: int
+
+    def apply(self, changeset: Changeset) -> Feature:
+        """Move the feature.
+
+        Raises:
+            Forbidden, NotFound: As for `EditGrid`.
+        """
+        feature = get_editable_feature(changeset, self.feature_id)
+        _move_to_position(changeset, feature, _grid_features(changeset, feature).index(feature) + self.offset)
+        return feature
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteFeature:
+    """Delete a feature with its cells."""
+
+    feature_id: int
+
+    def apply(self, changeset: Changeset) -> Feature:
+        """Delete the feature; allowed for moderators, the grid's creator and the person who added the feature.
+
+        Raises:
+            Forbidden: The user is none of these, or the grid is locked.
+            NotFound: The feature does not exist.
+        """
+        feature = get_editable_feature(changeset, self.feature_id)
+        _require_creator(changeset, feature.grid_id, "feature", feature.id)
+        changeset.delete(feature)
+        return feature
+
+
+@dataclass(frozen=True, slots=True)
+class AddGridPackage:
+    """Add a package to a grid, unless the grid already has it."""
+
+    grid_id: int
+    package_id: int
+
+    def apply(self, changeset: Changeset) -> GridPackage:
+        """Add the package.
+
+        Raises:
+            Forbidden: The grid is locked.
+            NotFound: The grid does not exist, or the user cannot see such a package.
+        """
+        grid = get_editable_grid(changeset, self.grid_id)
+        package = changeset.session.get(Package, self.package_id)
+        if package is None or (package.hidden_at is not None and not changeset.by.is_moderator):
+            raise NotFound("Package")
+        return add_to_grid(changeset, grid.slug, package)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveGridPackage:
+    """Remove a package from a grid, with its cells."""
+
+    grid_id: int
+    package_id: int
+
+    def apply(self, changeset: Changeset) -> GridPackage:
+        """Remove the package; allowed for moderators, the grid's creator and the person who added the package to it.
+
+        Raises:
+            Forbidden: The user is none of these, or the grid is locked.
+            NotFound: The package is not in the grid.
+        """
+        get_editable_grid(changeset, self.grid_id)
+        membership = changeset.session.scalar(
+            select(GridPackage).where(GridPackage.grid_id == self.grid_id, GridPackage.package_id == self.package_id)
+        )
+        if membership is None:
+            raise NotFound("Package")
+        _require_creator(changeset, self.grid_id, "membership", membership.id)
+        changeset.delete(membership)
+        return membership
+
+
+@dataclass(frozen=True, slots=True)
+class EditCell:
+    """Set the text of a cell; a cell that has never been filled in has version 0."""
+
+    package_id: int
+    feature_id: int
+    text: str | None
+    expected_version: int | None = None
+
+    def apply(self, changeset: Changeset) -> Cell:
+        """Set the text.
+
+        Raises:
+            Conflict: The cell has changed since the expected version.
+            Forbidden: The grid is locked.
+            Invalid: The text is too long.
+            NotFound: The feature does not exist, or its grid does not show the package.
+        """
+        feature = get_editable_feature(changeset, self.feature_id)
+        membership, cell = self._load(changeset.session, feature)
+        reader = FieldReader()
+        text = reader.read_text("text", self.text, MAX_TEXT_LENGTH)
+        reader.raise_if_invalid()
+        if cell is None:
+            cell = Cell(grid_package_id=membership.id, feature_id=feature.id, text=text, version=0)
+            check_version(cell, self.expected_version)
+            cell.version = 1
+            if text:
+                changeset.add(cell)
+            return cell
+        check_version(cell, self.expected_version)
+        changeset.edit(cell, {"text": text})
         return cell
-    check_version_number(cell.version, version)
-    changeset.edit(cell, {"text": cleaned_text})
-    return cell
 
-
-def check_version_number(present: int, expected_version: int | None) -> None:
-    """Refuse an edit that began on another version; None: whoever asks doesn't say on which.
-
-    Raises:
-        Conflict: it did.
-    """
-    check_version(Cell(version=present), expected_version)
+    def _load(self, session: Session, feature: Feature) -> tuple[GridPackage, Cell | None]:
+        row = session.execute(
+            select(GridPackage, Cell)
+            .join(Package, Package.id == GridPackage.package_id)
+            .outerjoin(Cell, (Cell.grid_package_id == GridPackage.id) & (Cell.feature_id == feature.id))
+            .where(
+                GridPackage.grid_id == feature.grid_id,
+                GridPackage.package_id == self.package_id,
+                Package.hidden_at.is_(None),
+            )
+        ).one_or_none()
+        if row is None:
+            raise NotFound("Package")
+        return row[0], row[1]
 
 
 def get_editable_grid(changeset: Changeset, grid_id: int) -> Grid:
-    """Return a grid that this person may change, and let nobody else change it meanwhile.
+    """Return a grid that the user can change, and lock its row.
 
     Raises:
-        Forbidden: it is locked, and this is no moderator.
-        NotFound: there is none.
+        Forbidden: The grid is locked, and the user is not a moderator.
+        NotFound: The grid does not exist.
     """
-    grid = changeset.session.get(Grid, grid_id, with_for_update=True)
-    if grid is None:
-        raise NotFound("Grid")
-    if grid.is_locked and not changeset.by.is_moderator:
-        raise Forbidden("This grid is locked. Only moderators can edit it.")
-    return grid
+    return _require_editable(changeset, changeset.session.get(Grid, grid_id, with_for_update=True), "Grid")
 
 
 def get_editable_feature(changeset: Changeset, feature_id: int) -> Feature:
-    """Return a feature whose grid this person may change, and let nobody else change it meanwhile.
+    """Return a feature of a grid that the user can change, and lock the grid's row.
 
     Raises:
-        Forbidden, NotFound: as for `get_editable_grid`.
+        Forbidden, NotFound: As for `get_editable_grid`.
     """
-    grid_id = changeset.session.scalar(select(Feature.grid_id).where(Feature.id == feature_id))
-    if grid_id is None:
-        raise NotFound("Feature")
-    get_editable_grid(changeset, grid_id)
-    feature = changeset.session.get(Feature, feature_id, populate_existing=True)  # it may have gone while we waited
+    grid_id = select(Feature.grid_id).where(Feature.id == feature_id).scalar_subquery()
+    _require_editable(
+        changeset, changeset.session.scalar(select(Grid).where(Grid.id == grid_id).with_for_update()), "Feature"
+    )
+    # Loaded after the lock: another transaction may have deleted it while this one waited.
+    feature = changeset.session.get(Feature, feature_id, populate_existing=True)
     if feature is None:
         raise NotFound("Feature")
     return feature
 
 
-def get_membership(session: Session, grid_id: int, package_id: int) -> GridPackage:
-    """Return a package's place in a grid.
-
-    Raises:
-        NotFound: it has none.
-    """
-    found = session.scalar(
-        select(GridPackage).where(GridPackage.grid_id == grid_id, GridPackage.package_id == package_id)
-    )
-    if found is None:
-        raise NotFound("Package")
-    return found
-
-
 def creator_of(session: Session, kind: str, object_id: int) -> int | None:
-    """Return who added an object; None: nobody here, or somebody who has left."""
-    added = select(Revision.user_id).where(
+    """Return the id of the user who added an object; None if it was imported or the account has been deleted."""
+    revision = select(Revision.user_id).where(
         Revision.object_type == kind, Revision.object_id == object_id, Revision.action == "add"
     )
-    return session.scalar(added.order_by(Revision.id).limit(1))
+    return session.scalar(revision.order_by(Revision.id).limit(1))
 
 
-def suggest_slug(session: Session, title: str) -> str:
-    """Return a slug made from a title that no grid has."""
+def suggest_grid_slug(session: Session, title: str) -> str:
+    """Return a slug, generated from a title, that no grid uses."""
     return unique_slug(
-        title, noun="grid", reserved=RESERVED_SLUGS, is_available=lambda slug: is_slug_available(session, slug)
+        title, noun="grid", reserved=RESERVED_SLUGS, is_available=lambda slug: is_grid_slug_available(session, slug)
     )
 
 
-def is_slug_available(session: Session, slug: str, *, exclude_id: int | None = None) -> bool:
-    """Tell whether no grid, or none but this one, has a slug or is found by it."""
-    same, old = func.lower(Grid.slug) == slug.lower(), func.lower(GridSlugRedirect.slug) == slug.lower()
-    found = set(session.scalars(select(Grid.id).where(same))) | set(
-        session.scalars(select(GridSlugRedirect.grid_id).where(old))
+def is_grid_slug_available(session: Session, slug: str, *, exclude_id: int | None = None) -> bool:
+    """Return whether no grid uses a slug, now or as a redirect; the grid `exclude_id` does not count."""
+    current, former = func.lower(Grid.slug) == slug.lower(), func.lower(GridSlugRedirect.slug) == slug.lower()
+    grid_ids = set(session.scalars(select(Grid.id).where(current))) | set(
+        session.scalars(select(GridSlugRedirect.grid_id).where(former))
     )
-    return found <= {exclude_id}
+    return grid_ids <= {exclude_id}
 
 
-def _read_changes(
-    changeset: Changeset, changes: GridChanges | dict[str, Any], grid: Grid | None = None
-) -> dict[str, Any]:
-    """Return the columns that follow from what a person wrote."""
+def _require_editable(changeset: Changeset, grid: Grid | None, noun: str) -> Grid:
+    if grid is None:
+        raise NotFound(noun)
+    if grid.is_locked and not changeset.by.is_moderator:
+        raise Forbidden("This grid is locked. Only moderators can edit it.")
+    return grid
+
+
+def _read_changes(changeset: Changeset, changes: Mapping[str, Any], grid: Grid | None = None) -> dict[str, Any]:
+    """Return the column values for these changes; `grid` is None for a new one."""
     reader, values = FieldReader(), dict[str, Any]()
     for name in changes.keys() - GridChanges.__annotations__.keys():
         reader.add_error(name, "Unknown field.")
@@ -322,13 +392,13 @@ def _read_changes(
 
 
 def _read_slug(
-    changeset: Changeset, reader: FieldReader, values: dict[str, Any], raw_slug: str | None, grid: Grid | None
+    changeset: Changeset, reader: FieldReader, values: dict[str, Any], value: str | None, grid: Grid | None
 ) -> None:
-    slug = reader.read_line("slug", raw_slug, MAX_SLUG_LENGTH)
+    slug = reader.read_line("slug", value, MAX_SLUG_LENGTH)
     if "slug" in reader.problems or (grid and slug in {"", grid.slug}):
-        return  # an odd slug that it has already may stay
+        return  # an imported slug can stay, even if it would not be accepted for a new grid
     if not slug:
-        slug = suggest_slug(changeset.session, values.get("title", ""))
+        slug = suggest_grid_slug(changeset.session, values.get("title", ""))
     elif not _SLUG.fullmatch(slug):
         reader.add_error(
             "slug", "Use letters (a–z), digits, hyphens and underscores. Start and end with a letter or digit."
@@ -337,23 +407,23 @@ def _read_slug(
         reader.add_error("slug", "A slug can't consist of digits only.")
     elif slug.lower() in RESERVED_SLUGS:
         reader.add_error("slug", "This slug is reserved. Choose another.")
-    elif not is_slug_available(changeset.session, slug, exclude_id=grid.id if grid else None):
+    elif not is_grid_slug_available(changeset.session, slug, exclude_id=grid.id if grid else None):
         reader.add_error("slug", "This slug is or was used by another grid. Choose another.", already_exists=True)
     values["slug"] = slug
 
 
 def _grid_features(changeset: Changeset, feature: Feature) -> list[Feature]:
     """Return the features of a feature's grid, in their order."""
-    rows = select(Feature).where(Feature.grid_id == feature.grid_id).order_by(Feature.position, Feature.id)
-    return list(changeset.session.scalars(rows))
+    features = select(Feature).where(Feature.grid_id == feature.grid_id).order_by(Feature.position, Feature.id)
+    return list(changeset.session.scalars(features))
 
 
 def _move_to_position(changeset: Changeset, feature: Feature, position: int) -> None:
-    """Put a feature at a place among those of its grid; beyond the ends means the end."""
+    """Move a feature to a position in its grid; a position beyond either end means that end."""
     features = [other for other in _grid_features(changeset, feature) if other is not feature]
     features.insert(min(max(position, 0), len(features)), feature)
-    for place, one in enumerate(features):
-        changeset.edit(one, {"position": place})
+    for new_position, moved in enumerate(features):
+        changeset.edit(moved, {"position": new_position})
 
 
 def _feature_values(reader: FieldReader, title: str, description: str | None) -> dict[str, Any]:
@@ -369,19 +439,4 @@ def _require_creator(changeset: Changeset, grid_id: int, kind: str, object_id: i
         creator_of(changeset.session, kind, object_id),
     }
     if changeset.user_id not in creator_ids and not changeset.by.is_moderator:
-        raise Forbidden("Only moderators, the person who added this and the grid's creator can remove it.")
-
-
-GRID_ACTIONS: dict[str, Callable[..., Any]] = {
-    "grid.add": add_grid,
-    "grid.edit": edit_grid,
-    "grid.lock": lock_grid,
-    "grid.delete": delete_grid,
-    "feature.add": add_feature,
-    "feature.edit": edit_feature,
-    "feature.move": move_feature,
-    "feature.delete": delete_feature,
-    "membership.add": add_membership,
-    "membership.remove": remove_membership,
-    "cell.edit": edit_cell,
-}
+        raise Forbidden(REMOVAL_DENIED)

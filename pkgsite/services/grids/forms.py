@@ -62,6 +62,24 @@ class EditableCell:
     changed_by: str | None
     changed_at: datetime | None
 
+    @property
+    def label(self) -> str:
+        """The title of an edit of this cell in the review queue."""
+        return f"Edit “{self.feature.title}” for “{self.package.title}” in “{self.grid.title}”"
+
+
+def require_feature_in_grid(session: Session, feature_id: int, slug: str) -> None:
+    """Check that a feature belongs to the grid with this slug.
+
+    Raises:
+        NotFound: It does not.
+    """
+    grid_slug = session.scalar(
+        select(Grid.slug).join(Feature, Feature.grid_id == Grid.id).where(Feature.id == feature_id)
+    )
+    if grid_slug != slug:
+        raise NotFound("Feature")
+
 
 def get_grid_for_editing(session: Session, slug: str, viewer: Viewer) -> EditableGrid:
     """Return the grid with this slug.

@@ -13,7 +13,7 @@ from pkgsite.errors import Invalid, NotFound
 from pkgsite.models import Flag, Package, begin_write
 from pkgsite.rules.texts import FieldReader
 from pkgsite.services.changeset import Changeset
-from pkgsite.services.packages.edits import edit_package
+from pkgsite.services.packages.edits import EditPackage
 from pkgsite.services.packages.fields import PackageChanges
 from pkgsite.services.packages.flags import FlagRecord, close_flags, open_flags
 from pkgsite.services.packages.lookup import find_by_index_name, find_by_repo_url, lock_package_references
@@ -113,7 +113,7 @@ def deprecate_package(changeset: Changeset, *, slug: str, replaced_by: str, flag
     changes: PackageChanges = {"is_deprecated": True}
     if replaced_by.strip():
         changes["replaced_by"] = replaced_by
-    edit_package(changeset, package_id=package.id, changes=changes)
+    EditPackage(package.id, changes).apply(changeset)
     return _close_flags(changeset, package, flag_ids, "Deprecated.")
 
 

@@ -14,7 +14,7 @@ from pkgsite.models import Flag, Package, PendingEdit, User, UsingSite, begin_wr
 from pkgsite.rules.paging import Pagination, paginate
 from pkgsite.rules.texts import FieldReader
 from pkgsite.services.changeset import Changeset
-from pkgsite.services.moderation.actions import ACTIONS
+from pkgsite.services.moderation.actions import decode_edit
 from pkgsite.services.moderation.packages import MAX_REASON_LENGTH
 from pkgsite.services.packages.flags import FlagRecord, load_flags, select_flags
 from pkgsite.services.permissions import Viewer, require_moderator
@@ -174,7 +174,7 @@ def approve_pending_edit(changeset: Changeset, edit_id: int, *, moderator: Viewe
     if pending_edit.user_id != changeset.user_id:
         raise Forbidden("it belongs to another user")
     changeset.reason = f"Approved by {moderator.username}."
-    done = ACTIONS[pending_edit.action](changeset, **pending_edit.arguments)
+    done = decode_edit(pending_edit.action, pending_edit.arguments).apply(changeset)
     pending_edit.decided_at, pending_edit.decided_by_id, pending_edit.is_approved = (
         changeset.now,
         moderator.user_id,

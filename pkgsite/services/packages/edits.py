@@ -1,8 +1,8 @@
-"""What people do to packages: each act by its name, with arguments that JSON can carry."""
+"""Edits of packages, and what their forms show."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,67 +17,80 @@ from pkgsite.services.changeset import Changeset, check_version
 from pkgsite.services.packages.fields import PackageChanges, read_changes
 from pkgsite.services.packages.lookup import lock_package_references
 from pkgsite.services.packages.records import missing_slug_error
-from pkgsite.services.packages.sites import add_site, delete_site, edit_site
 from pkgsite.services.permissions import Viewer
 from pkgsite.services.refresh.sources import make_due, sync_sources_in_transaction
 
 
-def add_package(changeset: Changeset, *, changes: PackageChanges, grid: str | None = None) -> Package:
-    """Add a package, and put it into a grid if one is named; what other sites tell of it is asked for at once.
+@dataclass(frozen=True, slots=True)
+class AddPackage:
+    """Add a package and, if `grid` is the slug of one, add it to that grid; its facts are fetched as soon as possible."""
 
-    Raises:
-        Forbidden: the grid is locked.
-        Invalid: something is wrong with a field, or the package is here already.
-        NotFound: there is no such grid.
-    """
-    lock_package_references(changeset.session)
-    values = read_changes(changeset.session, changes, kinds=_host_kinds(changeset), now=changeset.now)
-    package = Package(**values)
-    changeset.add(package)
-    if grid:
-        add_to_grid(changeset, grid, package)
-    _refresh_soon(changeset, package)
-    return package
+    changes: PackageChanges
+    grid: str | None = None
 
+    def apply(self, changeset: Changeset) -> Package:
+        """Add the package.
 
-def edit_package(
-    changeset: Changeset, *, package_id: int, changes: PackageChanges, version: int | None = None
-) -> Package:
-    """Change what people write of a package.
-
-    Args:
-        changeset: Whose.
-        package_id: Which.
-        changes: What is to be otherwise; what is absent stays.
-        version: The one on which the change began; None: whoever asks doesn't say.
-
-    Raises:
-        Conflict: somebody has changed the package since.
-        Invalid: something is wrong with a field.
-        NotFound: there is no such package for this person.
-    """
-    lock_package_references(changeset.session)
-    package = lock_package(changeset, package_id)
-    check_version(package, version)
-    values = read_changes(changeset.session, changes, kinds=_host_kinds(changeset), now=changeset.now, package=package)
-    old_references = (package.repo_url, package.pypi_url)
-    changeset.edit(package, values)
-    if old_references != (package.repo_url, package.pypi_url):
+        Raises:
+            Forbidden: The grid is locked.
+            Invalid: A field is invalid, or the package is already listed.
+            NotFound: The grid does not exist.
+        """
+        lock_package_references(changeset.session)
+        values = read_changes(changeset.session, self.changes, kinds=_host_kinds(changeset), now=changeset.now)
+        package = Package(**values)
+        changeset.add(package)
+        if self.grid:
+            add_to_grid(changeset, self.grid, package)
         _refresh_soon(changeset, package)
-    return package
+        return package
 
 
-def edit_documentation(
-    changeset: Changeset, *, package_id: int, documentation_url: str | None, version: int | None = None
-) -> Package:
-    """Say where a package's documentation is; None: nobody says, and what the package index tells is shown.
+@dataclass(frozen=True, slots=True)
+class EditPackage:
+    """Change the fields of a package; `expected_version` None accepts any version."""
 
-    Raises:
-        Conflict, Invalid, NotFound: as for `edit_package`.
-    """
-    return edit_package(
-        changeset, package_id=package_id, changes={"documentation_url": documentation_url}, version=version
-    )
+    package_id: int
+    changes: PackageChanges
+    expected_version: int | None = None
+
+    def apply(self, changeset: Changeset) -> Package:
+        """Change the package.
+
+        Raises:
+            Conflict: The package has changed since the expected version.
+            Invalid: A field is invalid.
+            NotFound: The user cannot see such a package.
+        """
+        lock_package_references(changeset.session)
+        package = lock_package(changeset, self.package_id)
+        check_version(package, self.expected_version)
+        values = read_changes(
+            changeset.session, self.changes, kinds=_host_kinds(changeset), now=changeset.now, package=package
+        )
+        source_urls = (package.repo_url, package.pypi_url)
+        changeset.edit(package, values)
+        if source_urls != (package.repo_url, package.pypi_url):
+            _refresh_soon(changeset, package)
+        return package
+
+
+@dataclass(frozen=True, slots=True)
+class EditDocumentation:
+    """Set the documentation URL of a package; None: use the URL from the package index."""
+
+    package_id: int
+    documentation_url: str | None
+    expected_version: int | None = None
+
+    def apply(self, changeset: Changeset) -> Package:
+        """Change the package.
+
+        Raises:
+            Conflict, Invalid, NotFound: As for `EditPackage`.
+        """
+        changes: PackageChanges = {"documentation_url": self.documentation_url}
+        return EditPackage(self.package_id, changes, self.expected_version).apply(changeset)
 
 
 def add_to_grid(changeset: Changeset, slug: str, package: Package) -> GridPackage:
@@ -211,13 +224,3 @@ def _refresh_soon(changeset: Changeset, package: Package) -> None:
         changeset.session.flush()
         sync_sources_in_transaction(changeset.session, changeset.gateways, now=changeset.now, package_ids=[package.id])
         make_due(changeset.session, priority=Priority.USER_REQUEST, now=changeset.now, package_ids=[package.id])
-
-
-PACKAGE_ACTIONS: dict[str, Callable[..., Any]] = {
-    "package.add": add_package,
-    "package.edit": edit_package,
-    "package.documentation": edit_documentation,
-    "site.add": add_site,
-    "site.edit": edit_site,
-    "site.delete": delete_site,
-}

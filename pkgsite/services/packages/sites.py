@@ -1,4 +1,4 @@
-"""Links to sites that use a package: written by people, shown once a moderator has looked."""
+"""Links to sites that use a package: added by users, shown once a moderator has approved them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from pkgsite.services.packages.fields import read_url
 from pkgsite.services.permissions import Viewer, require_moderator, require_owner_or_moderator
 
 MAX_TITLE_LENGTH = 100
-MAX_PENDING_SITES = 20  # of one person
+MAX_PENDING_SITES = 20  # per user
 
 
 @dataclass(frozen=True, slots=True)
 class EditableSite:
-    """A link as its forms show it, with the package that it belongs to."""
+    """A link as its forms show it, with its package."""
 
     id: int
     title: str
@@ -33,72 +33,84 @@ class EditableSite:
     package_slug: str
 
 
-def add_site(changeset: Changeset, *, package_id: int, title: str, url: str) -> UsingSite:
-    """Add a link to a site that uses a package; a moderator's is shown at once.
+@dataclass(frozen=True, slots=True)
+class AddSite:
+    """Add a link to a site that uses a package; it is shown once a moderator has approved it."""
 
-    Raises:
-        Invalid: something is wrong with a field, the site is listed already, or this person has too many that wait.
-        NotFound: there is no such package for this person.
-    """
-    _lock_package(changeset, package_id)
-    values = _read_fields(changeset, title, url, package_id=package_id)
-    if not changeset.by.is_moderator:
-        pending_count = select(func.count()).where(
-            UsingSite.created_by_id == changeset.user_id, UsingSite.is_approved.is_(None)
+    package_id: int
+    title: str
+    url: str
+
+    def apply(self, changeset: Changeset) -> UsingSite:
+        """Add the link; one added by a moderator is approved.
+
+        Raises:
+            Invalid: A field is invalid, the site is already listed, or the user has too many pending links.
+            NotFound: The user cannot see such a package.
+        """
+        _lock_package(changeset, self.package_id)
+        values = _read_fields(changeset, self.title, self.url, package_id=self.package_id)
+        if not changeset.by.is_moderator:
+            _require_few_pending(changeset)
+        site = UsingSite(package_id=self.package_id, **values, is_approved=True if changeset.by.is_moderator else None)
+        changeset.add(site)
+        return site
+
+
+@dataclass(frozen=True, slots=True)
+class EditSite:
+    """Change a link; it has to be approved again, unless a moderator changes it."""
+
+    site_id: int
+    title: str
+    url: str
+    expected_version: int | None = None
+
+    def apply(self, changeset: Changeset) -> UsingSite:
+        """Change the link.
+
+        Raises:
+            Conflict: The link has changed since the expected version.
+            Forbidden: The user did not add it.
+            Invalid: A field is invalid.
+            NotFound: The link does not exist.
+        """
+        site = _lock_site(changeset, self.site_id)
+        check_version(site, self.expected_version)
+        values: dict[str, Any] = _read_fields(
+            changeset, self.title, self.url, package_id=site.package_id, exclude_id=site.id
         )
-        if (changeset.session.scalar(pending_count) or 0) >= MAX_PENDING_SITES:
-            raise Invalid(
-                {
-                    "url": [
-                        (
-                            f"You have {MAX_PENDING_SITES} links pending review. Wait until they have been reviewed "
-                            "before adding more."
-                        )
-                    ]
-                }
-            )
-    site = UsingSite(package_id=package_id, **values, is_approved=True if changeset.by.is_moderator else None)
-    changeset.add(site)
-    return site
+        is_unchanged = values == {"title": site.title, "url": site.url}
+        if not is_unchanged and not changeset.by.is_moderator:
+            values |= {"is_approved": None}
+        changeset.edit(site, values)
+        return site
 
 
-def edit_site(changeset: Changeset, *, site_id: int, title: str, url: str, version: int | None = None) -> UsingSite:
-    """Change a link. One that was shown, or refused, is looked at again, unless a moderator changes it.
+@dataclass(frozen=True, slots=True)
+class DeleteSite:
+    """Remove a link."""
 
-    Raises:
-        Conflict: somebody has changed it since.
-        Forbidden: this person did not add it.
-        Invalid: something is wrong with a field.
-        NotFound: there is no such link.
-    """
-    site = _lock_site(changeset, site_id)
-    check_version(site, version)
-    values: dict[str, Any] = _read_fields(changeset, title, url, package_id=site.package_id, exclude_id=site.id)
-    is_same = values == {"title": site.title, "url": site.url}
-    if not is_same and not changeset.by.is_moderator:
-        values |= {"is_approved": None}
-    changeset.edit(site, values)
-    return site
+    site_id: int
 
+    def apply(self, changeset: Changeset) -> UsingSite:
+        """Remove the link.
 
-def delete_site(changeset: Changeset, *, site_id: int) -> UsingSite:
-    """Remove a link.
-
-    Raises:
-        Forbidden: this person did not add it.
-        NotFound: there is no such link.
-    """
-    site = _lock_site(changeset, site_id)
-    changeset.delete(site)
-    return site
+        Raises:
+            Forbidden: The user did not add it.
+            NotFound: The link does not exist.
+        """
+        site = _lock_site(changeset, self.site_id)
+        changeset.delete(site)
+        return site
 
 
 def set_site_approval(changeset: Changeset, site_id: int, *, is_approved: bool) -> UsingSite:
-    """Show a link, or refuse to.
+    """Approve or reject a link.
 
     Raises:
-        Forbidden: this is no moderator.
-        NotFound: there is no such link.
+        Forbidden: The user is not a moderator.
+        NotFound: The link does not exist.
     """
     require_moderator(changeset.by)
     site = _lock_site(changeset, site_id)
@@ -107,11 +119,11 @@ def set_site_approval(changeset: Changeset, site_id: int, *, is_approved: bool) 
 
 
 def get_site_for_editing(session: Session, slug: str, site_id: int, viewer: Viewer) -> EditableSite:
-    """Return a link of a package, for its adder or a moderator.
+    """Return a link of a package, for the person who added it or a moderator.
 
     Raises:
-        Forbidden: this person did not add it.
-        NotFound: the package has no such link.
+        Forbidden: The user did not add it.
+        NotFound: The package has no such link.
     """
     row = session.execute(
         select(UsingSite, Package.title, Package.slug, Package.hidden_at)
@@ -125,6 +137,15 @@ def get_site_for_editing(session: Session, slug: str, site_id: int, viewer: View
     return EditableSite(
         site.id, site.title, site.url, site.is_approved, site.version, site.created_by_id, row[1], row[2]
     )
+
+
+def _require_few_pending(changeset: Changeset) -> None:
+    pending = select(func.count()).where(UsingSite.created_by_id == changeset.user_id, UsingSite.is_approved.is_(None))
+    if (changeset.session.scalar(pending) or 0) >= MAX_PENDING_SITES:
+        message = (
+            f"You have {MAX_PENDING_SITES} links pending review. Wait until they have been reviewed before adding more."
+        )
+        raise Invalid({"url": [message]})
 
 
 def _lock_package(changeset: Changeset, package_id: int) -> Package:

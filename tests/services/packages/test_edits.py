@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from flask import Flask
@@ -15,8 +15,8 @@ from pkgsite.extensions import db, gateways
 from pkgsite.models import GridPackage, Package, PackageSlugRedirect, Revision, SourceState, User
 from pkgsite.rules.freshness import Priority
 from pkgsite.services.changeset import Changeset
-from pkgsite.services.packages.edits import add_package, edit_package
-from pkgsite.services.packages.fields import parse_project_name
+from pkgsite.services.packages.edits import AddPackage, EditPackage
+from pkgsite.services.packages.fields import PackageChanges, parse_project_name
 from tests.factories import NOW, make_category, make_grid, make_package, make_source_state
 from tests.users import make_user, viewer_of
 
@@ -41,7 +41,7 @@ def add(session: Session, user: User, grid: str | None = None, **changes: Any) -
     changeset = begin(session, user)
     try:
         with changeset:
-            package = add_package(changeset, changes={**HERE, **changes}, grid=grid)  # type: ignore[typeddict-item]
+            package = AddPackage(cast(PackageChanges, {**HERE, **changes}), grid).apply(changeset)
     except Exception:
         session.rollback()
         raise
@@ -50,16 +50,16 @@ def add(session: Session, user: User, grid: str | None = None, **changes: Any) -
 
 
 def change(session: Session, user: User, package: Package, version: int | None = None, **changes: Any) -> Package:
-    number = package.id
+    package_id = package.id
     changeset = begin(session, user)
     try:
         with changeset:
-            done = edit_package(changeset, package_id=number, changes=changes, version=version)  # type: ignore[arg-type]
+            changed = EditPackage(package_id, cast(PackageChanges, changes), version).apply(changeset)
     except Exception:
         session.rollback()
         raise
     session.commit()
-    return done
+    return changed
 
 
 def problems(session: Session, user: User, package: Package | None = None, **changes: Any) -> dict[str, list[str]]:
@@ -263,7 +263,7 @@ def test_two_people_add_the_same_at_once(app: Flask, session: Session, ada: User
             changeset = Changeset(db.session(), by=by, now=NOW, gateways=gateways())
             try:
                 with changeset:
-                    add_package(changeset, changes=HERE)  # type: ignore[arg-type]
+                    AddPackage(cast(PackageChanges, HERE)).apply(changeset)
                 db.session.commit()
                 came.append("added")
             except Invalid as refusal:
