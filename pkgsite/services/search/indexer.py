@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, func, insert, select, text
+from sqlalchemy import delete, func, insert, select, text
 from sqlalchemy.orm import Session
 
 from pkgsite.models import Category, Grid, Package, SearchEntry, SearchStale, SearchWord, User, begin_write
@@ -112,7 +112,7 @@ def _reindex(
     return len({*indexed, *current} - unchanged)
 
 
-def _has_digest(entry: Row[Any] | None, digest: str) -> bool:
+def _has_digest(entry: Any, digest: str) -> bool:
     return entry is not None and entry.digest == digest
 
 
