@@ -1,4 +1,4 @@
-"""What is looked for in the index, as a tree that each database's engine writes in its own language."""
+"""Search expressions: a tree that each database's backend renders in its own query language."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import TypeAlias
 
 
 class Section(StrEnum):
-    """A part of what the index holds of a thing."""
+    """A part of an indexed document. The value is the name of its column in the index."""
 
     NAME = "name"
     TEXT = "text"  # description and topics
-    CONTEXT = "around"  # names of its category and of its grids
+    CONTEXT = "around"  # names of the category and the grids
     PEOPLE = "people"
-    KEYWORDS = "marks"  # what filters look for, and the thing's names as a whole: words of our own making
+    KEYWORDS = "marks"  # filter values and entire names, as additional tokens
 
 
 TEXT_SECTIONS = (Section.NAME, Section.TEXT, Section.CONTEXT, Section.PEOPLE)
@@ -23,7 +23,7 @@ TEXT_SECTIONS = (Section.NAME, Section.TEXT, Section.CONTEXT, Section.PEOPLE)
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A word, or with `is_prefix` any that begins with it, in any of these sections."""
+    """A word, or with `is_prefix` any word that starts with it, in any of these sections."""
 
     word: str
     sections: tuple[Section, ...] = TEXT_SECTIONS
@@ -32,7 +32,7 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """Words that follow each other, in one of these sections."""
+    """Consecutive words in one of these sections."""
 
     words: tuple[str, ...]
     sections: tuple[Section, ...] = TEXT_SECTIONS
@@ -50,7 +50,7 @@ class Or:
 
 @dataclass(frozen=True, slots=True)
 class AndNot:
-    """What fits `included` and fits none of the others."""
+    """Items that match `included` and none of the `excluded` expressions."""
 
     included: Expression
     excluded: tuple[Expression, ...]
@@ -60,16 +60,16 @@ Expression: TypeAlias = Term | Phrase | And | Or | AndNot
 
 
 def conjunction(parts: Iterable[Expression]) -> Expression:
-    """Return the tree of what fits each of these; of a single one without a knot around it."""
+    """Return an expression that matches where all parts do; a single part is returned as it is."""
     distinct = tuple(dict.fromkeys(parts))
     return distinct[0] if len(distinct) == 1 else And(distinct)
 
 
 def disjunction(parts: Iterable[Expression]) -> Expression:
-    """Return the tree of what fits one of these at least."""
+    """Return an expression that matches where at least one part does; a single part is returned as it is."""
     distinct = tuple(dict.fromkeys(parts))
     return distinct[0] if len(distinct) == 1 else Or(distinct)
 
 
-def keyword(text: str, *, begins: bool = False) -> Term:
-    return Term(text, (Section.KEYWORDS,), begins)
+def keyword(text: str, *, is_prefix: bool = False) -> Term:
+    return Term(text, (Section.KEYWORDS,), is_prefix)

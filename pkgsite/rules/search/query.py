@@ -1,6 +1,6 @@
-"""What a person typed into the search box: words, quotes, words after a minus, and filters such as `stars:>100`.
+"""Parser of search queries: words, quoted phrases, words excluded with a minus, and filters such as `stars:>100`.
 
-Nothing that can be typed is an error: what is no filter is a word, and what holds no letter or digit is nothing.
+No query is an error: text that isn't a filter is searched for as words, and text without letters or digits is ignored.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from pkgsite.rules.search.tokenizer import MAX_WORDS, clean_query, keyword_value
 MAX_FILTERS = 12
 FILTER_FIELDS = {"category": "category", "grid": "grid", "licence": "licence", "license": "licence", "python": "python",
           "by": "by", "is": "is", "stars": "stars", "updated": "updated"}  # fmt: skip
-STATES = ("maintained", "active", "living", "archived", "deprecated")  # "living" is the former word for "active"
-SINGLE_VALUED_FIELDS = ("category", "licence")  # a package has one of these: several filters mean any of them, not all
+STATES = ("maintained", "active", "living", "archived", "deprecated")  # "living" is the former name of "active"
+SINGLE_VALUED_FIELDS = ("category", "licence")  # a package has only one, so several filters are alternatives
 
 _PIECE = re.compile(r'(?P<minus>-?)(?:(?P<field>[A-Za-z]+):(?="[^"]|[^\s"]))?(?:"(?P<quoted>[^"]*)"?|(?P<plain>\S+))')
-_COMPARED = re.compile(r"(?P<sign><=|>=|<|>|=|)(?P<value>.+)")
+_COMPARISON = re.compile(r"(?P<sign><=|>=|<|>|=|)(?P<value>.+)")
 _DAYS = {"d": 1, "w": 7, "m": 30, "y": 365}
 _MAX_DAYS = 36_500
 
 
 @dataclass(frozen=True, slots=True)
 class NumberRange:
-    """Numbers or times from `minimum` to `maximum`, both taken in; None leaves an end open."""
+    """An inclusive range of numbers or times; None means no limit."""
 
     minimum: int | None = None
     maximum: int | None = None
@@ -33,7 +33,7 @@ class NumberRange:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A condition, as it is typed again: `field:value`, with a minus before it where it must not hold."""
+    """A filter of the query: `field:value`, or `-field:value` if it is negated."""
 
     field: str
     value: str
@@ -46,23 +46,23 @@ class Filter:
 
     @property
     def keyword(self) -> str:
-        """The word of the index's own that stands for the condition."""
+        """The token that is indexed for this filter. Doesn't depend on `is_negated`."""
         value = keyword_value(self.value)
         return f"{self.field}:{'living' if (self.field, value) == ('is', 'active') else value}"
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedQuery:
-    """What was typed, understood.
+    """A parsed search query.
 
     Attributes:
-        typed: As it was typed, cleaned.
-        words: What is looked for, in its order.
-        text: The words as they were typed, without filters, quotes and what has a minus.
-        phrases: Words that must follow each other.
-        excluded: Words, or words that follow each other, that must not be there.
-        filters: Conditions.
-        untold: Filters that say nothing, such as `stars:many`; they are left out.
+        raw_text: The entire query, cleaned.
+        words: The words to search for, in order and folded.
+        text: The words as entered, without filters, phrases and exclusions.
+        phrases: Quoted words, which must be consecutive.
+        excluded: Words and phrases that must not occur.
+        filters: The valid filters.
+        invalid_filters: Filters that are ignored: invalid ones, such as `stars:many`, and those above the limit.
     """
 
     raw_text: str
@@ -78,96 +78,99 @@ class ParsedQuery:
         return not (self.words or self.phrases or self.excluded or self.filters)
 
     def without_filters(self, *removed: Filter) -> str:
-        """Return what to type for the same without these filters."""
+        """Return the text of the same query without these filters."""
         return self._compose([remaining for remaining in self.filters if remaining not in removed])
 
-    def with_filter(self, more: Filter) -> str:
-        """Return what to type for the same with one filter more; of what a package has one of, it takes the place."""
-        replaced = more.field in (*SINGLE_VALUED_FIELDS, "stars", "updated")
-        remaining = [one for one in self.filters if not (replaced and one.field == more.field and not one.is_negated)]
-        return self._compose([*remaining, more])
+    def with_filter(self, added: Filter) -> str:
+        """Return the text of the same query with one more filter, which replaces others of a single-valued field."""
+        is_single = added.field in (*SINGLE_VALUED_FIELDS, "stars", "updated")
+        replaced = [one for one in self.filters if is_single and one.field == added.field and not one.is_negated]
+        return self._compose([*[one for one in self.filters if one not in replaced], added])
 
     def _compose(self, filters: list[Filter]) -> str:
         quoted = [f'"{" ".join(phrase)}"' for phrase in self.phrases]
-        unwanted = ["-" + (f'"{" ".join(words)}"' if len(words) > 1 else words[0]) for words in self.excluded]
-        return " ".join(filter(None, [self.text, *quoted, *unwanted, *[one.text for one in filters]]))
+        excluded = ["-" + (f'"{" ".join(words)}"' if len(words) > 1 else words[0]) for words in self.excluded]
+        return " ".join(filter(None, [self.text, *quoted, *excluded, *[one.text for one in filters]]))
 
 
-def parse_query(typed: str) -> ParsedQuery:
-    """Return what a text that was typed into the search box asks for.
+def parse_query(query_text: str) -> ParsedQuery:
+    """Return a parsed query.
 
     >>> query = parse_query('rest -xml "class based" licence:MIT stars:>100')
-    >>> query.words, query.phrases, query.unwanted, [each.mark for each in query.filters]
+    >>> query.words, query.phrases, query.excluded, [one.keyword for one in query.filters]
     (('rest',), (('class', 'based'),), (('xml',),), ['licence:mit', 'stars:100'])
     """
-    cleaned = clean_query(typed)
+    cleaned = clean_query(query_text)
     words: list[str] = []
     text: list[str] = []
     phrases: list[tuple[str, ...]] = []
-    unwanted: list[tuple[str, ...]] = []
+    excluded: list[tuple[str, ...]] = []
     filters: list[Filter] = []
     invalid: list[Filter] = []
     for piece in _PIECE.finditer(cleaned):
-        is_minus, quoted = bool(piece["minus"]), piece["quoted"]
-        field = FILTER_FIELDS.get((piece["field"] or "").lower())
+        is_negated, quoted = bool(piece["minus"]), piece["quoted"]
         value = quoted if quoted is not None else piece["plain"]
-        if field:
-            condition = Filter(field, value.strip(), is_minus)
+        if field := FILTER_FIELDS.get((piece["field"] or "").lower()):
+            condition = Filter(field, value.strip(), is_negated)
             (filters if _is_valid(condition) else invalid).append(condition)
             continue
         if piece["field"]:
             value = f"{piece['field']}:{value}"
-        found = tuple(split_words(value))
-        if not found:
+        piece_words = tuple(split_words(value))
+        if not piece_words:
             continue
-        if is_minus:
-            unwanted.append(found)
+        if is_negated:
+            excluded.append(piece_words)
         elif quoted is not None:
-            phrases.append(found)
+            phrases.append(piece_words)
         else:
-            words += found
+            words += piece_words
             text.append(value)
-    different = tuple(dict.fromkeys(filters))
-    return ParsedQuery(cleaned, tuple(dict.fromkeys(words))[:MAX_WORDS], " ".join(text), tuple(phrases), tuple(unwanted),
-                 different[:MAX_FILTERS], (*invalid, *different[MAX_FILTERS:]))  # fmt: skip
+    distinct = tuple(dict.fromkeys(filters))
+    return ParsedQuery(
+        raw_text=cleaned,
+        words=tuple(dict.fromkeys(words))[:MAX_WORDS],
+        text=" ".join(text),
+        phrases=tuple(phrases),
+        excluded=tuple(excluded),
+        filters=distinct[:MAX_FILTERS],
+        invalid_filters=(*invalid, *distinct[MAX_FILTERS:]),
+    )
 
 
 def parse_stars_range(value: str) -> NumberRange | None:
-    """Return the stars that `stars:` asks for; None where it can't be understood.
+    """Return the range of a `stars:` filter; None if it is invalid.
 
     >>> parse_stars_range(">100"), parse_stars_range("10..50"), parse_stars_range("many")
-    (Range(least=101, most=None), Range(least=10, most=50), None)
+    (NumberRange(minimum=101, maximum=None), NumberRange(minimum=10, maximum=50), None)
     """
-    least, dots, most = value.partition("..")
+    start, dots, end = value.partition("..")
     if dots:
-        return (
-            NumberRange(_parse_number(least), _parse_number(most))
-            if _parse_number(least) is not None or _parse_number(most) is not None
-            else None
-        )
-    compared = _COMPARED.fullmatch(value)
-    number = _parse_number(compared["value"]) if compared else None
-    if compared is None or number is None:
+        stars = NumberRange(_parse_number(start), _parse_number(end))
+        return None if stars == NumberRange() else stars
+    comparison = _COMPARISON.fullmatch(value)
+    number = _parse_number(comparison["value"]) if comparison else None
+    if comparison is None or number is None:
         return None
-    return _comparison_range(compared["sign"] or "=", number)
+    return _comparison_range(comparison["sign"] or "=", number)
 
 
 def parse_updated_range(value: str, now: datetime) -> NumberRange | None:
-    """Return the seconds since 1970 between which the last commit or release lies that `updated:` asks for.
+    """Return the range of an `updated:` filter, in seconds since 1970; None if it is invalid.
 
-    An age (`<90d`, `>2y`; the units are d, w, m, y) or a day (`>2026-01-31`); None where it can't be understood.
+    The value is an age (`<90d`, `>2y`; the units are d, w, m, y) or a day (`>2026-01-31`).
     """
-    compared = _COMPARED.fullmatch(value)
-    if compared is None:
+    comparison = _COMPARISON.fullmatch(value)
+    if comparison is None:
         return None
-    sign, told = compared["sign"], compared["value"]
-    age = re.fullmatch(r"(\d{1,6})([dwmy])", told.lower())
+    sign, operand = comparison["sign"], comparison["value"]
+    age = re.fullmatch(r"(\d{1,6})([dwmy])", operand.lower())
     if age:
         days = min(int(age[1]) * _DAYS[age[2]], _MAX_DAYS)
         boundary = int((now - timedelta(days=days)).timestamp())
         return NumberRange(maximum=boundary) if sign.startswith(">") else NumberRange(minimum=boundary)
     try:
-        day = int(datetime.strptime(told, "%Y-%m-%d").replace(tzinfo=UTC).timestamp())
+        day = int(datetime.strptime(operand, "%Y-%m-%d").replace(tzinfo=UTC).timestamp())
     except ValueError:
         return None
     if sign in ("", "="):
@@ -178,7 +181,7 @@ def parse_updated_range(value: str, now: datetime) -> NumberRange | None:
 
 
 def _is_valid(condition: Filter) -> bool:
-    """Tell whether a filter can be understood."""
+    """Return whether a filter's value is valid."""
     if condition.field == "stars":
         return parse_stars_range(condition.value) is not None
     if condition.field == "updated":
@@ -189,8 +192,8 @@ def _is_valid(condition: Filter) -> bool:
 
 
 def _parse_number(value: str) -> int | None:
-    found = re.fullmatch(r"(\d{1,9})(k?)", value.strip().lower(), re.ASCII)
-    return int(found[1]) * (1000 if found[2] else 1) if found else None
+    match = re.fullmatch(r"(\d{1,9})(k?)", value.strip().lower(), re.ASCII)
+    return int(match[1]) * (1000 if match[2] else 1) if match else None
 
 
 def _comparison_range(sign: str, number: int) -> NumberRange:

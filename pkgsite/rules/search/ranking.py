@@ -1,10 +1,10 @@
-"""In which order results come, and why: the whole formula.
+"""The complete ranking formula of search.
 
-First counts how a thing fits the words: the tier, best first. Within a tier living packages come before dead ones, and
-the better known and better kept before the others. So popularity decides between equals, and buries no exact match.
+Results are ordered by how well they match the words: their tier, best first. Within a tier, active packages come before
+inactive ones, and popular, recently updated packages before others. Popularity thus never outranks a better match.
 
-What decides within a tier does not depend on the words: it is worked out when a thing is indexed, as one number, its
-place. The index is kept in the order of places, which makes the first thousand matches of any words the best known.
+The order within a tier doesn't depend on the words. It is calculated when an item is indexed, as a single number: its
+rank key. The index is stored in the order of rank keys, so the first thousand matches are always the most popular.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from pkgsite.rules.search.tokenizer import MIN_PREFIX_LENGTH, strip_prefix
 
 
 class Kind(IntEnum):
-    """What can be found."""
+    """The kind of a searchable item."""
 
     PACKAGE = 0
     GRID = 1
@@ -38,7 +38,7 @@ class Kind(IntEnum):
 
 
 class Tier(IntEnum):
-    """How a thing fits what was typed, best first."""
+    """How well an item matches the query, best first."""
 
     NAME = 1
     BARE_NAME = 2
@@ -64,35 +64,35 @@ TIER_EXPLANATIONS = {
     Tier.ANYWHERE: "All words match, some of them in grid, category or contributor names.",
     Tier.SOME_WORDS: "Matches some of the words; no result has them all.",
 }
-SUBSET_TIERS = {Tier.ALL_IN_NAME, Tier.NAME_AND_TEXT, Tier.TEXT}  # what fits one of these fits ANYWHERE too
-BROAD_MATCH_TIERS = {Tier.NAME_AND_TEXT, Tier.TEXT}  # of these only what is among the best known of ANYWHERE
+SUBSET_TIERS = {Tier.ALL_IN_NAME, Tier.NAME_AND_TEXT, Tier.TEXT}  # their matches are matches of ANYWHERE too
+BROAD_MATCH_TIERS = {Tier.NAME_AND_TEXT, Tier.TEXT}  # ranked only among the most popular of ANYWHERE
 FILTERS_ONLY_EXPLANATION = "Matches the filters."
 
 MAX_POPULARITY = 1023
 RECENT_PERIOD = timedelta(days=365)
 _ITEM_BITS, _POPULARITY_BITS = 35, 10
-INACTIVE = 1 << (_ITEM_BITS + _POPULARITY_BITS)  # a bit of the places of dead packages
+INACTIVE = 1 << (_ITEM_BITS + _POPULARITY_BITS)  # the bit of a rank key that is set for inactive packages
 _KIND_SHIFT = _ITEM_BITS + _POPULARITY_BITS + 1
 
-INDEXED_PREFIX_LENGTHS = (2, 3, 4)  # letters: beginnings of names so short that they are words of the index themselves
+INDEXED_PREFIX_LENGTHS = (2, 3, 4)  # characters; name prefixes of these lengths are indexed as tokens
 
 
 @dataclass(frozen=True, slots=True)
 class RankSignals:
-    """What decides between things that fit the words alike; None in a fact means "not told" and earns nothing."""
+    """The facts that order equally good matches. An unknown fact (None) adds nothing."""
 
     is_active: bool
     stars: int | None = None
-    downloads: int | None = None  # of the last month
+    downloads: int | None = None  # in the last month
     usage_count: int = 0
-    last_activity_at: datetime | None = None  # the last commit or release
+    last_activity_at: datetime | None = None  # latest commit or release
 
 
 def popularity(signals: RankSignals, now: datetime) -> int:
-    """Return how well known and well kept a package is, from 0 to 1,023.
+    """Return how popular and recently updated a package is, from 0 to 1,023.
 
-    Orders of magnitude count: ten times the stars are 130 points, ten times the downloads 40, ten times the people who
-    say that they use it 40. A commit or release within a year is 60 points.
+    Each order of magnitude adds points: 130 for stars, 40 for downloads, 40 for users. A commit or release within the
+    last year adds 60.
     """
     points = (
         130 * math.log10(1 + max(0, signals.stars or 0))
@@ -104,37 +104,37 @@ def popularity(signals: RankSignals, now: datetime) -> int:
 
 
 def rank_key(kind: Kind, item_id: int, signals: RankSignals, now: datetime) -> int:
-    """Return where a thing stands among those that fit the same words alike: a number of its own, lowest first."""
+    """Return an item's unique position among equally good matches, lowest first."""
     inactive_bit = 0 if signals.is_active else INACTIVE
     return first_rank_key(kind) + inactive_bit + ((MAX_POPULARITY - popularity(signals, now)) << _ITEM_BITS) + item_id
 
 
 def first_rank_key(kind: int) -> int:
-    """Return a number below which no thing of this kind has its place, and above all of the kinds before it."""
+    """Return the lower bound of a kind's rank keys; all keys of preceding kinds are below it."""
     return kind << _KIND_SHIFT
 
 
 def kind_from_rank_key(key: int) -> Kind:
-    """Return the kind of the thing at a place."""
+    """Return the kind of the item with this rank key."""
     return Kind(key >> _KIND_SHIFT)
 
 
-def item_id_from_rank_key(at: int) -> int:
-    """Return the id of the thing at a place, among its kind."""
-    return at & ((1 << _ITEM_BITS) - 1)
+def item_id_from_rank_key(key: int) -> int:
+    """Return the id, within its kind, of the item with this rank key."""
+    return key & ((1 << _ITEM_BITS) - 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Interpretation:
-    """One way to read the words.
+    """One interpretation of the query's words.
 
     Attributes:
-        words: For each of them what may stand in its place; a tuple of words stands for words that follow each other.
-        name_keys: How all of them are typed as one name.
-        similar_names: Names that are typed like that but for one slip.
-        last_prefix: The last word, where it may be only begun.
-        begun: The most used words that begin like it; of a short beginning all that do are found without them.
-        is_incomplete: Whether it is only begun: no word is known that is written like this.
+        words: The alternatives for each word; a tuple is a phrase of consecutive words.
+        name_keys: The words as one normalised name; several if a misspelt word has several corrections.
+        similar_names: Names that differ from it by one typo.
+        last_prefix: The last word, if it may be the beginning of a longer one; otherwise empty.
+        completions: The most common words that start with `last_prefix`. Not needed where the prefix itself is indexed.
+        is_incomplete: Whether `last_prefix` is no word of the index.
     """
 
     words: tuple[tuple[str | tuple[str, ...], ...], ...]
@@ -146,59 +146,85 @@ class Interpretation:
 
 
 def tier_expressions(
-    interpretations: Sequence[Interpretation], prefixes: tuple[str, ...]
+    interpretations: Sequence[Interpretation], ignored_prefixes: tuple[str, ...]
 ) -> list[tuple[Tier, Expression]]:
-    """Return what fits each tier, for any of the ways to read the words."""
-    found: list[tuple[Tier, Expression]] = []
+    """Return the expression of each tier that can have matches, best tier first."""
+    tiers = [
+        *_name_tiers(interpretations, ignored_prefixes),
+        *_name_word_tiers(interpretations),
+        *_text_tiers(interpretations),
+    ]
+    return [(tier, disjunction(alternatives)) for tier, alternatives in tiers if alternatives]
 
-    def add(tier: Tier, parts: list[Expression]) -> None:
-        if parts:
-            found.append((tier, disjunction(parts)))
 
-    keys = list(dict.fromkeys(key for reading in interpretations for key in reading.name_keys if key))
-    bare_keys = list(dict.fromkeys(strip_prefix(key, prefixes) for key in keys))
-    prefix_keys = [key for key in keys if len(key) >= MIN_PREFIX_LENGTH]
-    add(Tier.NAME, [keyword(f"={key}") for key in keys])
-    add(Tier.BARE_NAME, [keyword(f"~{key}") for key in bare_keys])
-    add(Tier.NAME_PREFIX, [_name_prefix(key) for key in prefix_keys])
-    complete = [
-        reading for reading in interpretations if not reading.is_incomplete
-    ]  # of others NAME_WORD_BEGINS finds the names
-    add(Tier.ALL_IN_NAME, [_all_words(reading, (Section.NAME,)) for reading in complete])
-    add(Tier.SIMILAR_NAME, [keyword(f"={key}") for reading in interpretations for key in reading.similar_names])
-    add(
-        Tier.NAME_WORD_PREFIX,
-        [_last_word_completed(one) for one in interpretations if one.completions or is_indexed_prefix(one.last_prefix)],
-    )
+def _name_tiers(
+    interpretations: Sequence[Interpretation], ignored_prefixes: tuple[str, ...]
+) -> list[tuple[Tier, list[Expression]]]:
+    """Return the alternatives of the tiers that compare the query with entire names."""
+    keys = list(dict.fromkeys(key for interpretation in interpretations for key in interpretation.name_keys if key))
+    bare_keys = list(dict.fromkeys(strip_prefix(key, ignored_prefixes) for key in keys))
+    return [
+        (Tier.NAME, [keyword(f"={key}") for key in keys]),
+        (Tier.BARE_NAME, [keyword(f"~{key}") for key in bare_keys]),
+        (Tier.NAME_PREFIX, [_name_prefix(key) for key in keys if len(key) >= MIN_PREFIX_LENGTH]),
+    ]
+
+
+def _name_word_tiers(interpretations: Sequence[Interpretation]) -> list[tuple[Tier, list[Expression]]]:
+    """Return the alternatives of the tiers that look for all words in the name, or for a similar name."""
+    # For an incomplete last word, NAME_WORD_PREFIX finds the names.
+    complete = [interpretation for interpretation in interpretations if not interpretation.is_incomplete]
+    similar_names = [name for interpretation in interpretations for name in interpretation.similar_names]
+    completed = [
+        _last_word_completed(interpretation)
+        for interpretation in interpretations
+        if interpretation.completions or is_indexed_prefix(interpretation.last_prefix)
+    ]
+    return [
+        (Tier.ALL_IN_NAME, [_all_words(interpretation, (Section.NAME,)) for interpretation in complete]),
+        (Tier.SIMILAR_NAME, [keyword(f"={name}") for name in similar_names]),
+        (Tier.NAME_WORD_PREFIX, completed),
+    ]
+
+
+def _text_tiers(interpretations: Sequence[Interpretation]) -> list[tuple[Tier, list[Expression]]]:
+    """Return the alternatives of the tiers that look for all words in the name and other sections."""
     name_and_text = (Section.NAME, Section.TEXT)
-    multi_word = [reading for reading in interpretations if len(reading.words) > 1]
-    add(
-        Tier.NAME_AND_TEXT,
-        [conjunction([_all_words(one, name_and_text), _any_word(one, (Section.NAME,))]) for one in multi_word],
-    )
-    add(Tier.TEXT, [_all_words(reading, name_and_text) for reading in interpretations])
-    add(Tier.ANYWHERE, [_all_words(reading) for reading in interpretations])
-    return found
+    some_in_name = [
+        conjunction([_all_words(interpretation, name_and_text), _any_word(interpretation, (Section.NAME,))])
+        for interpretation in interpretations
+        if len(interpretation.words) > 1
+    ]
+    return [
+        (Tier.NAME_AND_TEXT, some_in_name),
+        (Tier.TEXT, [_all_words(interpretation, name_and_text) for interpretation in interpretations]),
+        (Tier.ANYWHERE, [_all_words(interpretation) for interpretation in interpretations]),
+    ]
 
 
 def any_word(interpretations: Sequence[Interpretation]) -> Expression:
-    """Return what has one of the words at least."""
-    return disjunction([_any_word(reading) for reading in interpretations])
+    """Return an expression that matches where at least one of the words occurs."""
+    return disjunction([_any_word(interpretation) for interpretation in interpretations])
 
 
-def name_keywords(keys: Sequence[str], words: Sequence[str], prefixes: tuple[str, ...]) -> list[str]:
-    """Return the words of the index's own by which a thing is found by its whole name, or by the beginning of it."""
-    bare_keys = dict.fromkeys(strip_prefix(key, prefixes) for key in keys)
-    starts = dict.fromkeys([*keys, *bare_keys])
+def name_keywords(keys: Sequence[str], words: Sequence[str], ignored_prefixes: tuple[str, ...]) -> list[str]:
+    """Return the tokens by which an item is found by its entire name or a prefix of it.
+
+    Args:
+        keys: The item's normalised names.
+        words: The words of its names.
+        ignored_prefixes: Name prefixes that a query may omit, such as "django".
+    """
+    bare_keys = dict.fromkeys(strip_prefix(key, ignored_prefixes) for key in keys)
     return [
         *[f"={key}" for key in dict.fromkeys(keys)],
         *[f"~{key}" for key in bare_keys],
-        *_prefix_keywords("<", starts),
+        *_prefix_keywords("<", [*keys, *bare_keys]),
         *_prefix_keywords("^", words),
     ]
 
 
-def _prefix_keywords(sign: str, words: Sequence[str] | dict[str, None]) -> list[str]:
+def _prefix_keywords(sign: str, words: Sequence[str]) -> list[str]:
     return list(
         dict.fromkeys(sign + word[:size] for word in words for size in INDEXED_PREFIX_LENGTHS if len(word) >= size)
     )
@@ -207,19 +233,19 @@ def _prefix_keywords(sign: str, words: Sequence[str] | dict[str, None]) -> list[
 def _name_prefix(key: str) -> Expression:
     if is_indexed_prefix(key):
         return keyword(f"<{key}")
-    return disjunction([keyword(f"={key}", begins=True), keyword(f"~{key}", begins=True)])
+    return disjunction([keyword(f"={key}", is_prefix=True), keyword(f"~{key}", is_prefix=True)])
 
 
-def is_indexed_prefix(beginning: str) -> bool:
-    """Tell whether a beginning of words in names is a word of the index itself."""
-    return len(beginning) in INDEXED_PREFIX_LENGTHS
+def is_indexed_prefix(word_prefix: str) -> bool:
+    """Return whether prefixes of this length are indexed as tokens."""
+    return len(word_prefix) in INDEXED_PREFIX_LENGTHS
 
 
 def _last_word_completed(interpretation: Interpretation) -> Expression:
-    beginning = interpretation.last_prefix
+    word_prefix = interpretation.last_prefix
     last = (
-        keyword(f"^{beginning}")
-        if is_indexed_prefix(beginning)
+        keyword(f"^{word_prefix}")
+        if is_indexed_prefix(word_prefix)
         else _any_choice(interpretation.completions, (Section.NAME,))
     )
     return conjunction([*[_any_choice(choices, (Section.NAME,)) for choices in interpretation.words[:-1]], last])
@@ -234,7 +260,7 @@ def _any_word(interpretation: Interpretation, sections: tuple[Section, ...] = TE
 
 
 def _any_choice(choices: tuple[str | tuple[str, ...], ...], sections: tuple[Section, ...]) -> Expression:
-    """Return what has one of these words, or of these rows of words."""
+    """Return an expression that matches where one of these words or phrases occurs."""
     return disjunction(
         Phrase(choices, sections) if isinstance(choices, tuple) else Term(choices, sections) for choices in choices
     )

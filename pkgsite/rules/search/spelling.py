@@ -1,32 +1,32 @@
-"""Words that were meant: near misses by letters left out, doubled, exchanged or swapped."""
+"""Spelling correction: finds words that differ by a missing, extra, wrong or swapped character."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-MIN_WORD_LENGTH = 4  # letters; a shorter word is near to too many others
-TWO_EDITS_MIN_LENGTH = 8  # letters of a word in which two slips are forgiven
-MAX_SUGGESTIONS = 3  # words that a misspelt one may stand for
+MIN_WORD_LENGTH = 4  # characters; a shorter word is similar to too many others
+TWO_EDITS_MIN_LENGTH = 8  # characters; two typos are allowed from this length
+MAX_SUGGESTIONS = 3  # corrections of a misspelt word
 
 
 @dataclass(frozen=True, slots=True)
 class IndexedWord:
-    """A word of the index, and in how many things it stands."""
+    """A word of the index and the number of items that contain it."""
 
     word: str
     document_count: int
 
 
 def max_edits(word: str) -> int:
-    """Return how many slips may lie between a word and what was meant."""
+    """Return how many typos are allowed in a word."""
     return 0 if len(word) < MIN_WORD_LENGTH or word.isdigit() else 1 if len(word) < TWO_EDITS_MIN_LENGTH else 2
 
 
 def affix_pairs(word: str) -> list[tuple[str, str]]:
-    """Return pairs of a beginning and an end: each word that is one slip away has one pair of these, or more.
+    """Return pairs of a prefix and a suffix; each word within one edit starts and ends with at least one of the pairs.
 
-    A slip, even one that swaps the middle letters, leaves one half as it is, and of the other half one half.
+    A single edit, even one that swaps the two middle characters, leaves one half unchanged, and half of the other.
 
     >>> affix_pairs("framewrok")
     [('framew', ''), ('fram', 'ok'), ('fr', 'wrok'), ('', 'mewrok')]
@@ -43,7 +43,9 @@ def affix_pairs(word: str) -> list[tuple[str, str]]:
 
 
 def edit_distance(one: str, other: str, max_distance: int) -> int:
-    """Return how many letters were left out, added, exchanged or swapped with their neighbour; `max_distance` + 1 for more.
+    """Return the edit distance of two words, where swapping two neighbouring characters is one edit.
+
+    Larger distances than `max_distance` are returned as `max_distance` + 1.
 
     >>> edit_distance("framewrok", "framework", 2), edit_distance("djngo", "django", 2), edit_distance("abc", "xyz", 2)
     (1, 1, 3)
@@ -66,30 +68,30 @@ def edit_distance(one: str, other: str, max_distance: int) -> int:
 
 
 def _strip_common_affixes(one: str, other: str) -> tuple[str, str]:
-    """Return both without the beginning and the end that they share."""
+    """Return both words without their common prefix and suffix."""
     shorter = min(len(one), len(other))
-    start = next((at for at in range(shorter) if one[at] != other[at]), shorter)
-    end = next((at for at in range(shorter - start) if one[-1 - at] != other[-1 - at]), shorter - start)
+    start = next((i for i in range(shorter) if one[i] != other[i]), shorter)
+    end = next((i for i in range(shorter - start) if one[-1 - i] != other[-1 - i]), shorter - start)
     return one[start : len(one) - end], other[start : len(other) - end]
 
 
 def closest_words(
-    word: str, known: Iterable[IndexedWord], *, max_distance: int, limit: int = MAX_SUGGESTIONS
+    word: str, candidates: Iterable[IndexedWord], *, max_distance: int, limit: int = MAX_SUGGESTIONS
 ) -> list[IndexedWord]:
-    """Return the words that were most likely meant, likeliest first: fewer slips, the same first letter, more uses.
+    """Return the candidates at the smallest edit distance: same first character first, then the most common.
 
     Args:
-        word: As it was typed.
-        known: Words that may have been meant.
-        max_distance: Slips that are forgiven.
-        limit: How many words are returned at most.
+        word: The word of the query.
+        candidates: Possible corrections.
+        max_distance: Largest edit distance that is allowed.
+        limit: Maximum number of words to return.
     """
-    found = [
+    similar = [
         (edits, other)
-        for other in known
+        for other in candidates
         if 0 < (edits := edit_distance(word, other.word, max_distance)) <= max_distance
     ]
-    fewest = min((edits for edits, _ in found), default=0)
-    likely = [other for edits, other in found if edits == fewest]
-    likely.sort(key=lambda other: (other.word[0] != word[0], -other.document_count, other.word))
-    return likely[:limit]
+    fewest = min((edits for edits, _ in similar), default=0)
+    closest = [other for edits, other in similar if edits == fewest]
+    closest.sort(key=lambda other: (other.word[0] != word[0], -other.document_count, other.word))
+    return closest[:limit]

@@ -1,6 +1,6 @@
-"""Text as search sees it: folded, cut into words, and the names that a thing answers to.
+"""Tokenization for search: folds text, splits it into words and normalises names.
 
-Both databases are given these very words, so that they can't disagree on what a word is.
+Both databases index exactly these words, so that they find the same results.
 """
 
 from __future__ import annotations
@@ -11,28 +11,29 @@ from functools import lru_cache
 
 import Stemmer
 
-MAX_TEXT_LENGTH = 200  # characters of what is typed; a database refuses patterns of many thousands
+MAX_TEXT_LENGTH = 200  # characters of a query; databases reject patterns of many thousands
 MAX_WORDS = 12
-MAX_WORD_LENGTH = 60  # characters; the rest of a longer one is left out
-MIN_PREFIX_LENGTH = 2  # letters that may stand for the words that begin with them
+MAX_WORD_LENGTH = 60  # characters; longer words are truncated
+MIN_PREFIX_LENGTH = 2  # characters; a shorter word is not matched as a prefix
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 _STRUCTURE = re.compile(r'[\[\]",\\]')
-# Scripts that put no blanks between words: each of their letters is a word.
+# Scripts without spaces between words: each character is a word.
 _UNSPACED = "\u0e00-\u0e7f\u1100-\u11ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\U00020000-\U0003ffff"
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
 _CAMEL_CASE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-# Letters that don't come apart into a plain one and a mark, and names whose marks make them.
+# Letters that Unicode doesn't decompose into a base letter and a diacritic.
 _PLAIN = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i"})
+# Names that differ from others only by a symbol.
 _SYMBOL_NAMES = (
     (re.compile(r"\bc\+\+", re.IGNORECASE), " cpp "),
     (re.compile(r"\b([cf])#", re.IGNORECASE), r" \1sharp "),
 )
-_english = Stemmer.Stemmer("english", 0)  # without its cache, which threads can't share
+_english = Stemmer.Stemmer("english", 0)  # cache size 0, because the cache is not thread-safe
 
 
 def clean_query(text: str) -> str:
-    """Return the text without control characters, with single blanks, and cut to its first 200 characters.
+    """Return the text without control characters, with single spaces and truncated to 200 characters.
 
     >>> clean_query("  django\\x00  forms ")
     'django forms'
@@ -41,17 +42,17 @@ def clean_query(text: str) -> str:
 
 
 def distinct_words(text: str) -> list[str]:
-    """Return the different words of a cleaned text as they are written, in their order, twelve at most."""
+    """Return the first twelve distinct words of a text, in lower case but not folded."""
     return list(dict.fromkeys(clean_query(text).lower().split()))[:MAX_WORDS]
 
 
 def is_searchable_name(word: str) -> bool:
-    """Tell whether a word can be looked for in a stored list of names without meeting the list's own punctuation."""
+    """Return whether a word can be searched for in a stored JSON list without matching the list's own punctuation."""
     return not _STRUCTURE.search(word)
 
 
 def fold(text: str) -> str:
-    """Return a text without case, accents and other marks.
+    """Return a text in lower case, without accents and other diacritics.
 
     >>> fold("Ünïcode, Straße, Łódź")
     'unicode, strasse, lodz'
@@ -63,18 +64,18 @@ def fold(text: str) -> str:
 
 
 def split_words(text: str) -> list[str]:
-    """Return the words of a text, folded, in their order.
+    """Return the words of a text, folded and in their order.
 
     >>> split_words("Caching for the Django ORM, in C++")
     ['caching', 'for', 'the', 'django', 'orm', 'in', 'cpp']
     """
-    for mark, replacement in _SYMBOL_NAMES:
-        text = mark.sub(replacement, text)
+    for pattern, replacement in _SYMBOL_NAMES:
+        text = pattern.sub(replacement, text)
     return [word[:MAX_WORD_LENGTH] for word in _WORD.findall(fold(text))]
 
 
 def name_words(name: str) -> list[str]:
-    """Return the words of a name, whose humps part words too.
+    """Return the words of a name, which is also split at camel case.
 
     >>> name_words("DjangoDebugToolbar")
     ['django', 'debug', 'toolbar']
@@ -83,7 +84,7 @@ def name_words(name: str) -> list[str]:
 
 
 def normalise_name(name: str) -> str:
-    """Return what is the same for all ways to write a name.
+    """Return a key that is equal for all spellings of a name.
 
     >>> normalise_name("Django REST framework"), normalise_name("django_rest-framework")
     ('djangorestframework', 'djangorestframework')
@@ -92,7 +93,7 @@ def normalise_name(name: str) -> str:
 
 
 def strip_prefix(key: str, ignored_prefixes: tuple[str, ...]) -> str:
-    """Return a name's key without the framework's name before it; the key itself where it has none.
+    """Return a normalised name without the ignored prefix that it starts with, if any.
 
     >>> strip_prefix("djangocacheops", ("django", "dj"))
     'cacheops'
@@ -106,7 +107,7 @@ def strip_prefix(key: str, ignored_prefixes: tuple[str, ...]) -> str:
 
 @lru_cache(maxsize=50_000)
 def stem(word: str) -> str:
-    """Return what a word shares with its other forms.
+    """Return the stem that a word shares with its other forms.
 
     >>> stem("caching") == stem("cached") == stem("caches")
     True
@@ -115,7 +116,7 @@ def stem(word: str) -> str:
 
 
 def keyword_value(text: str) -> str:
-    """Return what a filter compares of a title, a licence or a person's name: folded, with hyphens for blanks.
+    """Return a filter's value in the form in which filters are compared: folded, with hyphens instead of spaces.
 
     >>> keyword_value("Apache License 2.0")
     'apache-license-2.0'

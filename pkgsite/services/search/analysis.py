@@ -1,7 +1,6 @@
-"""What a search means, by the words that the index knows.
+"""Planning of a search: looks up the words of the query in the index's list of words.
 
-Each word is understood before anything is looked for, whatever the filters: so a filter that is added to a search only
-ever narrows it.
+Words are interpreted independently of the filters, so adding a filter can only reduce the results.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice, product
+from itertools import islice, pairwise, product
 
 from sqlalchemy import ColumnElement, and_, desc, or_, select, union
 from sqlalchemy.orm import InstrumentedAttribute, Session
@@ -25,38 +24,38 @@ from pkgsite.rules.search.tokenizer import MIN_PREFIX_LENGTH, fold, normalise_na
 from pkgsite.services.search.backend import MAX_SIMILAR_WORDS, RangeFilter
 from pkgsite.services.search.backends import backend_for
 
-MAX_FORMS = 6  # of a word, beside itself
-MAX_COMPLETIONS = 64  # words that begin like the last one, that it may stand for in names
-MAX_COMPLETIONS_OF_UNKNOWN = 8  # of these, that any unknown word may stand for anywhere
-MAX_FILTER_VALUES = 20  # of a filter, where what was typed only begins them
+MAX_FORMS = 6  # other forms of a word that are searched for
+MAX_COMPLETIONS = 64  # completions of the last word, searched for in names
+MAX_COMPLETIONS_OF_UNKNOWN = 8  # completions of an unknown word, searched for everywhere
+MAX_FILTER_VALUES = 20  # values that a filter with an incomplete value stands for
 MAX_NAME_KEYS = 9
-MAX_SIMILAR_NAMES = 20  # that a misspelt one may mean
-RARE_WORD_COUNT = 2  # uses of a word that may be a slip
-SUGGESTION_RATIO = 10  # times the uses: then that word may have been meant
+MAX_SIMILAR_NAMES = 20  # corrections of a misspelt name
+RARE_WORD_COUNT = 2  # items that contain a word which may be a typo
+SUGGESTION_RATIO = 10  # how many times more common a word must be to be suggested
 MAX_CODE_POINT = "\U0010ffff"
 
-ALL_PACKAGES_KEYWORD = "kind:package"  # a mark of them all
+ALL_PACKAGES_KEYWORD = "kind:package"  # all packages have it
 
-_PIECE = re.compile(r"[^\W_]+")
+_WORD = re.compile(r"[^\W_]+")
 
 Choice = str | tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class QueryPlan:
-    """What a search means.
+    """What to search for.
 
     Attributes:
-        interpretations: The ways to read its words, phrases among them.
-        required: What must fit besides: phrases and filters.
-        excluded: What must not.
-        ranges: Of stars and of times.
-        corrections: Words that the index does not know, and the likeliest that was meant.
-        suggestion: What to type for what may have been meant; empty where all looks well.
-        unmatched_filters: Filters whose value nothing here has.
-        package_count: How many there are.
-        most: How many of them can have all of the words and fit the filters, at most.
-        loose_upper_bound: The same with those whose names only begin like the last word, or are near.
+        interpretations: The interpretations of the words and phrases, the main one first.
+        required: Expressions that must match as well: phrases and filters.
+        excluded: Expressions that must not match.
+        ranges: The range filters.
+        corrections: The likeliest correction of each word that is unknown and misspelt.
+        suggestion: A query to suggest ("did you mean"); empty if there is none.
+        unmatched_filters: Filters whose value no item has.
+        package_count: Number of all packages.
+        upper_bound: Maximum number of packages that contain all words and match the filters.
+        loose_upper_bound: The same, including packages found by completions of the last word or by similar names.
     """
 
     interpretations: tuple[Interpretation, ...]
@@ -72,68 +71,123 @@ class QueryPlan:
 
 
 def plan_query(session: Session, query: ParsedQuery, *, ignored_prefixes: tuple[str, ...], now: datetime) -> QueryPlan:
-    """Return what a search means.
+    """Return the plan of a search.
 
-    One question to the list of words, one for those that begin like the last one, two for names that are near; where
-    it does not know some words, one more, and three at most for each of these.
+    Reads the list of words with one statement, one for the completions of the last word and up to two for similar
+    names; if some words are unknown, with one more, and up to three for each of them.
     """
-    pairs = {first + second: at for at, (first, second) in enumerate(zip(query.words, query.words[1:], strict=False))}
-    marks = _filter_keywords(query.filters)
-    key = normalise_name(query.text) if not query.phrases else ""
-    exact = [*query.words, *pairs, key, *(mark for _, mark in marks), ALL_PACKAGES_KEYWORD]
-    rows = _look_up(session, exact, query.words)
-    document_counts = {row.word: row.uses for row in rows}
-    unknown_words = [word for word in query.words if word not in document_counts]
-    last = query.words[-1] if query.words and not query.phrases else ""
-    completions = {
-        word: _completions(session, word)
-        for word in {
-            *unknown_words,
-            *([last] if len(last) >= MIN_PREFIX_LENGTH and not is_indexed_prefix(last) else []),
-        }
-    }
-    replacements, corrected, more = _replace_unknown(session, unknown_words, rows, completions)
-    choices = [replacements.get(word) or _word_forms(word, rows) for word in query.words]
-    phrases: list[tuple[Choice, ...]] = [(phrase,) for phrase in query.phrases]
-    keys = _name_keys(query, choices, corrected)
-    beginning = last if len(last) >= MIN_PREFIX_LENGTH and last not in corrected else ""
-    similar_names = _similar_names(session, key, ignored_prefixes) if key not in document_counts else ()
-    is_begun = bool(beginning) and last not in document_counts
-    combinations = [tuple(choices)]
-    combinations += [
-        (*choices[:at], (joined,), *choices[at + 2 :]) for joined, at in pairs.items() if joined in document_counts
-    ]
-    main = Interpretation(
-        (*choices, *phrases), keys, similar_names, beginning, tuple(completions.get(beginning, ())), is_begun
-    )
-    readings = (main, *(Interpretation((*way, *phrases), ()) for way in combinations[1:]))
-    needed, bounds, excluded, unknown = _conditions(session, query.filters, marks, set(document_counts), now)
-    most = _UpperBounds(document_counts | more, marks)
+    filter_keywords = _filter_keywords(query.filters)
+    name_key = normalise_name(query.text) if not query.phrases else ""
+    known = _look_up_query(session, query, [name_key, *(text for _, text in filter_keywords), ALL_PACKAGES_KEYWORD])
+    counts, corrections = known.document_counts, known.replacements.corrections
+    similar_names = _similar_names(session, name_key, ignored_prefixes) if name_key not in counts else ()
+    conditions = _filter_conditions(session, filter_keywords, counts)
+    bounds = _UpperBounds(counts | known.replacements.document_counts, filter_keywords)
     return QueryPlan(
-        interpretations=readings if query.words or query.phrases else (),
-        required=(*(Phrase(phrase) if len(phrase) > 1 else Term(phrase[0]) for phrase in query.phrases), *needed),
-        excluded=(
-            *(
-                Phrase(word_choices) if len(word_choices) > 1 else Term(word_choices[0])
-                for word_choices in query.excluded
-            ),
-            *excluded,
-        ),
-        ranges=bounds,
-        corrections=corrected,
-        suggestion=_suggestion(session, query, document_counts) if not corrected else "",
-        unmatched_filters=unknown,
-        package_count=most.packages,
-        upper_bound=most.with_all_words(combinations),
-        loose_upper_bound=most.with_similar_names(
-            combinations, beginning, completions.get(beginning, {}), len(similar_names)
+        interpretations=_interpretations(query, known, similar_names) if query.words or query.phrases else (),
+        required=(*map(_words_expression, query.phrases), *conditions.required),
+        excluded=(*map(_words_expression, query.excluded), *conditions.excluded),
+        ranges=tuple(range_filter for one in query.filters if (range_filter := range_filter_of(one, now))),
+        corrections=corrections,
+        suggestion=_suggestion(session, query, counts) if not corrections else "",
+        unmatched_filters=tuple(conditions.unmatched),
+        package_count=bounds.package_count,
+        upper_bound=bounds.with_all_words(known.combinations),
+        loose_upper_bound=bounds.with_similar_names(
+            known.combinations, known.last_prefix, known.completions.get(known.last_prefix, {}), len(similar_names)
         ),
     )
 
 
-def apply_corrections(text: str, corrected: dict[str, str]) -> str:
-    """Return the typed words with the corrected ones in their places."""
-    return _PIECE.sub(lambda piece: corrected.get(fold(piece.group()), piece.group()), text)
+@dataclass(frozen=True, slots=True)
+class _KnownWords:
+    """What the index knows of a query's words.
+
+    Attributes:
+        document_counts: Number of items that contain each known word, name or keyword of the query.
+        completions: Longer words that start with an unknown word or with the last word, and their counts.
+        replacements: What unknown words are replaced by.
+        last_prefix: The last word, if it may be the beginning of a longer one; otherwise empty.
+        combinations: The alternatives for each word; then the same with each pair of words that make up a known word
+            replaced by it.
+    """
+
+    document_counts: dict[str, int]
+    completions: dict[str, dict[str, int]]
+    replacements: _Replacements
+    last_prefix: str
+    combinations: list[tuple[tuple[Choice, ...], ...]]
+
+
+def _look_up_query(session: Session, query: ParsedQuery, other_tokens: Collection[str]) -> _KnownWords:
+    """Return what the index knows of a query's words and of other tokens."""
+    joined_pairs = {first + second: index for index, (first, second) in enumerate(pairwise(query.words))}
+    rows = _look_up(session, [*query.words, *joined_pairs, *other_tokens], query.words)
+    counts = {row.word: row.uses for row in rows}
+    unknown = [word for word in query.words if word not in counts]
+    last_word = query.words[-1] if query.words and not query.phrases else ""
+    completions = _load_completions(session, unknown, last_word)
+    replacements = _replace_unknown(session, unknown, rows, completions)
+    choices = tuple(replacements.choices.get(word) or _word_forms(word, rows) for word in query.words)
+    is_prefix = len(last_word) >= MIN_PREFIX_LENGTH and last_word not in replacements.corrections
+    return _KnownWords(
+        document_counts=counts,
+        completions=completions,
+        replacements=replacements,
+        last_prefix=last_word if is_prefix else "",
+        combinations=[choices, *_joined_combinations(choices, joined_pairs, counts)],
+    )
+
+
+def _interpretations(
+    query: ParsedQuery, known: _KnownWords, similar_names: tuple[str, ...]
+) -> tuple[Interpretation, ...]:
+    """Return the interpretations of a query; the main one comes first, then those with joined words."""
+    phrases: list[tuple[Choice, ...]] = [(phrase,) for phrase in query.phrases]
+    choices, *joined = known.combinations
+    main = Interpretation(
+        words=(*choices, *phrases),
+        name_keys=_name_keys(query, choices, known.replacements.corrections),
+        similar_names=similar_names,
+        last_prefix=known.last_prefix,
+        completions=tuple(known.completions.get(known.last_prefix, ())),
+        is_incomplete=bool(known.last_prefix) and known.last_prefix not in known.document_counts,
+    )
+    return (main, *(Interpretation((*combination, *phrases), ()) for combination in joined))
+
+
+def _load_completions(session: Session, unknown: Sequence[str], last_word: str) -> dict[str, dict[str, int]]:
+    """Return the completions of unknown words and of the last word, unless prefixes of its length are indexed."""
+    words = dict.fromkeys(unknown)
+    if len(last_word) >= MIN_PREFIX_LENGTH and not is_indexed_prefix(last_word):
+        words[last_word] = None
+    return {word: _completions(session, word) for word in words}
+
+
+def _joined_combinations(
+    choices: tuple[tuple[Choice, ...], ...], joined_pairs: dict[str, int], document_counts: Collection[str]
+) -> list[tuple[tuple[Choice, ...], ...]]:
+    """Return the choices with two neighbouring words replaced by the word they make up, for each such known word.
+
+    Args:
+        choices: The alternatives for each word of the query.
+        joined_pairs: Each pair of words as one word, with the index of its first word.
+        document_counts: The known words.
+    """
+    return [
+        (*choices[:index], (joined,), *choices[index + 2 :])
+        for joined, index in joined_pairs.items()
+        if joined in document_counts
+    ]
+
+
+def _words_expression(words: tuple[str, ...]) -> Expression:
+    return Phrase(words) if len(words) > 1 else Term(words[0])
+
+
+def apply_corrections(text: str, corrections: dict[str, str]) -> str:
+    """Return the text with misspelt words replaced by their corrections."""
+    return _WORD.sub(lambda match: corrections.get(fold(match.group()), match.group()), text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,43 +198,45 @@ class _WordRow:
 
 
 class _UpperBounds:
-    """How many packages can fit, at most, by in how many things words and marks of filters stand."""
+    """Upper bounds for the number of matching packages, calculated from the number of items that contain each word."""
 
     def __init__(self, document_counts: dict[str, int], filter_keywords: Sequence[tuple[Filter, str]]) -> None:
-        self._uses = document_counts
-        self.packages = document_counts.get(ALL_PACKAGES_KEYWORD, 0)
-        needed = [
-            condition
-            for condition in filter_keywords
-            if not condition[0].is_negated and condition[0].field not in SINGLE_VALUED_FIELDS
+        self._document_counts = document_counts
+        self.package_count = document_counts.get(ALL_PACKAGES_KEYWORD, 0)
+        required = [
+            text
+            for condition, text in filter_keywords
+            if not condition.is_negated and condition.field not in SINGLE_VALUED_FIELDS
         ]
-        self._limit = min([self.packages, *(document_counts[text] for _, text in needed if text in document_counts)])
+        self._limit = min(
+            [self.package_count, *(document_counts[text] for text in required if text in document_counts)]
+        )
 
     def with_all_words(self, combinations: Sequence[tuple[tuple[Choice, ...], ...]]) -> int:
-        return min(
-            self._limit, sum(min(map(self._any_choice_count, way), default=self.packages) for way in combinations)
-        )
+        counts = [min(map(self._any_choice_count, words), default=self.package_count) for words in combinations]
+        return min(self._limit, sum(counts))
 
     def with_similar_names(
         self,
         combinations: Sequence[tuple[tuple[Choice, ...], ...]],
-        word_prefix: str,
+        last_prefix: str,
         completions: dict[str, int],
-        similar_names: int,
+        similar_name_count: int,
     ) -> int:
-        """Add names that only begin like the last word, or are near. Short beginnings are not counted anywhere."""
-        last = self.packages if is_indexed_prefix(word_prefix) else sum(completions.values())
-        names = min([*map(self._any_choice_count, combinations[0][:-1]), last]) + similar_names
+        """Return the bound including completions of the last word and similar names."""
+        # Matches of indexed prefixes are not counted anywhere.
+        completed = self.package_count if is_indexed_prefix(last_prefix) else sum(completions.values())
+        names = min([*map(self._any_choice_count, combinations[0][:-1]), completed]) + similar_name_count
         return min(self._limit, self.with_all_words(combinations) + names)
 
     def _any_choice_count(self, choices: tuple[Choice, ...]) -> int:
-        """Return in how many things one of these may stand, each of them a word or words that follow each other."""
-        words = [[choice] if isinstance(choice, str) else choice for choice in choices]
-        return sum(min(self._uses.get(word, 0) for word in condition) for condition in words)
+        """Return the maximum number of items that contain one of these words or phrases."""
+        phrases = [(choice,) if isinstance(choice, str) else choice for choice in choices]
+        return sum(min(self._document_counts.get(word, 0) for word in phrase) for phrase in phrases)
 
 
 def _look_up(session: Session, exact: Collection[str], words: Sequence[str]) -> list[_WordRow]:
-    """Return what the index knows of these words and of the other forms of some of them."""
+    """Return the rows of these words and keywords, and of all forms of `words`."""
     stems = [stem(word) for word in words]
     rows = session.execute(
         select(SearchWord.word, SearchWord.uses, SearchWord.stem).where(
@@ -191,98 +247,117 @@ def _look_up(session: Session, exact: Collection[str], words: Sequence[str]) -> 
 
 
 def _word_forms(word: str, rows: Iterable[_WordRow]) -> tuple[Choice, ...]:
-    """Return a word and its most used other forms."""
+    """Return a word, followed by its most common other forms."""
     same = [row for row in rows if row.stem == stem(word) and row.word != word]
     same.sort(key=lambda row: (-row.uses, row.word))
     return (word, *[row.word for row in same[:MAX_FORMS]])
 
 
+@dataclass(frozen=True, slots=True)
+class _Replacements:
+    """What unknown words of a query are replaced by.
+
+    Attributes:
+        choices: The alternatives for each replaced word.
+        corrections: The likeliest correction of each misspelt word.
+        document_counts: Number of items that contain each alternative; has other words too.
+    """
+
+    choices: dict[str, tuple[Choice, ...]]
+    corrections: dict[str, str]
+    document_counts: dict[str, int]
+
+
 def _replace_unknown(
     session: Session, words: Sequence[str], rows: Iterable[_WordRow], completions: dict[str, dict[str, int]]
-) -> tuple[dict[str, tuple[Choice, ...]], dict[str, str], dict[str, int]]:
-    """Return what stands for words that the index does not know, which of them are corrected, to what, and all uses.
+) -> _Replacements:
+    """Return the replacements of words that the index doesn't contain.
 
-    Other forms of the word, words that begin like it, two words that make it up; if there are none, the nearest ones.
+    These are other forms of the word, words that start with it and two words that make it up; if there are none, the
+    most similar words.
     """
-    replacements: dict[str, tuple[Choice, ...]] = {}
-    corrected: dict[str, str] = {}
+    replacements = _Replacements({}, {}, {})
     if not words:
-        return replacements, corrected, {}
-    halves_of = {word: [(word[:at], word[at:]) for at in range(2, len(word) - 1)] for word in words}
-    document_counts = _document_counts(
-        session, {part for pairs in halves_of.values() for pair in pairs for part in pair}
-    )
+        return replacements
+    splits = {word: [(word[:index], word[index:]) for index in range(2, len(word) - 1)] for word in words}
+    document_counts = _document_counts(session, {part for pairs in splits.values() for pair in pairs for part in pair})
+    replacements.document_counts.update(document_counts)
     for word in words:
-        pairs = [pair for pair in halves_of[word] if pair[0] in document_counts and pair[1] in document_counts]
-        best = max(
-            pairs,
-            key=lambda pair: (min(map(len, pair)), min(document_counts[part] for part in pair), pair),
-            default=None,
-        )
-        found = [
+        alternatives: list[Choice] = [
             *_word_forms(word, rows)[1:],
             *islice(completions[word], MAX_COMPLETIONS_OF_UNKNOWN),
-            *([best] if best else ()),
+            *_best_split(splits[word], document_counts),
         ]
-        if found:
-            replacements[word] = tuple(dict.fromkeys(found))
-        elif max_edits(word) and (suggestions := similar_words(session, word)):
-            replacements[word] = tuple(other.word for other in suggestions)
-            corrected[word] = suggestions[0].word
-            document_counts |= {other.word: other.document_count for other in suggestions}
-    return (
-        replacements,
-        corrected,
-        document_counts | {other: many for word in words for other, many in completions[word].items()},
-    )
+        if alternatives:
+            replacements.choices[word] = tuple(dict.fromkeys(alternatives))
+        elif suggestions := similar_words(session, word):
+            replacements.choices[word] = tuple(other.word for other in suggestions)
+            replacements.corrections[word] = suggestions[0].word
+            replacements.document_counts.update({other.word: other.document_count for other in suggestions})
+    for word in words:
+        replacements.document_counts.update(completions[word])
+    return replacements
+
+
+def _best_split(pairs: Iterable[tuple[str, str]], document_counts: dict[str, int]) -> list[tuple[str, str]]:
+    """Return the pair of known words with the longest shorter word, then the most common rarer one; empty if none."""
+    known = [pair for pair in pairs if pair[0] in document_counts and pair[1] in document_counts]
+    if not known:
+        return []
+    return [max(known, key=lambda pair: (min(map(len, pair)), min(document_counts[part] for part in pair), pair))]
 
 
 def similar_words(session: Session, word: str) -> list[IndexedWord]:
-    """Return the words that a misspelt one most likely means.
+    """Return the likeliest corrections of a misspelt word; empty if the word is too short to be corrected.
 
-    Those that begin or end like it are enough for a single slip; if there are none, those that share pieces with it.
+    Words with one typo are found by their start and end; if there are none, words with two by the trigrams they share.
     """
-    most = max_edits(word)
-    found = closest_words(word, _one_edit_away(session, word), max_distance=most)
-    if not found and most > 1:
-        similar = backend_for(session).similar_words(session, word, (len(word) - 2, len(word) + 2))
-        found = closest_words(word, [IndexedWord(*condition) for condition in similar], max_distance=most)
-    return found
+    max_distance = max_edits(word)
+    if not max_distance:
+        return []
+    corrections = closest_words(word, _one_edit_away(session, word), max_distance=max_distance)
+    if not corrections and max_distance > 1:
+        rows = backend_for(session).similar_words(session, word, (len(word) - 2, len(word) + 2))
+        corrections = closest_words(word, [IndexedWord(*row) for row in rows], max_distance=max_distance)
+    return corrections
 
 
 def _similar_names(session: Session, key: str, ignored_prefixes: Iterable[str]) -> tuple[str, ...]:
-    """Return words, most of them names, that are what was typed as one name, or a prefix and that, but for one slip."""
+    """Return words that differ by one typo from this normalised name, with or without an ignored prefix."""
     if not max_edits(key):
         return ()
-    found: list[str] = []
+    names: list[str] = []
     for prefix in ("", *(prefix for prefix in ignored_prefixes if not key.startswith(prefix))):
-        similar_names = closest_words(
+        similar = closest_words(
             prefix + key, _one_edit_away(session, key, prefix), max_distance=1, limit=MAX_SIMILAR_NAMES
         )
-        found += [other.word for other in similar_names]
-    return tuple(found)
+        names += [other.word for other in similar]
+    return tuple(names)
 
 
 def _one_edit_away(session: Session, word: str, prefix: str = "") -> list[IndexedWord]:
-    """Return all words that are a prefix and this word, but for one slip in the word; and others that are like it."""
+    """Return candidates for one typo in a word after a prefix: all such words, and some that differ more."""
     sizes = SearchWord.size.in_(range(len(prefix + word) - 1, len(prefix + word) + 2))
     columns = select(SearchWord.word, SearchWord.uses).where(sizes, SearchWord.word != word)
-    alike = union(*(columns.where(*_affix_conditions(prefix, beginning, end)) for beginning, end in affix_pairs(word)))
-    rows = session.execute(alike.order_by(desc("uses"), "word").limit(MAX_SIMILAR_WORDS))
+    candidates = union(*(columns.where(*_affix_conditions(prefix, start, end)) for start, end in affix_pairs(word)))
+    rows = session.execute(candidates.order_by(desc("uses"), "word").limit(MAX_SIMILAR_WORDS))
     return [IndexedWord(row.word, row.uses) for row in rows]
 
 
-def _affix_conditions(prefix: str, word_prefix: str, end: str) -> list[ColumnElement[bool]]:
-    """Return the conditions of words that begin and end like this; the index is asked for the longer of both."""
-    begins, ends = prefix + word_prefix, end[::-1]
-    if len(word_prefix) >= len(end):
-        return [_starts_with(SearchWord.word, begins), SearchWord.word.endswith(end, autoescape=True)]
-    return [_starts_with(SearchWord.backwards, ends), SearchWord.backwards.endswith(begins[::-1], autoescape=True)]
+def _affix_conditions(prefix: str, start: str, end: str) -> list[ColumnElement[bool]]:
+    """Return the conditions of words with this start, after the prefix, and this end. The longer one uses an index."""
+    full_start = prefix + start
+    if len(start) >= len(end):
+        return [starts_with(SearchWord.word, full_start), SearchWord.word.endswith(end, autoescape=True)]
+    return [
+        starts_with(SearchWord.backwards, end[::-1]),
+        SearchWord.backwards.endswith(full_start[::-1], autoescape=True),
+    ]
 
 
-def _starts_with(column: InstrumentedAttribute[str], word_prefix: str) -> ColumnElement[bool]:
-    """Return the condition of an index's stretch: what begins like this."""
-    return and_(column >= word_prefix, column < word_prefix + MAX_CODE_POINT)
+def starts_with(column: InstrumentedAttribute[str], prefix: str) -> ColumnElement[bool]:
+    """Return a condition that an ordinary index can serve: the column starts with this text."""
+    return and_(column >= prefix, column < prefix + MAX_CODE_POINT)
 
 
 def _document_counts(session: Session, words: Collection[str]) -> dict[str, int]:
@@ -291,96 +366,102 @@ def _document_counts(session: Session, words: Collection[str]) -> dict[str, int]
 
 
 def _completions(session: Session, word_prefix: str) -> dict[str, int]:
-    """Return the most used words that begin like this, but for itself, with their uses."""
+    """Return the most common longer words that start like this, with the number of items that contain them."""
     rows = session.execute(
         select(SearchWord.word, SearchWord.uses)
-        .where(_starts_with(SearchWord.word, word_prefix), SearchWord.word != word_prefix, SearchWord.size > 0)
+        .where(starts_with(SearchWord.word, word_prefix), SearchWord.word != word_prefix, SearchWord.size > 0)
         .order_by(SearchWord.uses.desc(), SearchWord.word)
         .limit(MAX_COMPLETIONS)
     )
     return {row.word: row.uses for row in rows}
 
 
-def _name_keys(query: ParsedQuery, choices: Sequence[tuple[Choice, ...]], corrected: dict[str, str]) -> tuple[str, ...]:
-    """Return the typed words as one name, as they may have been meant."""
-    if not corrected:
+def _name_keys(
+    query: ParsedQuery, choices: Sequence[tuple[Choice, ...]], corrections: dict[str, str]
+) -> tuple[str, ...]:
+    """Return the words as one normalised name; if words are corrected, one for each combination of corrections."""
+    if not corrections:
         text = " ".join([query.text, *(" ".join(phrase) for phrase in query.phrases)])
         return (normalise_name(text),)
     combinations = [
-        [one for one in word_choices if isinstance(one, str)][:MAX_SUGGESTIONS] if word in corrected else [word]
+        [one for one in word_choices if isinstance(one, str)][:MAX_SUGGESTIONS] if word in corrections else [word]
         for word, word_choices in zip(query.words, choices, strict=True)
     ]
-    return tuple("".join(way) for way, _ in zip(product(*combinations), range(MAX_NAME_KEYS), strict=False))
+    return tuple("".join(words) for words in islice(product(*combinations), MAX_NAME_KEYS))
 
 
 def _suggestion(session: Session, query: ParsedQuery, document_counts: dict[str, int]) -> str:
-    """Return the typed words with a rare one replaced by one that is used far more; empty where there is none."""
+    """Return the query's words with a rare one replaced by a similar, far more common word; empty if there is none."""
     rarest = min(
         (word for word in query.words if max_edits(word)), key=lambda word: document_counts.get(word, 0), default=""
     )
     if not rarest or not 0 < document_counts.get(rarest, 0) <= RARE_WORD_COUNT:
         return ""
-    similar_names = closest_words(rarest, _one_edit_away(session, rarest), max_distance=1)
-    suggestions = [
-        other for other in similar_names if other.document_count >= SUGGESTION_RATIO * document_counts[rarest]
-    ]
+    min_count = SUGGESTION_RATIO * document_counts[rarest]
+    similar = closest_words(rarest, _one_edit_away(session, rarest), max_distance=1)
+    suggestions = [other for other in similar if other.document_count >= min_count]
     if not suggestions or stem(suggestions[0].word) == stem(rarest):
         return ""
     return apply_corrections(query.text, {rarest: suggestions[0].word})
 
 
 def _filter_keywords(filters: Iterable[Filter]) -> list[tuple[Filter, str]]:
-    """Return the filters that are marks of the index, each with the mark that its value makes."""
-    found = []
+    """Return the filters that are looked up as keywords, each with its keyword; range filters are left out."""
+    keywords = []
     for condition in filters:
         if condition.field in {"stars", "updated"} or condition.keyword == "is:maintained":
             continue
-        value = (
-            (canonical_licence(condition.value) or condition.value) if condition.field == "licence" else condition.value
-        )
-        found.append((condition, Filter(condition.field, value).keyword))
-    return found
+        licence = canonical_licence(condition.value) if condition.field == "licence" else None
+        keywords.append((condition, Filter(condition.field, licence or condition.value).keyword))
+    return keywords
 
 
-def _conditions(
-    session: Session,
-    filters: Iterable[Filter],
-    filter_keywords: list[tuple[Filter, str]],
-    known: set[str],
-    now: datetime,
-) -> tuple[list[Expression], tuple[RangeFilter, ...], list[Expression], tuple[Filter, ...]]:
-    """Return what filters need, what bounds they set, what they don't want, and those that nothing here fits."""
-    needed: list[Expression] = []
-    excluded: list[Expression] = []
+@dataclass(frozen=True, slots=True)
+class _FilterConditions:
+    """The conditions of the filters that are looked up as keywords.
+
+    Attributes:
+        required: Expressions that must match.
+        excluded: Expressions that must not match.
+        unmatched: Filters whose value no item has.
+    """
+
+    required: list[Expression]
+    excluded: list[Expression]
+    unmatched: list[Filter]
+
+
+def _filter_conditions(
+    session: Session, filter_keywords: list[tuple[Filter, str]], known: Collection[str]
+) -> _FilterConditions:
+    conditions = _FilterConditions([], [], [])
     alternatives: dict[str, list[Expression]] = {}
-    unknown = []
     completions = _complete_keywords(session, [text for _, text in filter_keywords if text not in known])
     for condition, text in filter_keywords:
         values = [text] if text in known else completions.get(text, [])
         if not values:
-            unknown.append(condition)
-        condition_expression = disjunction([keyword(value) for value in values or [text]])
+            conditions.unmatched.append(condition)
+        expression = disjunction([keyword(value) for value in values or [text]])
         if condition.is_negated:
-            excluded.append(condition_expression)
+            conditions.excluded.append(expression)
         elif condition.field in SINGLE_VALUED_FIELDS:
-            alternatives.setdefault(condition.field, []).append(condition_expression)
+            alternatives.setdefault(condition.field, []).append(expression)
         else:
-            needed.append(condition_expression)
-    needed += [disjunction(alternatives_of_field) for alternatives_of_field in alternatives.values()]
-    bounds = tuple(bound for condition in filters if (bound := range_filter_of(condition, now)))
-    return needed, bounds, excluded, tuple(unknown)
+            conditions.required.append(expression)
+    conditions.required.extend(map(disjunction, alternatives.values()))
+    return conditions
 
 
 def range_filter_of(condition: Filter, now: datetime) -> RangeFilter | None:
-    """Return the bound that a filter sets; None where it sets none."""
+    """Return the range that a filter stands for; None if it is a keyword filter."""
     if condition.field == "stars":
         stars = parse_stars_range(condition.value)
         return RangeFilter("stars", stars.minimum, stars.maximum, is_negated=condition.is_negated) if stars else None
     if condition.field == "updated":
         times = parse_updated_range(condition.value, now)
-        return (
-            RangeFilter("touched_at", times.minimum, times.maximum, is_negated=condition.is_negated) if times else None
-        )
+        if times is None:
+            return None
+        return RangeFilter("touched_at", times.minimum, times.maximum, is_negated=condition.is_negated)
     if condition.keyword == "is:maintained":
         since = int((now - RECENT_PERIOD).timestamp())
         return RangeFilter("touched_at", since, active_only=True, is_negated=condition.is_negated)
@@ -388,15 +469,15 @@ def range_filter_of(condition: Filter, now: datetime) -> RangeFilter | None:
 
 
 def _complete_keywords(session: Session, filter_keywords: Sequence[str]) -> dict[str, list[str]]:
-    """Return, of these marks, those that begin others, with the most used of these."""
-    found: dict[str, list[str]] = {}
+    """Return the most common keywords that start with each of these, for those that have any."""
+    completions: dict[str, list[str]] = {}
     for text in filter_keywords:
         rows = session.scalars(
             select(SearchWord.word)
-            .where(_starts_with(SearchWord.word, text))
+            .where(starts_with(SearchWord.word, text))
             .order_by(SearchWord.uses.desc(), SearchWord.word)
             .limit(MAX_FILTER_VALUES)
         ).all()
         if rows:
-            found[text] = list(rows)
-    return found
+            completions[text] = list(rows)
+    return completions

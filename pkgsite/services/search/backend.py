@@ -1,4 +1,4 @@
-"""What search needs of a database's own index of text: what fits an expression, in the order of places."""
+"""The interface of search backends, one for each database's full-text index, and helpers that they share."""
 
 from __future__ import annotations
 
@@ -12,39 +12,37 @@ from sqlalchemy.orm import Session
 from pkgsite.rules.search.expressions import TEXT_SECTIONS, Expression
 from pkgsite.rules.search.ranking import INACTIVE
 
-BATCH_SIZE = 500  # that are asked for or written together
-MAX_SIMILAR_WORDS = 2_000  # words that are looked at, at most, as what a misspelt one may mean
+BATCH_SIZE = 500  # rows per statement
+MAX_SIMILAR_WORDS = 2_000  # candidates for the correction of a misspelt word
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What the index holds of one thing, as words: each section has fields, over whose ends no phrase reaches."""
+    """The indexed words of an item: each section has fields, and phrases match only within a field."""
 
     name: tuple[tuple[str, ...], ...]
     text: tuple[tuple[str, ...], ...] = ()
     around: tuple[tuple[str, ...], ...] = ()
     people: tuple[tuple[str, ...], ...] = ()
-    filter_keywords: tuple[str, ...] = ()  # marks that filters compare
-    name_keywords: tuple[str, ...] = ()  # marks by which its whole name, or the beginning of it, is found
+    filter_keywords: tuple[str, ...] = ()  # compared with the filters of a query
+    name_keywords: tuple[str, ...] = ()  # find the item by its entire name, or by a prefix of it
 
     def words(self) -> set[str]:
-        """Return all that search knows as words, and the marks of filters."""
-        return {
-            *self.filter_keywords,
-            *(word for section in TEXT_SECTIONS for one in getattr(self, section) for word in one),
-        }
+        """Return the words of all sections, and the filter keywords."""
+        fields: Iterator[tuple[str, ...]] = (field for section in TEXT_SECTIONS for field in getattr(self, section))
+        return {*self.filter_keywords, *(word for field in fields for word in field)}
 
 
 @dataclass(frozen=True, slots=True)
 class RangeFilter:
-    """Numbers of `search_entry` between which a thing's own must lie; not told, it does not.
+    """A condition on a number in `search_entry`. An unknown number never meets it, unless it is negated.
 
     Attributes:
         column: "stars" or "touched_at".
-        minimum: The lowest that fits; None for no end.
-        maximum: The highest that fits; None for no end.
-        active_only: Whether only the living fit.
-        is_negated: Whether what fits is not wanted.
+        minimum: Lowest matching value; None for no limit.
+        maximum: Highest matching value; None for no limit.
+        active_only: Whether only active packages match.
+        is_negated: Whether the condition is inverted.
     """
 
     column: str
@@ -54,35 +52,35 @@ class RangeFilter:
     is_negated: bool = False
 
     def sql(self) -> str:
-        """Return the condition; its parts are whole numbers and names of ours."""
+        """Return the condition as SQL. Nothing needs escaping: it consists of integers and fixed column names."""
         parts = [f"{self.column} >= {self.minimum:d}"] if self.minimum is not None else []
         parts += [f"{self.column} <= {self.maximum:d}"] if self.maximum is not None else []
         parts += [f"(place & {INACTIVE}) = 0"] if self.active_only else []
         return f"{'NOT ' if self.is_negated else ''}coalesce({' AND '.join(parts)}, FALSE)"
 
     def matches(self, row: Any) -> bool:
-        """Tell whether a row of `search_entry` fulfils the condition, as `sql` does."""
+        """Return whether a row of `search_entry` meets the condition; the result is that of `sql`."""
         value = getattr(row, self.column)
-        is_between = (
+        is_in_range = (
             value is not None
             and (self.minimum is None or value >= self.minimum)
             and (self.maximum is None or value <= self.maximum)
         )
-        return (is_between and not (self.active_only and row.place & INACTIVE)) is not self.is_negated
+        return (is_in_range and not (self.active_only and row.place & INACTIVE)) is not self.is_negated
 
 
 @dataclass(frozen=True, slots=True)
 class SubQuery:
-    """An expression that is looked for, under a number by which the answer names it.
+    """One of the expressions of a search, usually that of a tier.
 
     Attributes:
-        key: By which the answer names it.
-        expression: What fits.
-        ranges: What must hold besides.
-        is_subset: Whether what fits it also fits the last one that is looked for, and only counts among what that
-            finds.
-        is_rare: Whether so few things fit that it is best to look at all of them, not at the best known of all things
-            until enough fit.
+        key: Number that identifies the subquery in the results.
+        expression: Expression that items must match.
+        ranges: Ranges that items must be in as well.
+        is_subset: Whether its matches also match the last subquery of the search. Only items among the first matches
+            of that one are then returned.
+        is_rare: Whether so few items match that reading all matches is faster than reading all items in ranking order
+            until enough of them match.
     """
 
     key: int
@@ -94,7 +92,7 @@ class SubQuery:
 
 @dataclass(frozen=True, slots=True)
 class RankKeyRange:
-    """Places from `first` to before `end`, and of each thing that is sought only so many."""
+    """Rank keys from `first` up to but excluding `end`, and the maximum number of matches of each subquery."""
 
     first: int
     end: int
@@ -102,97 +100,114 @@ class RankKeyRange:
 
 
 class SearchBackend(Protocol):
-    """What search needs of a database."""
+    """A database's full-text index."""
 
     def search(
         self, session: Session, subqueries: Sequence[SubQuery], key_range: RankKeyRange
     ) -> list[tuple[int, int]]:
-        """Return (number, place) of what fits, of each number the lowest places; a place may come under several."""
+        """Return (subquery's key, rank key) of the first matches of each subquery; an item may match several."""
 
     def count_by_filter(
         self,
         session: Session,
-        subqueries: SubQuery,
+        subquery: SubQuery,
         keywords: Mapping[int, str],
         ranges: Mapping[int, RangeFilter],
         key_range: RankKeyRange,
     ) -> dict[int, int]:
-        """Return how many of the things that are sought have each mark and fit each bound, by number, up to the limit.
+        """Return how many matches of a subquery have each keyword or are in each range, up to the limit.
 
-        All of these things are read, once: there must be few.
+        Keywords and ranges share their numbering, by which the counts are returned. All matches are read once, so there
+        must be few of them.
         """
 
     def add_documents(
         self, session: Session, documents: Sequence[tuple[Mapping[str, Any], Document]], *, is_rebuild: bool = False
     ) -> None:
-        """Take in documents, each with its row of `search_entry`; between `begin_rebuild` and `finish_rebuild` they are `is_rebuild`."""
+        """Add documents to the index, each with its row of `search_entry`; `is_rebuild` adds them to the new index."""
 
     def remove(self, session: Session, rank_keys: Collection[int]) -> None:
-        """Forget what is at these places."""
+        """Remove the documents with these rank keys."""
 
     def words_of(self, session: Session, rank_keys: Collection[int]) -> dict[int, set[str]]:
-        """Return `Document.words` of what is at these places."""
+        """Return `Document.words` of the documents with these rank keys."""
 
     def count_words(self, session: Session) -> Iterator[tuple[str, int]]:
-        """Return every word and filter's mark of what was put in anew, and in how many things it stands."""
+        """Return each word and filter keyword of the new index, and the number of documents that contain it."""
 
     def similar_words(self, session: Session, word: str, sizes: tuple[int, int]) -> list[tuple[str, int]]:
-        """Return words, with their uses, that share pieces of three letters with this one, and are of these lengths."""
+        """Return words that share trigrams with this one, each with the number of items that contain it.
+
+        Args:
+            session: Session of the database.
+            word: A word that the index doesn't contain.
+            sizes: Minimum and maximum length of the returned words, in characters.
+        """
 
     def begin_rebuild(self, session: Session) -> None:
-        """Begin anew, with nothing; who looks from outside finds what was there before."""
+        """Start an empty new index. Until the transaction ends, other transactions see the old one."""
 
     def add_words(self, session: Session, words: Sequence[Mapping[str, Any]]) -> None:
-        """Add rows of `search_word` to the list of what was put in anew."""
+        """Add rows to the `search_word` table of the new index."""
 
     def finish_rebuild(self, session: Session) -> None:
-        """Let what was put in anew take the place of what was there before."""
+        """Replace the old index with the new one."""
 
 
 _NAME_KEYWORD_SIGNS = ("=", "~", "<", "^", "|")
 
 
-def is_word(term: str) -> bool:
-    """Tell whether a term of the index is a word or a filter's mark, not one by which whole names are found."""
-    return not term.startswith(_NAME_KEYWORD_SIGNS)
+def is_word(token: str) -> bool:
+    """Return whether a token of the index is a word or a filter keyword, not a name keyword."""
+    return not token.startswith(_NAME_KEYWORD_SIGNS)
 
 
 SubQueryRenderer: TypeAlias = Callable[[SubQuery, str, RankKeyRange], tuple[str, dict[str, str]]]
 
 
 def run_subqueries(
-    session: Session, subqueries: Sequence[SubQuery], key_range: RankKeyRange, part: SubQueryRenderer
+    session: Session, subqueries: Sequence[SubQuery], key_range: RankKeyRange, render: SubQueryRenderer
 ) -> list[tuple[int, int]]:
-    parts, values = render_subqueries(subqueries, key_range, part)
-    selects = [f"SELECT {number:d} AS number, place FROM ({query}) AS part{number:d}" for number, query in parts]
-    return [(row.number, row.place) for row in session.execute(text(" UNION ALL ".join(selects)), values)]
+    parts, values = render_subqueries(subqueries, key_range, render)
+    selects = [select_matches(key, query) for key, query in parts]
+    return [(row.key, row.place) for row in session.execute(text(" UNION ALL ".join(selects)), values)]
+
+
+def select_matches(key: int, query: str) -> str:
+    return f"SELECT {key:d} AS key, place FROM ({query}) AS part{key:d}"
 
 
 def run_counts(
-    session: Session, fitting: str, conditions: Mapping[int, str], values: Mapping[str, Any], key_range: RankKeyRange
+    session: Session,
+    matching_rows: str,
+    conditions: Mapping[int, str],
+    values: Mapping[str, Any],
+    key_range: RankKeyRange,
 ) -> dict[int, int]:
     columns = [f"count(*) FILTER (WHERE {condition}) AS n{number:d}" for number, condition in conditions.items()]
-    query = text(f"SELECT {', '.join(columns)} FROM {fitting}")
+    query = text(f"SELECT {', '.join(columns)} FROM {matching_rows}")
     row = session.execute(query, {"first": key_range.first, "end": key_range.end, **values}).one()
     return {number: min(getattr(row, f"n{number}"), key_range.limit) for number in conditions}
 
 
 def render_subqueries(
-    subqueries: Sequence[SubQuery], key_range: RankKeyRange, part: SubQueryRenderer
+    subqueries: Sequence[SubQuery], key_range: RankKeyRange, render: SubQueryRenderer
 ) -> tuple[list[tuple[int, str]], dict[str, Any]]:
+    """Return the key and SQL of each subquery, and the parameters of all of them."""
     parts: list[tuple[int, str]] = []
     values: dict[str, Any] = {"first": key_range.first, "end": key_range.end, "limit": key_range.limit}
-    for at, one in enumerate(subqueries):
-        query, subquery_values = part(one, f"q{at}", key_range)
-        parts.append((one.key, query))
+    for index, subquery in enumerate(subqueries):
+        query, subquery_values = render(subquery, f"q{index}", key_range)
+        parts.append((subquery.key, query))
         values |= subquery_values
     return parts, values
 
 
 def range_conditions(ranges: tuple[RangeFilter, ...]) -> str:
-    return "".join(f" AND {bound.sql()}" for bound in ranges)
+    """Return the SQL of these ranges, to be appended to other conditions."""
+    return "".join(f" AND {range_filter.sql()}" for range_filter in ranges)
 
 
 def in_batches(items: Collection[Any]) -> Iterator[list[Any]]:
-    everything = list(items)
-    return (everything[start : start + BATCH_SIZE] for start in range(0, len(everything), BATCH_SIZE))
+    rows = list(items)
+    return (rows[start : start + BATCH_SIZE] for start in range(0, len(rows), BATCH_SIZE))

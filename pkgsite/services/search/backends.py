@@ -1,4 +1,4 @@
-"""Which index of text a session's database has."""
+"""Chooses the search backend of a session's database."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ BACKENDS: dict[str, SearchBackend] = {"sqlite": SqliteBackend(), "postgresql": P
 
 
 def backend_for(session: Session) -> SearchBackend:
-    """Return the engine of the session's database."""
+    """Return the search backend of the session's database."""
     return BACKENDS[session.get_bind().dialect.name]

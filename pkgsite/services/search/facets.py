@@ -1,4 +1,4 @@
-"""What a search's results can be narrowed by, with counts."""
+"""Facets: filters that narrow down the results of a search, with the number of results of each."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from pkgsite.services.search.analysis import range_filter_of
 from pkgsite.services.search.backend import BATCH_SIZE, RangeFilter, RankKeyRange, SubQuery
 from pkgsite.services.search.backends import backend_for
 
-MAX_COUNTED = 10_000  # results of a search that are all looked at to count those with a filter
-MAX_VALUES = 8  # of a facet that are shown
-MIN_COUNTS = {"by": 2}  # results that a value needs to be shown: most people took part in one package
+MAX_COUNTED = 10_000  # results that are all read to count those of each filter
+MAX_VALUES = 8  # values of a facet that are shown
+MIN_COUNTS = {"by": 2}  # results that a value needs to be shown; most people contributed to one package
 
 FACET_TITLES = {"is": "Status", "category": "Category", "grid": "Grid", "licence": "Licence", "python": "Python",
           "stars": "Stars", "updated": "Last activity", "by": "Contributors"}  # fmt: skip
@@ -32,13 +32,13 @@ OFFERED_STATES = ("maintained", "archived", "deprecated")
 
 @dataclass(frozen=True, slots=True)
 class FacetValue:
-    """A filter that would narrow the results.
+    """A filter that narrows down the results.
 
     Attributes:
-        label: Its words.
-        q: What to type for the search with it.
-        count: How many results there are with it, at least; past the most that are counted, that number.
-        is_exact: Whether there are not more.
+        label: Label of the filter.
+        q: Query with this filter applied.
+        count: Number of results with this filter, at most that of all counted results.
+        is_exact: Whether the count is exact; otherwise it is a minimum.
     """
 
     label: str
@@ -56,15 +56,15 @@ class Facet:
 
 @dataclass(frozen=True, slots=True)
 class ResultSet:
-    """The packages that a search found.
+    """The items that match a search.
 
     Attributes:
-        rank_keys: The first of them, in their order.
-        is_complete: Whether these are all.
-        upper_bound: How many there can be, at most.
-        expression: What fits the search, as one expression.
-        ranges: The search's own.
-        key_range: Where it looked, and how far it counts.
+        rank_keys: The rank keys of the first matches, best first.
+        is_complete: Whether these are all matches.
+        upper_bound: Maximum number of matches.
+        expression: A single expression that finds all matches.
+        ranges: The range filters of the search.
+        key_range: The searched rank keys, and the limit for matches and counts.
     """
 
     rank_keys: Sequence[int]
@@ -76,22 +76,22 @@ class ResultSet:
 
     @property
     def is_countable(self) -> bool:
-        """Whether there are so few that each value can be counted among all of them."""
+        """Whether there are few enough matches to count each filter over all of them."""
         return self.is_complete or self.upper_bound < MAX_COUNTED
 
 
 def build_facets(session: Session, query: ParsedQuery, result_set: ResultSet, *, now: datetime) -> list[Facet]:
-    """Return by what these results can be narrowed, the commonest first, in five questions at most.
+    """Return the facets of a search, each with its most common values, in at most five statements.
 
-    Where the search found more than it counts, all of it is read for the counts; but where there may be very many, only
-    the first of them count.
+    If the search has more matches than are ranked, all of them are read and counted; if it may have very many, only the
+    ranked ones are counted.
     """
     counts = _count_filters(session, result_set.rank_keys, now)
     candidates = _candidates(query, counts) if len(query.filters) < MAX_FILTERS else []
     if result_set.is_countable and not result_set.is_complete:
         counts = _count_candidates(session, candidates, result_set, now)
     labels = _labels(session, candidates)
-    found = []
+    facets = []
     for name, title in FACET_TITLES.items():
         values = [
             FacetValue(
@@ -106,72 +106,68 @@ def build_facets(session: Session, query: ParsedQuery, result_set: ResultSet, *,
             and len(query.with_filter(candidate)) <= MAX_TEXT_LENGTH
         ]
         if values:
-            found.append(Facet(name, title, tuple(values)))
-    return found
+            facets.append(Facet(name, title, tuple(values)))
+    return facets
 
 
 def _count_filters(session: Session, rank_keys: Sequence[int], now: datetime) -> Counter[str]:
-    """Return how many of the things at these places each filter fits, by the filter as it is typed."""
+    """Return the number of items with these rank keys that each filter matches, by the filter's text."""
     offered = [Filter("is", "maintained"), *(Filter("stars", text) for text in STAR_CHOICES)]
     offered += [Filter("updated", text) for text in UPDATED_CHOICES]
-    ranges = {candidate.text: bound for candidate in offered if (bound := range_filter_of(candidate, now))}
+    ranges = {one.text: range_filter for one in offered if (range_filter := range_filter_of(one, now))}
     counts: Counter[str] = Counter()
     for start in range(0, len(rank_keys), BATCH_SIZE):
         rows = select(SearchEntry.place, SearchEntry.marks, SearchEntry.stars, SearchEntry.touched_at)
         for row in session.execute(rows.where(SearchEntry.place.in_(rank_keys[start : start + BATCH_SIZE]))):
             counts.update(row.marks.split(" "))
-            counts.update(filter_text for filter_text, bound in ranges.items() if bound.matches(row))
+            counts.update(filter_text for filter_text, range_filter in ranges.items() if range_filter.matches(row))
     return counts
 
 
 def _candidates(query: ParsedQuery, counts: Counter[str]) -> list[Filter]:
-    """Return the filters that are offered: the commonest values of each facet, but none that is chosen."""
-    chosen = {each.keyword for each in query.filters}
-    narrowed = {
-        each.field
-        for each in query.filters
-        if not each.is_negated and each.field in (*SINGLE_VALUED_FIELDS, "stars", "updated")
+    """Return the filters to offer: the most common values of each facet that the query doesn't filter by yet."""
+    used_keywords = {used.keyword for used in query.filters}
+    used_fields = {
+        used.field
+        for used in query.filters
+        if not used.is_negated and used.field in (*SINGLE_VALUED_FIELDS, "stars", "updated")
     }
-    values: dict[str, list[str]] = {name: [] for name in FACET_TITLES}
-    for text, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])):
-        name, _, value = text.partition(":")
-        if (
-            value
-            and name in values
-            and name not in {"is", "stars", "updated"}
-            and counts[text] >= MIN_COUNTS.get(name, 1)
-        ):
-            values[name].append(value)
-    values |= {"is": list(OFFERED_STATES), "stars": list(STAR_CHOICES), "updated": list(UPDATED_CHOICES)}
-    values["python"].sort(key=lambda python: [int(part) for part in python.split(".")], reverse=True)
-    return [
-        candidate
-        for name, facet_values in values.items()
-        if name not in narrowed
-        for value in facet_values[:MAX_VALUES]
-        if (candidate := Filter(name, value)).keyword not in chosen and counts[candidate.text]
+    candidates = [
+        Filter(name, value)
+        for name, values in _values_by_facet(counts).items()
+        if name not in used_fields
+        for value in values[:MAX_VALUES]
     ]
+    return [candidate for candidate in candidates if candidate.keyword not in used_keywords and counts[candidate.text]]
+
+
+def _values_by_facet(counts: Counter[str]) -> dict[str, list[str]]:
+    """Return the values of each facet, most common first; Python versions newest first, ranges in a fixed order."""
+    values: dict[str, list[str]] = {name: [] for name in FACET_TITLES}
+    for text, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])):
+        name, _, value = text.partition(":")
+        if value and name in values and count >= MIN_COUNTS.get(name, 1):
+            values[name].append(value)
+    values["python"].sort(key=lambda python: [int(part) for part in python.split(".")], reverse=True)
+    return values | {"is": list(OFFERED_STATES), "stars": list(STAR_CHOICES), "updated": list(UPDATED_CHOICES)}
 
 
 def _count_candidates(
     session: Session, candidates: Sequence[Filter], result_set: ResultSet, now: datetime
 ) -> Counter[str]:
-    """Return of how many results each of these filters is, up to the limit."""
-    ranges = {
-        number: bound for number, candidate in enumerate(candidates) if (bound := range_filter_of(candidate, now))
-    }
+    """Return the number of all results that each of these filters matches, up to the limit, by the filter's text."""
+    if not candidates:
+        return Counter()
+    filters = {number: range_filter_of(candidate, now) for number, candidate in enumerate(candidates)}
+    ranges = {number: range_filter for number, range_filter in filters.items() if range_filter}
     keywords = {number: candidate.keyword for number, candidate in enumerate(candidates) if number not in ranges}
     subquery = SubQuery(0, result_set.expression, result_set.ranges)
-    found = (
-        backend_for(session).count_by_filter(session, subquery, keywords, ranges, result_set.key_range)
-        if candidates
-        else {}
-    )
-    return Counter({candidates[number].text: count for number, count in found.items()})
+    counts = backend_for(session).count_by_filter(session, subquery, keywords, ranges, result_set.key_range)
+    return Counter({candidates[number].text: count for number, count in counts.items()})
 
 
 def _labels(session: Session, candidates: Sequence[Filter]) -> dict[str, str]:
-    """Return the words of filters, by the filter as it is typed; the others are called by their value."""
+    """Return the labels of filters that are not labelled by their value, by the filter's text."""
     labels = {f"stars:{value}": label for value, label in STAR_CHOICES.items()}
     labels |= {f"updated:{value}": label for value, label in UPDATED_CHOICES.items()}
     for name, model in (("category", Category), ("grid", Grid)):

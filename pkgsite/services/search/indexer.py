@@ -99,26 +99,39 @@ def reindex_stale(session: Session, *, ignored_prefixes: tuple[str, ...], now: d
 def _reindex(
     session: Session, kind: Kind, ids: Collection[int], ignored_prefixes: tuple[str, ...], now: datetime
 ) -> int:
-    """Index these things anew where they are not as the index has them; return how many were not."""
-    rows = select(SearchEntry.item_id, SearchEntry.place, SearchEntry.digest)
-    before = {
-        row.item_id: row for row in session.execute(rows.where(SearchEntry.kind == kind, SearchEntry.item_id.in_(ids)))
-    }
-    present = {row.entry["item_id"]: row for row in load_index_items(session, kind, ids, ignored_prefixes, now=now)}
-    same = {item for item, row in present.items() if item in before and before[item].digest == row.entry["digest"]}
-    removed = [row.place for item, row in before.items() if item not in same]
-    new = [row for item, row in present.items() if item not in same]
-    if not removed and not new:
-        return 0
-    engine = backend_for(session)
-    counts = Counter(word for row in new for word in row.document.words())
-    counts.subtract(Counter(word for words in engine.words_of(session, removed).values() for word in words))
-    if removed:
-        session.execute(delete(SearchEntry).where(SearchEntry.place.in_(removed)))
-        engine.remove(session, removed)
-    _insert_items(session, new)
-    _update_word_counts(session, {word: more for word, more in counts.items() if more})
-    return len({*before, *present} - same)
+    """Update the index entries of these items where they are outdated; return how many were."""
+    entries = select(SearchEntry.item_id, SearchEntry.place, SearchEntry.digest)
+    rows = session.execute(entries.where(SearchEntry.kind == kind, SearchEntry.item_id.in_(ids)))
+    indexed = {row.item_id: row for row in rows}
+    current = {item.entry["item_id"]: item for item in load_index_items(session, kind, ids, ignored_prefixes, now=now)}
+    unchanged = {id_ for id_, item in current.items() if _has_digest(indexed.get(id_), item.entry["digest"])}
+    removed_keys = [row.place for id_, row in indexed.items() if id_ not in unchanged]
+    changed_items = [item for id_, item in current.items() if id_ not in unchanged]
+    if removed_keys or changed_items:
+        _replace_entries(session, removed_keys, changed_items)
+    return len({*indexed, *current} - unchanged)
+
+
+def _has_digest(entry: Any, digest: str) -> bool:
+    return entry is not None and entry.digest == digest
+
+
+def _replace_entries(session: Session, removed_keys: list[int], new_items: list[IndexItem]) -> None:
+    """Remove the entries with these rank keys, insert the new ones and update the word counts."""
+    backend = backend_for(session)
+    changes = _word_count_changes(new_items, backend.words_of(session, removed_keys))
+    if removed_keys:
+        session.execute(delete(SearchEntry).where(SearchEntry.place.in_(removed_keys)))
+        backend.remove(session, removed_keys)
+    _insert_items(session, new_items)
+    _update_word_counts(session, changes)
+
+
+def _word_count_changes(added: list[IndexItem], removed_words: dict[int, set[str]]) -> dict[str, int]:
+    """Return by how much the number of items that contain each word changes, without the zeros."""
+    changes = Counter(word for item in added for word in item.document.words())
+    changes.subtract(Counter(word for words in removed_words.values() for word in words))
+    return {word: change for word, change in changes.items() if change}
 
 
 def _insert_items(session: Session, items: list[IndexItem], *, is_rebuild: bool = False) -> None:

@@ -1,9 +1,9 @@
-"""PostgreSQL's index of text: tsvectors, and trigrams of the words."""
+"""The search backend for PostgreSQL: tsvectors of documents, and a trigram index of words."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any as Anything
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -20,6 +20,7 @@ from pkgsite.services.search.backend import (
     render_subqueries,
     run_counts,
     run_subqueries,
+    select_matches,
 )
 from pkgsite.services.search.table_swap import create_shadow, index_shadow, swap_in
 
@@ -30,76 +31,75 @@ SECTION_WEIGHTS = {
     Section.PEOPLE: "D",
     Section.KEYWORDS: "",
 }
-_GAP = 10  # positions between two fields, so that no phrase reaches from one into the other
-_LAST_POSITION = 16_383  # that the database knows: what comes later stands there, and follows nothing
-_MAX_POSITIONS = 200  # of one word
+_GAP = 10  # positions between two fields, so that no phrase spans both
+_LAST_POSITION = 16_383  # PostgreSQL's maximum; words at later positions get it too, and match no phrase
+_MAX_POSITIONS = 200  # positions that are stored of a word
 
 
 class PostgresqlBackend:
-    """Two tsvectors for each thing: of its names, which is small, and of all its words, with a weight a section.
+    """Two tsvectors for each item: a small one of its names, and one of all its words with a weight for each section.
 
-    Beside them lie the numbers that bounds compare: to look each up elsewhere takes as long as all the rest.
+    The same table has the numbers that range filters compare: looking them up in another table would double the time.
     """
 
     def search(
         self, session: Session, subqueries: Sequence[SubQuery], key_range: RankKeyRange
     ) -> list[tuple[int, int]]:
-        if not any(one.is_subset for one in subqueries):
+        subsets = [subquery for subquery in subqueries if subquery.is_subset]
+        if not subsets:
             return run_subqueries(session, subqueries, key_range, self._rank_key_query)
         broad = subqueries[-1]
-        first = [one for one in subqueries if not one.is_subset and one is not broad]
-        parts, values = render_subqueries(first, key_range, self._rank_key_query)
-        query, more_values = self._rank_key_query(broad, "broad", key_range, "place, names, words")
-        selects = [f"SELECT {number:d} AS number, place FROM ({part}) AS part{number:d}" for number, part in parts]
-        selects.append(f"SELECT {broad.key:d} AS number, place FROM broad")
-        for one in subqueries:
-            if one.is_subset:
-                condition, more = sql_condition(one.expression, f"w{one.key}_")
-                selects.append(f"SELECT {one.key:d} AS number, place FROM broad WHERE {condition}")
-                more_values |= more
-        statement = f"WITH broad AS MATERIALIZED ({query}) {' UNION ALL '.join(selects)}"
-        return [(row.number, row.place) for row in session.execute(text(statement), values | more_values)]
+        others = [subquery for subquery in subqueries[:-1] if not subquery.is_subset]
+        parts, values = render_subqueries(others, key_range, self._rank_key_query)
+        broad_query, broad_values = self._rank_key_query(broad, "broad", key_range, "place, names, words")
+        values |= broad_values
+        selects = [select_matches(key, query) for key, query in parts]
+        selects.append(f"SELECT {broad.key:d} AS key, place FROM broad")
+        for subset in subsets:
+            condition, condition_values = sql_condition(subset.expression, f"w{subset.key}_")
+            selects.append(f"SELECT {subset.key:d} AS key, place FROM broad WHERE {condition}")
+            values |= condition_values
+        statement = f"WITH broad AS MATERIALIZED ({broad_query}) {' UNION ALL '.join(selects)}"
+        return [(row.key, row.place) for row in session.execute(text(statement), values)]
 
     def count_by_filter(
         self,
         session: Session,
-        subqueries: SubQuery,
+        subquery: SubQuery,
         keywords: Mapping[int, str],
         ranges: Mapping[int, RangeFilter],
         key_range: RankKeyRange,
     ) -> dict[int, int]:
-        matching_rows, values = self._matching_rows(subqueries, "q", key_range)
-        conditions = {number: f"words @@ CAST(:m{number} AS tsquery)" for number in keywords}
-        conditions |= {number: bound.sql() for number, bound in ranges.items()}
-        values |= {f"m{number}": _sql_quoted(mark) for number, mark in keywords.items()}
+        matching_rows, values = self._matching_rows(subquery, "q", key_range)
+        conditions = {number: f"words @@ CAST(:k{number} AS tsquery)" for number in keywords}
+        conditions |= {number: range_filter.sql() for number, range_filter in ranges.items()}
+        values |= {f"k{number}": _quoted(keyword) for number, keyword in keywords.items()}
         return run_counts(session, matching_rows, conditions, values, key_range)
 
     def _rank_key_query(
-        self, one: SubQuery, name: str, key_range: RankKeyRange, columns: str = "place"
+        self, subquery: SubQuery, name: str, key_range: RankKeyRange, columns: str = "place"
     ) -> tuple[str, dict[str, str]]:
-        """Return the query of the places that fit, and its parameters."""
-        matching_rows, values = self._matching_rows(one, name, key_range)
-        return (
-            f"SELECT {columns} FROM {matching_rows} ORDER BY place{' + 0' if one.is_rare else ''} LIMIT :limit",
-            values,
-        )
+        """Return the SQL query of the matching rank keys, and its parameters."""
+        matching_rows, values = self._matching_rows(subquery, name, key_range)
+        order = "place + 0" if subquery.is_rare else "place"  # `+ 0` keeps the planner from reading in ranking order
+        return f"SELECT {columns} FROM {matching_rows} ORDER BY {order} LIMIT :limit", values
 
-    def _matching_rows(self, one: SubQuery, name: str, key_range: RankKeyRange) -> tuple[str, dict[str, str]]:
-        """Return the rows that fit, as a query goes on after FROM, and its parameters."""
-        condition, values = sql_condition(one.expression, f"{name}_")
-        # Nearly all things are packages: written like this, the planner does not read them out of the index of places.
+    def _matching_rows(self, subquery: SubQuery, name: str, key_range: RankKeyRange) -> tuple[str, dict[str, str]]:
+        """Return the FROM and WHERE clauses for the matching rows, without the word FROM, and their parameters."""
+        condition, values = sql_condition(subquery.expression, f"{name}_")
+        # Nearly all items are packages. `IS TRUE` keeps the planner from using the index of rank keys to find them.
         within = "place >= :first AND place < :end" if key_range.first else "(place < :end) IS TRUE"
-        return f"search_text WHERE {condition} AND {within}{range_conditions(one.ranges)}", values
+        return f"search_text WHERE {condition} AND {within}{range_conditions(subquery.ranges)}", values
 
     def add_documents(
         self,
         session: Session,
-        documents: Sequence[tuple[Mapping[str, Anything], Document]],
+        documents: Sequence[tuple[Mapping[str, Any], Document]],
         *,
         is_rebuild: bool = False,
     ) -> None:
         insert = (
-            f"INSERT INTO search_text{'_anew' if is_rebuild else ''} (place, stars, touched_at, names, words) "
+            f"INSERT INTO search_text{'_shadow' if is_rebuild else ''} (place, stars, touched_at, names, words) "
             "SELECT * FROM unnest(CAST(:places AS bigint[]), CAST(:stars AS integer[]), CAST(:touched AS bigint[]), "
             "CAST(CAST(:names AS text[]) AS tsvector[]), CAST(CAST(:words AS text[]) AS tsvector[]))"
         )
@@ -108,8 +108,8 @@ class PostgresqlBackend:
                 "places": [entry["place"] for entry, _ in batch],
                 "stars": [entry["stars"] for entry, _ in batch],
                 "touched": [entry["touched_at"] for entry, _ in batch],
-                "names": [to_tsvector(selects, is_of_names=True) for _, selects in batch],
-                "words": [to_tsvector(selects) for _, selects in batch],
+                "names": [to_tsvector(document, names_only=True) for _, document in batch],
+                "words": [to_tsvector(document) for _, document in batch],
             }
             session.execute(text(insert), values)
 
@@ -117,13 +117,13 @@ class PostgresqlBackend:
         session.execute(text("DELETE FROM search_text WHERE place = ANY(:places)"), {"places": list(rank_keys)})
 
     def words_of(self, session: Session, rank_keys: Collection[int]) -> dict[int, set[str]]:
-        rows = "SELECT place, tsvector_to_array(words) AS words FROM search_text WHERE place = ANY(:places)"
-        found = session.execute(text(rows), {"places": list(rank_keys)})
-        return {row.place: {word for word in row.words if is_word(word)} for row in found}
+        query = "SELECT place, tsvector_to_array(words) AS words FROM search_text WHERE place = ANY(:places)"
+        rows = session.execute(text(query), {"places": list(rank_keys)})
+        return {row.place: {word for word in row.words if is_word(word)} for row in rows}
 
     def count_words(self, session: Session) -> Iterator[tuple[str, int]]:
         rows = session.execute(
-            text("SELECT word, ndoc FROM ts_stat('SELECT words FROM search_text_anew')").execution_options(
+            text("SELECT word, ndoc FROM ts_stat('SELECT words FROM search_text_shadow')").execution_options(
                 yield_per=10_000
             )
         )
@@ -132,102 +132,103 @@ class PostgresqlBackend:
     def similar_words(self, session: Session, word: str, sizes: tuple[int, int]) -> list[tuple[str, int]]:
         rows = session.execute(
             text(
-                "SELECT word, uses FROM search_word WHERE word % :word AND size BETWEEN :least AND :most "
+                "SELECT word, uses FROM search_word WHERE word % :word AND size BETWEEN :min_size AND :max_size "
                 "ORDER BY similarity(word, :word) DESC, word LIMIT 50"
             ),
-            {"word": word, "least": sizes[0], "most": sizes[1]},
+            {"word": word, "min_size": sizes[0], "max_size": sizes[1]},
         )
         return [(row.word, row.uses) for row in rows]
 
     def begin_rebuild(self, session: Session) -> None:
         create_shadow(session, ("search_text", "search_word"))
 
-    def add_words(self, session: Session, words: Sequence[Mapping[str, Anything]]) -> None:
+    def add_words(self, session: Session, words: Sequence[Mapping[str, Any]]) -> None:
         insert = (
-            "INSERT INTO search_word_anew (word, uses, size, backwards, stem) SELECT * FROM "
+            "INSERT INTO search_word_shadow (word, uses, size, backwards, stem) SELECT * FROM "
             "unnest(CAST(:word AS text[]), CAST(:uses AS integer[]), CAST(:size AS smallint[]), "
             "CAST(:backwards AS text[]), CAST(:stem AS text[]))"
         )
         columns = ("word", "uses", "size", "backwards", "stem")
-        session.execute(text(insert), {column: [selects[column] for selects in words] for column in columns})
+        session.execute(text(insert), {column: [row[column] for row in words] for column in columns})
 
     def finish_rebuild(self, session: Session) -> None:
-        index_shadow(session, "search_text", is_clustered=True)  # the best known lie together on the disk
+        index_shadow(session, "search_text", is_clustered=True)  # the most popular items are adjacent on disk
         index_shadow(session, "search_word")
         session.execute(text("ANALYZE search_entry"))
-        swap_in(session, ("search_word", "search_text"))  # in the order in which a search reads them
+        swap_in(session, ("search_word", "search_text"))  # the order in which a search reads them
 
 
-def to_tsquery(expression: Expression, *, is_of_names: bool = False) -> str:
-    """Return an expression as PostgreSQL's tsquery, for the index of names or for that of all words."""
+def to_tsquery(expression: Expression, *, names_only: bool = False) -> str:
+    """Return an expression as a PostgreSQL tsquery, for the tsvector of names or for that of all words."""
 
-    def written(part: Expression) -> str:
+    def render(part: Expression) -> str:
         match part:
-            case Term(word, sections, begins):
-                return _lexeme(word, TEXT_SECTIONS if is_of_names else sections, "*" if begins else "")
+            case Term(word, sections, is_prefix):
+                return _lexeme(word, TEXT_SECTIONS if names_only else sections, "*" if is_prefix else "")
             case Phrase(words, sections):
                 return f"({' <-> '.join(_lexeme(word, sections) for word in words)})"
             case And(parts):
-                return f"({' & '.join(map(written, parts))})"
+                return f"({' & '.join(map(render, parts))})"
             case Or(parts):
-                return f"({' | '.join(map(written, parts))})"
-            case AndNot(wanted, others):
-                return f"({written(wanted)} & !({' | '.join(map(written, others))}))"
+                return f"({' | '.join(map(render, parts))})"
+            case AndNot(included, excluded):
+                return f"({render(included)} & !({' | '.join(map(render, excluded))}))"
 
-    return written(expression)
+    return render(expression)
 
 
-def to_tsvector(document: Document, *, is_of_names: bool = False) -> str:
-    """Return a document as PostgreSQL's tsvector: of its names alone, or of all its words."""
-    places: dict[str, list[str]] = {}
-    at = 0
-    for section in (Section.NAME,) if is_of_names else TEXT_SECTIONS:
+def to_tsvector(document: Document, *, names_only: bool = False) -> str:
+    """Return a document as a PostgreSQL tsvector: of its names only, or of all its words."""
+    positions: dict[str, list[str]] = {}
+    last = 0
+    for section in (Section.NAME,) if names_only else TEXT_SECTIONS:
         for words in getattr(document, section):
-            at += _GAP
+            last += _GAP
             for word in words:
-                at += 1
-                where = f"{at if at < _LAST_POSITION - 1 else _LAST_POSITION}{SECTION_WEIGHTS[section]}"
-                if len(places.setdefault(word, [])) < _MAX_POSITIONS and where not in places[word][-1:]:
-                    places[word].append(where)
-    terms = [f"{_sql_quoted(word)}:{','.join(where)}" for word, where in places.items()]
-    marks = (*document.filter_keywords, *(document.name_keywords if is_of_names else ()))
-    return " ".join([*terms, *map(_sql_quoted, dict.fromkeys(marks))])
+                last += 1
+                position = f"{last if last < _LAST_POSITION - 1 else _LAST_POSITION}{SECTION_WEIGHTS[section]}"
+                word_positions = positions.setdefault(word, [])
+                if len(word_positions) < _MAX_POSITIONS and position not in word_positions[-1:]:
+                    word_positions.append(position)
+    lexemes = [f"{_quoted(word)}:{','.join(word_positions)}" for word, word_positions in positions.items()]
+    keywords = (*document.filter_keywords, *(document.name_keywords if names_only else ()))
+    return " ".join([*lexemes, *map(_quoted, dict.fromkeys(keywords))])
 
 
 def sql_condition(expression: Expression, name: str) -> tuple[str, dict[str, str]]:
-    """Return PostgreSQL's condition for an expression, and its parameters, whose names begin with `name`.
+    """Return an expression as an SQL condition, and its parameters, whose names start with `name`.
 
-    What only looks at names and marks is asked of the small index, what looks at no names as a whole of the large one;
-    an expression that does both is taken apart.
+    The small tsvector of names is enough if only names and keywords are searched, and that of all words if no name
+    keywords are. An expression that needs both is split into its parts.
     """
-    is_small = uses_only_names(expression)
-    if is_small or uses_only_words(expression):
-        column = "names" if is_small else "words"
-        return f"{column} @@ CAST(:{name} AS tsquery)", {name: to_tsquery(expression, is_of_names=is_small)}
+    names_only = uses_only_names(expression)
+    if names_only or uses_only_words(expression):
+        column = "names" if names_only else "words"
+        return f"{column} @@ CAST(:{name} AS tsquery)", {name: to_tsquery(expression, names_only=names_only)}
     match expression:
         case And(parts):
             return _join_conditions(" AND ", parts, name)
         case Or(parts):
             return _join_conditions(" OR ", parts, name)
-        case AndNot(part, others):
-            wanted, values = sql_condition(part, f"{name}0")
-            unwanted, more = _join_conditions(" OR ", others, f"{name}1")
-            return f"({wanted} AND NOT {unwanted})", values | more
+        case AndNot(included, excluded):
+            condition, values = sql_condition(included, f"{name}0")
+            negated, negated_values = _join_conditions(" OR ", excluded, f"{name}1")
+            return f"({condition} AND NOT {negated})", values | negated_values
     raise TypeError(expression)
 
 
-def _join_conditions(word: str, parts: Sequence[Expression], name: str) -> tuple[str, dict[str, str]]:
+def _join_conditions(operator: str, parts: Sequence[Expression], name: str) -> tuple[str, dict[str, str]]:
     conditions: list[str] = []
     values: dict[str, str] = {}
     for number, part in enumerate(parts):
-        condition, more = sql_condition(part, f"{name}{number}_")
+        condition, part_values = sql_condition(part, f"{name}{number}_")
         conditions.append(condition)
-        values |= more
-    return f"({word.join(conditions)})", values
+        values |= part_values
+    return f"({operator.join(conditions)})", values
 
 
 def uses_only_words(expression: Expression) -> bool:
-    """Tell whether nothing is looked at that only the index of names has."""
+    """Return whether an expression has no name keywords, which only the tsvector of names contains."""
     match expression:
         case Term(word, _, _):
             return is_word(word)
@@ -235,25 +236,25 @@ def uses_only_words(expression: Expression) -> bool:
             return True
         case And(parts) | Or(parts):
             return all(map(uses_only_words, parts))
-        case AndNot(part, others):
-            return uses_only_words(part) and all(map(uses_only_words, others))
+        case AndNot(included, excluded):
+            return uses_only_words(included) and all(map(uses_only_words, excluded))
 
 
 def uses_only_names(expression: Expression) -> bool:
-    """Tell whether only names and marks are looked at, so that the small index of names is enough."""
+    """Return whether an expression searches only names and keywords."""
     match expression:
         case Term(_, sections, _) | Phrase(_, sections):
             return set(sections) <= {Section.NAME, Section.KEYWORDS}
         case And(parts) | Or(parts):
             return all(map(uses_only_names, parts))
-        case AndNot(part, others):
-            return uses_only_names(part) and all(map(uses_only_names, others))
+        case AndNot(included, excluded):
+            return uses_only_names(included) and all(map(uses_only_names, excluded))
 
 
-def _sql_quoted(word: str) -> str:
+def _quoted(word: str) -> str:
     return "'" + word.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
 def _lexeme(word: str, sections: tuple[Section, ...], prefix_flag: str = "") -> str:
     weights = "" if set(sections) >= set(TEXT_SECTIONS) else "".join(SECTION_WEIGHTS[section] for section in sections)
-    return _sql_quoted(word) + (f":{prefix_flag}{weights}" if prefix_flag or weights else "")
+    return _quoted(word) + (f":{prefix_flag}{weights}" if prefix_flag or weights else "")

@@ -291,7 +291,7 @@ def _group_by_stage(subqueries: list[SubQuery]) -> Iterator[list[SubQuery]]:
 def _with_conditions(expression: Expression | None, plan: QueryPlan) -> Expression:
     """Return an expression with all that must fit besides, and without what must not."""
     parts = [*([expression] if expression else []), *plan.required]
-    match_all = conjunction(parts) if parts else keyword("kind:", begins=True)
+    match_all = conjunction(parts) if parts else keyword("kind:", is_prefix=True)
     return AndNot(match_all, plan.excluded) if plan.excluded else match_all
 
 

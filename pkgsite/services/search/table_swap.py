@@ -1,7 +1,7 @@
-"""PostgreSQL's tables that are made anew beside the ones in use, whose place they take at the end of a transaction.
+"""Rebuilds PostgreSQL tables: fills shadow tables and replaces the tables in use with them, in one transaction.
 
-Until then others read the old ones, and wait for nothing. Indexes are made once all rows are there, which takes a tenth
-of the time; what they are is read from the table in use, so that migrations alone say it.
+Until it ends, other transactions read the old tables without waiting. Indexes are created once all rows are inserted,
+which takes a tenth of the time. Their definitions are read from the table in use, so that only migrations define them.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from sqlalchemy.orm import Session
 
 
 def create_shadow(session: Session, tables: Sequence[str]) -> None:
-    """Make an empty table `…_anew` beside each of these, without indexes, in its schema and with its owner.
+    """Create an empty table `…_shadow` for each of these, without indexes, in the same schema and with the same owner.
 
-    Grants, triggers and settings of a table's own are not carried over: these have none.
+    Grants, triggers and storage settings are not copied, because these tables have none.
     """
     for table in tables:
         schema, owner = session.execute(
@@ -27,30 +27,29 @@ def create_shadow(session: Session, tables: Sequence[str]) -> None:
             ),
             {"table": table},
         ).one()
-        session.execute(text(f"CREATE TABLE {schema}.{table}_anew (LIKE {table} INCLUDING DEFAULTS)"))
-        session.execute(text(f"ALTER TABLE {schema}.{table}_anew OWNER TO {owner}"))
+        session.execute(text(f"CREATE TABLE {schema}.{table}_shadow (LIKE {table} INCLUDING DEFAULTS)"))
+        session.execute(text(f"ALTER TABLE {schema}.{table}_shadow OWNER TO {owner}"))
 
 
 def index_shadow(session: Session, table: str, *, is_clustered: bool = False) -> None:
-    """Give the new table the indexes of the old one; where it is clustered, its rows first lie in the key's order."""
-    for one in _indexes(session, table):
-        definition = one.definition.replace(f" INDEX {one.name} ON ", f" INDEX {one.name}_anew ON ", 1)
-        session.execute(text(definition.replace(f".{table} USING", f".{table}_anew USING", 1)))
-        if one.is_key and is_clustered:
-            session.execute(text(f"CLUSTER {table}_anew USING {one.name}_anew"))
-        if one.is_constraint:
-            kind = "PRIMARY KEY" if one.is_key else "UNIQUE"
-            session.execute(
-                text(f"ALTER TABLE {table}_anew ADD CONSTRAINT {one.name}_anew {kind} USING INDEX {one.name}_anew")
-            )
-    session.execute(text(f"ANALYZE {table}_anew"))
+    """Create the table's indexes on its shadow table; if `is_clustered`, sort the rows by primary key first."""
+    for index in _indexes(session, table):
+        definition = index.definition.replace(f" INDEX {index.name} ON ", f" INDEX {index.name}_shadow ON ", 1)
+        session.execute(text(definition.replace(f".{table} USING", f".{table}_shadow USING", 1)))
+        if index.is_key and is_clustered:
+            session.execute(text(f"CLUSTER {table}_shadow USING {index.name}_shadow"))
+        if index.is_constraint:
+            kind = "PRIMARY KEY" if index.is_key else "UNIQUE"
+            constraint = f"ADD CONSTRAINT {index.name}_shadow {kind} USING INDEX {index.name}_shadow"
+            session.execute(text(f"ALTER TABLE {table}_shadow {constraint}"))
+    session.execute(text(f"ANALYZE {table}_shadow"))
 
 
 def swap_in(session: Session, tables: Sequence[str]) -> None:
-    """Put the new tables in the places of the old ones: from here on others wait for the transaction's end.
+    """Replace the tables with their shadow tables; from here on, other transactions wait until this one ends.
 
-    All are locked before the first is dropped, in the order in which others read them: in another order one of these
-    could have read the second table while it waits for the first, and both would wait for each other.
+    All tables are locked before the first one is dropped, in the order in which searches read them. In another order, a
+    search that has read one table and waits for the other would cause a deadlock.
     """
     session.execute(text(f"LOCK TABLE {', '.join(tables)} IN ACCESS EXCLUSIVE MODE"))
     for table in tables:
@@ -58,19 +57,19 @@ def swap_in(session: Session, tables: Sequence[str]) -> None:
 
 
 def _swap_in_one(session: Session, table: str) -> None:
-    indexes, sequences = _indexes(session, table), _sequences(session, table)
-    for one in sequences:
-        session.execute(text(f"ALTER SEQUENCE {one.sequence} OWNED BY NONE"))  # else it would go with the old table
+    indexes, numbered_columns = _indexes(session, table), _sequences(session, table)
+    for row in numbered_columns:
+        session.execute(text(f"ALTER SEQUENCE {row.sequence} OWNED BY NONE"))  # otherwise dropped with the old table
     session.execute(text(f"DROP TABLE {table}"))
-    session.execute(text(f"ALTER TABLE {table}_anew RENAME TO {table}"))
+    session.execute(text(f"ALTER TABLE {table}_shadow RENAME TO {table}"))
     for index in indexes:
-        session.execute(text(f"ALTER INDEX {index.name}_anew RENAME TO {index.name}"))
-    for one in sequences:
-        session.execute(text(f"ALTER SEQUENCE {one.sequence} OWNED BY {table}.{one.column}"))
+        session.execute(text(f"ALTER INDEX {index.name}_shadow RENAME TO {index.name}"))
+    for row in numbered_columns:
+        session.execute(text(f"ALTER SEQUENCE {row.sequence} OWNED BY {table}.{row.column}"))
 
 
 def _indexes(session: Session, table: str) -> Sequence[Row[Any]]:
-    """Return name, definition, whether it is the primary key's, and whether it is a constraint's, of each index."""
+    """Return `name`, `definition`, `is_key` (primary key) and `is_constraint` of each index of a table."""
     return session.execute(
         text(
             "SELECT relname AS name, pg_get_indexdef(indexrelid) AS definition, indisprimary AS is_key, "
@@ -83,7 +82,7 @@ def _indexes(session: Session, table: str) -> Sequence[Row[Any]]:
 
 
 def _sequences(session: Session, table: str) -> Sequence[Row[Any]]:
-    """Return the sequences that number a table's rows, each with its column."""
+    """Return `column` and `sequence` of each column of a table that a sequence numbers."""
     return session.execute(
         text(
             "SELECT attname AS column, pg_get_serial_sequence(:table, attname) AS sequence FROM pg_attribute "
