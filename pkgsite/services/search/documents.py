@@ -7,19 +7,20 @@ from collections import defaultdict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from pkgsite.models import Category, Grid, GridPackage, Identity, Package, User
+from pkgsite.models import Category, Grid, GridPackage, Identity, Package, Usage, User
 from pkgsite.rules.health import supported_pythons
 from pkgsite.rules.pypi_names import parse_pypi_name
 from pkgsite.rules.search.ranking import Kind, RankSignals, name_keywords, rank_key
 from pkgsite.rules.search.tokenizer import keyword_value, name_words, normalise_name, split_words
 from pkgsite.rules.shortcodes import expand_shortcodes
 from pkgsite.rules.weights import WeightInputs, package_weight
-from pkgsite.services.packages.records import ACTIVE, VISIBLE, usage_counts
+from pkgsite.services.packages.records import ACTIVE, VISIBLE
 from pkgsite.services.search.backend import Document
 
 
@@ -61,34 +62,36 @@ def weight_inputs(package: Any, usage_count: int) -> WeightInputs:
 def _packages(
     session: Session, ids: Collection[int], ignored_prefixes: tuple[str, ...], now: datetime
 ) -> list[IndexItem]:
-    grids: defaultdict[int, list[Any]] = defaultdict(list)
-    for row in session.execute(
-        select(GridPackage.package_id, Grid.title, Grid.slug).join(Grid).where(GridPackage.package_id.in_(ids))
-    ):
-        grids[row.package_id].append(row)
-    counts_by_package = usage_counts(session, ids)
+    usage_count = select(func.count()).where(Usage.package_id == Package.id).correlate(Package).scalar_subquery()
     rows = session.execute(
         select(
             *PACKAGE_COLUMNS,
             ACTIVE.label("is_active"),
             Category.title.label("in_title"),
             Category.slug.label("in_slug"),
+            usage_count.label("usage_count"),
+            Grid.title.label("grid_title"),
+            Grid.slug.label("grid_slug"),
         )
         .join(Category)
+        .outerjoin(GridPackage, GridPackage.package_id == Package.id)
+        .outerjoin(Grid, Grid.id == GridPackage.grid_id)
         .where(Package.id.in_(ids), VISIBLE)
+        .order_by(Package.id, GridPackage.id)
     )
-    return [_package(row, grids[row.id], counts_by_package.get(row.id, 0), ignored_prefixes, now) for row in rows]
+    return [_package(list(group), ignored_prefixes, now) for _, group in groupby(rows, key=lambda row: row.id)]
 
 
-def _package(
-    row: Any, grids: list[Any], usage_count: int, ignored_prefixes: tuple[str, ...], now: datetime
-) -> IndexItem:
+def _package(rows: list[Any], ignored_prefixes: tuple[str, ...], now: datetime) -> IndexItem:
+    """Return the item of a package; it has a row for each of its grids, or one without a grid."""
+    row = rows[0]
+    grids = [(grid.grid_title, grid.grid_slug) for grid in rows if grid.grid_slug is not None]
     licences = dict.fromkeys(filter(None, [row.licence, *(row.licences or [])]))
     pythons = supported_pythons(row.classifiers, row.requires_python) if row.pypi_version else ()
     filters = [
         "kind:package",
         f"category:{keyword_value(row.in_slug)}",
-        *[f"grid:{keyword_value(grid.slug)}" for grid in grids],
+        *[f"grid:{keyword_value(slug)}" for _, slug in grids],
         *[f"licence:{keyword_value(licence)}" for licence in licences],
         *[f"python:{python}" for python in pythons],
         *[f"by:{keyword_value(person)}" for person in row.participants],
@@ -99,16 +102,16 @@ def _package(
     return _index_item(
         Kind.PACKAGE,
         row.id,
-        rank_of(row, usage_count),
+        rank_of(row, row.usage_count),
         now,
         names=[row.title, row.slug, parse_pypi_name(row.pypi_url)],
         ignored_prefixes=ignored_prefixes,
         text=[expand_shortcodes(row.description), *map(str, row.topics or [])],
-        around=[row.in_title, *[grid.title for grid in grids]],
+        around=[row.in_title, *[title for title, _ in grids]],
         people=list(map(str, row.participants)),
         filters=filters,
         stars=row.stars,
-        weight=package_weight(weight_inputs(row, usage_count), now),
+        weight=package_weight(weight_inputs(row, row.usage_count), now),
     )
 
 

@@ -7,7 +7,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, text
+from sqlalchemy import delete, func, insert, select
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from pkgsite.models import Category, Grid, Package, SearchEntry, SearchStale, SearchWord, User, begin_write
@@ -33,9 +35,10 @@ def index_pending(session: Session, *, ignored_prefixes: tuple[str, ...], now: d
     On PostgreSQL one transaction at a time does so, until it ends, and reads what it indexes after it is its turn: so
     what two of them change of one thing is in the index in the end.
     """
-    if session.execute(select(SearchStale.id).limit(1)).first() is None:
-        return 0
-    _lock(session)
+    if not is_sqlite(session):  # on SQLite only one transaction writes at a time anyway
+        if session.execute(select(SearchStale.id).limit(1)).first() is None:
+            return 0
+        _lock(session)
     rows = session.execute(delete(SearchStale).returning(SearchStale.kind, SearchStale.item_id)).all()
     stale: defaultdict[Kind, set[int]] = defaultdict(set)
     for row in rows:
@@ -69,7 +72,7 @@ def rebuild(
     for kind, model in MODELS.items():
         for ids in _id_batches(session, model):
             items = load_index_items(session, kind, ids, ignored_prefixes, now=now)
-            _insert_items(session, items, is_rebuild=True)
+            _insert_items(session, items)
             found[kind] += len(items)
             done += len(ids)
             on_progress(done, total)
@@ -105,10 +108,10 @@ def _reindex(
     indexed = {row.item_id: row for row in rows}
     current = {item.entry["item_id"]: item for item in load_index_items(session, kind, ids, ignored_prefixes, now=now)}
     unchanged = {id_ for id_, item in current.items() if _has_digest(indexed.get(id_), item.entry["digest"])}
-    removed_keys = [row.place for id_, row in indexed.items() if id_ not in unchanged]
+    outdated = [row for id_, row in indexed.items() if id_ not in unchanged]
     changed_items = [item for id_, item in current.items() if id_ not in unchanged]
-    if removed_keys or changed_items:
-        _replace_entries(session, removed_keys, changed_items)
+    if outdated or changed_items:
+        _replace_entries(session, kind, outdated, changed_items)
     return len({*indexed, *current} - unchanged)
 
 
@@ -116,15 +119,20 @@ def _has_digest(entry: Any, digest: str) -> bool:
     return entry is not None and entry.digest == digest
 
 
-def _replace_entries(session: Session, removed_keys: list[int], new_items: list[IndexItem]) -> None:
-    """Remove the entries with these rank keys, insert the new ones and update the word counts."""
+def _replace_entries(session: Session, kind: Kind, outdated: list[Any], items: list[IndexItem]) -> None:
+    """Write the new entries of these items, remove the outdated ones that none replaces, and update the word counts."""
     backend = backend_for(session)
-    changes = _word_count_changes(new_items, backend.words_of(session, removed_keys))
+    word_changes = _word_count_changes(items, backend.words_of(session, [row.place for row in outdated]))
+    replaced_ids = {item.entry["item_id"] for item in items}
+    removed_ids = [row.item_id for row in outdated if row.item_id not in replaced_ids]
+    if removed_ids:
+        session.execute(delete(SearchEntry).where(SearchEntry.kind == kind, SearchEntry.item_id.in_(removed_ids)))
+    reused_keys = {item.entry["place"] for item in items}
+    removed_keys = [row.place for row in outdated if row.place not in reused_keys]
     if removed_keys:
-        session.execute(delete(SearchEntry).where(SearchEntry.place.in_(removed_keys)))
         backend.remove(session, removed_keys)
-    _insert_items(session, new_items)
-    _update_word_counts(session, changes)
+    _upsert_items(session, items)
+    _update_word_counts(session, word_changes)
 
 
 def _word_count_changes(added: list[IndexItem], removed_words: dict[int, set[str]]) -> dict[str, int]:
@@ -134,30 +142,46 @@ def _word_count_changes(added: list[IndexItem], removed_words: dict[int, set[str
     return {word: change for word, change in changes.items() if change}
 
 
-def _insert_items(session: Session, items: list[IndexItem], *, is_rebuild: bool = False) -> None:
+def _insert_items(session: Session, items: list[IndexItem]) -> None:
+    """Insert entries during a rebuild, when the index is empty."""
     if items:
-        session.execute(insert(SearchEntry), [row.entry for row in items])
-        documents = [(row.entry, row.document) for row in items]
-        backend_for(session).add_documents(session, documents, is_rebuild=is_rebuild)
+        session.execute(insert(SearchEntry), [item.entry for item in items])
+        documents = [(item.entry, item.document) for item in items]
+        backend_for(session).add_documents(session, documents, is_rebuild=True)
+
+
+def _upsert_items(session: Session, items: list[IndexItem]) -> None:
+    if not items:
+        return
+    statement = upsert(session, SearchEntry)
+    columns = [column.name for column in SearchEntry.__table__.columns if column.name not in {"kind", "item_id"}]
+    statement = statement.on_conflict_do_update(
+        index_elements=["kind", "item_id"], set_={name: statement.excluded[name] for name in columns}
+    )
+    session.execute(statement, [item.entry for item in items])
+    backend_for(session).add_documents(session, [(item.entry, item.document) for item in items])
 
 
 def _update_word_counts(session: Session, changes: dict[str, int]) -> None:
-    """Change in how many things each of these words stands; a word of none goes."""
-    for batch in _batches(changes):
-        rows = session.execute(select(SearchWord.word, SearchWord.uses).where(SearchWord.word.in_(batch)))
-        known = {row.word: row.uses for row in rows}
-        new = [_word_row(word, changes[word]) for word in batch if word not in known]
-        removed = [word for word in known if known[word] + changes[word] <= 0]
-        other = [{"b_word": word, "b_uses": known[word] + changes[word]} for word in known if word not in removed]
-        if new:
-            session.execute(insert(SearchWord), new)
-        if removed:
-            session.execute(delete(SearchWord).where(SearchWord.word.in_(removed)))
-        if other:
-            session.connection().execute(_SET_USES, other)
+    """Change the number of items that contain each of these words, and remove words that none contains any more."""
+    statement = upsert(session, SearchWord)
+    statement = statement.on_conflict_do_update(
+        index_elements=["word"], set_={"uses": SearchWord.uses + statement.excluded.uses}
+    )
+    for batch in _batches(sorted(changes)):
+        session.execute(statement, [_word_row(word, changes[word]) for word in batch])
+        fewer = [word for word in batch if changes[word] < 0]
+        if fewer:
+            session.execute(delete(SearchWord).where(SearchWord.word.in_(fewer), SearchWord.uses <= 0))
 
 
-_SET_USES = text("UPDATE search_word SET uses = :b_uses WHERE word = :b_word")
+def upsert(session: Session, model: type[Any]) -> Any:
+    """Return the database's own INSERT, which can update rows on a conflict."""
+    return (sqlite_insert if is_sqlite(session) else postgresql_insert)(model)
+
+
+def is_sqlite(session: Session) -> bool:
+    return session.get_bind().dialect.name == "sqlite"
 
 
 def _word_row(word: str, uses: int) -> dict[str, Any]:
@@ -173,7 +197,7 @@ def _word_row(word: str, uses: int) -> dict[str, Any]:
 
 
 def _lock(session: Session) -> None:
-    if session.get_bind().dialect.name == "postgresql":
+    if not is_sqlite(session):
         session.execute(select(func.pg_advisory_xact_lock(INDEX_LOCK_ID)))
 
 

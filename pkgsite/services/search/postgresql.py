@@ -103,6 +103,11 @@ class PostgresqlBackend:
             "SELECT * FROM unnest(CAST(:places AS bigint[]), CAST(:stars AS integer[]), CAST(:touched AS bigint[]), "
             "CAST(CAST(:names AS text[]) AS tsvector[]), CAST(CAST(:words AS text[]) AS tsvector[]))"
         )
+        if not is_rebuild:  # while rebuilding, the table has no index yet
+            insert += (
+                " ON CONFLICT (place) DO UPDATE SET (stars, touched_at, names, words) = "
+                "(excluded.stars, excluded.touched_at, excluded.names, excluded.words)"
+            )
         for batch in in_batches(documents):
             values = {
                 "places": [entry["place"] for entry, _ in batch],

@@ -77,7 +77,9 @@ class SqliteBackend:
         is_rebuild: bool = False,
     ) -> None:
         del is_rebuild  # other connections see the old index until the transaction ends
-        statement = "INSERT INTO search_text (rowid, name, text, around, people, marks) VALUES (?, ?, ?, ?, ?, ?)"
+        statement = (
+            "INSERT OR REPLACE INTO search_text (rowid, name, text, around, people, marks) VALUES (?, ?, ?, ?, ?, ?)"
+        )
         rows = [
             (
                 entry["place"],
