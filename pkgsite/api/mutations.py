@@ -13,8 +13,10 @@ from werkzeug.exceptions import BadRequest, PreconditionFailed, PreconditionRequ
 
 from pkgsite.api.authentication import current_principal
 from pkgsite.api.caching import make_etag, matches_etag
+from pkgsite.api.inputs import Input
 from pkgsite.api.negotiation import ResponseFormat, json_response
 from pkgsite.api.query_params import TRUE_VALUES, param
+from pkgsite.api.request_body import parse_body
 from pkgsite.clock import utc_now
 from pkgsite.errors import Conflict
 from pkgsite.extensions import db, gateways
@@ -78,6 +80,21 @@ def expected_version(current: Any, version: int) -> int | None:
     if not matches_etag(make_etag(json_response(current, ResponseFormat()).get_data()), if_match):
         raise PreconditionFailed(PRECONDITION_FAILED_MESSAGE)
     return None if if_match.strip() == "*" else version
+
+
+def needs_current_record(input_schema: type[Input], *, is_full_update: bool) -> bool:
+    """Return whether an update has to be compared with the record as it is now.
+
+    Otherwise it can be applied without reading the record first: a plain PATCH of some fields.
+    """
+    return (
+        is_full_update
+        or is_dry_run()
+        or "If-Match" in request.headers
+        or "_if_match" in request.form
+        or bool(current_app.config["API_REQUIRE_IF_MATCH"])
+        or bool(parse_body(input_schema).keys() & {*input_schema.read_only, *input_schema.managed_elsewhere})
+    )
 
 
 def apply_mutation(

@@ -10,7 +10,7 @@ from marshmallow import Schema, fields
 
 from pkgsite.api.fields import CountField, Hyperlink, Hyperlinks, Timestamp, computed_field, raw_field
 from pkgsite.api.inputs import PackageInput
-from pkgsite.api.mutations import ApiResult, apply_mutation, expected_version
+from pkgsite.api.mutations import ApiResult, apply_mutation, expected_version, needs_current_record
 from pkgsite.api.paging import envelope, parse_limit_offset
 from pkgsite.api.query_params import list_param, parse_record_filter, select_fields
 from pkgsite.api.request_body import load_changes, load_new_record
@@ -84,13 +84,15 @@ class PackageInstance(Editable):
         return serialize([record])[0]
 
     def update(self, key: str, *, is_full_update: bool) -> ApiResult:
-        record = get_package(key)
-        original = serialize([record])[0]
-        version = expected_version(original, record.version)
-        changes = load_changes(self.input_schema, SCHEMA.dump(record), is_full_update=is_full_update)
+        package_id, version, original, current = parse_id(key), None, None, {}
+        if package_id is None or needs_current_record(self.input_schema, is_full_update=is_full_update):
+            record = get_package(key)
+            package_id, original, current = record.id, serialize([record])[0], SCHEMA.dump(record)
+            version = expected_version(original, record.version)
+        changes = load_changes(self.input_schema, current, is_full_update=is_full_update)
         return apply_mutation(
-            EditPackage(record.id, cast(PackageChanges, changes), version),
-            title=lambda: f"Edit “{record.title}”",
+            EditPackage(package_id, cast(PackageChanges, changes), version),
+            title=lambda: f"Edit “{get_package(key).title}”",
             original=original,
             to_response=lambda changed: record_response(changed.id),
         )
