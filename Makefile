@@ -43,9 +43,11 @@ fuzz: .venv/.dev  ## Fuzz the API with thousands of requests generated from its 
 	@sh tests/prepare.sh
 	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-1000} FUZZ_SEED=$${FUZZ_SEED:-$$(date +%s)} $(BIN)/pytest -n auto -m slow tests/api/test_fuzz.py
 
-lint: .venv/.dev  ## Check style and types
+lint: .venv/.dev  ## Check style, wording, complexity and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/python tools/check_words.py
+	@$(BIN)/python tools/check_complexity.py
 	@$(BIN)/mypy
 
 fix: .venv/.dev  ## Fix style issues automatically
