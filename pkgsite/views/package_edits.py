@@ -34,6 +34,7 @@ from pkgsite.services.packages.fields import suggest_slug
 from pkgsite.views.editing import (
     ViewResponse,
     applied,
+    changed_fields,
     redirect_to_pending,
     redirect_with_notice,
     submit_edit,
@@ -68,7 +69,7 @@ def add() -> ViewResponse:
 @pages.post("/add/validate/")
 @login_required
 def lookup() -> ViewResponse:
-    """Look whether a package is here already, and if not, show the form with what is told of it elsewhere."""
+    """Check whether a package is already listed; if not, show the form with the facts of its hosts filled in."""
     form, grid_slug = PackageLookupForm(), _requested_grid()
     code_hosts = gateways()
     try:
@@ -169,7 +170,7 @@ def update_documentation(slug: str) -> ViewResponse:
 
 
 def _current_package(slug: str) -> EditablePackage:
-    """Return the package that has, or had, this slug: a form may lie open while it is renamed."""
+    """Return the package that has or had this slug: it may be renamed while a form is open."""
     try:
         return get_package_for_editing(db.session(), slug, current_viewer())
     except Moved as moved:
@@ -177,16 +178,14 @@ def _current_package(slug: str) -> EditablePackage:
 
 
 def _conflict_page(package: EditablePackage, form: EditPackageForm) -> ViewResponse:
-    """Show what is there now beside what was typed; the form goes on from what is there now."""
+    """Show the current values next to the submitted ones; the form now expects the current version."""
     form.set_version(package)
-    differences = []
+    differences: list[tuple[str, str, str]] = []
     for name, label in FIELD_LABELS:
-        now, submitted = package.field(name), form[name].data
-        if (now or "") != (submitted or ""):
-            shown_values = [
-                ("yes" if value else "no") if name == "is_deprecated" else value or "" for value in (now, submitted)
-            ]
-            differences.append((label, *shown_values))
+        current, submitted = package.field(name), form[name].data
+        if name == "is_deprecated":
+            current, submitted = ("yes" if current else "no"), ("yes" if submitted else "no")
+        differences += changed_fields([(label, current, submitted)])
     return _edit_page(package, form, 409, differences=differences)
 
 
@@ -204,13 +203,13 @@ def _add_page(form: AddPackageForm, package_draft: PackageDraft, status: int = 2
 
 
 def _requested_grid() -> str | None:
-    """Return the slug of the grid into which the package is to be put."""
+    """Return the slug of the grid that the package is to be added to."""
     grid_slug = param("grid") or param("grid_slug") or clean_query(request.form.get("grid", ""))
     return grid_slug or None
 
 
 def _grid_choice(slug: str | None) -> tuple[str, str | None] | None:
-    """Return a grid's title or, where nothing can be put into it, why not; and its slug, None in that case."""
+    """Return a grid's title and slug; if packages can't be added to it, the reason and None."""
     if not slug:
         return None
     try:

@@ -1,4 +1,4 @@
-"""What moderators do to a package: each with a reason, which is kept in its history and on the flags that it closes."""
+"""Actions of moderators on a package; each has a reason, which its history and the flags that it closes keep."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class PackageModerationPage:
 
 
 def package_moderation_page(session: Session, slug: str) -> PackageModerationPage:
-    """Return a package as moderators see it, with its open flags.
+    """Return a package with its open flags, for the moderation page.
 
     Raises:
-        NotFound: there is no such package.
+        NotFound: The package does not exist.
     """
     package = session.scalar(select(Package).where(Package.slug == slug))
     if package is None:
@@ -60,12 +60,12 @@ def package_moderation_page(session: Session, slug: str) -> PackageModerationPag
 
 
 def hide_package(changeset: Changeset, *, slug: str, flag_ids: Collection[int] = ()) -> Package:
-    """Hide a package from all but moderators.
+    """Hide a package from everyone except moderators.
 
     Raises:
-        Forbidden: this is no moderator.
-        Invalid: no reason is given.
-        NotFound: there is no such package.
+        Forbidden: The user is not a moderator.
+        Invalid: The reason is missing.
+        NotFound: The package does not exist.
     """
     package = _lock_package(changeset, slug)
     changeset.edit(package, {"hidden_at": package.hidden_at or changeset.now})
@@ -74,12 +74,12 @@ def hide_package(changeset: Changeset, *, slug: str, flag_ids: Collection[int] =
 
 
 def unhide_package(changeset: Changeset, *, slug: str) -> Package:
-    """Show a hidden package again, or one that was merged.
+    """Show a hidden or merged package again.
 
     Raises:
-        Forbidden: this is no moderator.
-        Invalid: no reason is given, or another package has its repository or its name on the index now.
-        NotFound: there is no such package.
+        Forbidden: The user is not a moderator.
+        Invalid: The reason is missing, or another package now has the same repository or PyPI project.
+        NotFound: The package does not exist.
     """
     lock_package_references(changeset.session)
     package = _lock_package(changeset, slug)
@@ -102,12 +102,12 @@ def unhide_package(changeset: Changeset, *, slug: str) -> Package:
 
 
 def deprecate_package(changeset: Changeset, *, slug: str, replaced_by: str, flag_ids: Collection[int] = ()) -> Package:
-    """Say that a package should not be used in new projects, and perhaps which one in its place.
+    """Mark a package as deprecated, optionally with the package that replaces it.
 
     Raises:
-        Forbidden: this is no moderator.
-        Invalid: no reason is given, or there is no such other package.
-        NotFound: there is no such package.
+        Forbidden: The user is not a moderator.
+        Invalid: The reason is missing, or the replacement does not exist.
+        NotFound: The package does not exist.
     """
     package = _lock_package(changeset, slug)
     changes: PackageChanges = {"is_deprecated": True}
@@ -121,7 +121,7 @@ def merge_package(changeset: Changeset, *, slug: str, into: str, flag_ids: Colle
     """Merge a package into another one, and return the survivor.
 
     Raises:
-        Forbidden, Invalid, NotFound: as for `merging.merge_packages`; or no reason is given.
+        Forbidden, Invalid, NotFound: As for `merge_packages`, or the reason is missing.
     """
     lock_package_references(changeset.session)
     duplicate = _lock_package(changeset, slug)
@@ -131,12 +131,12 @@ def merge_package(changeset: Changeset, *, slug: str, into: str, flag_ids: Colle
 
 
 def dismiss_flag(session: Session, flag_id: int, *, by: Viewer, reason: str, now: datetime) -> str:
-    """Close a flag without doing what it asks for; return the slug of its package.
+    """Close a flag without acting on it, and return the slug of its package.
 
     Raises:
-        Forbidden: this is no moderator.
-        Invalid: no reason is given.
-        NotFound: there is no such open flag.
+        Forbidden: The user is not a moderator.
+        Invalid: The reason is missing.
+        NotFound: There is no such open flag.
     """
     require_moderator(by)
     begin_write(session)

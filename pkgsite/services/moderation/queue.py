@@ -1,4 +1,4 @@
-"""What waits for moderators: flags, held edits, links to sites; and what becomes of held edits."""
+"""The moderation queue: flags, pending edits and site links, and the decisions on pending edits."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pkgsite.services.permissions import Viewer, require_moderator
 
 QUEUE_LISTS = ("flags", "edits", "sites")
 PAGE_SIZE = 20
-# Where arguments are what a person wrote, under the names that the queue shows.
+# The labels under which the queue shows the values of pending edits.
 LABELS = {
     "title": "Title", "slug": "Slug", "category": "Category", "repo_url": "Repository URL",
     "pypi_url": "PyPI project name", "documentation_url": "Documentation URL", "is_deprecated": "Deprecated",
@@ -37,14 +37,14 @@ class QueueQuery:
 
 @dataclass(frozen=True, slots=True)
 class PendingEditRecord:
-    """An edit that waits."""
+    """An edit that is or was pending review."""
 
     id: int
     action: str
     title: str
     author: str
     submitted_at: datetime
-    submitted_values: list[tuple[str, str]]  # what the person wrote, by the field's name
+    submitted_values: list[tuple[str, str]]  # label and value of each field
     decided_at: datetime | None
     is_approved: bool | None
     outcome: str | None
@@ -52,7 +52,7 @@ class PendingEditRecord:
 
 @dataclass(frozen=True, slots=True)
 class PendingSiteRecord:
-    """A link to a site that waits."""
+    """A link to a site that is pending review."""
 
     id: int
     title: str
@@ -65,7 +65,7 @@ class PendingSiteRecord:
 
 @dataclass(frozen=True, slots=True)
 class ModerationQueue:
-    """One of the lists of what waits for moderators, and how much is in each."""
+    """One of the lists of the moderation queue, and the length of each."""
 
     query: QueueQuery
     counts: dict[str, int]
@@ -76,7 +76,7 @@ class ModerationQueue:
 
 
 IS_PENDING_EDIT = PendingEdit.decided_at.is_(None)
-# What belongs to a hidden package can wait until it is shown again.
+# Flags and links of a hidden package wait until it is shown again.
 IS_OPEN_FLAG = Flag.closed_at.is_(None) & Flag.package_id.in_(select(Package.id).where(Package.hidden_at.is_(None)))
 IS_PENDING_SITE = UsingSite.is_approved.is_(None) & UsingSite.package_id.in_(
     select(Package.id).where(Package.hidden_at.is_(None))
@@ -84,7 +84,7 @@ IS_PENDING_SITE = UsingSite.is_approved.is_(None) & UsingSite.package_id.in_(
 
 
 def moderation_queue(session: Session, query: QueueQuery) -> ModerationQueue:
-    """Return one of the lists, oldest first, in a fixed number of queries."""
+    """Return one of the lists, oldest first; takes a fixed number of queries."""
     if query.list_name not in QUEUE_LISTS:
         query = QueueQuery(page=query.page)
     counts = dict(zip(QUEUE_LISTS, _counts(session), strict=True))
@@ -122,33 +122,33 @@ def load_pending_edits(
 
 
 def own_pending_edits(session: Session, viewer: Viewer) -> list[PendingEditRecord]:
-    """Return a person's own edits that wait or were decided on, at most fifty."""
+    """Return the user's own edits that are or were pending review, at most 50."""
     return load_pending_edits(session, PendingEdit.user_id == viewer.user_id, limit=50)
 
 
 def display_values(arguments: dict[str, Any], *, is_new: bool) -> list[tuple[str, str]]:
-    """Return what a person wrote as words, by the names of its fields; numbers that only we understand are left out.
+    """Return label and text of each value of a pending edit, without ids and versions.
 
     Args:
-        arguments: Of a held act.
-        is_new: Whether it adds something: then what was left empty is not worth telling.
+        arguments: The arguments of the edit, as stored.
+        is_new: Whether the edit adds something; then empty values are left out.
     """
-    found = []
+    values = []
     for name, value in arguments.items():
         if isinstance(value, dict):
-            found += display_values(value, is_new=is_new)
+            values += display_values(value, is_new=is_new)
         elif not name.endswith("_id") and name not in {"version", "id"} and not (value is None and is_new):
             text = "(cleared)" if value is None else ("yes" if value else "no") if isinstance(value, bool) else value
-            found.append((LABELS.get(name, name.replace("_", " ").capitalize()), str(text)))
-    return found
+            values.append((LABELS.get(name, name.replace("_", " ").capitalize()), str(text)))
+    return values
 
 
 def pending_edit_author(session: Session, edit_id: int) -> Viewer:
-    """Return in whose name a held edit is to be done.
+    """Return the author of a pending edit.
 
     Raises:
-        Forbidden: their account is closed.
-        NotFound: there is none that waits.
+        Forbidden: The author's account is disabled.
+        NotFound: The edit does not exist or is no longer pending.
     """
     pending_edit = _require_pending(session.get(PendingEdit, edit_id))
     user = session.get_one(User, pending_edit.user_id)
@@ -158,33 +158,30 @@ def pending_edit_author(session: Session, edit_id: int) -> Viewer:
 
 
 def approve_pending_edit(changeset: Changeset, edit_id: int, *, moderator: Viewer) -> Any:
-    """Do what a newcomer asked for, in their name, and return the object.
+    """Apply a pending edit as its author, and return the object that it created or changed.
 
     Args:
-        act: The newcomer's.
-        edit_id: Which.
-        moderator: Who agrees.
+        changeset: A changeset of the author.
+        edit_id: The id of the pending edit.
+        moderator: The moderator who approves it.
 
     Raises:
-        NotFound: there is none that waits, or what it changes is gone.
-        Conflict, Forbidden, Invalid: it can't be done any more.
+        NotFound: The edit is no longer pending, or what it changes no longer exists.
+        Conflict, Forbidden, Invalid: The edit can no longer be applied.
     """
     require_moderator(moderator)
     pending_edit = _require_pending(changeset.session.get(PendingEdit, edit_id, with_for_update=True))
     if pending_edit.user_id != changeset.user_id:
         raise Forbidden("it belongs to another user")
     changeset.reason = f"Approved by {moderator.username}."
-    done = decode_edit(pending_edit.action, pending_edit.arguments).apply(changeset)
-    pending_edit.decided_at, pending_edit.decided_by_id, pending_edit.is_approved = (
-        changeset.now,
-        moderator.user_id,
-        True,
-    )
-    return done
+    outcome = decode_edit(pending_edit.action, pending_edit.arguments).apply(changeset)
+    pending_edit.decided_at, pending_edit.decided_by_id = changeset.now, moderator.user_id
+    pending_edit.is_approved = True
+    return outcome
 
 
 def failure_message(failure: SiteError) -> str:
-    """Say in words why a held edit can't be done any more."""
+    """Return a sentence that says why a pending edit could not be applied."""
     if isinstance(failure, Conflict):
         return "The edit could not be applied: the content has changed since."
     if isinstance(failure, Invalid):
@@ -193,12 +190,12 @@ def failure_message(failure: SiteError) -> str:
 
 
 def reject_pending_edit(session: Session, edit_id: int, *, by: Viewer, outcome: str, now: datetime) -> PendingEdit:
-    """Decide that a held edit is not done, with words that its author can read.
+    """Reject a pending edit, with a reason that its author can read.
 
     Raises:
-        Forbidden: this is no moderator.
-        Invalid: there are no words.
-        NotFound: there is none that waits.
+        Forbidden: The user is not a moderator.
+        Invalid: The reason is missing.
+        NotFound: The edit does not exist or is no longer pending.
     """
     require_moderator(by)
     begin_write(session)
@@ -206,12 +203,8 @@ def reject_pending_edit(session: Session, edit_id: int, *, by: Viewer, outcome: 
     reader = FieldReader()
     reason = reader.read_text("reason", outcome, MAX_REASON_LENGTH, is_required=True)
     reader.raise_if_invalid()
-    pending_edit.decided_at, pending_edit.decided_by_id, pending_edit.is_approved, pending_edit.outcome = (
-        now,
-        by.user_id,
-        False,
-        reason,
-    )
+    pending_edit.decided_at, pending_edit.decided_by_id = now, by.user_id
+    pending_edit.is_approved, pending_edit.outcome = False, reason
     return pending_edit
 
 

@@ -94,11 +94,11 @@ class EditDocumentation:
 
 
 def add_to_grid(changeset: Changeset, slug: str, package: Package) -> GridPackage:
-    """Put a package into a grid, unless it is there already.
+    """Add a package to a grid, unless the grid already has it.
 
     Raises:
-        Forbidden: the grid is locked, and this is no moderator.
-        NotFound: there is no such grid.
+        Forbidden: The grid is locked, and the user is not a moderator.
+        NotFound: The grid does not exist.
     """
     grid = changeset.session.scalar(select(Grid).where(Grid.slug == slug).with_for_update())
     if grid is None:
@@ -119,10 +119,10 @@ def add_to_grid(changeset: Changeset, slug: str, package: Package) -> GridPackag
 
 
 def lock_package(changeset: Changeset, package_id: int) -> Package:
-    """Return a package that this person may change, and let nobody else change it meanwhile.
+    """Return a package that the user can change, and lock its row.
 
     Raises:
-        NotFound: there is none, or it is hidden, and this is no moderator.
+        NotFound: The package does not exist, or it is hidden and the user is not a moderator.
     """
     package = changeset.session.get(Package, package_id, with_for_update=True)
     if package is None or (package.hidden_at is not None and not changeset.by.is_moderator):
@@ -132,7 +132,7 @@ def lock_package(changeset: Changeset, package_id: int) -> Package:
 
 @dataclass(frozen=True, slots=True)
 class EditablePackage:
-    """What people have written of a package, as its forms show it."""
+    """The fields of a package that users edit, as the forms show them."""
 
     id: int
     title: str
@@ -146,20 +146,20 @@ class EditablePackage:
     replaced_by: str
     hidden_at: datetime | None
     version: int
-    changed_by: str | None  # who changed it last, and when
+    changed_by: str | None  # the user who changed it last, and when
     changed_at: datetime | None
 
     def field(self, name: str) -> Any:
-        """Return a field as `PackageChanges` names it."""
+        """Return a field by its name in `PackageChanges`."""
         return self.deprecated_at is not None if name == "is_deprecated" else getattr(self, name)
 
 
 def get_package_for_editing(session: Session, slug: str, viewer: Viewer) -> EditablePackage:
-    """Return what people have written of the package with this slug.
+    """Return the package with this slug, for its forms.
 
     Raises:
-        Moved: a package once had this slug, or was merged into another.
-        NotFound: there is none for this person.
+        Moved: The slug is a former one, or its package was merged into another.
+        NotFound: The user cannot see such a package.
     """
     visibility = [] if viewer.is_moderator else [Package.hidden_at.is_(None)]
     row = session.execute(
@@ -195,16 +195,16 @@ def get_package_for_editing(session: Session, slug: str, viewer: Viewer) -> Edit
 
 
 def category_choices(session: Session) -> list[tuple[str, str]]:
-    """Return the slug and the title of each category, by title."""
+    """Return the slug and title of each category, ordered by title."""
     rows = session.execute(select(Category.slug, Category.title).order_by(Category.title))
     return [(row.slug, row.title) for row in rows]
 
 
 def find_open_grid_title(session: Session, slug: str, viewer: Viewer) -> str | None:
-    """Return the title of a grid that this person may put a package into; None where there is none.
+    """Return the title of a grid that the user can add packages to; None if it does not exist.
 
     Raises:
-        Invalid: it is locked.
+        Invalid: The grid is locked.
     """
     row = session.execute(select(Grid.title, Grid.is_locked).where(Grid.slug == slug)).one_or_none()
     if row is None:
@@ -219,7 +219,7 @@ def _host_kinds(changeset: Changeset) -> Mapping[str, str]:
 
 
 def _refresh_soon(changeset: Changeset, package: Package) -> None:
-    """Let what other sites tell of a package be asked for before what is merely old."""
+    """Fetch the facts of a package before those that are merely stale."""
     if changeset.gateways:
         changeset.session.flush()
         sync_sources_in_transaction(changeset.session, changeset.gateways, now=changeset.now, package_ids=[package.id])
