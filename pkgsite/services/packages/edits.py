@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, load_only
 
 from pkgsite.errors import Forbidden, Invalid, NotFound
 from pkgsite.models import Category, Grid, GridPackage, Package, Revision, User
 from pkgsite.rules.freshness import Priority
-from pkgsite.services.changeset import Changeset, check_version
+from pkgsite.services.changeset import PACKAGE, Changeset, check_version
 from pkgsite.services.packages.fields import PackageChanges, read_changes
 from pkgsite.services.packages.lookup import lock_package_references
 from pkgsite.services.packages.records import missing_slug_error
@@ -118,13 +118,25 @@ def add_to_grid(changeset: Changeset, slug: str, package: Package) -> GridPackag
     return membership
 
 
+# An edit reads and writes these columns only, and not the facts, some of which are large.
+_EDITED_COLUMNS = (
+    *(getattr(Package, name) for name in PACKAGE.fields),
+    Package.version,
+    Package.modified_at,
+    Package.modified_by_id,
+    Package.changed_at,
+)
+
+
 def lock_package(changeset: Changeset, package_id: int) -> Package:
     """Return a package that the user can change, and lock its row.
 
     Raises:
         NotFound: The package does not exist, or it is hidden and the user is not a moderator.
     """
-    package = changeset.session.get(Package, package_id, with_for_update=True)
+    package = changeset.session.get(
+        Package, package_id, with_for_update=True, options=[load_only(*_EDITED_COLUMNS, raiseload=True)]
+    )
     if package is None or (package.hidden_at is not None and not changeset.by.is_moderator):
         raise NotFound("Package")
     return package
