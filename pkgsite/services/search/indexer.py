@@ -94,7 +94,8 @@ def reindex_stale(session: Session, *, ignored_prefixes: tuple[str, ...], now: d
         now: Current time.
         after: Id after which the batch starts.
 
-    Return the last id of the batch, or `after` if there are no more packages, and the number of reindexed packages.
+    Returns:
+        The last id of the batch, or `after` if there are no more packages; and the number of reindexed packages.
     """
     begin_write(session)
     _lock(session)
