@@ -50,11 +50,8 @@ SIDEBAR_SIZE = 6  # grids, categories and people each that are shown with the pa
 # ranges, which the full-text index doesn't contain, the latter would have to read more items.
 RARE_THRESHOLD, RARE_THRESHOLD_WITH_RANGES = 10_000, 40_000
 RARE_TIERS = {Tier.NAME, Tier.BARE_NAME, Tier.ALL_IN_NAME, Tier.SIMILAR_NAME}  # names have few words
-STAGE_TIERS = (
-    Tier.ALL_IN_NAME,
-    Tier.SIMILAR_NAME,
-    Tier.NAME_AND_TEXT,
-)  # each starts a stage, which is only searched if the stages before it have too few matches
+# Each of these tiers starts a stage, which is only searched if the stages before it have too few matches.
+STAGE_TIERS = (Tier.ALL_IN_NAME, Tier.SIMILAR_NAME, Tier.NAME_AND_TEXT)
 
 _FILTERS_ONLY = 0  # key of the only subquery of a query without words, used instead of a tier
 
