@@ -1,4 +1,4 @@
-"""The results of a search, what is offered while one types, and what tells browsers that they can search here."""
+"""Search results, suggestions, and the OpenSearch description for browsers."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from pkgsite.errors import Invalid
 from pkgsite.extensions import db, gateways
 from pkgsite.rules.pasted_references import parse_pasted_reference
 from pkgsite.services.packages.drafts import draft_from_reference, find_existing_package
+from pkgsite.services.search.hits import CategoryHit, Hit
 from pkgsite.services.search.query import MAX_RESULTS, SearchResults, search, search_mixed
 from pkgsite.views.limits import rate_limited
 from pkgsite.views.links import absolute_url, link
 from pkgsite.views.query_params import param, search_param
 
-MAX_SUGGESTIONS = 8  # while one types
-MAX_COMPLETIONS = 15  # in a browser's own box
+MAX_SUGGESTIONS = 8  # in the list below a search box
+MAX_COMPLETIONS = 15  # in the search box of a browser
 
 pages = Blueprint("search", __name__)
 
@@ -25,48 +26,48 @@ pages = Blueprint("search", __name__)
 @pages.get("/search/")
 @rate_limited("search")
 def results() -> Any:
-    typed = search_param()
-    target = pasted_reference_path(typed)
-    if target:
-        return redirect(target)
-    return render_template(
-        "search/results.html", page=run_search(typed, offset=offset_param()), q=typed, max_results=MAX_RESULTS
-    )
+    query_text = search_param()
+    path = pasted_reference_path(query_text)
+    if path:
+        return redirect(path)
+    page = run_search(query_text, offset=offset_param())
+    return render_template("search/results.html", page=page, q=query_text, max_results=MAX_RESULTS)
 
 
 @pages.get("/search/suggestions/")
 @rate_limited("search")
 def suggestions() -> Response:
-    """Return what is offered while one types: pages of this site, each with its kind and its address."""
+    """Return suggestions for a partly entered query: the title, kind and URL of matching pages."""
     page = run_search(search_param(), offset=0, with_facets=False)
-    suggestions_found = [
-        *[{"title": hit.title, "kind": "grid", "url": link("grids.detail", slug=hit.slug)} for hit in page.grids[:2]],
-        *[
-            {"title": hit.title, "kind": "category", "url": link("categories.detail", slug=hit.slug)}
-            for hit in page.categories[:1]
-        ],
+    others = [
+        *[suggestion("grid", "grids.detail", hit) for hit in page.grids[:2]],
+        *[suggestion("category", "categories.detail", hit) for hit in page.categories[:1]],
     ]
-    packages = [
-        {"title": hit.title, "kind": "package", "url": link("packages.detail", slug=hit.slug)} for hit in page.packages
-    ]
-    return jsonify([*packages[: MAX_SUGGESTIONS - len(suggestions_found)], *suggestions_found])
+    packages = page.packages[: MAX_SUGGESTIONS - len(others)]
+    return jsonify([*[suggestion("package", "packages.detail", hit) for hit in packages], *others])
+
+
+def suggestion(kind: str, endpoint: str, hit: Hit | CategoryHit) -> dict[str, str]:
+    return {"title": hit.title, "kind": kind, "url": link(endpoint, slug=hit.slug)}
 
 
 @pages.get("/search/opensearch/suggestions/")
 @rate_limited("search")
 def completions() -> Response:
-    """Return what browsers offer in their own search box, as OpenSearch has it: the words, titles, no texts, paths."""
-    typed = search_param()
-    hits = search_mixed(db.session(), typed, ignored_prefixes=ignored_prefixes(), now=utc_now(), limit=MAX_COMPLETIONS)
+    """Return suggestions in the format of OpenSearch: the query, titles, no descriptions, and paths."""
+    query_text = search_param()
+    hits = search_mixed(
+        db.session(), query_text, ignored_prefixes=ignored_prefixes(), now=utc_now(), limit=MAX_COMPLETIONS
+    )
     paths = [link(f"{hit.item_type}s.detail", slug=hit.slug) for hit in hits]
-    answer = jsonify([typed, [hit.title for hit in hits], [], paths])
-    answer.content_type = "application/x-suggestions+json"
-    return answer
+    response = jsonify([query_text, [hit.title for hit in hits], [], paths])
+    response.content_type = "application/x-suggestions+json"
+    return response
 
 
 @pages.get("/search/opensearch/description/")
 def opensearch() -> Response:
-    """Tell browsers how to search here."""
+    """Return the OpenSearch description, from which browsers learn how to search the site."""
     urls = {name: absolute_url(f"search.{name}") for name in ("results", "completions")}
     xml = render_template("search/opensearch.xml", urls=urls, title=current_app.config["SITE_TITLE"])
     return Response(xml, content_type="application/opensearchdescription+xml")
@@ -88,19 +89,19 @@ def ignored_prefixes() -> tuple[str, ...]:
 
 
 def offset_param() -> int:
-    """Return how many results come before those that are asked for."""
+    """Return the number of results before the requested page."""
     value = param("from")
     return min(int(value), MAX_RESULTS) if value.isascii() and value.isdigit() else 0
 
 
 def pasted_reference_path(query_text: str) -> str:
-    """Return where a pasted address or installing line leads: to its package, or to where it is added; else nothing."""
-    target = parse_pasted_reference(query_text)
-    if not target:
+    """Return the path of the package for a pasted URL or install command, or of the form to add it; empty otherwise."""
+    reference = parse_pasted_reference(query_text)
+    if not reference:
         return ""
     try:
-        draft = draft_from_reference(target, gateways())
-    except Invalid:  # an address, but of no repository: it is searched for like any words
+        draft = draft_from_reference(reference, gateways())
+    except Invalid:  # not the URL of a repository: searched for as words
         return ""
     package = find_existing_package(db.session(), draft, gateways())
-    return link("packages.detail", slug=package.slug) if package else link("package_edits.add", where=target)
+    return link("packages.detail", slug=package.slug) if package else link("package_edits.add", where=reference)

@@ -1,4 +1,4 @@
-"""Search by the API: the list that old clients know, and all that the page shows."""
+"""Search in the API: the list for old clients, and everything on the search page."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from tests.factories import NOW, make_grid, make_package
 
 
-def test_a_bare_list_as_ever(session: Session, client: FlaskClient) -> None:
+def test_search_returns_packages_and_grids_in_one_list(session: Session, client: FlaskClient) -> None:
     one = make_package(session, "one", title="Cache", stars=4)
     make_package(session, "two", title="Other", description="A cache")
     make_grid(session, "caching", (one,), title="Caching")
@@ -22,7 +22,7 @@ def test_a_bare_list_as_ever(session: Session, client: FlaskClient) -> None:
     assert client.get("/api/v4/search/").get_json() == []
 
 
-def test_all_that_the_page_shows(session: Session, client: FlaskClient) -> None:
+def test_expanded_results_contain_everything_on_the_page(session: Session, client: FlaskClient) -> None:
     packages = [
         make_package(session, f"cache-{number}", stars=100 - number, participants=["cachewoman"], description="Keeps")
         for number in range(25)
@@ -30,26 +30,29 @@ def test_all_that_the_page_shows(session: Session, client: FlaskClient) -> None:
     make_grid(session, "caching", tuple(packages[:3]), title="Caching")
     make_package(session, "cache-old", archived_at=NOW, stars=999)
     session.commit()
-    found = client.get("/api/v4/search/?q=cache&expand=results").get_json()
-    assert (found["count"], found["is_exact"], found["q"], found["corrected"]) == (26, True, "cache", "")
-    assert [hit["slug"] for hit in found["packages"]] == [f"cache-{number}" for number in range(20)]
-    assert found["packages"][0]["why"] == {
+    body = client.get("/api/v4/search/?q=cache&expand=results").get_json()
+    assert (body["count"], body["is_exact"], body["q"], body["corrected"]) == (26, True, "cache", "")
+    assert [hit["slug"] for hit in body["packages"]] == [f"cache-{number}" for number in range(20)]
+    assert body["packages"][0]["why"] == {
         "tier": 3,
         "words": "The name starts with your search.",
         "found": {"name": ["cache"], "grids": ["caching"]},
         "popularity": 261,
         "is_living": True,
     }
-    assert found["packages"][0]["repo_watchers"] == 100
-    assert [hit["slug"] for hit in found["grids"]] == ["caching"]
+    assert body["packages"][0]["repo_watchers"] == 100
+    assert [hit["slug"] for hit in body["grids"]] == ["caching"]
     person = {"title": "cachewoman", "absolute_url": "/search/?q=by:cachewoman", "packages": 25}
-    assert found["people"] == [person]
-    facets = {facet["name"]: facet["values"] for facet in found["facets"]}
+    assert body["people"] == [person]
+    facets = {facet["name"]: facet["values"] for facet in body["facets"]}
     assert facets["grid"] == [{"label": "Caching", "q": "cache grid:caching", "count": 3, "is_exact": True}]
-    assert found["previous"] is None
-    rest = client.get(found["next"]).get_json()
-    assert [hit["slug"] for hit in rest["packages"]] == [*[f"cache-{number}" for number in range(20, 25)], "cache-old"]
-    assert rest["packages"][-1]["why"]["is_living"] is False
-    assert rest["next"] is None
-    assert client.get(rest["previous"]).get_json()["packages"] == found["packages"]
+    assert body["previous"] is None
+    next_page = client.get(body["next"]).get_json()
+    assert [hit["slug"] for hit in next_page["packages"]] == [
+        *[f"cache-{number}" for number in range(20, 25)],
+        "cache-old",
+    ]
+    assert next_page["packages"][-1]["why"]["is_living"] is False
+    assert next_page["next"] is None
+    assert client.get(next_page["previous"]).get_json()["packages"] == body["packages"]
     assert client.get("/api/v4/search/?q=cahce&expand=results").get_json()["corrected"] == "cache"

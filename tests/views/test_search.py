@@ -1,4 +1,6 @@
-"""Search over packages and grids."""
+"""The search page, suggestions and OpenSearch."""
+
+from __future__ import annotations
 
 from collections.abc import Callable
 from xml.etree import ElementTree
@@ -17,7 +19,7 @@ Get = Callable[[str], str]
 
 
 @pytest.fixture
-def shelf(session: Session) -> Session:
+def sample_packages(session: Session) -> Session:
     apps = make_category(session, "apps", title="App")
     make_package(session, "cacheops", category=apps, title="cacheops", stars=20, description="Caches queries :rocket:")
     make_package(session, "cache", category=apps, title="Cache", stars=1)
@@ -33,44 +35,44 @@ def shelf(session: Session) -> Session:
     return session
 
 
-def found(session: Session, q: str) -> list[str]:
-    return [f"{hit.item_type}:{hit.slug}" for hit in mixed(session, q)]
+def find(session: Session, q: str) -> list[str]:
+    return [f"{hit.item_type}:{hit.slug}" for hit in find_hits(session, q)]
 
 
-def mixed(session: Session, q: str, limit: int = 20) -> list[Hit]:
+def find_hits(session: Session, q: str, limit: int = 20) -> list[Hit]:
     return search_mixed(session, q, ignored_prefixes=("django",), limit=limit, now=NOW)
 
 
-def test_the_nearest_title_comes_first(shelf: Session) -> None:
-    assert found(shelf, "cache") == [
-        "package:cache",  # its very name
-        "grid:cache-grid",  # names that begin so: grids, living packages, dead ones
+def test_better_name_matches_come_first(sample_packages: Session) -> None:
+    assert find(sample_packages, "cache") == [
+        "package:cache",  # the exact name
+        "grid:cache-grid",  # names that start with it: grids, active packages, inactive ones
         "package:cacheops",
         "package:cachedead",
-        "grid:caching",  # the word, or another form of it, in the name
+        "grid:caching",  # names that contain the word or another form of it
         "package:query-cache",
-        "package:redis",  # in the description
+        "package:redis",  # the description contains it
     ]
 
 
-def test_every_word_has_to_be_found_in_any_place(shelf: Session) -> None:
-    assert found(shelf, "quer CACHE") == ["package:query-cache", "package:redis", "package:cacheops"]
-    assert found(shelf, "suor") == ["package:query-cache"]
-    assert found(shelf, "app suor") == ["package:query-cache"]
-    assert found(shelf, "cache nothing") == []
+def test_all_words_must_match_in_any_part(sample_packages: Session) -> None:
+    assert find(sample_packages, "quer CACHE") == ["package:query-cache", "package:redis", "package:cacheops"]
+    assert find(sample_packages, "suor") == ["package:query-cache"]
+    assert find(sample_packages, "app suor") == ["package:query-cache"]
+    assert find(sample_packages, "cache nothing") == []
 
 
 @pytest.mark.parametrize("q", ["", "   ", "\x00", '"', "[", "%", "_", "\\", "zzzz"])
-def test_nothing_is_found_for_nothing(shelf: Session, q: str) -> None:
-    assert found(shelf, q) == []
+def test_queries_without_known_words_have_no_results(sample_packages: Session, q: str) -> None:
+    assert find(sample_packages, q) == []
 
 
-def test_there_are_never_more_than_asked_for(shelf: Session) -> None:
-    assert len(mixed(shelf, "cache", 3)) == 3
+def test_the_limit_is_respected(sample_packages: Session) -> None:
+    assert len(find_hits(sample_packages, "cache", 3)) == 3
 
 
-def test_a_hit_says_what_the_site_knows(shelf: Session) -> None:
-    (hit,) = [hit for hit in mixed(shelf, "cacheops") if hit.slug == "cacheops"]
+def test_a_hit_has_the_facts_of_its_package_or_grid(sample_packages: Session) -> None:
+    (hit,) = [hit for hit in find_hits(sample_packages, "cacheops") if hit.slug == "cacheops"]
     assert hit == Hit(
         item_type="package",
         id=hit.id,
@@ -85,27 +87,27 @@ def test_a_hit_says_what_the_site_knows(shelf: Session) -> None:
         category="App",
         stars=20,
     )
-    grid = next(hit for hit in mixed(shelf, "caching") if hit.item_type == "grid")
+    grid = next(hit for hit in find_hits(sample_packages, "caching") if hit.item_type == "grid")
     assert (grid.category, grid.stars, grid.weight) == ("", None, 37 * 3 // 6)
 
 
-def test_the_page_shows_grids_and_packages(shelf: Session, fetch_page: Get) -> None:
-    words = visible_text(fetch_page("/search/?q=cache"))
-    assert "Grids Stores 1 package Caching 0 packages" in words
-    assert "Packages 5 Filters ↓ Cache" in words
-    assert "cachedead archived" in words
-    assert "cachehidden" not in words
-    assert "Why this result? Exact name match. Found in name: cache" in words
+def test_the_page_shows_grids_and_packages(sample_packages: Session, fetch_page: Get) -> None:
+    text = visible_text(fetch_page("/search/?q=cache"))
+    assert "Grids Stores 1 package Caching 0 packages" in text
+    assert "Packages 5 Filters ↓ Cache" in text
+    assert "cachedead archived" in text
+    assert "cachehidden" not in text
+    assert "Why this result? Exact name match. Found in name: cache" in text
 
 
-def test_a_page_without_results_helps(shelf: Session, fetch_page: Get) -> None:
+def test_a_page_without_results_gives_advice(sample_packages: Session, fetch_page: Get) -> None:
     assert "No results Check the spelling" in visible_text(fetch_page("/search/?q=zzzz"))
     assert "What are you looking for?" in visible_text(fetch_page("/search/"))
     assert 'value="zzzz"' in fetch_page("/search/?q=zzzz")
     assert "Search without filters" in visible_text(fetch_page("/search/?q=cache+stars:>9000"))
 
 
-def test_what_was_done_with_the_words_is_said(shelf: Session, fetch_page: Get) -> None:
+def test_the_page_reports_how_the_query_was_interpreted(sample_packages: Session, fetch_page: Get) -> None:
     assert "Showing results for “cache”" in visible_text(fetch_page("/search/?q=cahce"))
     assert "Showing results for “Query-cache”" in visible_text(fetch_page("/search/?q=Query-cahce"))
     assert "No results contain all of these words." in visible_text(fetch_page("/search/?q=redis+ada"))
@@ -113,7 +115,7 @@ def test_what_was_done_with_the_words_is_said(shelf: Session, fetch_page: Get) -
     assert "Nothing matches the filter “licence:mit”." in visible_text(fetch_page("/search/?q=cache+licence:mit"))
 
 
-def test_facets_narrow_and_can_be_taken_away(shelf: Session, fetch_page: Get) -> None:
+def test_facets_narrow_down_the_results_and_can_be_removed(sample_packages: Session, fetch_page: Get) -> None:
     page = fetch_page("/search/?q=cache")
     assert "10 or more 3 results" in visible_text(page)
     assert "/search/?q=cache+stars:%3E%3D10" in page
@@ -122,8 +124,8 @@ def test_facets_narrow_and_can_be_taken_away(shelf: Session, fetch_page: Get) ->
     assert "Remove filter: stars:>=10 ×" in visible_text(narrowed)
 
 
-def test_a_facet_that_counts_only_the_first_says_so(
-    shelf: Session, fetch_page: Get, monkeypatch: pytest.MonkeyPatch
+def test_the_page_says_if_facets_count_only_the_first_results(
+    sample_packages: Session, fetch_page: Get, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "Counts cover the first" not in visible_text(fetch_page("/search/?q=cache"))
     monkeypatch.setattr("pkgsite.services.search.query.MAX_RESULTS", 2)
@@ -145,28 +147,28 @@ def test_a_facet_that_counts_only_the_first_says_so(
         "git@github.com:Suor/cacheops.git@feature/one",
     ],
 )
-def test_what_names_one_package_leads_there(session: Session, client: FlaskClient, pasted: str) -> None:
-    answer = client.get("/search/", query_string={"q": pasted})
-    assert answer.status_code == 302
-    assert answer.location.startswith("/packages/add/?where=")
+def test_a_pasted_reference_redirects_to_its_package(session: Session, client: FlaskClient, pasted: str) -> None:
+    response = client.get("/search/", query_string={"q": pasted})
+    assert response.status_code == 302
+    assert response.location.startswith("/packages/add/?where=")
     make_package(session, "ops", repo_url="https://github.com/Suor/cacheops", pypi_url="cacheops")
     session.commit()
-    answer = client.get("/search/", query_string={"q": pasted})
-    assert (answer.status_code, answer.location) == (302, "/packages/p/ops/")
+    response = client.get("/search/", query_string={"q": pasted})
+    assert (response.status_code, response.location) == (302, "/packages/p/ops/")
 
 
-def test_offers_while_one_types(shelf: Session, client: FlaskClient) -> None:
-    offers = client.get("/search/suggestions/?q=ca").get_json()
-    assert offers[0] == {"title": "cacheops", "kind": "package", "url": "/packages/p/cacheops/"}
-    assert {"title": "Caching", "kind": "grid", "url": "/grids/g/caching/"} in offers
+def test_suggestions_contain_packages_and_grids(sample_packages: Session, client: FlaskClient) -> None:
+    suggestions = client.get("/search/suggestions/?q=ca").get_json()
+    assert suggestions[0] == {"title": "cacheops", "kind": "package", "url": "/packages/p/cacheops/"}
+    assert {"title": "Caching", "kind": "grid", "url": "/grids/g/caching/"} in suggestions
     assert client.get("/search/suggestions/?q=").get_json() == []
 
 
-def test_browsers_can_search_here(shelf: Session, client: FlaskClient) -> None:
-    answer = client.get("/search/opensearch/description/")
-    assert answer.content_type == "application/opensearchdescription+xml"
-    urls = [url.get("template") or "" for url in ElementTree.fromstring(answer.text).iter() if url.get("template")]
+def test_browsers_can_add_the_site_as_a_search_engine(sample_packages: Session, client: FlaskClient) -> None:
+    response = client.get("/search/opensearch/description/")
+    assert response.content_type == "application/opensearchdescription+xml"
+    urls = [url.get("template") or "" for url in ElementTree.fromstring(response.text).iter() if url.get("template")]
     assert urls == [f"http://localhost/search/{path}?q={{searchTerms}}" for path in ("", "opensearch/suggestions/")]
-    answer = client.get("/search/opensearch/suggestions/?q=cachin")
-    assert answer.get_json() == ["cachin", ["Caching"], [], ["/grids/g/caching/"]]
-    assert answer.content_type == "application/x-suggestions+json"
+    response = client.get("/search/opensearch/suggestions/?q=cachin")
+    assert response.get_json() == ["cachin", ["Caching"], [], ["/grids/g/caching/"]]
+    assert response.content_type == "application/x-suggestions+json"

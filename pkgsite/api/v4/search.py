@@ -1,4 +1,4 @@
-"""Search over packages and grids: a bare list, best first."""
+"""Search: a list of packages and grids, best first, or everything on the search page."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pkgsite.api.resource import Resource
 from pkgsite.clock import utc_now
 from pkgsite.extensions import db
 from pkgsite.services.search import query as search
-from pkgsite.services.search.hits import CategoryHit
+from pkgsite.services.search.hits import Hit, PersonHit
 
 MAX_HITS = 20
 STRING_SCHEMA = {"type": "string"}
@@ -24,13 +24,12 @@ STRING_ARRAY = {"type": "array", "items": STRING_SCHEMA}
 
 
 class HitSchema(Schema):
-    """One hit as it goes over the wire, in wire order."""
+    """A package or a grid."""
 
     description = raw_field("string")
     title = raw_field("string")
-    title_no_prefix = fields.Raw(
-        attribute="title", dump_only=True, metadata={"type": "string"}
-    )  # these three names are a promise to old clients
+    # The next three fields repeat others. They are kept for old clients.
+    title_no_prefix = fields.Raw(attribute="title", dump_only=True, metadata=STRING_SCHEMA)
     slug_no_prefix = fields.Raw(attribute="slug", dump_only=True, metadata=STRING_SCHEMA)
     clean_title = fields.Raw(attribute="title", dump_only=True, metadata=STRING_SCHEMA)
     absolute_url = computed_field("string", lambda hit: url_for(f"{hit.item_type}s.detail", slug=hit.slug))
@@ -51,7 +50,7 @@ class HitSchema(Schema):
 
 
 class OtherHitSchema(Schema):
-    """A category or a person that was found."""
+    """A category or a person."""
 
     title = raw_field("string")
     absolute_url = raw_field("string")
@@ -59,7 +58,7 @@ class OtherHitSchema(Schema):
 
 
 class FacetValueSchema(Schema):
-    """A filter that narrows the results."""
+    """A filter that narrows down the results."""
 
     label = raw_field("string")
     q = raw_field("string", "Search query with this filter applied.")
@@ -76,7 +75,7 @@ class FacetSchema(Schema):
 
 
 class ExplanationSchema(Schema):
-    """Why a package is where it is among the results."""
+    """Why a package is ranked where it is."""
 
     tier = raw_field("integer", "Match quality: 1 is best; 0 if the query has no words.")
     words = raw_field("string")
@@ -92,7 +91,7 @@ class PackageHitSchema(HitSchema):
 
 
 class SearchResultsSchema(Schema):
-    """All that a search finds, with `?expand=results`."""
+    """The response with `?expand=results`."""
 
     q = raw_field("string")
     corrected = raw_field("string", "Corrected query, if a word is unknown; otherwise empty.")
@@ -122,30 +121,21 @@ class Search(Resource):
         ignored_prefixes, now = tuple(current_app.config["SEARCH_PREFIX"]), utc_now()
         if {"results", "all"}.intersection(list_param("expand")):
             offset = parse_limit_offset().offset
-            found = search.search(
+            results = search.search(
                 db.session(), query, ignored_prefixes=ignored_prefixes, now=now, offset=min(offset, search.MAX_RESULTS)
             )
-            return serialize_results(found)
+            return serialize_results(results)
         hits = search.search_mixed(db.session(), query, ignored_prefixes=ignored_prefixes, now=now, limit=MAX_HITS)
-        return SCHEMA.dump(hits, many=True)
+        return HIT_SCHEMA.dump(hits, many=True)
 
 
 def serialize_results(results: search.SearchResults) -> dict[str, Any]:
-    """Return results as they go over the wire."""
-    explanations = [
-        {
-            "tier": hit.tier,
-            "words": explanation.tier_text,
-            "found": {part: list(words) for part, words in explanation.matched_words},
-            "popularity": hit.popularity,
-            "is_living": hit.is_active,
-        }
+    """Return search results as JSON data."""
+    packages = [
+        HIT_SCHEMA.dump(hit) | {"why": explanation_body(hit, explanation)}
         for hit, explanation in zip(results.packages, results.explanations, strict=True)
     ]
-    packages = [
-        SCHEMA.dump(hit) | {"why": explanation} for hit, explanation in zip(results.packages, explanations, strict=True)
-    ]
-    payload = {
+    data = {
         "q": results.query.raw_text,
         "corrected": results.corrected,
         "meant": results.suggestion,
@@ -156,25 +146,38 @@ def serialize_results(results: search.SearchResults) -> dict[str, Any]:
         "previous": page_url(results.previous_offset),
         "packages": (),
         "grids": list(results.grids),
-        "categories": [other_hit_body(url_for("categories.detail", slug=hit.slug), hit) for hit in results.categories],
+        "categories": [
+            other_hit_body(hit.title, url_for("categories.detail", slug=hit.slug), hit.package_count)
+            for hit in results.categories
+        ],
         "people": [
-            {
-                "title": hit.username or hit.name,
-                "absolute_url": url_for("profiles.detail", username=hit.username)
-                if hit.username
-                else url_for("search.results", q=f"by:{hit.name}"),
-                "packages": hit.package_count,
-            }
-            for hit in results.people
+            other_hit_body(hit.username or hit.name, person_url(hit), hit.package_count) for hit in results.people
         ],
         "facets": results.facets,
     }
-    body: dict[str, Any] = FOUND.dump(payload)
+    body: dict[str, Any] = RESULTS_SCHEMA.dump(data)
     return body | {"packages": packages}
 
 
-def other_hit_body(url: str, hit: CategoryHit) -> dict[str, Any]:
-    return {"title": hit.title, "absolute_url": url, "packages": hit.package_count}
+def explanation_body(hit: Hit, explanation: search.RankExplanation) -> dict[str, Any]:
+    return {
+        "tier": hit.tier,
+        "words": explanation.tier_text,
+        "found": {part: list(words) for part, words in explanation.matched_words},
+        "popularity": hit.popularity,
+        "is_living": hit.is_active,
+    }
+
+
+def other_hit_body(title: str, url: str, package_count: int) -> dict[str, Any]:
+    return {"title": title, "absolute_url": url, "packages": package_count}
+
+
+def person_url(hit: PersonHit) -> str:
+    """Return the URL of a person's profile, or of their packages if they have no account."""
+    if hit.username:
+        return url_for("profiles.detail", username=hit.username)
+    return url_for("search.results", q=f"by:{hit.name}")
 
 
 def page_url(offset: int | None) -> str | None:
@@ -185,5 +188,5 @@ def page_url(offset: int | None) -> str | None:
     return f"{request.base_url}?{urlencode(query | ({'offset': offset} if offset else {}))}"
 
 
-SCHEMA = HitSchema()
-FOUND = SearchResultsSchema()
+HIT_SCHEMA = HitSchema()
+RESULTS_SCHEMA = SearchResultsSchema()

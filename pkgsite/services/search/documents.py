@@ -1,4 +1,4 @@
-"""What search knows of each thing that can be found, read from its rows."""
+"""Builds the search index entries of packages, grids, categories and people."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from pkgsite.services.search.backend import Document
 
 @dataclass(frozen=True, slots=True)
 class IndexItem:
-    """A thing that can be found: its row of `SearchEntry`, and what the index holds of it."""
+    """A searchable item: its row of `SearchEntry` and its indexed document."""
 
     entry: dict[str, Any]
     document: Document
@@ -35,18 +35,18 @@ class IndexItem:
 def load_index_items(
     session: Session, kind: Kind, ids: Collection[int], ignored_prefixes: tuple[str, ...], *, now: datetime
 ) -> list[IndexItem]:
-    """Return those of these things that can be found: a hidden package and a closed account can't."""
+    """Return those of these items that are searchable; hidden packages and deactivated accounts are left out."""
     return _LOADERS[kind](session, ids, ignored_prefixes, now)
 
 
 def rank_of(package: Any, usage_count: int) -> RankSignals:
-    """Return what decides between a package's row and others that fit the words alike."""
-    touched_at = max(filter(None, (package.last_commit_at, package.released_at)), default=None)
-    return RankSignals(bool(package.is_active), package.stars, package.pypi_downloads, usage_count, touched_at)
+    """Return the facts of a package's row that order it among equally good matches."""
+    last_activity_at = max(filter(None, (package.last_commit_at, package.released_at)), default=None)
+    return RankSignals(bool(package.is_active), package.stars, package.pypi_downloads, usage_count, last_activity_at)
 
 
 def weight_inputs(package: Any, usage_count: int) -> WeightInputs:
-    """Return what a package's row is weighed by."""
+    """Return the facts of a package's row that its weight is calculated from."""
     return WeightInputs(
         is_deprecated=package.deprecated_at is not None,
         has_description=bool(package.description.strip()),
@@ -67,8 +67,8 @@ def _packages(
         select(
             *PACKAGE_COLUMNS,
             ACTIVE.label("is_active"),
-            Category.title.label("in_title"),
-            Category.slug.label("in_slug"),
+            Category.title.label("category_title"),
+            Category.slug.label("category_slug"),
             usage_count.label("usage_count"),
             Grid.title.label("grid_title"),
             Grid.slug.label("grid_slug"),
@@ -90,7 +90,7 @@ def _package(rows: list[Any], ignored_prefixes: tuple[str, ...], now: datetime) 
     pythons = supported_pythons(row.classifiers, row.requires_python) if row.pypi_version else ()
     filters = [
         "kind:package",
-        f"category:{keyword_value(row.in_slug)}",
+        f"category:{keyword_value(row.category_slug)}",
         *[f"grid:{keyword_value(slug)}" for _, slug in grids],
         *[f"licence:{keyword_value(licence)}" for licence in licences],
         *[f"python:{python}" for python in pythons],
@@ -107,7 +107,7 @@ def _package(rows: list[Any], ignored_prefixes: tuple[str, ...], now: datetime) 
         names=[row.title, row.slug, parse_pypi_name(row.pypi_url)],
         ignored_prefixes=ignored_prefixes,
         text=[expand_shortcodes(row.description), *map(str, row.topics or [])],
-        around=[row.in_title, *[title for title, _ in grids]],
+        around=[row.category_title, *[title for title, _ in grids]],
         people=list(map(str, row.participants)),
         filters=filters,
         stars=row.stars,
@@ -138,7 +138,7 @@ def _grids(session: Session, ids: Collection[int], ignored_prefixes: tuple[str, 
 def _categories(
     session: Session, ids: Collection[int], ignored_prefixes: tuple[str, ...], now: datetime
 ) -> list[IndexItem]:
-    # Columns, not mapped rows: those would be as this session read them, before another one changed them.
+    # Columns instead of mapped rows, which could be outdated: another transaction may have changed them since.
     columns = (Category.id, Category.title, Category.title_plural, Category.slug, Category.description)
     return [
         _index_item(
@@ -155,7 +155,9 @@ def _categories(
     ]
 
 
-def _people(session: Session, ids: Collection[int], _prefixes: tuple[str, ...], now: datetime) -> list[IndexItem]:
+def _people(
+    session: Session, ids: Collection[int], _ignored_prefixes: tuple[str, ...], now: datetime
+) -> list[IndexItem]:
     logins: defaultdict[int, list[str]] = defaultdict(list)
     for row in session.execute(select(Identity.user_id, Identity.login).where(Identity.user_id.in_(ids))):
         logins[row.user_id].append(row.login)
@@ -244,17 +246,17 @@ def build_document(
     people: list[str],
     filters: list[str],
 ) -> Document:
-    """Return what the index holds of a thing with these names, texts and filters' marks."""
+    """Return the document of an item with these names, texts and filter keywords."""
     keys = list(dict.fromkeys(key for name in names if (key := normalise_name(name))))
     fields = [*map(tuple, map(split_words, names)), *map(tuple, map(name_words, names)), *((key,) for key in keys)]
-    in_names = [word for words in fields for word in words]
+    words_of_names = [word for words in fields for word in words]
     return Document(
         name=_distinct(fields),
         text=_distinct(map(tuple, map(split_words, text))),
         around=_distinct(map(tuple, map(split_words, around))),
         people=_distinct(map(tuple, map(split_words, people))),
         filter_keywords=tuple(dict.fromkeys(filters)),
-        name_keywords=tuple(name_keywords(keys, in_names, ignored_prefixes)),
+        name_keywords=tuple(name_keywords(keys, words_of_names, ignored_prefixes)),
     )
 
 

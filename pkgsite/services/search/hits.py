@@ -1,57 +1,72 @@
-"""What was found, read from the rows: packages, grids, categories and people, as pages and the API show them."""
+"""Search hits: packages, grids, categories and people, with the facts that pages and the API show."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from pkgsite.models import Category, Grid, GridPackage, Package, SearchEntry, SearchWord, Usage, User
 from pkgsite.rules.search.query import ParsedQuery
-from pkgsite.rules.search.ranking import item_id_from_rank_key, popularity
+from pkgsite.rules.search.ranking import Kind, item_id_from_rank_key, kind_from_rank_key, popularity
 from pkgsite.rules.search.tokenizer import keyword_value, split_words
 from pkgsite.rules.shortcodes import expand_shortcodes
 from pkgsite.rules.weights import grid_weight, package_weight
 from pkgsite.services.packages.records import ACTIVE, VISIBLE
-from pkgsite.services.search.analysis import MAX_CODE_POINT
+from pkgsite.services.search.analysis import starts_with
 from pkgsite.services.search.documents import rank_of, weight_inputs
 
 MAX_PEOPLE = 6
-MAX_CANDIDATES = 50  # people whose name begins like what was typed
+MAX_CANDIDATES = 50  # contributors whose name starts with the query
+
+
+class Match(NamedTuple):
+    """An item that matches a search, before its facts are loaded."""
+
+    rank_key: int
+    tier: int
+
+    @property
+    def kind(self) -> Kind:
+        return kind_from_rank_key(self.rank_key)
+
+    @property
+    def item_id(self) -> int:
+        return item_id_from_rank_key(self.rank_key)
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A package or a grid that was found. The facts of a package are empty for a grid."""
+    """A package or grid in the results. Facts that only packages have are empty for a grid."""
 
     item_type: Literal["package", "grid"]
     id: int
     title: str
     slug: str
-    description: str  # emoji shortcodes are expanded
+    description: str  # with emoji shortcodes expanded
     created_at: datetime
     modified_at: datetime
     weight: int  # 0 to 100
     tier: int = 0
     is_active: bool = True
     is_archived: bool = False
-    category: str = ""  # its title
+    category: str = ""  # title
     stars: int | None = None
     forks: int | None = None
     downloads: int | None = None
     score: int | None = None
     usage_count: int = 0
-    popularity: int = 0  # 0 to 1,023, by rules.search_ranking
+    popularity: int = 0  # 0 to 1,023, see rules.search.ranking
     topics: tuple[str, ...] = ()
-    grids: tuple[str, ...] = ()  # their titles
+    grids: tuple[str, ...] = ()  # titles
     participants: tuple[str, ...] = ()
     last_commit_at: datetime | None = None
     released_at: datetime | None = None
-    package_count: int = 0  # of a grid
+    package_count: int = 0  # in a grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +78,18 @@ class CategoryHit:
 
 @dataclass(frozen=True, slots=True)
 class PersonHit:
-    """A person: with an account here, or named as one who took part in packages, or both."""
+    """A person: a user of this site, a contributor to packages, or both."""
 
     name: str
-    username: str | None  # of the account
-    package_count: int  # in which they took part
+    username: str | None  # None if they have no account
+    package_count: int  # packages that they contributed to
 
 
-def load_packages(session: Session, matches: Sequence[tuple[int, int]], *, now: datetime) -> list[Hit]:
-    """Return the packages at these places, in their order, with these tiers."""
+def load_packages(session: Session, matches: Sequence[Match], *, now: datetime) -> list[Hit]:
+    """Return the matching packages, in the order of the matches."""
     if not matches:
         return []
-    ids = [item_id_from_rank_key(rank_key) for rank_key, _ in matches]
+    ids = [match.item_id for match in matches]
     grids: dict[int, list[str]] = {}
     for row in session.execute(
         select(GridPackage.package_id, Grid.title)
@@ -83,13 +98,9 @@ def load_packages(session: Session, matches: Sequence[tuple[int, int]], *, now: 
         .order_by(GridPackage.position, GridPackage.id)
     ):
         grids.setdefault(row.package_id, []).append(row.title)
-    rows = session.execute(select(*_PACKAGE).join(Category).where(Package.id.in_(ids), VISIBLE))
+    rows = session.execute(select(*_PACKAGE_COLUMNS).join(Category).where(Package.id.in_(ids), VISIBLE))
     hits = {row.id: _package_hit(row, tuple(grids.get(row.id, ())), now) for row in rows}
-    return [
-        replace(hits[item_id_from_rank_key(rank_key)], tier=tier)
-        for rank_key, tier in matches
-        if item_id_from_rank_key(rank_key) in hits
-    ]
+    return [replace(hits[match.item_id], tier=match.tier) for match in matches if match.item_id in hits]
 
 
 def _package_hit(row: Any, grids: tuple[str, ...], now: datetime) -> Hit:
@@ -120,11 +131,11 @@ def _package_hit(row: Any, grids: tuple[str, ...], now: datetime) -> Hit:
     )
 
 
-def load_grids(session: Session, matches: Sequence[tuple[int, int]]) -> list[Hit]:
-    """Return the grids at these places, in their order, with these tiers."""
+def load_grids(session: Session, matches: Sequence[Match]) -> list[Hit]:
+    """Return the matching grids, in the order of the matches."""
     if not matches:
         return []
-    heaviest = session.scalar(select(func.max(SearchEntry.weight)))
+    max_weight = session.scalar(select(func.max(SearchEntry.weight)))
     size = (
         select(func.count())
         .select_from(GridPackage)
@@ -133,8 +144,8 @@ def load_grids(session: Session, matches: Sequence[tuple[int, int]]) -> list[Hit
         .correlate(Grid)
     )
     rows = session.execute(
-        select(*_GRID, size.scalar_subquery().label("size")).where(
-            Grid.id.in_([item_id_from_rank_key(rank_key) for rank_key, _ in matches])
+        select(*_GRID_COLUMNS, size.scalar_subquery().label("size")).where(
+            Grid.id.in_([match.item_id for match in matches])
         )
     )
     hits = {
@@ -146,67 +157,64 @@ def load_grids(session: Session, matches: Sequence[tuple[int, int]]) -> list[Hit
             description=expand_shortcodes(row.description),
             created_at=row.created_at,
             modified_at=row.modified_at,
-            weight=grid_weight(heaviest, is_locked=row.is_locked, header=row.header, has_packages=row.size > 0),
+            weight=grid_weight(max_weight, is_locked=row.is_locked, header=row.header, has_packages=row.size > 0),
             package_count=row.size,
         )
         for row in rows
     }
-    return [
-        replace(hits[item_id_from_rank_key(rank_key)], tier=tier)
-        for rank_key, tier in matches
-        if item_id_from_rank_key(rank_key) in hits
-    ]
+    return [replace(hits[match.item_id], tier=match.tier) for match in matches if match.item_id in hits]
 
 
 def load_categories(session: Session, ids: Collection[int]) -> tuple[CategoryHit, ...]:
-    """Return these categories, in this order; the index knows how many packages each has."""
+    """Return these categories, in the order of the ids, with their package counts from the index."""
     if not ids:
         return ()
     rows = session.execute(select(Category.id, Category.title, Category.slug).where(Category.id.in_(ids))).all()
     keywords = {row.id: f"category:{keyword_value(row.slug)}" for row in rows}
-    sizes = select(SearchWord.word, SearchWord.uses).where(SearchWord.word.in_(keywords.values()))
-    uses = {row.word: row.uses for row in session.execute(sizes)}
-    found = {row.id: CategoryHit(row.title, row.slug, uses.get(keywords[row.id], 0)) for row in rows}
-    return tuple(found[one] for one in ids if one in found)
+    words = select(SearchWord.word, SearchWord.uses).where(SearchWord.word.in_(keywords.values()))
+    counts = {row.word: row.uses for row in session.execute(words)}
+    hits = {row.id: CategoryHit(row.title, row.slug, counts.get(keywords[row.id], 0)) for row in rows}
+    return tuple(hits[category_id] for category_id in ids if category_id in hits)
 
 
 def load_people(session: Session, query: ParsedQuery, ids: Sequence[int]) -> tuple[PersonHit, ...]:
-    """Return these accounts, and those who took part in packages and whose name begins like the words of a search."""
-    names = keyword_value(query.text)
-    participation_counts: dict[str, int] = {}
-    if len(names) > 1:
+    """Return the users with these ids, and the contributors whose name starts with the query."""
+    name_prefix = keyword_value(query.text)
+    package_counts: dict[str, int] = {}
+    if len(name_prefix) > 1:
+        keyword = f"by:{name_prefix}"
         rows = session.execute(
             select(SearchWord.word, SearchWord.uses)
-            .where(SearchWord.word >= f"by:{names}", SearchWord.word < f"by:{names}{MAX_CODE_POINT}")
-            .order_by(case((SearchWord.word == f"by:{names}", 0), else_=1), SearchWord.uses.desc(), SearchWord.word)
+            .where(starts_with(SearchWord.word, keyword))
+            .order_by(case((SearchWord.word == keyword, 0), else_=1), SearchWord.uses.desc(), SearchWord.word)
             .limit(MAX_CANDIDATES)
         )
-        participation_counts = {row.word.removeprefix("by:"): row.uses for row in rows}
-    accounts = select(User.id, User.username).where(User.id.in_(ids), User.is_active)
-    usernames = {row.id: row.username for row in session.execute(accounts)} if ids else {}
-    found = {
-        keyword_value(name): PersonHit(name, name, participation_counts.get(keyword_value(name), 0))
-        for one in ids
-        if (name := usernames.get(one))
+        package_counts = {row.word.removeprefix("by:"): row.uses for row in rows}
+    users = select(User.id, User.username).where(User.id.in_(ids), User.is_active)
+    usernames = {row.id: row.username for row in session.execute(users)} if ids else {}
+    hits = {
+        keyword_value(name): PersonHit(name, name, package_counts.get(keyword_value(name), 0))
+        for user_id in ids
+        if (name := usernames.get(user_id))
     }
-    for name, uses in participation_counts.items():
+    for name, count in package_counts.items():
         if matches_phrases(split_words(name), query):
-            found.setdefault(name, PersonHit(name, None, uses))
-    return tuple(found.values())[:MAX_PEOPLE]
+            hits.setdefault(name, PersonHit(name, None, count))
+    return tuple(hits.values())[:MAX_PEOPLE]
 
 
 def matches_phrases(words: Sequence[str], query: ParsedQuery) -> bool:
-    """Tell whether words have all phrases of a search, and nothing that it does not want."""
+    """Return whether words contain all phrases of a query and nothing that it excludes."""
 
-    def has(phrase: tuple[str, ...]) -> bool:
-        return any(tuple(words[rank_key : rank_key + len(phrase)]) == phrase for rank_key in range(len(words)))
+    def contains(phrase: tuple[str, ...]) -> bool:
+        return any(tuple(words[start : start + len(phrase)]) == phrase for start in range(len(words)))
 
-    return all(map(has, query.phrases)) and not any(map(has, query.excluded))
+    return all(map(contains, query.phrases)) and not any(map(contains, query.excluded))
 
 
 _usage_count = select(func.count()).where(Usage.package_id == Package.id).correlate(Package).scalar_subquery()
 
-_PACKAGE = (
+_PACKAGE_COLUMNS = (
     Package.id,
     Package.title,
     Package.slug,
@@ -227,7 +235,7 @@ _PACKAGE = (
     case((ACTIVE, True), else_=False).label("is_active"),
     _usage_count.label("usage_count"),
 )
-_GRID = (
+_GRID_COLUMNS = (
     Grid.id,
     Grid.title,
     Grid.slug,

@@ -1,4 +1,4 @@
-"""Keeps the index of search as the data is: what changes is indexed anew in the transaction that changes it."""
+"""Keeps the search index up to date: items are reindexed in the transaction that changes them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from pkgsite.services.search.backend import SearchBackend
 from pkgsite.services.search.backends import backend_for
 from pkgsite.services.search.documents import IndexItem, load_index_items
 
-BATCH_SIZE = 500  # things that are read together
-INDEX_LOCK_ID = 7_406_218_357  # any number but those of the migrations and the imports: who holds it writes the index
+BATCH_SIZE = 500  # items per statement
+INDEX_LOCK_ID = 7_406_218_357  # advisory lock for writing the index; differs from those of migrations and imports
 MODELS: dict[Kind, type[Any]] = {
     Kind.PACKAGE: Package,
     Kind.GRID: Grid,
@@ -30,10 +30,10 @@ MODELS: dict[Kind, type[Any]] = {
 
 
 def index_pending(session: Session, *, ignored_prefixes: tuple[str, ...], now: datetime) -> int:
-    """Index anew what the session's transaction has changed; return how many things that were.
+    """Reindex the items that the session's transaction has changed; return their number.
 
-    On PostgreSQL one transaction at a time does so, until it ends, and reads what it indexes after it is its turn: so
-    what two of them change of one thing is in the index in the end.
+    On PostgreSQL, only one transaction at a time does this: a lock is acquired before the items are read and kept until
+    the transaction ends. If two transactions change the same item, the index thus has both changes.
     """
     if not is_sqlite(session):  # on SQLite only one transaction writes at a time anyway
         if session.execute(select(SearchStale.id).limit(1)).first() is None:
@@ -52,51 +52,60 @@ def index_pending(session: Session, *, ignored_prefixes: tuple[str, ...], now: d
 def rebuild(
     session: Session, *, ignored_prefixes: tuple[str, ...], now: datetime, on_progress: Callable[[int, int], None]
 ) -> dict[Kind, int]:
-    """Make the whole index anew; return how many things of each kind are in it.
+    """Rebuild the entire index; return the number of indexed items of each kind.
 
-    Until the transaction ends others find what was there before, and those who want to save wait.
+    Until the transaction ends, others search the old index, and those that write wait.
 
     Args:
-        session: In which a transaction that writes has begun.
-        ignored_prefixes: The framework's names, which names are found without.
-        now: The present instant.
-        on_progress: Called with how many things are done, and of how many.
+        session: Session with a write transaction.
+        ignored_prefixes: Name prefixes that a query may omit, such as "django".
+        now: Current time.
+        on_progress: Called with the number of processed items and their total number.
     """
     _lock(session)
-    engine = backend_for(session)
+    backend = backend_for(session)
     session.execute(delete(SearchStale))
     session.execute(delete(SearchEntry))
-    engine.begin_rebuild(session)
+    backend.begin_rebuild(session)
     total = sum(session.scalar(select(func.count()).select_from(model)) or 0 for model in MODELS.values())
-    done, found = 0, dict.fromkeys(MODELS, 0)
+    done, counts = 0, dict.fromkeys(MODELS, 0)
     for kind, model in MODELS.items():
         for ids in _id_batches(session, model):
             items = load_index_items(session, kind, ids, ignored_prefixes, now=now)
             _insert_items(session, items)
-            found[kind] += len(items)
+            counts[kind] += len(items)
             done += len(ids)
             on_progress(done, total)
-    _insert_words(engine, session)
-    engine.finish_rebuild(session)
-    return found
+    _insert_words(backend, session)
+    backend.finish_rebuild(session)
+    return counts
 
 
 def _insert_words(backend: SearchBackend, session: Session) -> None:
-    """Write the list of all words of what was put in anew; the list is empty before."""
+    """Insert all words of the new index into its empty list of words."""
     rows = (_word_row(word, uses) for word, uses in backend.count_words(session))
     for batch in _batches(rows, 5_000):
         backend.add_words(session, batch)
 
 
 def reindex_stale(session: Session, *, ignored_prefixes: tuple[str, ...], now: datetime, after: int) -> tuple[int, int]:
-    """Index anew the packages that come after an id, some at a time, where the day has changed what the index holds.
+    """Reindex the packages of one batch whose entries are outdated because time has passed.
 
-    Return the last one's id, or the same id where none comes after it, and how many changed.
+    Args:
+        session: Session of the database; a write transaction is started in it.
+        ignored_prefixes: Name prefixes that a query may omit, such as "django".
+        now: Current time.
+        after: Id after which the batch starts.
+
+    Returns:
+        The last id of the batch, or `after` if there are no more packages; and the number of reindexed packages.
     """
     begin_write(session)
     _lock(session)
     ids = session.scalars(select(Package.id).where(Package.id > after).order_by(Package.id).limit(BATCH_SIZE)).all()
-    return (ids[-1], _reindex(session, Kind.PACKAGE, ids, ignored_prefixes, now)) if ids else (after, 0)
+    if not ids:
+        return after, 0
+    return ids[-1], _reindex(session, Kind.PACKAGE, ids, ignored_prefixes, now)
 
 
 def _reindex(
@@ -185,7 +194,7 @@ def is_sqlite(session: Session) -> bool:
 
 
 def _word_row(word: str, uses: int) -> dict[str, Any]:
-    """Return a word's row of `SearchWord`."""
+    """Return the row of a word or keyword in `SearchWord`."""
     is_keyword = ":" in word
     return {
         "word": word,

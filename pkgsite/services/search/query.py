@@ -1,4 +1,4 @@
-"""Search over packages, grids, categories and people. The order is that of `rules.search_ranking`."""
+"""Search over packages, grids, categories and people. The ranking is defined in `rules.search.ranking`."""
 
 from __future__ import annotations
 
@@ -18,13 +18,12 @@ from pkgsite.rules.search.ranking import (
     FILTERS_ONLY_EXPLANATION,
     SUBSET_TIERS,
     TIER_EXPLANATIONS,
+    Interpretation,
     Kind,
     Tier,
     any_word,
     first_rank_key,
     is_indexed_prefix,
-    item_id_from_rank_key,
-    kind_from_rank_key,
     tier_expressions,
 )
 from pkgsite.rules.search.tokenizer import name_words, split_words
@@ -35,6 +34,7 @@ from pkgsite.services.search.facets import Facet, ResultSet, build_facets
 from pkgsite.services.search.hits import (
     CategoryHit,
     Hit,
+    Match,
     PersonHit,
     load_categories,
     load_grids,
@@ -42,26 +42,27 @@ from pkgsite.services.search.hits import (
     load_people,
 )
 
-MAX_RESULTS = 1000  # results that are ranked and counted; more are "1,000+"
+MAX_RESULTS = 1000  # packages that are ranked and counted; a larger count is shown as "1,000+"
 PAGE_SIZE = 20
-SIDEBAR_SIZE = 6  # grids, categories and people each that are shown beside packages
+SIDEBAR_SIZE = 6  # grids, categories and people each that are shown with the packages
 
-# Things: so few are all looked at, rather than the best known of all things until enough fit. With bounds, of which the
-# index knows nothing, that would go on for longer.
+# With fewer matches than this, all of them are read, instead of all items in ranking order until enough match. With
+# ranges, which the full-text index doesn't contain, the latter would have to read more items.
 RARE_THRESHOLD, RARE_THRESHOLD_WITH_RANGES = 10_000, 40_000
-RARE_TIERS = {Tier.NAME, Tier.BARE_NAME, Tier.ALL_IN_NAME, Tier.SIMILAR_NAME}  # names hold few words
-STAGE_TIERS = (Tier.ALL_IN_NAME, Tier.SIMILAR_NAME, Tier.NAME_AND_TEXT)  # looked for once the tiers before leave room
+RARE_TIERS = {Tier.NAME, Tier.BARE_NAME, Tier.ALL_IN_NAME, Tier.SIMILAR_NAME}  # names have few words
+# Each of these tiers starts a stage, which is only searched if the stages before it have too few matches.
+STAGE_TIERS = (Tier.ALL_IN_NAME, Tier.SIMILAR_NAME, Tier.NAME_AND_TEXT)
 
-_FILTERED = 0  # the number of what only filters ask for
+_FILTERS_ONLY = 0  # key of the only subquery of a query without words, used instead of a tier
 
 
 @dataclass(frozen=True, slots=True)
 class RankExplanation:
-    """Why a hit is where it is.
+    """Why a package is ranked where it is.
 
     Attributes:
-        tier_text: How it fits the words.
-        matched_words: For each part of it that holds some of them, the part's name and these words.
+        tier_text: Description of its tier.
+        matched_words: Name and matched words of each part of the package that contains any.
     """
 
     tier_text: str
@@ -70,17 +71,19 @@ class RankExplanation:
 
 @dataclass(frozen=True, slots=True)
 class SearchResults:
-    """What a search found.
+    """A page of search results.
 
     Attributes:
-        query: What was typed, understood.
-        package_count: A page of them.
-        count: How many packages there are; past a thousand, a thousand.
-        is_exact: Whether there are not more.
-        corrections: What was looked for instead of the typed words; empty where these are known.
-        suggestion: What may have been meant; empty where all looks well.
-        is_partial: Whether nothing had all words, so that things with some of them are shown.
-        explanations: Why, for each package of the page.
+        query: The parsed query.
+        offset: Number of packages before this page.
+        packages: The packages of this page.
+        count: Number of matching packages, at most `MAX_RESULTS`.
+        is_exact: Whether `count` is exact.
+        corrected: The corrected words that were searched for; empty if nothing was corrected.
+        suggestion: A query to suggest ("did you mean"); empty if there is none.
+        is_partial: Whether no item contains all words, so that these packages contain only some of them.
+        unmatched_filters: Filters whose value no item has.
+        explanations: Why each package of this page is ranked where it is.
     """
 
     query: ParsedQuery
@@ -104,31 +107,34 @@ class SearchResults:
 
     @property
     def is_sampled(self) -> bool:
-        """Whether facets are counted among the first results alone."""
+        """Whether facets are counted over the ranked packages only, not over all matches."""
         return any(not one.is_exact and one.count < self.count for facet in self.facets for one in facet.values)
 
     @property
     def previous_offset(self) -> int | None:
-        """Where the page before begins; None where this is the first."""
+        """The offset of the previous page; None on the first page."""
         return max(0, self.offset - PAGE_SIZE) if self.offset else None
 
     @property
     def next_offset(self) -> int | None:
-        """Where the next page begins; None where this is the last."""
+        """The offset of the next page; None on the last page."""
         end = self.offset + PAGE_SIZE
         return end if end < self.count else None
 
 
 @dataclass(frozen=True, slots=True)
 class _RankedMatches:
-    """What was found of some kinds, best first, with its tiers."""
+    """The matches of a search, best first, and the best tier of each by its rank key."""
 
-    scope: ResultSet
+    result_set: ResultSet
     tiers: dict[int, int]
 
     @property
-    def rank_keys(self) -> Sequence[int]:
-        return self.scope.rank_keys
+    def count(self) -> int:
+        return len(self.result_set.rank_keys)
+
+    def slice(self, start: int, end: int) -> list[Match]:
+        return [Match(key, self.tiers[key]) for key in self.result_set.rank_keys[start:end]]
 
 
 def search(
@@ -140,85 +146,68 @@ def search(
     offset: int = 0,
     with_facets: bool = True,
 ) -> SearchResults:
-    """Return what fits what was typed; nothing for what says nothing.
+    """Return a page of results; an empty query has none.
 
-    The number of questions does not depend on what there is, only on how many words are unknown, which kinds fit,
-    whether the best tiers alone are all that is ranked, and whether there is more than that.
+    The number of statements doesn't depend on the amount of data, only on how many words are unknown, which kinds
+    match, whether the best tiers alone reach the limit, and whether there are more matches than that.
     """
     query = parse_query(text)
     if query.is_empty:
         return SearchResults(query, offset)
-    understood = plan_query(session, query, ignored_prefixes=ignored_prefixes, now=now)
-    found = _rank(session, understood, ignored_prefixes, _rank_key_range(Kind.PACKAGE))
-    others = [] if query.filters else _find_other_kinds(session, understood, ignored_prefixes)
-    user_ids = [
-        item_id_from_rank_key(rank_key) for rank_key, _ in others if kind_from_rank_key(rank_key) is Kind.PERSON
-    ][:SIDEBAR_SIZE]
-    people = () if query.filters else load_people(session, query, user_ids)
-    is_partial = not found.rank_keys and not others and not people and len(query.words) + len(query.phrases) > 1
+    plan = plan_query(session, query, ignored_prefixes=ignored_prefixes, now=now)
+    matches = _rank(session, plan, ignored_prefixes, _rank_key_range(Kind.PACKAGE))
+    others = [] if query.filters else _rank_other_kinds(session, plan, ignored_prefixes)
+    people = () if query.filters else load_people(session, query, _first_item_ids(others, Kind.PERSON))
+    is_partial = not matches.count and not others and not people and len(query.words) + len(query.phrases) > 1
     if is_partial:
-        found = _rank(session, understood, ignored_prefixes, _rank_key_range(Kind.PACKAGE), is_partial=True)
-    page_keys = found.rank_keys[offset : offset + PAGE_SIZE]
-    packages = load_packages(session, [(rank_key, found.tiers[rank_key]) for rank_key in page_keys], now=now)
+        matches = _rank(session, plan, ignored_prefixes, _rank_key_range(Kind.PACKAGE), is_partial=True)
+    packages = load_packages(session, matches.slice(offset, offset + PAGE_SIZE), now=now)
     return SearchResults(
         query=query,
         offset=offset,
         packages=tuple(packages),
-        count=len(found.rank_keys),
-        is_exact=found.scope.is_complete,
-        grids=tuple(
-            load_grids(session, [match for match in others if kind_from_rank_key(match[0]) is Kind.GRID][:SIDEBAR_SIZE])
-        ),
-        categories=load_categories(
-            session,
-            [
-                item_id_from_rank_key(rank_key)
-                for rank_key, _ in others
-                if kind_from_rank_key(rank_key) is Kind.CATEGORY
-            ][:SIDEBAR_SIZE],
-        ),
+        count=matches.count,
+        is_exact=matches.result_set.is_complete,
+        grids=tuple(load_grids(session, _of_kind(others, Kind.GRID)[:SIDEBAR_SIZE])),
+        categories=load_categories(session, _first_item_ids(others, Kind.CATEGORY)),
         people=people,
-        facets=tuple(build_facets(session, query, found.scope, now=now)) if with_facets and found.rank_keys else (),
-        corrected=apply_corrections(query.text, understood.corrections) if understood.corrections else "",
-        suggestion=understood.suggestion,
-        is_partial=is_partial and bool(found.rank_keys),
-        unmatched_filters=understood.unmatched_filters,
-        explanations=tuple(explain(hit, understood, ignored_prefixes) for hit in packages),
+        facets=tuple(build_facets(session, query, matches.result_set, now=now))
+        if with_facets and matches.count
+        else (),
+        corrected=apply_corrections(query.text, plan.corrections) if plan.corrections else "",
+        suggestion=plan.suggestion,
+        is_partial=is_partial and matches.count > 0,
+        unmatched_filters=plan.unmatched_filters,
+        explanations=tuple(explain(hit, plan, ignored_prefixes) for hit in packages),
     )
 
 
 def search_mixed(
     session: Session, text: str, *, ignored_prefixes: tuple[str, ...], now: datetime, limit: int
 ) -> list[Hit]:
-    """Return packages and grids in one list, best first; of those that fit alike, grids come first."""
+    """Return packages and grids in one list, best first; in the same tier, grids come before packages."""
     query = parse_query(text)
     if query.is_empty:
         return []
-    understood = plan_query(session, query, ignored_prefixes=ignored_prefixes, now=now)
-    packages = _rank(session, understood, ignored_prefixes, _rank_key_range(Kind.PACKAGE))
-    found = [(rank_key, packages.tiers[rank_key]) for rank_key in packages.rank_keys[:limit]]
+    plan = plan_query(session, query, ignored_prefixes=ignored_prefixes, now=now)
+    matches = _rank(session, plan, ignored_prefixes, _rank_key_range(Kind.PACKAGE)).slice(0, limit)
     if not query.filters:
-        found += [
-            match
-            for match in _find_other_kinds(session, understood, ignored_prefixes)
-            if kind_from_rank_key(match[0]) is Kind.GRID
-        ]
-    found.sort(key=lambda match: (match[1], kind_from_rank_key(match[0]) is not Kind.GRID, match[0]))
-    page_keys = found[:limit]
-    hits = {
-        (Kind.PACKAGE, hit.id): hit
-        for hit in load_packages(
-            session, [match for match in page_keys if kind_from_rank_key(match[0]) is Kind.PACKAGE], now=now
-        )
-    } | {
-        (Kind.GRID, hit.id): hit
-        for hit in load_grids(session, [match for match in page_keys if kind_from_rank_key(match[0]) is Kind.GRID])
-    }
-    return [
-        hits[key]
-        for rank_key, _ in page_keys
-        if (key := (kind_from_rank_key(rank_key), item_id_from_rank_key(rank_key))) in hits
-    ]
+        matches += _of_kind(_rank_other_kinds(session, plan, ignored_prefixes), Kind.GRID)
+    matches.sort(key=lambda match: (match.tier, match.kind is not Kind.GRID, match.rank_key))
+    matches = matches[:limit]
+    packages = load_packages(session, _of_kind(matches, Kind.PACKAGE), now=now)
+    grids = load_grids(session, _of_kind(matches, Kind.GRID))
+    hits = {(Kind.PACKAGE, hit.id): hit for hit in packages} | {(Kind.GRID, hit.id): hit for hit in grids}
+    return [hits[key] for match in matches if (key := (match.kind, match.item_id)) in hits]
+
+
+def _of_kind(matches: list[Match], kind: Kind) -> list[Match]:
+    return [match for match in matches if match.kind is kind]
+
+
+def _first_item_ids(matches: list[Match], kind: Kind) -> list[int]:
+    """Return the ids of the items of a kind that fit into the sidebar."""
+    return [match.item_id for match in _of_kind(matches, kind)[:SIDEBAR_SIZE]]
 
 
 def _rank_key_range(kind: Kind, last: Kind | None = None, limit: int | None = None) -> RankKeyRange:
@@ -229,36 +218,40 @@ def _rank(
     session: Session,
     plan: QueryPlan,
     ignored_prefixes: tuple[str, ...],
-    span: RankKeyRange,
+    key_range: RankKeyRange,
     *,
     is_partial: bool = False,
     is_single_stage: bool = False,
 ) -> _RankedMatches:
-    """Return what fits, best first; `is_single_stage` in a single question, where little is expected."""
+    """Return the matches, best first; `is_single_stage` uses a single statement, for when few matches are expected."""
     subqueries = _subqueries(plan, ignored_prefixes, is_partial=is_partial)
-    best: dict[int, int] = {}
+    tiers: dict[int, int] = {}
     is_complete = True
     for stage in [subqueries] if is_single_stage else _group_by_stage(subqueries):
-        rows = backend_for(session).search(session, stage, span)
-        for number, rank_key in rows:
-            best[rank_key] = min(number, best.get(rank_key, number))
-        sizes = Counter(number for number, _ in rows)
-        is_complete = is_complete and all(size < span.limit for size in sizes.values())
-        if len(best) >= span.limit:
+        rows = backend_for(session).search(session, stage, key_range)
+        for tier, rank_key in rows:
+            tiers[rank_key] = min(tier, tiers.get(rank_key, tier))
+        counts = Counter(tier for tier, _ in rows)
+        is_complete = is_complete and all(count < key_range.limit for count in counts.values())
+        if len(tiers) >= key_range.limit:
             break
-    rank_keys = sorted(best, key=lambda rank_key: (best[rank_key], rank_key))
-    expression = disjunction([one.expression for one in subqueries if one.key not in SUBSET_TIERS])
-    page_keys = rank_keys[: span.limit - 1]
-    is_complete = is_complete and len(rank_keys) < span.limit
-    upper_bound = plan.package_count if is_partial else plan.loose_upper_bound
-    return _RankedMatches(ResultSet(page_keys, is_complete, upper_bound, expression, plan.ranges, span), best)
+    rank_keys = sorted(tiers, key=lambda rank_key: (tiers[rank_key], rank_key))
+    result_set = ResultSet(
+        rank_keys=rank_keys[: key_range.limit - 1],
+        is_complete=is_complete and len(rank_keys) < key_range.limit,
+        upper_bound=plan.package_count if is_partial else plan.loose_upper_bound,
+        expression=disjunction([one.expression for one in subqueries if one.key not in SUBSET_TIERS]),
+        ranges=plan.ranges,
+        key_range=key_range,
+    )
+    return _RankedMatches(result_set, tiers)
 
 
 def _subqueries(plan: QueryPlan, ignored_prefixes: tuple[str, ...], *, is_partial: bool) -> list[SubQuery]:
-    """Return what is looked for, best first."""
+    """Return the subqueries of a search, best tier first."""
     if not plan.interpretations:
-        match_all = _with_conditions(None, plan)
-        return [SubQuery(_FILTERED, match_all, plan.ranges, is_rare=_is_rare(plan, _FILTERED))]
+        is_rare = _is_rare(plan, _FILTERS_ONLY)
+        return [SubQuery(_FILTERS_ONLY, _with_conditions(None, plan), plan.ranges, is_rare=is_rare)]
     if is_partial:
         return [SubQuery(Tier.SOME_WORDS, _with_conditions(any_word(plan.interpretations), plan), plan.ranges)]
     return [
@@ -274,64 +267,70 @@ def _subqueries(plan: QueryPlan, ignored_prefixes: tuple[str, ...], *, is_partia
 
 
 def _is_rare(plan: QueryPlan, tier: int) -> bool:
-    """Tell whether few things fit a tier; otherwise the database finds out."""
+    """Return whether a tier is known to have few matches; if not, the database decides how to search."""
     if tier is Tier.NAME_WORD_PREFIX:
         return not any(is_indexed_prefix(interpretation.last_prefix) for interpretation in plan.interpretations)
-    if tier in (Tier.ANYWHERE, _FILTERED):
-        return plan.upper_bound < min(plan.package_count, RARE_THRESHOLD_WITH_RANGES if plan.ranges else RARE_THRESHOLD)
+    if tier in (Tier.ANYWHERE, _FILTERS_ONLY):
+        threshold = RARE_THRESHOLD_WITH_RANGES if plan.ranges else RARE_THRESHOLD
+        return plan.upper_bound < min(plan.package_count, threshold)
     return tier in RARE_TIERS
 
 
 def _group_by_stage(subqueries: list[SubQuery]) -> Iterator[list[SubQuery]]:
-    """Return what is looked for, in parts: where the first fill all that is ranked, the rest need not be looked for."""
-    for _, batch in groupby(subqueries, key=lambda one: bisect(STAGE_TIERS, one.key)):
-        yield list(batch)
+    """Return the subqueries in stages; once a stage reaches the limit, later ones need not be searched."""
+    for _, stage in groupby(subqueries, key=lambda one: bisect(STAGE_TIERS, one.key)):
+        yield list(stage)
 
 
 def _with_conditions(expression: Expression | None, plan: QueryPlan) -> Expression:
-    """Return an expression with all that must fit besides, and without what must not."""
+    """Return an expression combined with the required and excluded expressions of a plan; None matches everything."""
     parts = [*([expression] if expression else []), *plan.required]
     match_all = conjunction(parts) if parts else keyword("kind:", is_prefix=True)
     return AndNot(match_all, plan.excluded) if plan.excluded else match_all
 
 
-def _find_other_kinds(session: Session, plan: QueryPlan, ignored_prefixes: tuple[str, ...]) -> list[tuple[int, int]]:
-    """Return places and tiers of grids, categories and people that fit, best first."""
-    found = _rank(
-        session, plan, ignored_prefixes, _rank_key_range(Kind.GRID, Kind.PERSON, limit=200), is_single_stage=True
-    )
-    return [(rank_key, found.tiers[rank_key]) for rank_key in found.rank_keys]
+def _rank_other_kinds(session: Session, plan: QueryPlan, ignored_prefixes: tuple[str, ...]) -> list[Match]:
+    """Return the matching grids, categories and people, best first."""
+    key_range = _rank_key_range(Kind.GRID, Kind.PERSON, limit=200)
+    ranked = _rank(session, plan, ignored_prefixes, key_range, is_single_stage=True)
+    return ranked.slice(0, ranked.count)
 
 
 def explain(hit: Hit, plan: QueryPlan, ignored_prefixes: tuple[str, ...]) -> RankExplanation:
-    """Return why a package is where it is."""
-    query_words = {
-        word
-        for interpretation in plan.interpretations
-        for choices in interpretation.words
-        for choice in choices
-        for word in ([choice] if isinstance(choice, str) else choice)
-    }
-    beginnings = tuple(
-        interpretation.last_prefix for interpretation in plan.interpretations if interpretation.last_prefix
-    )
-    parts = (
-        ("name", [*split_words(hit.title), *name_words(hit.title), *split_words(hit.slug)]),
-        ("description", split_words(hit.description)),
-        ("topics", [word for topic in hit.topics for word in split_words(topic)]),
-        ("category", split_words(hit.category)),
-        ("grids", [word for title in hit.grids for word in split_words(title)]),
-        ("people", [word for person in hit.participants for word in split_words(person)]),
-    )
-    found = []
-    for part, words in parts:
-        prefixes = beginnings if part == "name" else ()
-        matched = dict.fromkeys(word for word in words if word in query_words or word.startswith(prefixes or ("\0",)))
+    """Return why a package is ranked where it is."""
+    query_words = _query_words(plan.interpretations)
+    prefixes = tuple(one.last_prefix for one in plan.interpretations if one.last_prefix)
+    matched_words = []
+    for part, words in _words_by_part(hit):
+        part_prefixes = prefixes if part == "name" else ()
+        matched = dict.fromkeys(word for word in words if word in query_words or word.startswith(part_prefixes))
         if matched:
-            found.append((part, tuple(matched)))
-    tier = (
+            matched_words.append((part, tuple(matched)))
+    tier_text = (
         FILTERS_ONLY_EXPLANATION
-        if hit.tier == _FILTERED
+        if hit.tier == _FILTERS_ONLY
         else TIER_EXPLANATIONS[Tier(hit.tier)].format(prefix=" or ".join(ignored_prefixes))
     )
-    return RankExplanation(tier, tuple(found))
+    return RankExplanation(tier_text, tuple(matched_words))
+
+
+def _query_words(interpretations: Sequence[Interpretation]) -> set[str]:
+    """Return all words that any interpretation of a query searches for."""
+    choices = [choice for one in interpretations for alternatives in one.words for choice in alternatives]
+    return {word for choice in choices for word in ([choice] if isinstance(choice, str) else choice)}
+
+
+def _words_by_part(hit: Hit) -> tuple[tuple[str, list[str]], ...]:
+    """Return the words of each part of a package."""
+    return (
+        ("name", [*split_words(hit.title), *name_words(hit.title), *split_words(hit.slug)]),
+        ("description", split_words(hit.description)),
+        ("topics", _words_of_all(hit.topics)),
+        ("category", split_words(hit.category)),
+        ("grids", _words_of_all(hit.grids)),
+        ("people", _words_of_all(hit.participants)),
+    )
+
+
+def _words_of_all(texts: Sequence[str]) -> list[str]:
+    return [word for text in texts for word in split_words(text)]

@@ -1,4 +1,6 @@
-"""What people type, made fit to be looked for."""
+"""Cleaning of queries, and words that can be searched for in stored lists."""
+
+from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,25 +8,25 @@ from hypothesis import strategies as st
 from pkgsite.rules.search.tokenizer import MAX_TEXT_LENGTH, MAX_WORDS, clean_query, distinct_words, is_searchable_name
 
 
-def test_blanks_and_control_characters_are_dropped() -> None:
+def test_control_characters_and_repeated_spaces_are_removed() -> None:
     assert clean_query("\x00 django\t\x1f forms\n\ud800") == "django forms"
 
 
-def test_long_text_is_cut() -> None:
+def test_long_text_is_truncated() -> None:
     assert clean_query("a" * 10_000) == "a" * MAX_TEXT_LENGTH
 
 
-def test_words_are_lower_case_and_different() -> None:
+def test_distinct_words_are_in_lower_case() -> None:
     assert distinct_words("Django FORMS django  é") == ["django", "forms", "é"]
 
 
-def test_a_word_with_a_lists_punctuation_is_no_name() -> None:
+def test_words_with_the_punctuation_of_a_list_are_not_searchable_names() -> None:
     assert is_searchable_name("gasman")
     assert not any(is_searchable_name(word) for word in ('"', "[", "]", ",", "a\\b"))
 
 
 @given(st.text())
-def test_any_text_can_be_looked_for(text: str) -> None:
+def test_any_text_can_be_cleaned(text: str) -> None:
     cleaned = clean_query(text)
     cleaned.encode()
     assert len(cleaned) <= MAX_TEXT_LENGTH

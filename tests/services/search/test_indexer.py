@@ -1,4 +1,4 @@
-"""The index is as the data is, whatever changes it, in the transaction that changes it."""
+"""The search index is up to date after any change, in the transaction that makes it."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ from tests.factories import NOW, add_to_grid, make_category, make_grid, make_pac
 PREFIXES = ("django",)
 
 
-def found(session: Session, typed: str) -> list[str]:
-    return [hit.slug for hit in search(session, typed, ignored_prefixes=PREFIXES, now=NOW).packages]
+def search_slugs(session: Session, query: str) -> list[str]:
+    return [hit.slug for hit in search(session, query, ignored_prefixes=PREFIXES, now=NOW).packages]
 
 
 def content(session: Session) -> dict[str, object]:
-    """Return all that the index holds, but for ids of its own."""
+    """Return the entire content of the index, without generated ids."""
     entries = select(
         SearchEntry.place, SearchEntry.marks, SearchEntry.stars, SearchEntry.touched_at, SearchEntry.digest
     )
@@ -63,33 +63,49 @@ def is_sqlite(session: Session) -> bool:
     return session.get_bind().dialect.name == "sqlite"
 
 
-def test_each_kind_of_change_is_found_at_once(session: Session) -> None:
+def test_search_finds_every_kind_of_change_immediately(session: Session) -> None:
     apps = make_category(session, "apps", title="Programs")
     one = make_package(session, "one", category=apps, description="Stores things", participants=["ada"])
     grid = make_grid(session, "caching", (one,), title="Caching")
     session.commit()
-    assert found(session, "stores") == found(session, "programs") == found(session, "caching") == ["one"]
-    assert found(session, "by:ada grid:caching category:apps") == ["one"]
-    session.execute(update(Package).values(description="Keeps things", participants=["grace"]))  # past the mapped rows
+    assert (
+        search_slugs(session, "stores")
+        == search_slugs(session, "programs")
+        == search_slugs(session, "caching")
+        == ["one"]
+    )
+    assert search_slugs(session, "by:ada grid:caching category:apps") == ["one"]
+    session.execute(
+        update(Package).values(description="Keeps things", participants=["grace"])
+    )  # bypasses the mapped rows
     session.commit()
-    assert (found(session, "stores"), found(session, "keeps"), found(session, "by:grace")) == ([], ["one"], ["one"])
+    assert (search_slugs(session, "stores"), search_slugs(session, "keeps"), search_slugs(session, "by:grace")) == (
+        [],
+        ["one"],
+        ["one"],
+    )
     session.execute(update(Grid).values(title="Memory", slug="memory"))
     session.execute(update(Category).values(title="Tools"))
     session.commit()
-    assert (found(session, "caching"), found(session, "programs")) == ([], [])
-    assert found(session, "memory") == found(session, "tools") == found(session, "grid:memory") == ["one"]
+    assert (search_slugs(session, "caching"), search_slugs(session, "programs")) == ([], [])
+    assert (
+        search_slugs(session, "memory")
+        == search_slugs(session, "tools")
+        == search_slugs(session, "grid:memory")
+        == ["one"]
+    )
     session.execute(delete(GridPackage))
     session.commit()
-    assert found(session, "memory") == []
+    assert search_slugs(session, "memory") == []
     add_to_grid(session, grid, one)
     session.commit()
-    assert found(session, "memory") == ["one"]
-    session.execute(delete(Grid))  # the membership goes with it
+    assert search_slugs(session, "memory") == ["one"]
+    session.execute(delete(Grid))  # deletes the membership too
     session.commit()
-    assert found(session, "memory") == []
+    assert search_slugs(session, "memory") == []
     session.execute(update(Package).values(hidden_at=NOW))
     session.commit()
-    assert found(session, "keeps") == []
+    assert search_slugs(session, "keeps") == []
     session.execute(update(Package).values(hidden_at=None))
     session.execute(insert(User).values(username="keeper", created_at=NOW, role="user", is_active=True,
                                         shares_favourites=False, links=[]))  # fmt: skip
@@ -98,100 +114,103 @@ def test_each_kind_of_change_is_found_at_once(session: Session) -> None:
     assert ([hit.slug for hit in page.packages], [hit.username for hit in page.people]) == (["one"], ["keeper"])
     session.execute(delete(Package))
     session.commit()
-    assert found(session, "keeps") == []
+    assert search_slugs(session, "keeps") == []
 
 
-def test_what_is_taken_back_is_not_found(session: Session) -> None:
+def test_search_does_not_find_rolled_back_changes(session: Session) -> None:
     one = make_package(session, "one", title="First")
     session.commit()
     one.title = "Second"
     session.flush()
     session.rollback()
-    assert (found(session, "first"), found(session, "second")) == (["one"], [])
+    assert (search_slugs(session, "first"), search_slugs(session, "second")) == (["one"], [])
     one.title = "Third"
-    with session.begin_nested() as part:
+    with session.begin_nested() as savepoint:
         one.description = "Fourth"
         session.flush()
-        part.rollback()
+        savepoint.rollback()
     session.commit()
-    assert (found(session, "third"), found(session, "fourth"), found(session, "first")) == (["one"], [], [])
+    assert (search_slugs(session, "third"), search_slugs(session, "fourth"), search_slugs(session, "first")) == (
+        ["one"],
+        [],
+        [],
+    )
 
 
-def test_after_any_changes_the_index_is_as_if_made_anew(session: Session) -> None:
+def test_the_index_equals_a_rebuilt_one_after_random_changes(session: Session) -> None:
     draw = random.Random(5)
     words = ["cache", "rest", "forms", "redis", "queue", "django", "tools"]
-    kinds = [make_category(session, slug) for slug in ("apps", "tools")]
+    categories = [make_category(session, slug) for slug in ("apps", "tools")]
     grids = [make_grid(session, slug) for slug in ("caching", "queues")]
     for number in range(40):
-        what = draw.randrange(7)
+        change = draw.randrange(7)
         ids = session.scalars(select(Package.id)).all()
-        if what < 2 or not ids:
+        if change < 2 or not ids:
             package = make_package(
-                session, f"p{number}", category=draw.choice(kinds), title=" ".join(draw.sample(words, 2))
+                session, f"p{number}", category=draw.choice(categories), title=" ".join(draw.sample(words, 2))
             )
             add_to_grid(session, draw.choice(grids), package)
-        elif what == 2:
+        elif change == 2:
             session.execute(delete(Package).where(Package.id == draw.choice(ids)))
-        elif what == 3:
+        elif change == 3:
             draw.choice(grids).title = " ".join(draw.sample(words, 2))
-        elif what == 4:
-            draw.choice(kinds).title = draw.choice(words)
+        elif change == 4:
+            draw.choice(categories).title = draw.choice(words)
         else:
-            values = draw.choice(
-                [
-                    {"description": " ".join(draw.choices(words, k=5))},
-                    {"stars": draw.randrange(5000)},
-                    {"archived_at": draw.choice([NOW, None])},
-                    {"hidden_at": draw.choice([NOW, None])},
-                    {"participants": draw.sample(words, 2)},
-                    {"licence": "MIT", "pypi_version": "1", "classifiers": ["Programming Language :: Python :: 3.13"]},
-                ]
-            )
+            changes: list[dict[str, object]] = [
+                {"description": " ".join(draw.choices(words, k=5))},
+                {"stars": draw.randrange(5000)},
+                {"archived_at": draw.choice([NOW, None])},
+                {"hidden_at": draw.choice([NOW, None])},
+                {"participants": draw.sample(words, 2)},
+                {"licence": "MIT", "pypi_version": "1", "classifiers": ["Programming Language :: Python :: 3.13"]},
+            ]
+            values = draw.choice(changes)
             session.execute(update(Package).where(Package.id == draw.choice(ids)).values(values))
         session.commit()
         session.expire_all()
-    kept = content(session)
+    updated = content(session)
     session.rollback()
     begin_write(session)
-    told: list[tuple[int, int]] = []
-    rebuild(session, ignored_prefixes=PREFIXES, now=utc_now(), on_progress=lambda *done: told.append(done))
+    progress: list[tuple[int, int]] = []
+    rebuild(session, ignored_prefixes=PREFIXES, now=utc_now(), on_progress=lambda *counts: progress.append(counts))
     session.commit()
-    assert told
-    assert told[-1][0] == told[-1][1]
-    made = content(session)
-    assert kept["words"] == made["words"]
-    assert kept["texts"] == made["texts"]
-    assert kept == made
+    assert progress
+    assert progress[-1][0] == progress[-1][1]
+    rebuilt = content(session)
+    assert updated["words"] == rebuilt["words"]
+    assert updated["texts"] == rebuilt["texts"]
+    assert updated == rebuilt
 
 
-def test_made_anew_an_index_that_was_lost_is_whole(session: Session) -> None:
+def test_rebuilding_restores_a_deleted_index(session: Session) -> None:
     make_package(session, "one", title="First", description="Keeps things", participants=["ada"])
     make_grid(session, "caching")
     session.commit()
-    kept = content(session)
+    before = content(session)
     session.rollback()
     begin_write(session)
     for table in ("search_text", "search_word", "search_entry"):
         session.execute(text(f"DELETE FROM {table}"))
     session.commit()
-    assert found(session, "first") == []
+    assert search_slugs(session, "first") == []
     session.rollback()
     begin_write(session)
     rebuild(session, ignored_prefixes=PREFIXES, now=utc_now(), on_progress=lambda *_: None)
     session.commit()
-    assert content(session) == kept
-    assert found(session, "frist") == ["one"]  # the words are there, by which slips are understood
+    assert content(session) == before
+    assert search_slugs(session, "frist") == ["one"]  # the list of words, used to correct typos, is restored too
 
 
 SCHEMA = {
     "sqlite": "SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_stat%'",
     "postgresql": "SELECT indexname, indexdef FROM pg_indexes WHERE tablename LIKE 'search%' "
     "UNION ALL SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint "
-    "UNION ALL SELECT 'numbers', pg_get_serial_sequence('search_word', 'id')",
+    "UNION ALL SELECT 'sequence', pg_get_serial_sequence('search_word', 'id')",
 }
 
 
-def test_made_anew_the_tables_are_those_of_the_migrations(session: Session) -> None:
+def test_rebuilding_keeps_the_schema_of_the_migrations(session: Session) -> None:
     schema = text(SCHEMA[session.get_bind().dialect.name])
     before = set(map(tuple, session.execute(schema)))
     for number in range(2):
@@ -200,45 +219,45 @@ def test_made_anew_the_tables_are_those_of_the_migrations(session: Session) -> N
         rebuild(session, ignored_prefixes=PREFIXES, now=utc_now(), on_progress=lambda *_: None)
         make_package(session, f"p{number}", description=f"word{number}")
         session.commit()
-        assert found(session, f"word{number}") == [f"p{number}"]
+        assert search_slugs(session, f"word{number}") == [f"p{number}"]
     assert set(map(tuple, session.execute(schema))) == before
 
 
-def test_each_column_that_the_index_reads_is_watched(session: Session) -> None:
-    """By triggers, which a migration that makes a table anew would lose."""
-    row = make_package(session, "one")
+def test_triggers_watch_every_column_that_is_indexed(session: Session) -> None:
+    """A migration that recreates a table would lose them."""
+    package = make_package(session, "one")
     session.commit()
-    read = {column.key for column in PACKAGE_COLUMNS} - {"id"} | {"category_id", "hidden_at"}
-    columns = {"package": read, "category": {"title", "title_plural", "slug", "description"}}
+    indexed = {column.key for column in PACKAGE_COLUMNS} - {"id"} | {"category_id", "hidden_at"}
+    columns = {"package": indexed, "category": {"title", "title_plural", "slug", "description"}}
     for table, names in columns.items():
         for name in sorted(names):
             session.execute(text(f'UPDATE {table} SET "{name}" = "{name}"'))
             stale = session.execute(delete(SearchStale).returning(SearchStale.kind, SearchStale.item_id)).all()
-            assert (Kind.PACKAGE, row.id) in map(tuple, stale), f"{table}.{name}"
+            assert (Kind.PACKAGE, package.id) in map(tuple, stale), f"{table}.{name}"
 
 
-def test_a_version_alone_and_users_that_move_are_heard_of(session: Session) -> None:
-    known = {"classifiers": ["Programming Language :: Python :: 3.13"]}
-    one, other = make_package(session, "one", **known), make_package(session, "other", **known)
+def test_changing_only_the_version_or_the_package_of_a_usage_reindexes(session: Session) -> None:
+    classifiers = ["Programming Language :: Python :: 3.13"]
+    one, other = (make_package(session, slug, classifiers=classifiers) for slug in ("one", "other"))
     user = User(username="ada", created_at=NOW, role="user", is_active=True, shares_favourites=False, links=[])
     session.add(user)
     session.flush()
     session.add(Usage(package_id=one.id, user_id=user.id, created_at=NOW))
     session.commit()
-    assert found(session, "python:3.13") == []
+    assert search_slugs(session, "python:3.13") == []
     session.execute(update(Package).values(pypi_version="1.0"))
     session.commit()
-    assert found(session, "python:3.13") == ["one", "other"]
+    assert search_slugs(session, "python:3.13") == ["one", "other"]
     session.execute(update(Usage).values(package_id=other.id))
     session.commit()
-    assert found(session, "python:3.13") == ["other", "one"]
+    assert search_slugs(session, "python:3.13") == ["other", "one"]
 
 
-def test_two_who_edit_one_category_are_both_found(app: Flask, session: Session) -> None:
+def test_concurrent_edits_of_one_category_are_both_indexed(app: Flask, session: Session) -> None:
     category = make_category(session, "apps", title="Programs", description="")
     make_package(session, "one", category=category)
     session.commit()
-    if not is_sqlite(session):  # there who has read can't write after another one has
+    if not is_sqlite(session):  # on SQLite, a transaction can't write if another one has since it first read
         assert category.title == "Programs"
 
     def rename() -> None:
@@ -250,39 +269,46 @@ def test_two_who_edit_one_category_are_both_found(app: Flask, session: Session) 
     thread.start()
     thread.join()
     session.connection().execute(update(Category).values(description="All of them"))
-    session.info[HAS_WRITES] = True  # past the session, so that what it has read stays as it was
+    session.info[HAS_WRITES] = True  # bypasses the session, so that its mapped rows stay outdated
     session.commit()
     page = search(session, "tools", ignored_prefixes=PREFIXES, now=NOW)
     assert [hit.title for hit in page.categories] == ["Tools"]
 
 
-def test_thousands_of_people_are_all_found_and_all_forgotten(session: Session) -> None:
+def test_thousands_of_contributors_are_indexed_and_removed(session: Session) -> None:
     one = make_package(session, "one", participants=[f"user{number}x" for number in range(3000)])
     session.commit()
-    assert found(session, "user2999x") == ["one"]
-    assert found(session, "one -user2999x") == []
+    assert search_slugs(session, "user2999x") == ["one"]
+    assert search_slugs(session, "one -user2999x") == []
     one.participants = []
     session.commit()
     assert session.scalars(select(SearchWord.word).where(SearchWord.word.startswith("user"))).all() == []
 
 
-def test_an_edit_of_another_process_is_found_at_once(session: Session, database_url: str, tmp_path: Path) -> None:
+def test_search_finds_an_edit_by_another_process_immediately(
+    session: Session, database_url: str, tmp_path: Path
+) -> None:
     make_package(session, "one", title="First")
     session.commit()
-    assert found(session, "zebra") == []
+    assert search_slugs(session, "zebra") == []
     session.rollback()
     edit = (
         "from wsgi import app\nfrom pkgsite.extensions import db\nfrom pkgsite.models import Package\n"
         "with app.app_context():\n"
         "    db.session.query(Package).one().title = 'Zebra'\n    db.session.commit()\n"
     )
-    own = {"DATABASE_URL": database_url, "DATA_DIR": str(tmp_path), "SECRET_KEY": "for tests only", "SCHEDULER": "off"}
-    process = processes.start("-c", edit, env=os.environ | own)
+    environment = {
+        "DATABASE_URL": database_url,
+        "DATA_DIR": str(tmp_path),
+        "SECRET_KEY": "for tests only",
+        "SCHEDULER": "off",
+    }
+    process = processes.start("-c", edit, env=os.environ | environment)
     assert (process.communicate(), process.returncode) == (("", ""), 0)
-    assert (found(session, "zebra"), found(session, "first")) == (["one"], [])
+    assert (search_slugs(session, "zebra"), search_slugs(session, "first")) == (["one"], [])
 
 
-def test_two_who_change_one_package_at_once_are_both_found(app: Flask, session: Session) -> None:
+def test_concurrent_changes_of_one_package_are_both_indexed(app: Flask, session: Session) -> None:
     one = make_package(session, "one", title="First")
     grid = make_grid(session, "memory", title="Memory")
     package_id, grid_id = one.id, grid.id
@@ -292,7 +318,7 @@ def test_two_who_change_one_package_at_once_are_both_found(app: Flask, session: 
     def rename() -> None:
         db.session.execute(update(Package).where(Package.id == package_id).values(title="Second"))
 
-    def put() -> None:
+    def add_to_memory_grid() -> None:
         values = {"package_id": package_id, "grid_id": grid_id, "position": 0, "created_at": NOW}
         db.session.execute(insert(GridPackage).values(values))
 
@@ -304,23 +330,23 @@ def test_two_who_change_one_package_at_once_are_both_found(app: Flask, session: 
             db.session.commit()
 
     for _ in range(5):
-        threads = [threading.Thread(target=work, args=(change,)) for change in (rename, put)]
+        threads = [threading.Thread(target=work, args=(change,)) for change in (rename, add_to_memory_grid)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert found(session, "second memory") == ["one"]
+        assert search_slugs(session, "second memory") == ["one"]
         session.execute(delete(GridPackage))
         session.execute(update(Package).values(title="First"))
         session.commit()
-        assert found(session, "first -memory") == ["one"]
+        assert search_slugs(session, "first -memory") == ["one"]
         session.rollback()
 
 
-def test_who_searches_while_all_is_made_anew_waits_for_nothing(app: Flask, session: Session) -> None:
+def test_searches_do_not_wait_for_a_rebuild(app: Flask, session: Session) -> None:
     make_package(session, "one", title="First")
     session.commit()
-    failures: list[Exception] = []
+    errors: list[Exception] = []
 
     def work() -> None:
         with app.app_context():
@@ -328,26 +354,26 @@ def test_who_searches_while_all_is_made_anew_waits_for_nothing(app: Flask, sessi
             try:
                 rebuild(db.session(), ignored_prefixes=PREFIXES, now=utc_now(), on_progress=lambda *_: None)
                 db.session.commit()
-            except DBAPIError as failure:
-                failures.append(failure)
+            except DBAPIError as error:
+                errors.append(error)
 
-    session.execute(select(SearchWord.id)).all()  # as a search begins
+    session.execute(select(SearchWord.id)).all()  # the first statement of a search
     thread = threading.Thread(target=work)
     thread.start()
-    waiting = text(
+    waiting_locks = text(
         "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database "
         "WHERE datname = current_database() AND NOT granted"
     )
-    while thread.is_alive() and (is_sqlite(session) or not session.scalar(waiting)):
+    while thread.is_alive() and (is_sqlite(session) or not session.scalar(waiting_locks)):
         thread.join(0.01)
-    assert found(session, "first") == ["one"]
+    assert search_slugs(session, "first") == ["one"]
     session.rollback()
     thread.join(30)
-    assert (thread.is_alive(), failures) == (False, [])
-    assert found(session, "first") == ["one"]
+    assert (thread.is_alive(), errors) == (False, [])
+    assert search_slugs(session, "first") == ["one"]
 
 
-def test_the_day_changes_what_is_recent(session: Session) -> None:
+def test_reindexing_stale_packages_updates_their_recency(session: Session) -> None:
     make_package(session, "one", title="One", last_commit_at=NOW, stars=3)
     session.commit()
     before = session.scalars(select(SearchEntry.place).where(SearchEntry.kind == 0)).one()
@@ -359,14 +385,14 @@ def test_the_day_changes_what_is_recent(session: Session) -> None:
     assert reindex_stale(session, ignored_prefixes=PREFIXES, now=later, after=last) == (last, 0)
     session.commit()
     assert session.scalars(select(SearchEntry.place).where(SearchEntry.kind == 0)).one() >= before
-    assert found(session, "one") == ["one"]
+    assert search_slugs(session, "one") == ["one"]
     session.rollback()
 
 
-@pytest.mark.parametrize("typed", ["is:maintained", "updated:<1y"])
-def test_filters_of_time_go_with_the_time(session: Session, typed: str) -> None:
+@pytest.mark.parametrize("query", ["is:maintained", "updated:<1y"])
+def test_time_filters_use_the_current_time(session: Session, query: str) -> None:
     make_package(session, "one", last_commit_at=NOW)
     session.commit()
-    assert found(session, typed) == ["one"]
+    assert search_slugs(session, query) == ["one"]
     later = NOW + timedelta(days=400)
-    assert search(session, typed, ignored_prefixes=PREFIXES, now=later).count == 0
+    assert search(session, query, ignored_prefixes=PREFIXES, now=later).count == 0

@@ -1,4 +1,4 @@
-"""Does search find what people mean? Judged queries over the shipped catalogue, and over five thousand names more."""
+"""Relevance of search: judged queries over the bundled catalogue, and over 5,000 additional names."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from pkgsite.services.search.query import search
 from tests.factories import NOW
 
 PREFIXES = ("django",)
-NEW_NAMES = 5_000
-QUERIES = 150  # of each kind, of the new names
+ADDED_NAMES = 5_000
+QUERIES = 150  # of each kind, for the added names
 
-# For each kind of query, what is typed and the slug that should come first.
+# Queries of each kind, and the slug that should be ranked first.
 JUDGEMENTS = {
     "exact name": {
         "django-mptt-comments": "django-mptt-comments",
@@ -39,7 +39,7 @@ JUDGEMENTS = {
         "q": "django-q",
         "2fa": "django-2fa",
     },
-    "name written another way": {
+    "name in another spelling": {
         "DJANGO_CACHEOPS": "cacheops",
         "djangotreequeries": "django-tree-queries",
         "Tree Queries": "django-tree-queries",
@@ -58,7 +58,7 @@ JUDGEMENTS = {
         "djngo babel": "django-babel",
         "modelclustr": "django-modelcluster",
     },
-    "beginning": {
+    "prefix": {
         "cacheo": "cacheops",
         "pghis": "django-pghistory",
         "happy": "happyforms",
@@ -90,7 +90,7 @@ JUDGEMENTS = {
         "two step auth": "django-twostepauth",
         "treequeries": "django-tree-queries",
     },
-    "names around it and people": {
+    "names of grids, categories and people": {
         "two-factor passkeys security key": "django-mfa",
         "dynamodb caching": "lesscache",
         "suor": "cacheops",
@@ -107,18 +107,19 @@ JUDGEMENTS = {
         "cookiecutter stars:>100": "cookiecutter-simple-django",
     },
 }
-NAMES = ("exact name", "name without its prefix", "name written another way")
+NAMES = ("exact name", "name without its prefix", "name in another spelling")
 
 
-def reciprocal_rank(session: Session, typed: str, slug: str) -> float:
-    found = [hit.slug for hit in search(session, typed, ignored_prefixes=PREFIXES, now=NOW, with_facets=False).packages]
-    return 1 / (found.index(slug) + 1) if slug in found else 0.0
+def reciprocal_rank(session: Session, query: str, slug: str) -> float:
+    page = search(session, query, ignored_prefixes=PREFIXES, now=NOW, with_facets=False)
+    slugs = [hit.slug for hit in page.packages]
+    return 1 / (slugs.index(slug) + 1) if slug in slugs else 0.0
 
 
 def mean_rank(session: Session, pairs: Iterable[tuple[str, str]]) -> tuple[float, dict[str, float]]:
-    """Return the mean reciprocal rank, and those that were not first."""
-    ranks = {typed: reciprocal_rank(session, typed, slug) for typed, slug in pairs}
-    return sum(ranks.values()) / len(ranks), {typed: rank for typed, rank in ranks.items() if rank < 1}
+    """Return the mean reciprocal rank, and the rank of each query whose expected slug isn't first."""
+    ranks = {query: reciprocal_rank(session, query, slug) for query, slug in pairs}
+    return sum(ranks.values()) / len(ranks), {query: rank for query, rank in ranks.items() if rank < 1}
 
 
 @pytest.fixture
@@ -128,27 +129,26 @@ def catalogue(session: Session) -> Session:
     return session
 
 
-def test_judged_queries(catalogue: Session) -> None:
+def test_judged_queries_find_the_expected_package_first(catalogue: Session) -> None:
     assert len(JUDGEMENTS) >= 10
     assert sum(map(len, JUDGEMENTS.values())) >= 60
-    found = {kind: mean_rank(catalogue, judged.items()) for kind, judged in JUDGEMENTS.items()}
-    wanted = {kind: 0.95 if kind in NAMES else 0.9 for kind in JUDGEMENTS}
-    assert all(found[kind][0] >= wanted[kind] for kind in JUDGEMENTS), found
+    ranks = {kind: mean_rank(catalogue, judged.items()) for kind, judged in JUDGEMENTS.items()}
+    min_ranks = {kind: 0.95 if kind in NAMES else 0.9 for kind in JUDGEMENTS}
+    assert all(ranks[kind][0] >= min_ranks[kind] for kind in JUDGEMENTS), ranks
 
 
-def new_names(session: Session) -> list[str]:
-    """Return names made of the parts of real ones, in the ways in which people make them."""
+def generate_names(session: Session) -> list[str]:
+    """Return names that combine the parts of real ones in common patterns."""
     parts: dict[str, None] = {}
     for slug in session.query(Package.slug).order_by(Package.id):
         parts.update(dict.fromkeys(part for part in slug[0].replace("_", "-").split("-") if len(part) > 2))
     parts.pop("django")
     draw, words = random.Random(7), list(parts)
     names: dict[str, None] = {}
-    while len(names) < NEW_NAMES:
-        batch = draw.sample(words, draw.choice((1, 2, 2, 3)))
-        name = draw.choice(("django-{}", "django-{}", "{}", "drf-{}", "py{}", "{}-kit", "{}ify")).format(
-            "-".join(batch)
-        )
+    while len(names) < ADDED_NAMES:
+        chosen = "-".join(draw.sample(words, draw.choice((1, 2, 2, 3))))
+        pattern = draw.choice(("django-{}", "django-{}", "{}", "drf-{}", "py{}", "{}-kit", "{}ify"))
+        name = pattern.format(chosen)
         names[draw.choice((name, name, name.replace("-", "_"), name.title().replace("-", "")))] = None
     keys: dict[str, str] = {}
     for name in names:
@@ -157,9 +157,9 @@ def new_names(session: Session) -> list[str]:
 
 
 @pytest.fixture
-def large(catalogue: Session) -> tuple[Session, list[str]]:
-    """The shipped catalogue, and thousands of names more, of which few are popular."""
-    draw, names = random.Random(8), new_names(catalogue)
+def large_catalogue(catalogue: Session) -> tuple[Session, list[str]]:
+    """The bundled catalogue and thousands of additional names, few of which are popular."""
+    draw, names = random.Random(8), generate_names(catalogue)
     category = catalogue.query(Category.id).order_by(Category.id).first()
     assert category is not None
     descriptions = [row[0] for row in catalogue.query(Package.description)]
@@ -189,35 +189,35 @@ def large(catalogue: Session) -> tuple[Session, list[str]]:
 
 
 TYPO_KINDS: dict[str, Callable[[str, int, str], str]] = {
-    "left out": lambda name, at, _letter: name[:at] + name[at + 1 :],
-    "doubled": lambda name, at, _letter: name[:at] + name[at] + name[at:],
-    "added": lambda name, at, char: name[:at] + char + name[at:],
-    "exchanged": lambda name, at, char: name[:at] + char + name[at + 1 :],
-    "swapped": lambda name, at, _letter: name[:at] + name[at + 1] + name[at] + name[at + 2 :],
+    "removed": lambda name, index, _char: name[:index] + name[index + 1 :],
+    "doubled": lambda name, index, _char: name[:index] + name[index] + name[index:],
+    "added": lambda name, index, char: name[:index] + char + name[index:],
+    "replaced": lambda name, index, char: name[:index] + char + name[index + 1 :],
+    "swapped": lambda name, index, _char: name[:index] + name[index + 1] + name[index] + name[index + 2 :],
 }
 
 
-def add_typo(how: str, name: str, draw: random.Random) -> str:
-    """Return a name with a slip at any letter, the first and the last among them."""
-    last = len(name) - (how == "swapped")
-    at = draw.choice([at for at in range(last) if name[at : at + 1 + (how == "swapped")].isalpha()])
-    return TYPO_KINDS[how](name, at, draw.choice("etaoinshr"))
+def add_typo(kind: str, name: str, draw: random.Random) -> str:
+    """Return a name with a typo at a random letter, possibly the first or the last one."""
+    width = 2 if kind == "swapped" else 1
+    indexes = [index for index in range(len(name) - width + 1) if name[index : index + width].isalpha()]
+    return TYPO_KINDS[kind](name, draw.choice(indexes), draw.choice("etaoinshr"))
 
 
-def test_names_among_thousands(large: tuple[Session, list[str]]) -> None:
-    session, names = large
+def test_names_are_found_among_thousands_of_others(large_catalogue: tuple[Session, list[str]]) -> None:
+    session, names = large_catalogue
     draw = random.Random(9)
     slugs = {name: f"{name[:40]}-{number}" for number, name in enumerate(names)}
-    asked = draw.sample(names, QUERIES)
-    typed = {
-        "as it is": {name: slugs[name] for name in asked},
-        "written otherwise": {name.replace("-", " ").upper(): slugs[name] for name in asked},
-        "without its prefix": {name.removeprefix("django-"): slugs[name] for name in asked},
+    sample = draw.sample(names, QUERIES)
+    queries = {
+        "exact": {name: slugs[name] for name in sample},
+        "another spelling": {name.replace("-", " ").upper(): slugs[name] for name in sample},
+        "without its prefix": {name.removeprefix("django-"): slugs[name] for name in sample},
     }
-    for how in TYPO_KINDS:
+    for kind in TYPO_KINDS:
         batch = draw.sample([name for name in names if len(name) > 5], QUERIES // 3)
         bare = [name for name in batch if name.startswith("django-") and len(name) > len("django-") + 5]
-        typed[how] = {add_typo(how, name, draw): slugs[name] for name in batch}
-        typed[how] |= {add_typo(how, name.removeprefix("django-"), draw): slugs[name] for name in bare}
-    found = {kind: mean_rank(session, pairs.items()) for kind, pairs in typed.items()}
-    assert all(rank >= (0.9 if kind in TYPO_KINDS else 0.95) for kind, (rank, _) in found.items()), found
+        queries[kind] = {add_typo(kind, name, draw): slugs[name] for name in batch}
+        queries[kind] |= {add_typo(kind, name.removeprefix("django-"), draw): slugs[name] for name in bare}
+    ranks = {kind: mean_rank(session, pairs.items()) for kind, pairs in queries.items()}
+    assert all(rank >= (0.9 if kind in TYPO_KINDS else 0.95) for kind, (rank, _) in ranks.items()), ranks
