@@ -42,7 +42,7 @@ class Grid(Base):
 class GridSlugRedirect(Base):
     """A slug that a grid had before it was renamed or merged."""
 
-    __tablename__ = "old_grid_slug"
+    __tablename__ = "grid_slug_redirect"
 
     slug: Mapped[Slug] = mapped_column(primary_key=True)
     grid_id: Mapped[int] = mapped_column(ForeignKey("grid.id", ondelete="CASCADE"), index=True)

@@ -102,7 +102,7 @@ class Package(Base):
 class PackageSlugRedirect(Base):
     """A slug that a package had before it was renamed or merged; it leads there until another package takes it."""
 
-    __tablename__ = "old_package_slug"
+    __tablename__ = "package_slug_redirect"
 
     slug: Mapped[Slug] = mapped_column(primary_key=True)
     package_id: Mapped[int] = mapped_column(ForeignKey("package.id", ondelete="CASCADE"), index=True)

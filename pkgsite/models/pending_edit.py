@@ -14,7 +14,7 @@ from pkgsite.models.base import Base, Id
 class PendingEdit(Base):
     """What a person asked for, to be done in their name once a moderator agrees."""
 
-    __tablename__ = "held_edit"
+    __tablename__ = "pending_edit"
 
     id: Mapped[Id]
     user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), index=True)
@@ -28,5 +28,5 @@ class PendingEdit(Base):
     outcome: Mapped[str | None]  # the moderator's words, or why it could not be done
 
 
-Index("ix_held_edit_open", PendingEdit.id, sqlite_where=PendingEdit.decided_at.is_(None),
+Index("ix_pending_edit_open", PendingEdit.id, sqlite_where=PendingEdit.decided_at.is_(None),
       postgresql_where=PendingEdit.decided_at.is_(None))  # fmt: skip

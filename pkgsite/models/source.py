@@ -63,7 +63,7 @@ class HostState(Base):
 class DailySample(Base):
     """A package's numbers on one day (UTC)."""
 
-    __tablename__ = "sample"
+    __tablename__ = "daily_sample"
     __table_args__ = (UniqueConstraint("package_id", "day_on"),)
 
     id: Mapped[Id]

@@ -37,7 +37,7 @@ class Usage(Base):
 class UsingSite(Base):
     """A public site that uses a package; shown once a moderator has approved it."""
 
-    __tablename__ = "site_using"
+    __tablename__ = "using_site"
 
     id: Mapped[Id]
     package_id: Mapped[int] = mapped_column(ForeignKey("package.id", ondelete="CASCADE"), index=True)
@@ -61,9 +61,9 @@ class Flag(Base):
     kind: Mapped[str] = mapped_column(String(20))
     reason: Mapped[str]
     created_at: Mapped[datetime]
-    answer: Mapped[str | None]  # what an author of the package says to it
-    answered_at: Mapped[datetime | None]
-    answered_by_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"), index=True)
+    reply: Mapped[str | None]  # what an author of the package says to it
+    replied_at: Mapped[datetime | None]
+    replied_by_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"), index=True)
     closed_at: Mapped[datetime | None]
     closed_by_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"), index=True)
     outcome: Mapped[str | None]  # the moderator's words

@@ -100,8 +100,8 @@ class ApiToken(Base):
 class IdempotentResponse(Base):
     """What a program was answered to a request with an Idempotency-Key: asked again, it is answered the same."""
 
-    __tablename__ = "kept_answer"
-    __table_args__ = (UniqueConstraint("user_id", "key", name="uq_kept_answer_user_id_key"),)
+    __tablename__ = "idempotent_response"
+    __table_args__ = (UniqueConstraint("user_id", "key", name="uq_idempotent_response_user_id_key"),)
 
     id: Mapped[Id]
     user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"))
