@@ -52,7 +52,7 @@ def init_app(app: Flask) -> None:
 
 
 def error_response(error: HTTPException | SiteError) -> Response:
-    """Return the response to an error: JSON below /api, plain text for webhooks, otherwise a page.
+    """Return the response to an error: JSON for the API and webhooks, otherwise a page.
 
     The path decides, because a blueprint's error handlers are not called for unknown URLs below its prefix.
     """
