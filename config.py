@@ -28,7 +28,7 @@ class InvalidSetting(ValueError):
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting; `parse` parses the environment variable, or raises a ValueError that says what was expected."""
+    """One setting. `parse` parses the environment variable, or raises a ValueError that says what was expected."""
 
     name: str
     default: str
@@ -41,7 +41,7 @@ def parse_text(value: str) -> str:
     return value.strip()
 
 
-def folder(value: str) -> str:
+def directory(value: str) -> str:
     """Parse the path of a directory; a relative path is relative to the current directory."""
     return str(Path(value.strip()).absolute())
 
@@ -49,7 +49,7 @@ def folder(value: str) -> str:
 def integer_between(minimum: int, maximum: int) -> Callable[[str], int]:
     """Return a parser for integers from `minimum` to `maximum`."""
 
-    def read(value: str) -> int:
+    def parse(value: str) -> int:
         expected = f"expected an integer from {minimum} to {maximum}"
         try:
             number = int(value)
@@ -59,19 +59,19 @@ def integer_between(minimum: int, maximum: int) -> Callable[[str], int]:
             raise ValueError(expected)
         return number
 
-    return read
+    return parse
 
 
 def one_of(*choices: str) -> Callable[[str], str]:
     """Return a parser that accepts one of these choices."""
 
-    def read(value: str) -> str:
-        word = value.strip().lower()
-        if word not in choices:
+    def parse(value: str) -> str:
+        choice = value.strip().lower()
+        if choice not in choices:
             raise ValueError(f"expected one of {', '.join(filter(None, choices))}")
-        return word
+        return choice
 
-    return read
+    return parse
 
 
 def on_off(value: str) -> bool:
@@ -86,12 +86,12 @@ def comma_separated(value: str) -> list[str]:
 
 def http_url(value: str) -> str:
     """Parse an HTTP(S) URL and remove a trailing slash; an empty value stays empty."""
-    address = value.strip().rstrip("/")
-    if address:
-        parts = urlsplit(address)
+    url = value.strip().rstrip("/")
+    if url:
+        parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
             raise ValueError("expected a URL such as https://packages.example.org")
-    return address
+    return url
 
 
 @dataclass(frozen=True)
@@ -104,25 +104,25 @@ class CodeHostSetting:
 
 def code_hosts(value: str) -> dict[str, CodeHostSetting]:
     """Parse comma-separated hosts, each "name kind" or "name kind api-url"."""
-    found = {}
+    hosts = {}
     for entry in comma_separated(value):
         parts = entry.split()
         if len(parts) not in (2, 3) or parts[1] not in HOST_KINDS:
             kinds = ", ".join(HOST_KINDS)
             raise ValueError(f"expected entries such as `git.example.org gitlab`; the type must be one of {kinds}")
-        found[parts[0].lower()] = CodeHostSetting(parts[1], http_url("".join(parts[2:])))
-    return found
+        hosts[parts[0].lower()] = CodeHostSetting(parts[1], http_url("".join(parts[2:])))
+    return hosts
 
 
 def tokens(value: str) -> dict[str, str]:
     """Parse comma-separated "host=token" pairs."""
-    found = {}
+    tokens_by_host = {}
     for entry in comma_separated(value):
         host, equals, token = entry.partition("=")
         if not (host.strip() and equals and token.strip()):
             raise ValueError("expected tokens such as `github.com=ghp_…`")
-        found[host.strip().lower()] = token.strip()
-    return found
+        tokens_by_host[host.strip().lower()] = token.strip()
+    return tokens_by_host
 
 
 def time_zone(value: str) -> ZoneInfo:
@@ -134,12 +134,12 @@ def time_zone(value: str) -> ZoneInfo:
 
 def database_url(value: str) -> str:
     """Parse a SQLAlchemy database URL for SQLite or PostgreSQL; the old scheme `postgres://` is accepted."""
-    address = value.strip()
-    if address.startswith("postgres://"):
-        address = "postgresql://" + address.removeprefix("postgres://")
-    if not address.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
+    url = value.strip()
+    if url.startswith("postgres://"):
+        url = "postgresql://" + url.removeprefix("postgres://")
+    if not url.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
         raise ValueError("expected sqlite:///file.db or postgresql://user@host/name")
-    return address
+    return url
 
 
 def email_sender(value: str) -> str:
@@ -173,7 +173,7 @@ SETTINGS = (
     Setting(
         "DATA_DIR",
         "instance" if IS_INSTALLED else str(ROOT / "instance"),
-        folder,
+        directory,
         "Directory for the SQLite database, the secret key file and the rate limit counters. A relative path is "
         "relative to the current directory. Default: in a clone, its `instance` directory; otherwise `instance` in "
         "the current directory.",
@@ -353,30 +353,30 @@ def is_local(values: Mapping[str, Any]) -> bool:
 
 def find_conflicts(values: Mapping[str, Any]) -> list[str]:
     """Return an error message for each invalid combination of settings, starting with the name of the setting."""
-    found = []
+    errors = []
     email_mode = values["MAIL"]
     if email_mode == "outbox" and not is_local(values):
-        found.append(
+        errors.append(
             "MAIL='outbox': the outbox shows all emails to any visitor, so it is only allowed if the site is reachable "
             "from this machine alone (see HOST, PUBLIC_URL, TRUSTED_HOSTS, PROXY_HOPS); expected smtp or off"
         )
     if email_mode == "smtp":
-        found += [
+        errors += [
             f"{name}='': required when MAIL is smtp"
             for name in ("PUBLIC_URL", "MAIL_FROM", "SMTP_HOST")
             if not values[name]
         ]
     for provider in ("GITHUB", "GITLAB"):
         if values[f"OAUTH_{provider}_ID"] and not values[f"OAUTH_{provider}_SECRET"]:
-            found.append(f"OAUTH_{provider}_SECRET=…: required when OAUTH_{provider}_ID is set")
-    return found
+            errors.append(f"OAUTH_{provider}_SECRET=…: required when OAUTH_{provider}_ID is set")
+    return errors
 
 
 def read_settings(environ: Mapping[str, str]) -> dict[str, Any]:
     """Return the values of all settings by name.
 
     Raises:
-        BadSetting: a value is invalid; the message lists all invalid settings.
+        InvalidSetting: a value is invalid; the message lists all invalid settings.
     """
     values: dict[str, Any] = {}
     errors = []
@@ -439,6 +439,6 @@ def load_config() -> dict[str, Any]:
     """Return the complete configuration, read from the environment variables of this process.
 
     Raises:
-        BadSetting: a value is invalid.
+        InvalidSetting: a value is invalid.
     """
     return flask_config(read_settings(os.environ))

@@ -24,14 +24,14 @@ def main(context: click.Context) -> None:
 
 
 def load_app() -> Flask:
-    """Return the application. Only commands that need it load it: `--help` works even if a setting is invalid."""
+    """Return the application. Only commands that need it call this, so `--help` works even if a setting is invalid."""
     return cast(Flask, import_string("wsgi:app"))
 
 
 cli.add_commands(main)
 main.add_command(server.serve)
 main.add_command(db)
-for extension in entry_points(group="flask.commands"):  # as `flask` does
+for extension in entry_points(group="flask.commands"):  # as the `flask` command does
     main.add_command(extension.load(), extension.name)
 
 if __name__ == "__main__":

@@ -1,17 +1,17 @@
-"""The ways in which a request can fail, each with its data. HTTP is decided at the edges."""
+"""The errors that the site raises, each with its data. The views and the API map them to HTTP responses."""
 
 from __future__ import annotations
 
 
 class SiteError(Exception):
-    """Any failure that the site names itself."""
+    """Base class of the errors that the site raises itself."""
 
 
 class NotFound(SiteError):
-    """There is no such thing.
+    """The requested record does not exist.
 
     Attributes:
-        noun: What was looked for, as the field says it: "Package", "Grid", "Category".
+        noun: The kind of record: "Package", "Grid", "Category".
     """
 
     def __init__(self, noun: str) -> None:
@@ -20,10 +20,10 @@ class NotFound(SiteError):
 
 
 class Moved(SiteError):
-    """The thing was asked for by a slug that it no longer has.
+    """The record was requested by a former slug.
 
     Attributes:
-        slug: The slug that it has now.
+        slug: The record's current slug.
     """
 
     def __init__(self, slug: str) -> None:
@@ -32,38 +32,38 @@ class Moved(SiteError):
 
 
 class Invalid(SiteError):
-    """What was given can't be accepted.
+    """The input is invalid.
 
     Attributes:
-        problems: For each field's name, the sentences that say what is wrong with it.
+        problems: The error messages by field name.
     """
 
     def __init__(self, problems: dict[str, list[str]]) -> None:
-        super().__init__("; ".join(f"{field}: {' '.join(words)}" for field, words in problems.items()))
+        super().__init__("; ".join(f"{field}: {' '.join(messages)}" for field, messages in problems.items()))
         self.problems = problems
 
 
 class AlreadyExists(Invalid):
-    """What was given is well formed, and belongs to another thing already: a slug, an address."""
+    """The input is well formed, but another record already has it: a slug, a URL."""
 
 
 class Forbidden(SiteError):
-    """This person may not do this."""
+    """The user does not have permission to do this."""
 
 
 class Conflict(SiteError):
-    """The thing was changed by somebody else in the meantime."""
+    """Another user has changed the record in the meantime."""
 
 
 class UpstreamError(SiteError):
-    """Another site could not be read. Every client raises one of the five kinds below, and nothing else."""
+    """A request to another host failed. Clients raise only the five subclasses below."""
 
 
 class RateLimited(UpstreamError):
-    """The host asks us to come back later.
+    """The host rejects the request because of a rate limit.
 
     Attributes:
-        retry_after_s: Seconds to wait, where the host said so.
+        retry_after_s: Seconds to wait, or None if the host does not say.
     """
 
     def __init__(self, message: str, retry_after_s: float | None = None) -> None:
@@ -72,16 +72,16 @@ class RateLimited(UpstreamError):
 
 
 class Gone(UpstreamError):
-    """The host answers that there is no such thing."""
+    """The host reports that the resource does not exist."""
 
 
 class NotAllowed(UpstreamError):
-    """The host refuses us, or we may not ask it."""
+    """The host denies access, or the site's own settings do not allow the request."""
 
 
 class Unavailable(UpstreamError):
-    """The host can't be reached, or fails."""
+    """The host can't be reached, or responds with a server error."""
 
 
 class BadResponse(UpstreamError):
-    """The host answered something that we can't read."""
+    """The host's response can't be parsed."""

@@ -1,6 +1,8 @@
-"""The Flask extensions, made here and bound to an application by `create_app`."""
+"""The Flask extensions, created here and bound to an application by `create_app`."""
 
 from __future__ import annotations
+
+from typing import cast
 
 from flask import current_app
 from flask_compress import Compress
@@ -23,12 +25,10 @@ login_manager = LoginManager()
 
 
 def gateways() -> Gateways:
-    """Return the hosts that the application in hand can ask; `create_app` has bound them to it."""
-    bound_gateways: Gateways = current_app.extensions["gateways"]
-    return bound_gateways
+    """Return the current application's clients for code hosts and the package index."""
+    return cast(Gateways, current_app.extensions["gateways"])
 
 
 def account_gateways() -> AccountGateways:
-    """Return what accounts need of the world outside; `create_app` has bound it to the application."""
-    bound_gateways: AccountGateways = current_app.extensions["account_gateways"]
-    return bound_gateways
+    """Return the current application's clients for email and external login."""
+    return cast(AccountGateways, current_app.extensions["account_gateways"])

@@ -1,6 +1,6 @@
-"""How often one caller may ask: counted for all workers of a machine in a file of their own, or for several in Redis.
+"""Rate limits, counted in a SQLite file that all workers of a machine share, or in Redis for several machines.
 
-An answer that says only "you have it already" is not counted.
+Requests that get status 304 (Not Modified) are not counted.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from flask import Flask, Response
 from limits.storage import Storage
 
 from pkgsite.extensions import limiter
 
-# By kind of request: what somebody with an account has, and what an address without one.
+# By kind of request: the limit for a user with an account, and the limit for an IP address without one.
 RATES = {
     "read": ("20000/hour", "5000/hour"),
     "search": ("6000/hour", "3000/hour"),
@@ -31,7 +31,7 @@ HEADER_PREFIX = "RateLimit-"
 
 
 class SqliteStorage(Storage):
-    """Counters in an SQLite file that all processes of a machine share; losing it only forgets who asked how often."""
+    """Counters in a SQLite file that all processes of a machine share. Losing the file only resets the counters."""
 
     STORAGE_SCHEME = ["shared"]  # noqa: RUF012  # the library's own attribute
 
@@ -74,11 +74,11 @@ class SqliteStorage(Storage):
 
     def _run(self, statement: str, values: tuple[Any, ...]) -> tuple[Any, ...] | None:
         with self._connection() as connection:
-            found: tuple[Any, ...] | None = connection.execute(statement, values).fetchone()
-            return found
+            row: tuple[Any, ...] | None = connection.execute(statement, values).fetchone()
+            return row
 
     def _connection(self) -> sqlite3.Connection:
-        """Return this thread's connection; a process that was forked makes its own."""
+        """Return this thread's connection; a forked process opens its own."""
         if getattr(self._local, "process", None) != os.getpid():
             connection = sqlite3.connect(self._path, timeout=5, isolation_level=None)
             connection.execute("PRAGMA journal_mode=WAL").close()
@@ -88,8 +88,7 @@ class SqliteStorage(Storage):
             ).close()
             connection.execute("DELETE FROM counter WHERE ends_at <= ?", (time.time(),)).close()
             self._local.connection, self._local.process = connection, os.getpid()
-        found: sqlite3.Connection = self._local.connection
-        return found
+        return cast(sqlite3.Connection, self._local.connection)
 
 
 def init_app(app: Flask) -> None:
@@ -103,17 +102,17 @@ def init_app(app: Flask) -> None:
         RATELIMIT_HEADER_REMAINING=f"{HEADER_PREFIX}Remaining",
         RATELIMIT_HEADER_RESET=f"{HEADER_PREFIX}Reset",
         RATELIMIT_HEADER_RETRY_AFTER_VALUE="delta-seconds",
-        RATELIMIT_SWALLOW_ERRORS=True,  # a counter that can't be kept stops nobody; the library logs it
+        RATELIMIT_SWALLOW_ERRORS=True,  # a broken counter blocks no request; Flask-Limiter logs it
         RATELIMIT_KEY_PREFIX="pkgsite",
     )
     Path(app.config["DATA_DIR"]).mkdir(parents=True, exist_ok=True)
-    app.after_request(strip_uncounted_headers)  # what is registered first runs last
+    app.after_request(strip_uncounted_headers)  # hooks run in reverse order of registration
     limiter.init_app(app)
 
 
 def strip_uncounted_headers(response: Response) -> Response:
-    """Leave what was not counted without its counters."""
-    if response.status_code != 429:  # the library writes it into every answer
+    """Remove rate limit headers from responses that are not counted or not limited."""
+    if response.status_code != 429:  # Flask-Limiter adds it to every response
         response.headers.pop("Retry-After", None)
     if response.status_code == 304:
         for name in [name for name, _ in response.headers if name.startswith(HEADER_PREFIX)]:
@@ -122,12 +121,12 @@ def strip_uncounted_headers(response: Response) -> Response:
 
 
 def rate_limited(kind: str, identify: Callable[[], tuple[str, bool]], *, methods: list[str] | None = None) -> Any:
-    """Return what counts the requests of one of `RATES`, for each caller apart; it takes a blueprint or a view.
+    """Return a decorator that applies one of `RATES` to a blueprint or a view, for each client separately.
 
     Args:
-        kind: What has the same one is counted together.
-        identify: Tells under what name the caller is counted, and whether they have an account.
-        methods: Requests by these methods only; without it, all.
+        kind: Key of `RATES`. All views with the same kind share one counter.
+        identify: Returns the client's key, and whether the client has an account.
+        methods: HTTP methods to limit; None limits all.
     """
     return limiter.shared_limit(
         lambda: RATES[kind][0 if identify()[1] else 1],

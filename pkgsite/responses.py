@@ -1,4 +1,4 @@
-"""What every answer of the site has, whichever edge made it: failures in the right form, headers, compression."""
+"""What pages and API responses have in common: error responses, security headers, compression."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SECURITY_HEADERS = {
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
-    # Everything that a page loads is the site's own; nothing runs or styles from within the page itself.
+    # Pages load everything from this site, without inline scripts and styles.
     "Content-Security-Policy": (
         "default-src 'none'; base-uri 'none'; connect-src 'self'; font-src 'self'; form-action 'self'; "
         "frame-ancestors 'none'; img-src 'self' data:; manifest-src 'self'; script-src 'self'; style-src 'self'"
@@ -31,7 +31,7 @@ HSTS = "max-age=31536000"
 
 
 class SecureSessionInterface(SecureCookieSessionInterface):
-    """The session's cookie, kept to https wherever the visitor came by https."""
+    """A session cookie that is Secure whenever the request uses HTTPS."""
 
     def get_cookie_secure(self, app: Flask) -> bool:
         return super().get_cookie_secure(app) or request.is_secure
@@ -52,9 +52,9 @@ def init_app(app: Flask) -> None:
 
 
 def error_response(error: HTTPException | SiteError) -> Response:
-    """Answer a failure in JSON to programs and with a page to people.
+    """Return the response to an error: JSON for the API and webhooks, otherwise a page.
 
-    The path decides: a blueprint's own handlers would never see an unknown URL below its prefix.
+    The path decides, because a blueprint's error handlers are not called for unknown URLs below its prefix.
     """
     if request.path == "/api" or request.path.startswith("/api/"):
         return api_errors.error_response(error)
@@ -62,22 +62,22 @@ def error_response(error: HTTPException | SiteError) -> Response:
 
 
 def reject_large_body() -> None:
-    """Refuse a body that is too large by what it says of itself, before anything reads it."""
+    """Reject a request whose Content-Length is too large, before anything reads the body."""
     if (request.content_length or 0) > current_app.config["MAX_CONTENT_LENGTH"]:
         abort(413)
 
 
 def finalise_response(response: Response) -> Response:
-    """Give an answer what all answers have."""
+    """Add what all responses have: security headers, relative redirects and compression."""
     if response.status_code == 308:
         _make_redirect_relative(response)
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
-    if g.get("allows_inline_styles"):  # a page that carries another's tool, with styles in its elements, says so
-        response.headers["Content-Security-Policy"] += " 'unsafe-inline'"  # the list of styles is the policy's last
+    if g.get("allows_inline_styles"):  # set by a page with a third-party tool
+        response.headers["Content-Security-Policy"] += " 'unsafe-inline'"  # style-src is the last directive
     if request.is_secure or current_app.config["PUBLIC_URL"].startswith("https://"):
         response.headers["Strict-Transport-Security"] = HSTS
-    if request.endpoint == "static":  # small files: a whole body compresses better than a stream
+    if request.endpoint == "static":  # small files: a complete body compresses better than a stream
         response.direct_passthrough = False
         response.make_sequence()
     if _should_compress(response):
@@ -86,7 +86,7 @@ def finalise_response(response: Response) -> Response:
 
 
 def _make_redirect_relative(response: Response) -> None:
-    """Make the router's redirect for a missing slash lead to a path of this site, with the 301 that readers know."""
+    """Make the router's redirect for a missing slash relative to this site, with status 301 for GET and HEAD."""
     target = urlsplit(response.headers["Location"])
     if request.method in {"GET", "HEAD"}:
         response.status_code = 301
@@ -96,10 +96,10 @@ def _make_redirect_relative(response: Response) -> None:
 
 
 def _should_compress(response: Response) -> bool:
-    """Tell whether an answer of this kind and size is compressed for those who ask; only such answers vary by it."""
+    """Return whether a response is compressed for clients that accept it; others get no Vary: Accept-Encoding."""
     return (
         200 <= response.status_code < 300
-        and response.status_code != 206  # a range counts the bytes of the plain body
+        and response.status_code != 206  # a range refers to the uncompressed body
         and response.mimetype in compress.compress_mimetypes_set
         and (response.content_length is None or response.content_length >= current_app.config["COMPRESS_MIN_SIZE"])
     )

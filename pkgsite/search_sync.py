@@ -1,4 +1,4 @@
-"""Keeps the search index in step: before any commit, what the transaction has changed is indexed anew."""
+"""Keeps the search index up to date: before each commit, the records that the transaction has changed are reindexed."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pkgsite.clock import utc_now
 from pkgsite.extensions import db
 from pkgsite.services.search.indexer import index_pending
 
-HAS_WRITES = "wrote"
+HAS_WRITES = "wrote"  # key of Session.info
 
 
 def init_app(_app: Flask) -> None:
-    """Listen to the site's database sessions."""
+    """Register the listeners on the database sessions, once per process."""
     listeners: dict[str, Callable[..., Any]] = {
         "after_flush": mark_written_on_flush,
         "do_orm_execute": mark_written_on_execute,

@@ -1,4 +1,4 @@
-"""Fixtures that every test may use. The network is shut but for loopback; warnings are errors (pyproject.toml)."""
+"""Fixtures for all tests. Only loopback connections are allowed; warnings are errors (pyproject.toml)."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from werkzeug.routing import Rule
 from werkzeug.serving import make_server
 
 import config
-import pkgsite
 from pkgsite import create_app
 from pkgsite.clients.account_gateways import open_account_gateways
 from pkgsite.clients.gateways import open_gateways
 from pkgsite.extensions import db, limiter
+from pkgsite.models import configure_engine
 from tests.databases import SERVER_URL_VARIABLE, DatabaseTemplate, folder_in_memory, start_postgresql, stop_postgresql
 
 KINDS = ("sqlite", "postgresql")
@@ -38,34 +38,33 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Take a worker more than there are cores: many tests wait, for a server, a browser, a lease that runs out."""
+    """Return one more worker than there are cores: many tests wait for servers, browsers or expiring leases."""
     return (os.cpu_count() or 1) + 1
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
-    """Leave out what is not wanted, and let the longest tests begin first, in all workers alike."""
+    """Deselect PostgreSQL with `--sqlite`, and start the longest tests first, spread evenly over all workers."""
     for item in items:
         if "open_page" in getattr(item, "fixturenames", ()):
             item.add_marker("e2e")
     if config.option.sqlite:
-        left_out = [item for item in items if "postgresql" in kinds_of(item)]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if "postgresql" not in kinds_of(item)]
-    yield  # pytest selects by markers
-    # `--dist worksteal` gives each worker one stretch of the tests to begin with.
+        config.hook.pytest_deselected(items=[item for item in items if "postgresql" in parameters_of(item)])
+        items[:] = [item for item in items if "postgresql" not in parameters_of(item)]
+    yield  # pytest deselects by marker
+    # `--dist worksteal` initially gives each worker one contiguous part of the tests.
     workers = getattr(config, "workerinput", {}).get("workercount", 1)
     longest = [item for item in items if item.get_closest_marker("e2e")]
     others = [item for item in items if not item.get_closest_marker("e2e")]
     size = -(-len(others) // workers)
     items[:] = [
         item
-        for number in range(workers)
-        for item in (*longest[number::workers], *others[number * size : (number + 1) * size])
+        for worker in range(workers)
+        for item in (*longest[worker::workers], *others[worker * size : (worker + 1) * size])
     ]
 
 
-def kinds_of(item: pytest.Item) -> list[object]:
+def parameters_of(item: pytest.Item) -> list[object]:
     """Return the values of a test's parameters, one of which is the kind of database."""
     return (
         list(item.callspec.params.values()) if isinstance(item, pytest.Function) and hasattr(item, "callspec") else []
@@ -73,50 +72,50 @@ def kinds_of(item: pytest.Item) -> list[object]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start the run's one PostgreSQL server, in the process that the workers are started from."""
+    """Start one PostgreSQL server for the run, in the process that starts the workers."""
     if not (hasattr(config, "workerinput") or config.option.collectonly or config.option.sqlite):
         os.environ[SERVER_URL_VARIABLE], folder = start_postgresql(folder_in_memory())
         config.add_cleanup(lambda: stop_postgresql(folder))
 
 
 class InMemoryBytecodeCache(BytecodeCache):
-    """Keeps what templates compile to for as long as the process runs."""
+    """Caches compiled templates for the lifetime of the process."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, bytes] = {}
+        self._bytecode: dict[str, bytes] = {}
 
     def load_bytecode(self, bucket: Bucket) -> None:
-        if bucket.key in self._kept:
-            bucket.bytecode_from_string(self._kept[bucket.key])
+        if bucket.key in self._bytecode:
+            bucket.bytecode_from_string(self._bytecode[bucket.key])
 
     def dump_bytecode(self, bucket: Bucket) -> None:
-        self._kept[bucket.key] = bucket.bytecode_to_string()
+        self._bytecode[bucket.key] = bucket.bytecode_to_string()
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _share_compiled_templates() -> Iterator[None]:
-    """Compile templates, and what builds each address, once for all applications of a process.
+    """Compile templates and URL builders only once per process.
 
-    Tests make thousands of applications: a third of their whole time went into that.
+    Tests create thousands of applications, and would spend a third of their time compiling.
     """
     builders: dict[tuple[Any, ...], Any] = {}
     compile_builder = Rule._compile_builder
 
-    def kept_builder(self: Rule, append_unknown: bool = True) -> Any:
+    def cached_builder(self: Rule, append_unknown: bool = True) -> Any:
         key = (self.rule, tuple(self._trace), repr(self.defaults), append_unknown)
         if key not in builders:
             builders[key] = compile_builder(self, append_unknown)
         return builders[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Rule, "_compile_builder", kept_builder)
+        patch.setattr(Rule, "_compile_builder", cached_builder)
         patch.setitem(Flask.jinja_options, "bytecode_cache", InMemoryBytecodeCache())
         yield
 
 
 @pytest.fixture(autouse=True)
 def _block_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no test reach another machine."""
+    """Block connections to other machines and name lookups."""
     connect, look_up = socket.socket.connect, socket.getaddrinfo
 
     def is_loopback(host: object) -> bool:
@@ -129,12 +128,12 @@ def _block_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def guarded_connect(self: socket.socket, address: Any) -> None:
         if self.family != socket.AF_UNIX and not is_loopback(address[0]):
-            raise AssertionError(f"a test tried to reach {address}")
+            raise AssertionError(f"a test tried to connect to {address}")
         connect(self, address)
 
     def guarded_look_up(host: Any, *args: Any, **options: Any) -> Any:
         if not is_loopback(host):
-            raise socket.gaierror(socket.EAI_NONAME, f"no names are looked up in tests: {host}")
+            raise socket.gaierror(socket.EAI_NONAME, f"tests can't look up host names: {host}")
         return look_up(host, *args, **options)
 
     monkeypatch.setattr(socket.socket, "connect", guarded_connect)
@@ -144,11 +143,11 @@ def _block_network(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def worker_id(request: pytest.FixtureRequest) -> str:
     """The name of this test process."""
-    return getattr(request.config, "workerinput", {}).get("workerid", "main")
+    return str(getattr(request.config, "workerinput", {}).get("workerid", "main"))
 
 
 def make_config(url: str, folder: Path, **overrides: str) -> dict[str, Any]:
-    """Return a configuration as the environment would give it."""
+    """Return the configuration for these settings, given as in environment variables."""
     environment = {"DATABASE_URL": url, "DATA_DIR": str(folder), "SECRET_KEY": "for tests only", "SCHEDULER": "off",
                    "LIMITS": "off"}  # fmt: skip
     return config.flask_config(config.read_settings(environment | overrides))
@@ -156,48 +155,48 @@ def make_config(url: str, folder: Path, **overrides: str) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True, scope="session")
 def engines() -> Iterator[dict[str, Engine]]:
-    """The engines of this process, by database URL: all applications on one database share an engine.
+    """The engines of this process, by database URL. All applications on one database share an engine.
 
-    It keeps its connections and the compiled statements from one test to the next.
+    The connections and compiled statements of an engine are reused from test to test.
     """
-    kept: dict[str, Engine] = {}
-    make_engine, prepare_engine = db._make_engine, pkgsite.configure_engine
+    engines: dict[str, Engine] = {}
+    make_engine = db._make_engine
 
-    def kept_engine(bind: str | None, options: dict[str, Any], app: Flask) -> Engine:
+    def shared_engine(bind: str | None, options: dict[str, Any], app: Flask) -> Engine:
         url = str(options["url"])
-        if url not in kept:
-            kept[url] = make_engine(bind, options, app)
-            prepare_engine(kept[url])
-        return kept[url]
+        if url not in engines:
+            engines[url] = make_engine(bind, options, app)
+            configure_engine(engines[url])
+        return engines[url]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(db, "_make_engine", kept_engine)
-        patch.setattr(pkgsite, "configure_engine", lambda _engine: None)
-        yield kept
-        for engine in kept.values():
+        patch.setattr(db, "_make_engine", shared_engine)
+        patch.setattr("pkgsite.configure_engine", lambda _engine: None)
+        yield engines
+        for engine in engines.values():
             engine.dispose()
 
 
 @pytest.fixture(scope="session")
 def memory_folder() -> Iterator[Path]:
-    """A folder of this process, in memory if possible."""
+    """A directory for this process, in memory if possible."""
     folder = Path(tempfile.mkdtemp(prefix="pkgsite-tests-", dir=folder_in_memory()))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
 
 
 class Templates:
-    """Migrated databases to copy, by kind ("sqlite" or "postgresql"), each created when it is first needed."""
+    """Migrated databases to copy, by kind ("sqlite" or "postgresql"), created when they are first needed."""
 
     def __init__(self, folder: Path, worker_id: str, engines: dict[str, Engine]) -> None:
-        self._folder, self._worker, self._engines = folder, worker_id, engines
+        self._folder, self._worker_id, self._engines = folder, worker_id, engines
         self._created: dict[tuple[str, str], DatabaseTemplate] = {}
 
     def __call__(self, kind: str, fill: Callable[[Session], object] | None = None) -> DatabaseTemplate:
-        """Return the empty template, or one that `fill` has added records to."""
-        filling = f"{fill.__module__}_{fill.__name__}".replace(".", "_").lower() if fill else ""
-        if (kind, filling) not in self._created:
-            template = DatabaseTemplate(kind, self._folder, self._worker, filling)
+        """Return the empty template, or one with the records that `fill` adds."""
+        suffix = f"{fill.__module__}_{fill.__name__}".replace(".", "_").lower() if fill else ""
+        if (kind, suffix) not in self._created:
+            template = DatabaseTemplate(kind, self._folder, self._worker_id, suffix)
             template.create(self(kind) if fill else None)
             app = create_app(make_config(template.url, self._folder))
             with app.app_context():
@@ -208,13 +207,13 @@ class Templates:
                 else:
                     upgrade()
             self.close(template.url)
-            if kind == "sqlite":  # a copied file must be whole without its -wal
+            if kind == "sqlite":  # only the main file is copied
                 assert not list(self._folder.glob(f"{template.name}.db-*"))
-            self._created[kind, filling] = template
-        return self._created[kind, filling]
+            self._created[kind, suffix] = template
+        return self._created[kind, suffix]
 
     def reused(self, kind: str, fill: Callable[[Session], object] | None = None) -> str:
-        """Return the address of this process's own copy of a template, with all traces of earlier use removed."""
+        """Return the URL of this process's own copy of a template, reset to its original state."""
         return self(kind, fill).reused(self.close)
 
     def close_all(self) -> None:
@@ -229,19 +228,19 @@ class Templates:
 
 @pytest.fixture(scope="session")
 def database_templates(memory_folder: Path, worker_id: str, engines: dict[str, Engine]) -> Iterator[Templates]:
-    found = Templates(memory_folder, worker_id, engines)
-    yield found
-    found.close_all()
+    templates = Templates(memory_folder, worker_id, engines)
+    yield templates
+    templates.close_all()
 
 
 @pytest.fixture(params=KINDS)
 def database_url(request: pytest.FixtureRequest, database_templates: Templates) -> str:
-    """The address of a migrated, empty database; every test that asks for it runs on both kinds."""
+    """The URL of a migrated, empty database; every test that uses it runs on both kinds of database."""
     return database_templates.reused(request.param)
 
 
 def reset_request_identity() -> None:
-    """Let a request find out for itself who asks: below a test's `session` all of them share one context."""
+    """Clear cached request data in `g`, which all requests share while a test uses `session`."""
     for name in ("_login_user", "principal", "csrf_token", "csrf_valid"):
         g.pop(name, None)
 
@@ -253,10 +252,10 @@ def new_app(settings: Mapping[str, Any]) -> Flask:
 
 
 class SharedApp:
-    """An application that one test after another uses, each with its own settings.
+    """An application that is shared by tests one after another, each with its own settings.
 
-    Only the settings that `create_app` itself reads can't be changed. Routes and hooks can't be added: a test that
-    does so needs `make_app(shared=False)`.
+    Settings that `create_app` reads itself can't be changed, and routes and hooks can't be added. Tests that need this
+    use `make_app(shared=False)`.
     """
 
     FIXED = ("SITE_SUBJECT", "PROXY_HOPS", "LIMITS", "REDIS_URL")
@@ -274,12 +273,12 @@ class SharedApp:
     def with_settings(self, settings: Mapping[str, Any]) -> Flask:
         """Return the application as `create_app` would create it for these settings."""
         self.app.config.clear()
-        self.app.config.update(self._config | settings)
+        self.app.config.update(self._config, **settings)
         self.app.extensions.clear()
         self.app.extensions.update(self._extensions)
         self.app.extensions["gateways"] = open_gateways(self.app.config)
         self.app.extensions["account_gateways"] = open_account_gateways(self.app.config)
-        vars(limiter).update(self._limiter)  # the extension has one state for all applications
+        vars(limiter).update(self._limiter)  # the extension's state is global
         return self.app
 
 
@@ -291,20 +290,20 @@ def shared_apps() -> dict[str, SharedApp]:
 
 @pytest.fixture
 def make_app(database_url: str, tmp_path: Path, shared_apps: dict[str, SharedApp]) -> Callable[..., Flask]:
-    """A function that returns an application on the test's database; its arguments are settings, as texts.
+    """A function that returns an application on the test's database; its arguments are settings, as strings.
 
-    The first of a test's applications is one that other tests use as well, unless `shared` is False.
+    The first application of each test is shared with other tests, unless `shared` is False.
     """
-    is_free = True
+    is_available = True
 
     def make(*, shared: bool = True, **overrides: str) -> Flask:
-        nonlocal is_free
+        nonlocal is_available
         settings = make_config(database_url, tmp_path, **overrides)
-        if shared and is_free:
+        if shared and is_available:
             if database_url not in shared_apps:
                 shared_apps[database_url] = SharedApp(make_config(database_url, tmp_path))
             if shared_apps[database_url].suits(settings):
-                is_free = False
+                is_available = False
                 return shared_apps[database_url].with_settings(settings)
         return new_app(settings)
 
@@ -323,19 +322,21 @@ def client(app: Flask) -> FlaskClient:
 
 @pytest.fixture
 def session(app: Flask) -> Iterator[Session]:
-    """A database session of the test's own; commit what the site is to see."""
+    """A database session for the test. Data must be committed before the site can see it."""
     with app.app_context():
         yield db.session()
 
 
 @pytest.fixture
 def serve_app() -> Iterator[Callable[[Any], str]]:
-    """A function that serves a WSGI application over real HTTP on loopback and returns its address."""
+    """A function that serves a WSGI application over HTTP on loopback and returns its URL."""
     servers = []
 
     def start(application: Any) -> str:
         server = make_server("127.0.0.1", 0, application, threaded=True)
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)  # seconds to notice the end
+        thread = threading.Thread(
+            target=server.serve_forever, args=(0.01,), daemon=True
+        )  # seconds between checks for shutdown
         thread.start()
         servers.append((server, thread))
         return f"http://127.0.0.1:{server.server_port}"

@@ -1,4 +1,4 @@
-"""Real databases for the tests: one PostgreSQL server for the run, and a fresh migrated database for each test."""
+"""Databases for the tests: one PostgreSQL server per run, and a clean migrated database for each test."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import make_url
 
-SERVER_URL_VARIABLE = "PKGSITE_TEST_POSTGRESQL"  # the running server's address, handed to the test workers
-MIN_FREE_BYTES = 1 << 30  # bytes; a test run takes some 200 MB
-BLOATED = 1 << 18  # bytes; a table that takes more is vacuumed when it has been emptied
+SERVER_URL_VARIABLE = "PKGSITE_TEST_POSTGRESQL"  # environment variable with the URL of the server, for the test workers
+MIN_FREE_BYTES = 1 << 30  # a test run needs about 200 MB
+VACUUM_MIN_BYTES = 1 << 18  # larger tables are vacuumed after their rows have been deleted
 
-# A database whose schema has changed since it was copied is replaced by another copy.
-SCHEMA = """
-    SELECT md5(string_agg(one, ' ' ORDER BY one)) FROM (
-        SELECT concat_ws(',', oid, relname, relkind, relhastriggers, reloptions) AS one
+# A digest of the schema: a database whose schema has changed is replaced by a new copy.
+SCHEMA_DIGEST = """
+    SELECT md5(string_agg(part, ' ' ORDER BY part)) FROM (
+        SELECT concat_ws(',', oid, relname, relkind, relhastriggers, reloptions) AS part
             FROM pg_class WHERE relnamespace = 'public'::regnamespace
         UNION ALL SELECT concat_ws(',', attrelid, attname, atttypid, attnotnull, atthasdef) FROM pg_attribute
             JOIN pg_class ON attrelid = pg_class.oid WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
@@ -43,29 +43,29 @@ def free_port() -> int:
 
 
 def postgresql_program(name: str) -> str:
-    """Return the path of a PostgreSQL program; Debian keeps them outside PATH."""
-    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
-    path = str(found[-1]) if found else shutil.which(name)
+    """Return the path of a PostgreSQL program, which on Debian is not in PATH."""
+    versions = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+    path = str(versions[-1]) if versions else shutil.which(name)
     if not path:
         raise RuntimeError(f"{name} is not installed: `make test` installs PostgreSQL, or `apt-get install postgresql`")
     return path
 
 
 def folder_in_memory() -> str | None:
-    """Return a folder in memory, where there is one with room for a test run's server; else None.
+    """Return a directory in memory with enough space for a test run, or None.
 
     Creating and dropping databases takes half the time there.
     """
     path = Path("/dev/shm")
-    has_room = path.is_dir() and os.access(path, os.W_OK) and shutil.disk_usage(path).free > MIN_FREE_BYTES
-    return str(path) if has_room else None
+    has_space = path.is_dir() and os.access(path, os.W_OK) and shutil.disk_usage(path).free > MIN_FREE_BYTES
+    return str(path) if has_space else None
 
 
 def start_postgresql(parent: str | None = None) -> tuple[str, Path]:
-    """Start a throw-away server with an ICU en-US locale, whose own order of text is far from code points.
+    """Start a temporary server with an ICU en-US locale, whose sort order differs from that of code points.
 
-    PostgreSQL refuses to run as root: then it runs as its own user. Returns its address and its folder, which is made
-    in `parent`, or where the machine keeps what is temporary.
+    PostgreSQL does not run as root; in that case, it runs as the user `postgres`. Returns the server's URL and its
+    directory, which is created in `parent` or in the default directory for temporary files.
     """
     as_root = os.geteuid() == 0
     owner = pwd.getpwnam("postgres" if as_root else pwd.getpwuid(os.geteuid()).pw_name)
@@ -88,7 +88,7 @@ def start_postgresql(parent: str | None = None) -> tuple[str, Path]:
 
 def stop_postgresql(folder: Path) -> None:
     pid = int((folder / "data" / "postmaster.pid").read_text().splitlines()[0])
-    os.kill(pid, 3)  # SIGQUIT: at once, the data is thrown away
+    os.kill(pid, 3)  # SIGQUIT: immediate shutdown, as the data is not needed
     with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, 0)
     shutil.rmtree(folder, ignore_errors=True)
@@ -96,20 +96,20 @@ def stop_postgresql(folder: Path) -> None:
 
 def execute_on_server(statement: str) -> None:
     with psycopg.connect(os.environ[SERVER_URL_VARIABLE], autocommit=True) as connection:
-        connection.execute(statement)  # type: ignore[arg-type]
+        connection.execute(statement)
 
 
 class DatabaseTemplate:
-    """A migrated database of one kind, from which copies are made; it is empty, or has what `fill` adds to it."""
+    """A migrated database of one kind that is copied for tests. `suffix` distinguishes those with records."""
 
-    def __init__(self, kind: str, folder: Path, worker_id: str, filling: str = "") -> None:
+    def __init__(self, kind: str, folder: Path, worker_id: str, suffix: str = "") -> None:
         self.kind, self.folder, self.copies = kind, folder, 0
-        self.name = f"template_{worker_id}{filling and '_'}{filling}"
+        self.name = f"template_{worker_id}{suffix and '_'}{suffix}"
         self.url = self.database_url(self.name)
         self._reused: ReusedSqlite | ReusedPostgresql | None = None
 
     def create(self, template: DatabaseTemplate | None = None) -> None:
-        """Create the database itself, to be migrated or filled."""
+        """Create the database, empty or as a copy of `template`."""
         if self.kind == "postgresql":
             execute_on_server(f"DROP DATABASE IF EXISTS {self.name}")
             execute_on_server(f"CREATE DATABASE {self.name} {template_clause(template.name) if template else ''}")
@@ -126,7 +126,7 @@ class DatabaseTemplate:
 
     @contextlib.contextmanager
     def empty(self) -> Iterator[str]:
-        """Yield the address of a PostgreSQL database without any table, dropped at the end."""
+        """Yield the URL of a PostgreSQL database without tables, which is dropped at the end."""
         self.copies += 1
         name = f"{self.name}_{self.copies}"
         execute_on_server(f"CREATE DATABASE {name}")
@@ -135,7 +135,7 @@ class DatabaseTemplate:
 
     @contextlib.contextmanager
     def copy(self) -> Iterator[str]:
-        """Yield the address of a fresh copy, dropped at the end."""
+        """Yield the URL of a new copy, which is dropped at the end."""
         self.copies += 1
         name = f"{self.name}_{self.copies}"
         if self.kind == "sqlite":
@@ -148,10 +148,10 @@ class DatabaseTemplate:
             execute_on_server(f"DROP DATABASE {name} WITH (FORCE)")
 
     def reused(self, close: Callable[[str], None]) -> str:
-        """Return the address of this process's own copy, with all traces of earlier use removed.
+        """Return the URL of this process's own copy, reset to its original state.
 
         Args:
-            close: Closes the process's connections to a database, given its address.
+            close: Closes the process's connections to the database with a URL.
         """
         if self._reused is None:
             self._reused = ReusedSqlite(self) if self.kind == "sqlite" else ReusedPostgresql(self)
@@ -159,13 +159,13 @@ class DatabaseTemplate:
         return self._reused.url
 
     def close(self) -> None:
-        """Close the connections that this class has opened itself."""
+        """Close the connections that this class has opened."""
         if self._reused is not None:
             self._reused.close()
 
 
 class ReusedSqlite:
-    """A copy of an SQLite template: the file is replaced each time."""
+    """A copy of a SQLite template; resetting it replaces the file."""
 
     def __init__(self, template: DatabaseTemplate) -> None:
         self._template, self._path = template.path_of(template.name), template.path_of(f"{template.name}_reused")
@@ -181,10 +181,9 @@ class ReusedSqlite:
 
 
 class ReusedPostgresql:
-    """A copy of a PostgreSQL template: what has been written is deleted, and the template's rows are put back.
+    """A copy of a PostgreSQL template; resetting it deletes all rows and restores those of the template.
 
-    That takes a tenth of the time of another copy, and the connections that are open, with all that the server and
-    SQLAlchemy know about the tables, stay in use.
+    This takes a tenth of the time of a new copy, and open connections and their caches stay usable.
     """
 
     def __init__(self, template: DatabaseTemplate) -> None:
@@ -198,7 +197,7 @@ class ReusedPostgresql:
                 if self._clean(self._connection, close):
                     return
             except psycopg.Error:
-                pass  # something holds a lock or ended the connection: another copy will do
+                pass  # a lock timeout or a closed connection: create a new copy
             self._connection.close()
         close(self.url)
         self._connection = self._create()
@@ -213,7 +212,7 @@ class ReusedPostgresql:
         connection = psycopg.connect(self.url, autocommit=True)
         connection.execute("SET lock_timeout = '2s'")
         connection.execute("SET session_replication_role = replica")  # no triggers, no foreign keys
-        connection.execute("CREATE SCHEMA kept")
+        connection.execute("CREATE SCHEMA original")
         self._columns = {
             table: sql.SQL(", ").join(map(sql.Identifier, columns))
             for table, columns in connection.execute(
@@ -222,16 +221,18 @@ class ReusedPostgresql:
                 "AND attnum > 0 AND NOT attisdropped AND attgenerated = '' GROUP BY relname"
             )
         }
-        self._kept = []
+        self._tables_with_rows = []
         for table, columns in self._columns.items():
-            kept = connection.execute(
-                sql.SQL("CREATE TABLE kept.{0} AS SELECT {1} FROM public.{0}").format(sql.Identifier(table), columns)
+            copied = connection.execute(
+                sql.SQL("CREATE TABLE original.{0} AS SELECT {1} FROM public.{0}").format(
+                    sql.Identifier(table), columns
+                )
             )
-            if kept.rowcount:
-                self._kept.append(table)
+            if copied.rowcount:
+                self._tables_with_rows.append(table)
         self._sequences = self._find_sequences(connection)
-        self._schema = self._find_schema(connection)
-        self._find_written = sql.SQL(" UNION ALL ").join(
+        self._schema = self._schema_digest(connection)
+        self._table_states = sql.SQL(" UNION ALL ").join(
             sql.SQL("SELECT {0}, pg_relation_size({1}) AS size, EXISTS (SELECT 1 FROM {2})").format(
                 table, sql.Literal(f'public."{table}"'), sql.Identifier("public", table)
             )
@@ -240,49 +241,49 @@ class ReusedPostgresql:
         return connection
 
     def _clean(self, connection: psycopg.Connection[Any], close: Callable[[str], None]) -> bool:
-        """Put everything back as it was; return whether that is possible."""
-        ended = connection.execute(
+        """Restore the rows and sequences of the template; return False if the schema has changed."""
+        terminated = connection.execute(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() "
             "AND pid <> pg_backend_pid() AND state <> 'idle'"
         )
-        if ended.rowcount:
+        if terminated.rowcount:
             close(self.url)
-        if self._find_schema(connection) != self._schema:
+        if self._schema_digest(connection) != self._schema:
             return False
-        written = connection.execute(self._find_written).fetchall()
+        tables = connection.execute(self._table_states).fetchall()
         with connection.transaction():
-            for table, _, has_rows in written:
+            for table, _, has_rows in tables:
                 if has_rows:
                     connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier("public", table)))
-        for table, size, _ in written:
-            if size > BLOATED:
+        for table, size, _ in tables:
+            if size > VACUUM_MIN_BYTES:
                 connection.execute(sql.SQL("VACUUM {}").format(sql.Identifier("public", table)))
         with connection.transaction():
-            for table in self._kept:
+            for table in self._tables_with_rows:
                 connection.execute(
-                    sql.SQL("INSERT INTO public.{0} ({1}) SELECT * FROM kept.{0}").format(
+                    sql.SQL("INSERT INTO public.{0} ({1}) SELECT * FROM original.{0}").format(
                         sql.Identifier(table), self._columns[table]
                     )
                 )
             for sequence, value in self._find_sequences(connection).items():
-                kept_value = self._sequences[sequence]
-                if value != kept_value:
+                original = self._sequences[sequence]
+                if value != original:
                     connection.execute("SELECT setval(%s::regclass, %s, %s)", (
-                        f'public."{sequence}"', kept_value or 1, kept_value is not None))  # fmt: skip
+                        f'public."{sequence}"', original or 1, original is not None))  # fmt: skip
         return True
 
     def _find_sequences(self, connection: psycopg.Connection[Any]) -> dict[str, int | None]:
-        found = connection.execute("SELECT sequencename, last_value FROM pg_sequences WHERE schemaname = 'public'")
-        return dict(found.fetchall())
+        rows = connection.execute("SELECT sequencename, last_value FROM pg_sequences WHERE schemaname = 'public'")
+        return dict(rows.fetchall())
 
-    def _find_schema(self, connection: psycopg.Connection[Any]) -> str:
-        row = connection.execute(SCHEMA).fetchone()
+    def _schema_digest(self, connection: psycopg.Connection[Any]) -> str:
+        row = connection.execute(SCHEMA_DIGEST).fetchone()
         assert row
         return str(row[0])
 
 
 def template_clause(name: str) -> str:
-    return f"TEMPLATE {name} STRATEGY FILE_COPY"  # with fsync=off half the time of WAL_LOG
+    return f"TEMPLATE {name} STRATEGY FILE_COPY"  # with fsync=off, this takes half the time of WAL_LOG
 
 
 def remove_sqlite(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Small honest data: each function adds one whole record, with defaults that a test may replace."""
+"""Factories: each function adds one complete record, with defaults that tests can override."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def make_category(session: Session, slug: str = "apps", **fields: Any) -> Catego
 
 
 def make_package(session: Session, slug: str = "django-one", **fields: Any) -> Package:
-    """Add a package; without a `category` it goes into the first one there is, or into a new one."""
+    """Add a package, by default in the first category, or in a new one if there is none."""
     if "category" not in fields and "category_id" not in fields:
         fields["category"] = session.query(Category).order_by(Category.id).first() or make_category(session)
     defaults = {"slug": slug, "title": slug, "created_at": NOW, "modified_at": NOW, "changed_at": NOW}
@@ -31,7 +31,7 @@ def make_package(session: Session, slug: str = "django-one", **fields: Any) -> P
 
 
 def make_grid(session: Session, slug: str = "caching", packages: tuple[Package, ...] = (), **fields: Any) -> Grid:
-    """Add a grid with these packages in it."""
+    """Add a grid with these packages."""
     defaults = {"slug": slug, "title": slug.title(), "created_at": NOW, "modified_at": NOW, "changed_at": NOW}
     grid = Grid(**defaults | fields)
     session.add(grid)
@@ -69,7 +69,7 @@ def fill_cell(session: Session, feature: Feature, package: Package, text: str) -
 def make_source_state(
     session: Session, package: Package, source: str, host: str = "github.com", **fields: Any
 ) -> SourceState:
-    """Add a source of a package's facts, fetched now."""
+    """Add the state of a source of a package's facts, fetched at `NOW`."""
     defaults = {"target": package.slug, "fetched_at": NOW, "next_due_at": NOW}
     state = SourceState(package_id=package.id, source=source, host=host, **defaults | fields)
     session.add(state)

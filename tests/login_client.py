@@ -1,4 +1,4 @@
-"""Browsers without a screen that log in and out: their posts carry the token of whatever session they have by then."""
+"""A test client that logs in and out: its CSRF token is valid in every session that it gets."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class LoginClient(CsrfClient):
 
     @property
     def username(self) -> str | None:
-        """Who is logged in, as the page's header says."""
-        found = re.search(r"<summary>([^<]*)</summary>", self.get("/account/check-your-email/").text)
-        return unescape(found[1]) if found else None
+        """The username of the current user, as shown in the page header."""
+        match = re.search(r"<summary>([^<]*)</summary>", self.get("/account/check-your-email/").text)
+        return unescape(match[1]) if match else None
 
 
 def make_login_user(session: Session, username: str = "ada", password: str | None = PASSWORD, **fields: Any) -> User:
-    """Make somebody who can log in, with a confirmed address unless told otherwise; commits."""
+    """Add a user who can log in, by default with a confirmed email address, and commit."""
     defaults = {"password_hash": hash_password(password) if password else None, "email_confirmed_at": NOW} | fields
     user = make_user(session, username, **defaults)
     session.commit()
@@ -43,12 +43,12 @@ def make_login_user(session: Session, username: str = "ada", password: str | Non
 
 
 def outbox_messages(session: Session) -> list[OutboxMessage]:
-    """Return the outbox's letters, oldest first."""
+    """Return the emails in the outbox, oldest first."""
     session.rollback()
     return session.query(OutboxMessage).order_by(OutboxMessage.id).all()
 
 
 def link_in(text: str) -> str:
-    """Return the path of a letter's only link."""
-    (found,) = re.findall(r"http://localhost(/\S+)", text)
-    return found
+    """Return the path of the only link in an email."""
+    (path,) = re.findall(r"http://localhost(/\S+)", text)
+    return str(path)

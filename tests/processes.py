@@ -1,7 +1,7 @@
-"""Starts processes that have the site's code loaded already: a real process each, in a tenth of the time.
+"""Starts real processes in which the site's code is already imported, in a tenth of the usual time.
 
-Tests call `start`, which works like `subprocess.Popen` for Python programs. Behind it is one server process for each
-test process, which imports the site once and forks for each program; it runs this file.
+Tests call `start`, which works like `subprocess.Popen` for Python programs. For each test process, it starts one
+server process (this file), which imports the site once and forks for each program.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MAX_REQUEST_LENGTH = 1 << 20
 
 
 class Process:
-    """A started program, with the part of the interface of `subprocess.Popen` that tests use."""
+    """A started program, with the parts of the interface of `subprocess.Popen` that tests use."""
 
     def __init__(self, connection: socket.socket, files: Sequence[IO[Any] | None]) -> None:
         self.stdout, self.stderr = files
@@ -53,40 +53,40 @@ class Process:
             raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 0)
         return self.poll() or 0
 
-    def send_signal(self, number: int) -> None:
+    def send_signal(self, signal_number: int) -> None:
         if self.poll() is None:
-            os.kill(self.pid, number)
+            os.kill(self.pid, signal_number)
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
 
     def communicate(self, timeout: float | None = None) -> tuple[Any, Any]:
-        """Return what the program has written to stdout and stderr by its end; None for one that is no pipe."""
+        """Wait for the end; return the output on stdout and stderr, or None for those that are not pipes."""
         ends_at = None if timeout is None else time.monotonic() + timeout
         pipes = [file for file in (self.stdout, self.stderr) if file and not file.closed]
-        written: dict[IO[Any], list[bytes]] = {pipe: [] for pipe in pipes}
+        chunks: dict[IO[Any], list[bytes]] = {pipe: [] for pipe in pipes}
         open_pipes = list(pipes)
         while open_pipes:
-            left = None if ends_at is None else max(0, ends_at - time.monotonic())
-            ready = select.select(open_pipes, [], [], left)[0]
+            remaining = None if ends_at is None else max(0, ends_at - time.monotonic())
+            ready = select.select(open_pipes, [], [], remaining)[0]
             if not ready:
                 raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 0)
             for pipe in ready:
                 data = os.read(pipe.fileno(), 1 << 16)
-                written[pipe].append(data)
+                chunks[pipe].append(data)
                 if not data:
                     open_pipes.remove(pipe)
         self.wait(None if ends_at is None else max(0, ends_at - time.monotonic()))
         for pipe in pipes:
             pipe.close()
-        out, errors = (
-            b"".join(written[pipe]).decode() if pipe in written else None for pipe in (self.stdout, self.stderr)
+        output, errors = (
+            b"".join(chunks[pipe]).decode() if pipe in chunks else None for pipe in (self.stdout, self.stderr)
         )
-        return out, errors
+        return output, errors
 
 
 class _Server:
-    """The server that this process has started, if any."""
+    """The server process of this test process, if it has been started."""
 
     address = ""
     process: subprocess.Popen[bytes] | None = None
@@ -99,32 +99,33 @@ def start(
     stderr: int = subprocess.PIPE,
     start_new_session: bool = False,
 ) -> Process:
-    """Start `python ARGUMENTS...` (`-m MODULE` or `-c CODE`, and its arguments) in the project's root."""
+    """Start `python ARGUMENTS...` (`-m MODULE` or `-c CODE`, with arguments) in the project directory."""
     if not _Server.address:
         _start_server()
-    own, theirs = [], []
-    for wanted in (subprocess.DEVNULL, stdout, stderr):
-        if wanted == subprocess.PIPE:
+    files: list[IO[Any] | None] = []
+    descriptors: list[int] = []  # of the program
+    for target in (subprocess.DEVNULL, stdout, stderr):
+        if target == subprocess.PIPE:
             readable, writable = os.pipe()
-            own.append(open(readable, "rb", buffering=0))  # noqa: SIM115  # closed by `communicate`
-            theirs.append(writable)
+            files.append(open(readable, "rb", buffering=0))  # noqa: SIM115  # closed by `communicate`
+            descriptors.append(writable)
         else:
-            own.append(None)
-            theirs.append(os.open(os.devnull, os.O_RDWR) if wanted == subprocess.DEVNULL else os.dup(wanted))
+            files.append(None)
+            descriptors.append(os.open(os.devnull, os.O_RDWR) if target == subprocess.DEVNULL else os.dup(target))
     connection = socket.socket(socket.AF_UNIX)
     connection.connect(_Server.address)
     request = {"arguments": arguments, "environment": dict(env), "session": start_new_session}
-    socket.send_fds(connection, [b"files"], theirs)
+    socket.send_fds(connection, [b"files"], descriptors)
     connection.sendall(json.dumps(request).encode() + b"\n")
-    for descriptor in theirs:
+    for descriptor in descriptors:
         os.close(descriptor)
-    return Process(connection, own[1:])
+    return Process(connection, files[1:])
 
 
 def _start_server() -> None:
     folder = tempfile.mkdtemp(prefix="pkgsite-fork-")
     _Server.address = f"{folder}/socket"
-    # It ends with this process, whose end of the pipe is closed then. Ctrl-C in the terminal does not reach it.
+    # The server exits when this process ends and its end of the pipe is closed. Ctrl-C in a terminal does not reach it.
     _Server.process = subprocess.Popen(
         [sys.executable, "-m", "tests.processes", _Server.address],
         cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
@@ -134,7 +135,7 @@ def _start_server() -> None:
 
 
 def serve(address: str) -> dict[str, Any]:
-    """Fork for each request; return the request in the process that is to run it."""
+    """Fork for each request; return the request in the process that runs it."""
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)
     listener.listen()
@@ -158,7 +159,7 @@ def serve(address: str) -> dict[str, Any]:
 
 
 def _watch(connection: socket.socket) -> dict[str, Any]:
-    """Start the program and report its process id and its exit status; return in the program's process."""
+    """Fork the program's process, which returns the request; report its id and exit status to the test."""
     _, files, _, _ = socket.recv_fds(connection, len(b"files"), len(FILES))
     with connection.makefile("r") as lines:
         request: dict[str, Any] = json.loads(lines.readline(MAX_REQUEST_LENGTH))
@@ -166,7 +167,7 @@ def _watch(connection: socket.socket) -> dict[str, Any]:
     if child:
         for descriptor in files:
             os.close(descriptor)
-        with contextlib.suppress(OSError):  # the test may have ended
+        with contextlib.suppress(OSError):  # the test process may have ended
             connection.sendall(b"%d\n" % child)
             _, status = os.waitpid(child, 0)
             connection.sendall(b"%d\n" % status)

@@ -1,4 +1,4 @@
-"""Counts what a page costs."""
+"""Records the database queries of requests."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from pkgsite.extensions import db
 
 @contextmanager
 def recorded_queries(app: Flask) -> Iterator[list[str]]:
-    """Yield a list that every statement sent to the application's database is added to."""
+    """Yield a list to which every statement sent to the application's database is added."""
     statements: list[str] = []
 
-    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+    def record_statement(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
         statements.append(statement)
 
     with app.app_context():
         engine = db.engine
-    event.listen(engine, "before_cursor_execute", note)
+    event.listen(engine, "before_cursor_execute", record_statement)
     try:
         yield statements
     finally:
-        event.remove(engine, "before_cursor_execute", note)
+        event.remove(engine, "before_cursor_execute", record_statement)

@@ -1,4 +1,4 @@
-"""A site that can reach no other host is still a whole site, and says which hosts it could not reach."""
+"""A site that can't reach other hosts still works, and its status page shows which hosts are unreachable."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_server import ask, running
+from tests.test_server import fetch, running
 
 pytestmark = pytest.mark.e2e
 
-DEADLINE_S = 150  # that nothing hangs
+DEADLINE_S = 150  # seconds
 PAGES = [
     "/",
     "/packages/",
@@ -38,25 +38,25 @@ KINDS = {"github.com": "github", "gitlab.com": "gitlab", "bitbucket.org": "bitbu
 
 @pytest.fixture
 def reserve_port() -> Iterator[Callable[[], socket.socket]]:
-    """A function that takes a port of this machine, closed until the test listens on it; nobody else gets it."""
-    taken: list[socket.socket] = []
+    """A function that binds a socket to a free port, so that no other process can use the port."""
+    reserved: list[socket.socket] = []
 
-    def take() -> socket.socket:
-        taken.append(socket.socket())
-        taken[-1].bind(("127.0.0.1", 0))
-        return taken[-1]
+    def reserve() -> socket.socket:
+        reserved.append(socket.socket())
+        reserved[-1].bind(("127.0.0.1", 0))
+        return reserved[-1]
 
-    yield take
-    for one in taken:
-        one.close()
+    yield reserve
+    for port in reserved:
+        port.close()
 
 
-def name_of(port: socket.socket) -> str:
+def host_of(port: socket.socket) -> str:
     return f"127.0.0.1:{port.getsockname()[1]}"
 
 
 def point_hosts_at(monkeypatch: pytest.MonkeyPatch, code_hosts: str, index: str, counts: str) -> None:
-    """Let a site that is started from now on look for every host that it asks at these places."""
+    """Set the environment so that sites started from now on connect to these hosts instead of the real ones."""
     for name, value in {
         "SCHEDULER": "web",
         "CODE_HOSTS": ", ".join(f"{name} {kind} http://{code_hosts}" for name, kind in KINDS.items()),
@@ -68,62 +68,62 @@ def point_hosts_at(monkeypatch: pytest.MonkeyPatch, code_hosts: str, index: str,
 
 
 def host_status(html: str) -> dict[str, str]:
-    """Return what the status page says of each host."""
+    """Return the status of each host, as shown on the status page."""
     table = html.partition('aria-label="Table of hosts"')[2].partition("</table>")[0]
     rows = re.findall(r'<th scope="row">(.*?)</th>(.*?)</tr>', table, re.DOTALL)
     return {unescape(host): " ".join(unescape(re.sub(r"<[^>]+>", " ", cells)).split()) for host, cells in rows}
 
 
 def unreachable_hosts(html: str) -> set[str]:
-    """Return the hosts that could not be reached, as the status page says."""
-    return {host for host, words in host_status(html).items() if "can't be reached: Connection refused" in words}
+    """Return the unreachable hosts, as shown on the status page."""
+    return {host for host, status in host_status(html).items() if "can't be reached: Connection refused" in status}
 
 
 def assert_pages_work(site: str) -> None:
-    assert {page: ask(site, page).status_code for page in PAGES} == dict.fromkeys(PAGES, 200)
+    assert {page: fetch(site, page).status_code for page in PAGES} == dict.fromkeys(PAGES, 200)
 
 
 def stop(process: subprocess.Popen[str]) -> str:
-    """Stop the site as a service manager does, and return what it said."""
+    """Stop the site with SIGTERM, as service managers do, and return its log."""
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=DEADLINE_S)
-    assert process.returncode == 0, said
-    assert said.rstrip().endswith("Stopped.")
-    assert "Traceback" not in said
-    return said
+    _, log = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 0, log
+    assert log.rstrip().endswith("Stopped.")
+    assert "Traceback" not in log
+    return log
 
 
-def test_hosts_that_refuse(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, take_port: Callable[[], socket.socket]
+def test_hosts_that_refuse_connections(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reserve_port: Callable[[], socket.socket]
 ) -> None:
-    code_hosts, index, counts = (name_of(take_port()) for _ in range(3))
+    code_hosts, index, counts = (host_of(reserve_port()) for _ in range(3))
     point_hosts_at(monkeypatch, code_hosts, index, counts)
     with running(f"sqlite:///{tmp_path}/new.db", tmp_path, program="tests.fakes.hurried") as (process, site):
         assert_pages_work(site)
-        wanted, ends_at = {"github.com", "bitbucket.org", index, counts}, time.monotonic() + DEADLINE_S
-        while not wanted <= unreachable_hosts(ask(site, "/status/").text):
-            assert time.monotonic() < ends_at, host_status(ask(site, "/status/").text)
+        expected, ends_at = {"github.com", "bitbucket.org", index, counts}, time.monotonic() + DEADLINE_S
+        while not expected <= unreachable_hosts(fetch(site, "/status/").text):
+            assert time.monotonic() < ends_at, host_status(fetch(site, "/status/").text)
             time.sleep(0.1)
-        told = host_status(ask(site, "/status/").text)
-        assert set(told) == {*KINDS, index, counts}
-        assert f"http://{index}/" in told[index]
-        assert f"http://{code_hosts}/repos/" in told["github.com"]
-        assert "Answers" not in " ".join(told.values())
+        statuses = host_status(fetch(site, "/status/").text)
+        assert set(statuses) == {*KINDS, index, counts}
+        assert f"http://{index}/" in statuses[index]
+        assert f"http://{code_hosts}/repos/" in statuses["github.com"]
+        assert "Available" not in " ".join(statuses.values())
         assert_pages_work(site)
-        assert f"http://{code_hosts}/" in stop(process)  # the log names them too
+        assert f"http://{code_hosts}/" in stop(process)  # the log names the hosts, too
 
 
-def test_hosts_that_keep_silent(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, take_port: Callable[[], socket.socket]
+def test_hosts_that_do_not_respond(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reserve_port: Callable[[], socket.socket]
 ) -> None:
-    """Pages do not wait for hosts, and neither does the end."""
-    silent = take_port()
+    """Neither pages nor the shutdown wait for hosts."""
+    silent = reserve_port()
     silent.listen(128)
     silent.settimeout(DEADLINE_S)
-    point_hosts_at(monkeypatch, *[name_of(silent)] * 3)
+    point_hosts_at(monkeypatch, *[host_of(silent)] * 3)
     with running(f"sqlite:///{tmp_path}/new.db", tmp_path, program="tests.fakes.hurried") as (process, site):
-        question, _ = silent.accept()
-        with question:
-            assert question.recv(4) == b"GET "
+        connection, _ = silent.accept()
+        with connection:
+            assert connection.recv(4) == b"GET "
             assert_pages_work(site)
             stop(process)

@@ -1,4 +1,4 @@
-"""Packaging: the lists of dependencies agree, the lock files are complete, and the built package works."""
+"""Packaging: dependencies and lock files are consistent, and the built package works."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 import time
 import tomllib
 import venv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -26,27 +26,30 @@ from pkgsite.__main__ import main
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-FIXED = {
+REQUIRED_PACKAGES = {
     "flask", "flask-sqlalchemy", "flask-wtf", "flask-login", "marshmallow", "requests", "apscheduler", "pytest",
 }  # fmt: skip
-COMMANDS_OF_FLASK = {"run", "shell", "routes"}
+FLASK_COMMANDS = {"run", "shell", "routes"}
 
 
 def dependencies() -> dict[str, SpecifierSet]:
     """Return the version range of each dependency of the package."""
-    found = [Requirement(line) for line in PROJECT["dependencies"]]
-    return {canonicalize_name(requirement.name): requirement.specifier for requirement in found}
+    return version_ranges(PROJECT["dependencies"])
 
 
 def requirements(file: str) -> dict[str, SpecifierSet]:
     """Return the version range of each package in a requirements file."""
     lines = [line.partition("#")[0].strip() for line in text(file).splitlines()]
-    found = [Requirement(line) for line in lines if line and not line.startswith("-")]
-    return {canonicalize_name(requirement.name): requirement.specifier for requirement in found}
+    return version_ranges(line for line in lines if line and not line.startswith("-"))
+
+
+def version_ranges(lines: Iterable[str]) -> dict[str, SpecifierSet]:
+    parsed = map(Requirement, lines)
+    return {canonicalize_name(requirement.name): requirement.specifier for requirement in parsed}
 
 
 def locked(file: str) -> dict[str, list[str]]:
-    """Return the locked versions of each package in a lock file. Some depend on the version of Python."""
+    """Return the locked versions of each package in a lock file; some have several, for different Python versions."""
     versions: dict[str, list[str]] = {}
     for name, version, hashes in re.findall(
         r"^([\w.-]+)==(\S+)[^\n]*\n((?: +--hash=\S+(?: \\)?\n)*)", text(file), re.M
@@ -61,10 +64,10 @@ def text(file: str) -> str:
 
 
 def test_pyproject_and_requirements_list_the_same_dependencies() -> None:
-    chosen = requirements("requirements.txt")
-    assert chosen.keys() >= FIXED
-    del chosen["pytest"]  # a production install does without it
-    assert dependencies() == chosen
+    required = requirements("requirements.txt")
+    assert required.keys() >= REQUIRED_PACKAGES
+    del required["pytest"]  # not needed in production
+    assert dependencies() == required
 
 
 @pytest.mark.parametrize(
@@ -75,16 +78,18 @@ def test_pyproject_and_requirements_list_the_same_dependencies() -> None:
     ],
 )
 def test_the_lock_files_match_the_requirements(lock: str, sources: list[str]) -> None:
-    wanted: dict[str, SpecifierSet] = {}
+    required: dict[str, SpecifierSet] = {}
     for source in sources:
-        wanted |= requirements(source) if source.endswith(".txt") else dependencies()
+        required |= requirements(source) if source.endswith(".txt") else dependencies()
     versions = locked(lock)
-    for name, allowed in wanted.items():
+    for name, allowed in required.items():
         assert name in versions, f"{lock} lacks {name}: run `make lock`"
-        assert all(version in allowed for version in versions[name]), f"{lock} has another {name}: run `make lock`"
+        assert all(version in allowed for version in versions[name]), (
+            f"{lock} has a different version of {name}: run `make lock`"
+        )
 
 
-def test_production_is_locked_without_development_tools() -> None:
+def test_the_production_lock_file_has_no_development_tools() -> None:
     production, development = locked("requirements.lock"), locked("requirements-dev.lock")
     assert not production.keys() & {"pytest", *requirements("requirements-dev.txt")}
     assert {name: development.get(name) for name in production} == production
@@ -97,26 +102,26 @@ def test_the_lock_files_name_no_package_index(lock: str) -> None:
     assert "://" not in text(lock)
 
 
-def test_the_changelog_has_the_version() -> None:
+def test_the_changelog_has_a_section_for_the_version() -> None:
     headings = re.findall(r"^## (.+)$", text("CHANGELOG.md"), re.M)
     assert headings[0] == "Unreleased"
     assert any(re.fullmatch(rf"{re.escape(pkgsite.__version__)} - \d{{4}}-\d\d-\d\d", line) for line in headings)
 
 
-def test_pkgsite_has_the_commands_of_the_application(app: Flask) -> None:
+def test_the_pkgsite_command_has_the_commands_of_the_application(app: Flask) -> None:
     assert set(main.commands) >= set(app.cli.commands)
-    assert not set(main.commands) & COMMANDS_OF_FLASK
+    assert not set(main.commands) & FLASK_COMMANDS
 
 
-def test_help_and_version_need_no_settings(tmp_path: Path) -> None:
+def test_help_and_version_work_with_invalid_settings(tmp_path: Path) -> None:
     environment = os.environ | {"PORT": "eighty", "PYTHONPATH": str(ROOT)}
-    said = [
+    help_text, version = (
         subprocess.run([sys.executable, "-m", "pkgsite", option], cwd=tmp_path, env=environment, capture_output=True,
                        text=True, check=True).stdout
         for option in ("--help", "--version")
-    ]  # fmt: skip
-    assert "serve" in said[0]
-    assert said[1] == f"pkgsite, version {pkgsite.__version__}\n"
+    )  # fmt: skip
+    assert "serve" in help_text
+    assert version == f"pkgsite, version {pkgsite.__version__}\n"
     assert not list(tmp_path.iterdir())
 
 
@@ -129,7 +134,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def scripts(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the programs of an environment into which the wheel was installed."""
+    """The directory of the scripts of a virtual environment with the wheel."""
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, with_pip=True)
     pip(str(folder / "bin" / "python"), "install", str(wheel))
@@ -138,26 +143,26 @@ def scripts(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def pip(python: str, *arguments: str) -> None:
     command = [python, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    completed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert completed.returncode == 0, completed.stderr
 
 
 @pytest.mark.slow
-def test_the_wheel_has_all_files_of_the_site(wheel: Path) -> None:
+def test_the_wheel_contains_all_files_of_the_site(wheel: Path) -> None:
     tracked = subprocess.run(
         ["git", "ls-files", "pkgsite", "migrations", "config.py", "wsgi.py"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     expected = {re.sub("^migrations/", "pkgsite/migrations/", path) for path in tracked.stdout.split()}
-    found = {name for name in ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    assert found == expected
-    assert {"config.py", "wsgi.py", "pkgsite/migrations/env.py", "pkgsite/data/catalogue.json"} <= found
+    packaged = {name for name in ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    assert packaged == expected
+    assert {"config.py", "wsgi.py", "pkgsite/migrations/env.py", "pkgsite/data/catalogue.json"} <= packaged
 
 
 @pytest.mark.slow
 def test_the_installed_command_shows_help_and_version(scripts: Path, tmp_path: Path) -> None:
     def run(option: str) -> str:
-        command = [scripts / "pkgsite", option]
+        command = [str(scripts / "pkgsite"), option]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
 
     listed = re.findall(r"^  ([a-z][\w-]*)  ", run("--help").partition("Commands:\n")[2], re.M)
@@ -167,12 +172,14 @@ def test_the_installed_command_shows_help_and_version(scripts: Path, tmp_path: P
 
 @pytest.fixture
 def site(scripts: Path, tmp_path: Path) -> Iterator[str]:
-    """The address of the site that the installed command serves from an empty folder."""
+    """The URL of the site, served by the installed command from an empty directory."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    own = {"PATH": os.environ["PATH"], "PORT": str(port), "SCHEDULER": "off"}
-    process = subprocess.Popen([scripts / "pkgsite", "serve"], cwd=tmp_path, env=own, stderr=subprocess.PIPE, text=True)
+    environment = {"PATH": os.environ["PATH"], "PORT": str(port), "SCHEDULER": "off"}
+    process = subprocess.Popen(
+        [scripts / "pkgsite", "serve"], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+    )
     yield f"http://127.0.0.1:{port}"
     process.terminate()
     process.communicate(timeout=60)
@@ -180,14 +187,14 @@ def site(scripts: Path, tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.mark.slow
-def test_the_installed_command_serves_the_catalogue_from_any_folder(site: str, tmp_path: Path) -> None:
-    until = time.monotonic() + 60
+def test_the_installed_command_serves_the_catalogue_from_any_directory(site: str, tmp_path: Path) -> None:
+    ends_at = time.monotonic() + 60
     while True:
         try:
             packages = requests.get(f"{site}/api/v4/packages/", timeout=10).json()
             break
         except requests.ConnectionError:
-            assert time.monotonic() < until, "the site did not start"
+            assert time.monotonic() < ends_at, "the site did not start"
             time.sleep(0.2)
     assert packages["count"] > 50
     assert "<title>" in requests.get(site, timeout=10).text

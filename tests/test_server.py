@@ -1,4 +1,4 @@
-"""The site as `make run` starts it: the real command, the real web server, an empty database."""
+"""The site as started by `make run`: the real command and web server, with an empty database."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def empty_database(
     request: pytest.FixtureRequest, database_templates: Callable[[str], DatabaseTemplate], tmp_path: Path
 ) -> Iterator[str]:
-    """The address of a database without any table."""
+    """The URL of a database without tables."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/new.db"
     else:
@@ -35,7 +35,7 @@ def empty_database(
 
 @contextmanager
 def running(database: str, folder: Path, *, program: str = "flask") -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Start the site; yield its process and its address."""
+    """Start the site; yield its process and its URL."""
     port = free_port()
     environment = os.environ | {"DATABASE_URL": database, "DATA_DIR": str(folder), "PORT": str(port)}
     command = [sys.executable, "-m", program, "--app", "wsgi", "serve"]
@@ -50,8 +50,8 @@ def running(database: str, folder: Path, *, program: str = "flask") -> Iterator[
         process.communicate()
 
 
-def ask(site: str, path: str) -> requests.Response:
-    """Read a page as soon as the site listens."""
+def fetch(site: str, path: str) -> requests.Response:
+    """Get a page, retrying until the site listens."""
     session = requests.Session()
     retries = requests.adapters.Retry(total=30, connect=30, read=0, backoff_factor=0.1, backoff_max=1)
     session.mount("http://", requests.adapters.HTTPAdapter(max_retries=retries))
@@ -59,29 +59,29 @@ def ask(site: str, path: str) -> requests.Response:
         return session.get(site + path, timeout=30)
 
 
-def test_an_empty_database_becomes_a_whole_site(empty_database: str, tmp_path: Path) -> None:
+def test_an_empty_database_is_filled_with_the_bundled_catalogue_once(empty_database: str, tmp_path: Path) -> None:
     with running(empty_database, tmp_path) as (process, site):
-        record = ask(site, "/api/v4/packages/2235/").json()
+        record = fetch(site, "/api/v4/packages/2235/").json()
         assert record["title"] == "django-modelcluster"
         assert record["repo_description"].startswith("Django extension to allow working with 'clusters' of models")
-        assert ask(site, "/api/v4/packages/").json()["count"] == 87
-        assert "django-modelcluster" in ask(site, "/packages/p/django-modelcluster/").text
+        assert fetch(site, "/api/v4/packages/").json()["count"] == 87
+        assert "django-modelcluster" in fetch(site, "/packages/p/django-modelcluster/").text
         os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
-        _, said = process.communicate(timeout=30)
-        assert process.returncode == 0, said
-        assert "Loaded the bundled catalogue" in said
-        assert said.rstrip().endswith("Stopped.")
-        assert "Traceback" not in said
+        _, log = process.communicate(timeout=30)
+        assert process.returncode == 0, log
+        assert "Loaded the bundled catalogue" in log
+        assert log.rstrip().endswith("Stopped.")
+        assert "Traceback" not in log
 
     with running(empty_database, tmp_path) as (process, site):
-        assert ask(site, "/api/v4/packages/").json()["count"] == 87
+        assert fetch(site, "/api/v4/packages/").json()["count"] == 87
         os.kill(process.pid, signal.SIGTERM)  # as a service manager does
-        _, said = process.communicate(timeout=30)
-        assert process.returncode == 0, said
-        assert "Loaded" not in said
+        _, log = process.communicate(timeout=30)
+        assert process.returncode == 0, log
+        assert "Loaded" not in log
 
 
-def test_a_taken_port_is_named(serve_app: Callable[..., str], tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported(serve_app: Callable[..., str], tmp_path: Path) -> None:
     port = serve_app(Flask(__name__)).rpartition(":")[2]
     environment = os.environ | {"DATABASE_URL": f"sqlite:///{tmp_path}/x.db", "DATA_DIR": str(tmp_path), "PORT": port}
     command = [sys.executable, "-m", "flask", "--app", "wsgi", "serve"]

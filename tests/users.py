@@ -1,4 +1,4 @@
-"""People for tests: accounts, and browsers in which they are logged in."""
+"""Users for tests, and test clients that are logged in as them."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ def viewer_of(user: User) -> Viewer:
 
 
 class CsrfClient:
-    """A browser without a screen: its posts carry the CSRF token that a page's form would."""
+    """A test client whose POST requests include a valid CSRF token."""
 
     def __init__(self, app: Flask, user: User | None = None) -> None:
         self.client: FlaskClient = app.test_client()
         self._token = URLSafeTimedSerializer(str(app.secret_key), salt="wtf-csrf-token").dumps(CSRF_SEED)
-        number = user.id if user else 0
+        user_id = user.id if user else None  # before the rollback expires the user
         _end_transaction()
         with app.app_context():
-            secret = start_session(db.session(), number, now=utc_now()) if user else None
+            secret = None if user_id is None else start_session(db.session(), user_id, now=utc_now())
             db.session.commit()
         with self.client.session_transaction() as cookie:
             cookie["csrf_token"] = CSRF_SEED
@@ -58,6 +58,6 @@ class CsrfClient:
 
 
 def _end_transaction() -> None:
-    """End what the test has been reading: below its `session` a request reads in the same transaction."""
+    """End the transaction of the test's `session`, which requests would otherwise share."""
     if has_app_context():
         db.session.rollback()

@@ -1,4 +1,4 @@
-"""Our data: one file per noun. Every table is named here, so that importing this package knows them all."""
+"""The database models. Every model is imported here, so that importing this package registers all tables."""
 
 from pkgsite.models.base import Base, begin_write, configure_engine
 from pkgsite.models.category import Category

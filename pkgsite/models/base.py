@@ -1,4 +1,4 @@
-"""What every table shares: named constraints, column types, and how SQLite is opened."""
+"""What all models share: constraint naming, column types and the configuration of database connections."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMING_CONVENTION = {
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An instant. Aware datetimes go in, aware UTC datetimes come out; a naive one is refused."""
+    """A timestamp. Accepts aware datetimes, returns aware datetimes in UTC, and rejects naive ones."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -41,13 +41,13 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 def by_code_point(length: int) -> Any:
-    """Return a text type that sorts by code point on both databases, whatever a PostgreSQL cluster's locale."""
+    """Return a text type that sorts by code point on both databases, whatever the locale of PostgreSQL."""
     return String(length).with_variant(String(length, collation="C"), "postgresql")
 
 
 Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
-# Downloads of the best-known projects pass two thousand million a month. SQLite's integers are large anyway.
+# The most popular projects have more than 2**31 downloads a month. SQLite's integers have 64 bits anyway.
 BigInt = BigInteger().with_variant(Integer, "sqlite")
 
 Id = Annotated[int, mapped_column(Integer, primary_key=True)]
@@ -62,24 +62,23 @@ class Base(DeclarativeBase):
     )
 
     def __init_subclass__(cls, **options: Any) -> None:
-        # SQLite gives a deleted row's id to the next one unless told not to;
-        # history and mirrors need an id to mean one thing.
+        # Without AUTOINCREMENT, SQLite reuses the ids of deleted rows; history and API clients rely on unique ids.
         cls.__table_args__ = (*cls.__dict__.get("__table_args__", ()), {"sqlite_autoincrement": True})
         super().__init_subclass__(**options)
 
 
 def configure_engine(engine: Engine) -> None:
-    """Make SQLite keep the promises that PostgreSQL keeps by itself, and PostgreSQL plan each question on its own.
+    """Configure the connections of SQLite and PostgreSQL.
 
-    On SQLite foreign keys are enforced, readers and one writer work at once (WAL), and a transaction begins where
-    SQLAlchemy says so (the driver's own habit leaves SELECT and CREATE TABLE outside).
+    On SQLite, foreign keys are enforced, readers do not block the writer (WAL), and SQLAlchemy begins transactions
+    (the driver itself would leave SELECT and CREATE TABLE outside). On PostgreSQL, each query gets its own plan.
     """
     if engine.dialect.name == "postgresql":
 
         @event.listens_for(engine, "connect")
         def configure_postgresql(connection: Any, _record: object) -> None:
-            # What is asked often would be prepared, with one plan for all values: to find a rare word that way would
-            # mean to read every row in the order that is good for a common one.
+            # Psycopg prepares frequent statements, with one plan for all values. That plan suits common search words;
+            # with it, a search for a rare word reads every row.
             connection.prepare_threshold = None
 
         return
@@ -96,9 +95,9 @@ def configure_engine(engine: Engine) -> None:
 
 
 def begin_write(session: Session) -> None:
-    """Begin the session's transaction as one that will write.
+    """Begin the session's transaction as a write transaction. Call it before the session's first query.
 
-    On SQLite a transaction that reads first and writes later fails at once where another has written in between;
-    one that says so at its beginning waits its turn. Call it before the session's first query.
+    On SQLite, a transaction that reads first and writes later fails if another one has written in between. A write
+    transaction waits until it has the lock.
     """
     session.connection(execution_options={"sqlite_begin": "IMMEDIATE"})

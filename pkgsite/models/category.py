@@ -1,4 +1,4 @@
-"""Categories: the few kinds into which every package falls."""
+"""Categories: every package belongs to exactly one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Grids: packages of one kind side by side, with features that people wrote, and a cell where the two meet."""
+"""Grids: comparisons of similar packages, with a row for each feature and a cell for each package and feature."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class Grid(Base):
 
 
 class GridSlugRedirect(Base):
-    """A slug that a grid had before it was renamed or merged."""
+    """A former slug of a grid that has been renamed or merged."""
 
-    __tablename__ = "old_grid_slug"
+    __tablename__ = "grid_slug_redirect"
 
     slug: Mapped[Slug] = mapped_column(primary_key=True)
     grid_id: Mapped[int] = mapped_column(ForeignKey("grid.id", ondelete="CASCADE"), index=True)
@@ -50,7 +50,7 @@ class GridSlugRedirect(Base):
 
 
 class GridPackage(Base):
-    """A package's place in a grid. `position` counts, for the package, the grids that it was put into."""
+    """A package's membership of a grid. `position` orders the grids of the package."""
 
     __tablename__ = "grid_package"
     __table_args__ = (UniqueConstraint("grid_id", "package_id"),)
@@ -69,7 +69,7 @@ class GridPackage(Base):
 
 
 class Feature(Base):
-    """A row of a grid that people fill in. `position` orders the rows of its grid."""
+    """A row of a grid, filled in by users. `position` orders the rows of the grid."""
 
     __tablename__ = "feature"
 
@@ -89,7 +89,7 @@ class Feature(Base):
 
 
 class Cell(Base):
-    """What people say of one package about one feature, in the cell markup of `rules.grid_cells`."""
+    """The text about one feature of one package, in the cell markup of `rules.grid_cells`."""
 
     __tablename__ = "cell"
     __table_args__ = (UniqueConstraint("grid_package_id", "feature_id"),)

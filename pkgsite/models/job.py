@@ -1,4 +1,4 @@
-"""Scheduled work: who does it, and what came of it."""
+"""Scheduled jobs: leases and the log of runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pkgsite.models.base import Base, Id
 
 
 class Lease(Base):
-    """A duty that one process at a time has, for as long as it says that it is alive."""
+    """A role that one process at a time holds, until `held_until` unless the process renews it."""
 
     __tablename__ = "lease"
 
@@ -22,17 +22,17 @@ class Lease(Base):
 
 
 class JobRun(Base):
-    """One run of a scheduled job. A tick of a job has one run at most, whoever holds the lease."""
+    """One run of a scheduled job. Each tick of a job has at most one run, even if the lease changes hands."""
 
     __tablename__ = "job_run"
     __table_args__ = (UniqueConstraint("job", "tick_at"),)
 
     id: Mapped[Id]
     job: Mapped[str] = mapped_column(String(50))
-    tick_at: Mapped[datetime]  # the moment of the timetable that it stands for
+    tick_at: Mapped[datetime]  # scheduled time
     holder: Mapped[str] = mapped_column(String(100))
     started_at: Mapped[datetime]
-    ended_at: Mapped[datetime | None]  # None: it is at work, or its process died
+    ended_at: Mapped[datetime | None]  # None if it is running or its process died
     result: Mapped[dict[str, Any] | None]  # counts by name
     error: Mapped[str | None]
 

@@ -1,6 +1,6 @@
-"""Packages, and the slugs that they once had.
+"""Packages and their former slugs.
 
-Facts (stars, commits, releases …) are what other sites told us: `None` means that nobody has told us yet.
+Facts (stars, commits, releases …) are fetched from other sites; `None` means unknown.
 """
 
 from __future__ import annotations
@@ -27,20 +27,18 @@ class Package(Base):
     slug: Mapped[Slug] = mapped_column(unique=True)
     category_id: Mapped[int] = mapped_column(ForeignKey("category.id", ondelete="RESTRICT"), index=True)
 
-    # What people write.
+    # Entered by users
     repo_url: Mapped[str] = mapped_column(String(200), default="", index=True)
-    pypi_url: Mapped[str] = mapped_column(String(255), default="")  # a bare name, or a project page's address
+    pypi_url: Mapped[str] = mapped_column(String(255), default="")  # a project name, or the URL of a project page
     documentation_url: Mapped[str | None] = mapped_column(String(200))
     deprecated_at: Mapped[datetime | None]
     replaced_by_id: Mapped[int | None] = mapped_column(ForeignKey("package.id", ondelete="SET NULL"), index=True)
     hidden_at: Mapped[datetime | None]
-    merged_into_id: Mapped[int | None] = mapped_column(index=True)  # another package; SQLite can't add a foreign key
+    merged_into_id: Mapped[int | None] = mapped_column(index=True)  # no foreign key: SQLite can't add one
 
-    # What the code host tells.
-    repo_moved_to: Mapped[str | None]  # where the repository is found now, if that is not at `repo_url`
-    missing_since: Mapped[
-        datetime | None
-    ]  # since when it counts as gone: its host has long answered that there is none
+    # Fetched from the code host
+    repo_moved_to: Mapped[str | None]  # current URL of the repository, if it differs from `repo_url`
+    missing_since: Mapped[datetime | None]  # since when the code host has repeatedly reported no such repository
     description: Mapped[str] = mapped_column(default="")
     stars: Mapped[int | None]
     forks: Mapped[int | None]
@@ -51,15 +49,15 @@ class Package(Base):
     archived_at: Mapped[datetime | None]
     last_commit_at: Mapped[datetime | None]
     commit_count: Mapped[int | None]
-    commits_over_52: Mapped[list[Any]] = mapped_column(default=list)  # one number a week, oldest first; 52 or none
-    participants: Mapped[list[Any]] = mapped_column(default=list)  # people's names on the code host
+    commits_over_52: Mapped[list[Any]] = mapped_column(default=list)  # by week, oldest first; 52 values or none
+    participants: Mapped[list[Any]] = mapped_column(default=list)  # usernames on the code host
     participants_complete: Mapped[bool] = mapped_column(default=True)
 
-    # What the package index tells.
+    # Fetched from the package index
     pypi_version: Mapped[str | None] = mapped_column(String(100))
     released_at: Mapped[datetime | None]
-    pypi_downloads: Mapped[int | None] = mapped_column(BigInt)  # downloads of the last month
-    licence: Mapped[str | None]  # the chief one, by the index, or by the code host where the index names none
+    pypi_downloads: Mapped[int | None] = mapped_column(BigInt)  # in the last month
+    licence: Mapped[str | None]  # the main one; from the code host if the index has none
     licences: Mapped[list[Any] | None]
     classifiers: Mapped[list[Any] | None]
     requires_python: Mapped[str | None]
@@ -67,18 +65,18 @@ class Package(Base):
     supports_python3: Mapped[bool | None]
     development_status: Mapped[int | None] = mapped_column(SmallInteger)  # 1 planning … 5 stable … 7 inactive
     project_urls: Mapped[dict[str, Any] | None]
-    index_documentation_url: Mapped[str | None]  # shown where people have written none
-    vulnerabilities: Mapped[list[Any] | None]  # of the present release; None: nobody has told
+    index_documentation_url: Mapped[str | None]  # shown if users have entered none
+    vulnerabilities: Mapped[list[Any] | None]  # of the current release; None if unknown
 
-    score: Mapped[int | None] = mapped_column(index=True)  # by rules.scores, of the facts above
+    score: Mapped[int | None] = mapped_column(index=True)  # by rules.scores, from the facts above
 
     created_at: Mapped[datetime] = mapped_column(index=True)
     created_by_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"), index=True)
-    modified_at: Mapped[datetime]  # the last edit by a person
+    modified_at: Mapped[datetime]  # last edit by a user
     modified_by_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"), index=True)
-    changed_at: Mapped[datetime] = mapped_column(index=True)  # the last change of any kind
+    changed_at: Mapped[datetime] = mapped_column(index=True)  # last change of any kind
     last_fetched_at: Mapped[datetime | None]
-    version: Mapped[int] = mapped_column(default=1)  # counts people's edits
+    version: Mapped[int] = mapped_column(default=1)  # incremented with each edit by a user
 
     category: Mapped[Category] = relationship(back_populates="packages", lazy="raise_on_sql")
     memberships: Mapped[list[GridPackage]] = relationship(
@@ -100,9 +98,9 @@ class Package(Base):
 
 
 class PackageSlugRedirect(Base):
-    """A slug that a package had before it was renamed or merged; it leads there until another package takes it."""
+    """A former slug of a package; it redirects to the package until another package gets the slug."""
 
-    __tablename__ = "old_package_slug"
+    __tablename__ = "package_slug_redirect"
 
     slug: Mapped[Slug] = mapped_column(primary_key=True)
     package_id: Mapped[int] = mapped_column(ForeignKey("package.id", ondelete="CASCADE"), index=True)
@@ -111,4 +109,4 @@ class PackageSlugRedirect(Base):
 
 Index("uq_package_slug_lower", func.lower(Package.slug), unique=True)
 Index("ix_package_title_lower", func.lower(Package.title), Package.id)
-Index("ix_package_stars", func.coalesce(Package.stars, literal_column("-1")).desc(), Package.id)  # unknown comes last
+Index("ix_package_stars", func.coalesce(Package.stars, literal_column("-1")).desc(), Package.id)  # unknown sorts last

@@ -1,4 +1,4 @@
-"""Releases of a package, as its index lists them."""
+"""Releases of packages, as listed by the package index."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Release(Base):
     number: Mapped[str] = mapped_column(String(100))
     uploaded_at: Mapped[datetime | None]
     is_prerelease: Mapped[bool] = mapped_column(default=False)
-    yanked_reason: Mapped[str | None]  # None: not yanked; empty: yanked without a reason
+    yanked_reason: Mapped[str | None]  # None if not yanked, empty if yanked without a reason
     requires_python: Mapped[str | None]
     supports_python3: Mapped[bool | None]
     development_status: Mapped[int | None] = mapped_column(SmallInteger)

@@ -1,4 +1,4 @@
-"""Revisions: every change that a person made, kept for ever."""
+"""Revisions: the permanent history of all changes by users."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pkgsite.models.base import Base, Id
 
 
 class Revision(Base):
-    """Who changed what, when, from what to what. Rows are added, never changed or deleted."""
+    """One change to one record. Rows are only added, never changed or deleted."""
 
     __tablename__ = "revision"
 
@@ -20,15 +20,15 @@ class Revision(Base):
     at: Mapped[datetime] = mapped_column(index=True)
     user_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"), index=True)
     object_type: Mapped[str] = mapped_column(String(20))  # "package", "grid", "feature", "cell" …
-    object_id: Mapped[int]  # no foreign key: the revision outlives its object
-    action: Mapped[str] = mapped_column(String(20))  # "add", "edit", "delete": what became of the object
-    before: Mapped[dict[str, Any] | None]  # the changed fields alone, by name; None where there was nothing
+    object_id: Mapped[int]  # no foreign key: revisions outlive their objects
+    action: Mapped[str] = mapped_column(String(20))  # "add", "edit" or "delete"
+    before: Mapped[dict[str, Any] | None]  # changed fields by name; None if the object did not exist
     after: Mapped[dict[str, Any] | None]
     reason: Mapped[str] = mapped_column(default="")
     via: Mapped[str] = mapped_column(String(10), default="page")  # "page", "api" or "command"
-    head_id: Mapped[int | None] = mapped_column(index=True)  # the first revision of the same act; None: this one
+    head_id: Mapped[int | None] = mapped_column(index=True)  # first revision of the changeset; None if it is this one
 
-    # Whose history it is told in. No foreign keys, for the same reason.
+    # The records whose history pages show the revision. No foreign keys, for the same reason.
     grid_id: Mapped[int | None] = mapped_column(index=True)
     package_id: Mapped[int | None] = mapped_column(index=True)
     feature_id: Mapped[int | None] = mapped_column(index=True)

@@ -1,4 +1,4 @@
-"""What people say of a package beside its page: favourites, "I use this", sites that use it, flags."""
+"""What users add to a package without editing it: favourites, usages, sites that use it, and flags."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Favourite(Base):
 
 
 class Usage(Base):
-    """A person says: I use this."""
+    """A user's "I use this"."""
 
     __tablename__ = "usage"
     __table_args__ = (UniqueConstraint("user_id", "package_id"),)
@@ -35,22 +35,22 @@ class Usage(Base):
 
 
 class UsingSite(Base):
-    """A public site that uses a package; shown once a moderator has approved it."""
+    """A public site that uses a package; shown after approval by a moderator."""
 
-    __tablename__ = "site_using"
+    __tablename__ = "using_site"
 
     id: Mapped[Id]
     package_id: Mapped[int] = mapped_column(ForeignKey("package.id", ondelete="CASCADE"), index=True)
     title: Mapped[Title]
     url: Mapped[str] = mapped_column(String(200))
-    is_approved: Mapped[bool | None]  # None: nobody has decided yet
-    version: Mapped[int] = mapped_column(default=1)  # counts people's edits
+    is_approved: Mapped[bool | None]  # None until a moderator has decided
+    version: Mapped[int] = mapped_column(default=1)  # incremented with each edit by a user
     created_at: Mapped[datetime]
     created_by_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"), index=True)
 
 
 class Flag(Base):
-    """A person tells the moderators that something is wrong with a package; each person has one open flag a package."""
+    """A user's report to the moderators about a package; each user can have one open flag per package."""
 
     __tablename__ = "flag"
     __table_args__ = (CheckConstraint(f"kind IN {FLAG_KINDS}", name="kind"),)
@@ -61,12 +61,12 @@ class Flag(Base):
     kind: Mapped[str] = mapped_column(String(20))
     reason: Mapped[str]
     created_at: Mapped[datetime]
-    answer: Mapped[str | None]  # what an author of the package says to it
-    answered_at: Mapped[datetime | None]
-    answered_by_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"), index=True)
+    reply: Mapped[str | None]  # by an author of the package or a moderator
+    replied_at: Mapped[datetime | None]
+    replied_by_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"), index=True)
     closed_at: Mapped[datetime | None]
     closed_by_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"), index=True)
-    outcome: Mapped[str | None]  # the moderator's words
+    outcome: Mapped[str | None]  # the moderator's comment
 
 
 Index("uq_flag_open", Flag.package_id, Flag.user_id, unique=True,

@@ -1,4 +1,4 @@
-"""People, how they log in, and the tokens of their programs."""
+"""Users, their logins, emails and API tokens, and stored responses to idempotent API requests."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class User(Base):
 
 
 class Identity(Base):
-    """A person's account at a place that vouches for them (OAuth)."""
+    """A user's account with an OAuth provider."""
 
     __tablename__ = "identity"
     __table_args__ = (UniqueConstraint("provider", "subject"),)
@@ -39,13 +39,13 @@ class Identity(Base):
     id: Mapped[Id]
     user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), index=True)
     provider: Mapped[str] = mapped_column(String(20))
-    subject: Mapped[str] = mapped_column(String(255))  # the provider's own id, which a rename does not change
+    subject: Mapped[str] = mapped_column(String(255))  # the provider's user id, which never changes
     login: Mapped[str] = mapped_column(by_code_point(255))
     created_at: Mapped[datetime]
 
 
 class LoginSession(Base):
-    """A browser in which a person is logged in: its cookie holds a secret of which only the SHA-256 is kept."""
+    """A browser in which a user is logged in. Its cookie has a secret, of which only the SHA-256 is stored."""
 
     __tablename__ = "login_session"
 
@@ -59,7 +59,7 @@ class LoginSession(Base):
 
 
 class LoginAttempt(Base):
-    """A failed try to log in, kept for as long as it counts against its account and its address."""
+    """A failed login attempt, stored as long as it counts towards the limits of the account and the IP address."""
 
     __tablename__ = "login_attempt"
 
@@ -69,7 +69,7 @@ class LoginAttempt(Base):
 
 
 class OutboxMessage(Base):
-    """A message that was not sent, but laid where the person at this machine can read it."""
+    """An email that is not sent, but shown on the outbox page."""
 
     __tablename__ = "outbox_message"
 
@@ -81,7 +81,7 @@ class OutboxMessage(Base):
 
 
 class ApiToken(Base):
-    """A program's key: only its SHA-256 is kept."""
+    """An API token, of which only the SHA-256 is stored."""
 
     __tablename__ = "api_token"
     __table_args__ = (CheckConstraint(f"scope IN {TOKEN_SCOPES}", name="scope"),)
@@ -98,17 +98,17 @@ class ApiToken(Base):
 
 
 class IdempotentResponse(Base):
-    """What a program was answered to a request with an Idempotency-Key: asked again, it is answered the same."""
+    """The response to an API request with an Idempotency-Key, sent again if the client repeats the request."""
 
-    __tablename__ = "kept_answer"
-    __table_args__ = (UniqueConstraint("user_id", "key", name="uq_kept_answer_user_id_key"),)
+    __tablename__ = "idempotent_response"
+    __table_args__ = (UniqueConstraint("user_id", "key", name="uq_idempotent_response_user_id_key"),)
 
     id: Mapped[Id]
     user_id: Mapped[int] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"))
     key: Mapped[str] = mapped_column(String(200))
-    fingerprint: Mapped[str] = mapped_column(String(64))  # of the request: the key is good for that one alone
+    fingerprint: Mapped[str] = mapped_column(String(64))  # of the request: the key is valid for this request only
     at: Mapped[datetime] = mapped_column(index=True)
-    status: Mapped[int | None]  # None: the request is being answered
+    status: Mapped[int | None]  # None while the request is being processed
     location: Mapped[str | None]
     body: Mapped[str | None]  # as it was sent
 

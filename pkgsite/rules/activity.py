@@ -1,4 +1,4 @@
-"""Commits counted by week: weeks begin on Monday at 00:00 UTC, and each commit is an instant."""
+"""Weekly commit counts. Weeks start on Monday at 00:00 UTC."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ WEEKS = 52
 
 
 def week_of(at: datetime) -> int:
-    """Return the number of the week that an instant falls into; the week of 1 January of the year 1, a Monday, is 0."""
+    """Return the number of the week of a time; week 0 starts on Monday, 1 January of the year 1."""
     return (at.astimezone(UTC).toordinal() - 1) // 7
 
 
 def window_start(now: datetime) -> datetime:
-    """Return the Monday on which the 52 weeks that end with the present one began."""
+    """Return the start of the 52 weeks that end with the current week."""
     monday = (week_of(now) - WEEKS + 1) * 7 + 1
     return datetime.fromordinal(monday).replace(tzinfo=UTC)
 
 
 def weekly_counts(commits: Iterable[datetime], *, now: datetime) -> list[int]:
-    """Return how many of these commits fell into each of the last 52 weeks, oldest first, the present week last."""
+    """Return the number of commits in each of the last 52 weeks, oldest first, including the current week."""
     return add_commits([0] * WEEKS, commits, now=now)
 
 
 def add_commits(counts: Sequence[int], commits: Iterable[datetime], *, now: datetime) -> list[int]:
-    """Return the counts of the 52 weeks up to now with these commits added; commits of other weeks are left out."""
+    """Return the counts of the 52 weeks up to `now` with these commits added; other weeks' commits are ignored."""
     updated, first = list(counts), week_of(now) - WEEKS + 1
     for commit in commits:
         index = week_of(commit) - first
@@ -35,9 +35,9 @@ def add_commits(counts: Sequence[int], commits: Iterable[datetime], *, now: date
 
 
 def shift_counts(counts: Sequence[int], *, counted_at: datetime, now: datetime) -> list[int]:
-    """Return counts taken at one time as they stand at a later one: weeks that have begun since are 0, old ones go.
+    """Return counts for the 52 weeks up to `now` from counts at an earlier time: new weeks are 0, old ones dropped.
 
-    Counts that are not 52 long, as a host that has told nothing leaves them, give 52 zeros.
+    If there are not 52 counts, as for a host without this data, returns 52 zeros.
     """
     if len(counts) != WEEKS:
         return [0] * WEEKS
@@ -46,6 +46,6 @@ def shift_counts(counts: Sequence[int], *, counted_at: datetime, now: datetime) 
 
 
 def week_starts(now: datetime) -> list[datetime]:
-    """Return the Mondays on which the 52 weeks began, oldest first."""
+    """Return the Mondays on which the 52 weeks up to `now` start, oldest first."""
     start = window_start(now)
-    return [start + timedelta(weeks=number) for number in range(WEEKS)]
+    return [start + timedelta(weeks=week) for week in range(WEEKS)]

@@ -1,7 +1,7 @@
-"""A whole catalogue in one JSON file: categories, grids with their features and cells, and packages.
+"""Catalogue files: a complete catalogue in one JSON file, with categories, grids, features, cells and packages.
 
-Records are as in API v4, but that a package names its category and grids by id, and may say `participants_complete`.
-A grid may have `features`: a list of {"title", "description", "cells": {package's slug: text}}.
+Records have the format of API v4, except that a package refers to its category and grids by id, and can have
+`participants_complete`. A grid can have `features`: a list of {"title", "description", "cells": {package slug: text}}.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ class Catalogue:
     categories: list[CategoryFacts]
     grids: list[GridFacts]
     packages: list[PackageFacts]
-    features: list[FeatureFacts]  # those of a grid in their order
+    features: list[FeatureFacts]  # in the order of each grid
 
 
 def parse_catalogue(content: bytes) -> Catalogue:
-    """Return the catalogue that a file holds, if all of it is sound and fits together.
+    """Return the catalogue in a file.
 
     Raises:
-        Invalid: it is not; every problem is under the line or the record that has it.
+        Invalid: the file is not valid; the keys of `problems` are lines and records.
     """
     raw = _parse_json(content)
     problems = _Problems()
@@ -70,18 +70,17 @@ def parse_catalogue(content: bytes) -> Catalogue:
 
 
 class _Problems:
-    """What is wrong with a file, by line or record."""
+    """Collects the error messages about a file, by line or record."""
 
     def __init__(self) -> None:
-        self._found: dict[str, list[str]] = {}
+        self._messages: dict[str, list[str]] = {}
 
     def add(self, location: str, message: str) -> None:
-        self._found.setdefault(location, []).append(message)
+        self._messages.setdefault(location, []).append(message)
 
     def raise_if_any(self) -> None:
-        """Raise what has been found, if anything."""
-        if self._found:
-            raise Invalid(self._found)
+        if self._messages:
+            raise Invalid(self._messages)
 
 
 def _parse_json(content: bytes) -> dict[str, Any]:
@@ -92,7 +91,7 @@ def _parse_json(content: bytes) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise Invalid({f"line {line}": ["is not UTF-8 text"]}) from error
-    except (ValueError, RecursionError) as error:  # an endless number, or lists in lists without end
+    except (ValueError, RecursionError) as error:  # a number with too many digits, or lists nested too deeply
         raise Invalid({"the file": [str(error)]}) from error
     if not isinstance(raw, dict):
         raise Invalid({"the file": ["is not a JSON object"]})
@@ -100,15 +99,15 @@ def _parse_json(content: bytes) -> dict[str, Any]:
 
 
 def _list(raw: dict[str, Any], name: str, problems: _Problems) -> list[Any]:
-    found = raw.get(name)
-    if isinstance(found, list):
-        return found
+    value = raw.get(name)
+    if isinstance(value, list):
+        return value
     problems.add("the file", f"has no “{name}” list")
     return []
 
 
 def _valid_records(noun: str, records: Sequence[Facts | InvalidRecord], problems: _Problems) -> list[Facts]:
-    """Return the records that could be read, once each."""
+    """Return the valid records; add a problem for each invalid or duplicate one."""
     valid = []
     ids: set[int] = set()
     keys: set[str] = set()
@@ -126,7 +125,7 @@ def _valid_records(noun: str, records: Sequence[Facts | InvalidRecord], problems
 
 
 def _check_references(catalogue: Catalogue, problems: _Problems) -> None:
-    """Find packages whose category or grids the file does not have."""
+    """Add a problem for each reference to a category or grid that is not in the file."""
     categories = {category.id for category in catalogue.categories}
     grids = {grid.id for grid in catalogue.grids}
     for package in catalogue.packages:
@@ -141,7 +140,7 @@ def _check_references(catalogue: Catalogue, problems: _Problems) -> None:
 def _features(
     grid: GridFacts, raw: object, packages: list[PackageFacts], problems: _Problems
 ) -> Iterator[FeatureFacts]:
-    """Yield a grid's features in their order."""
+    """Yield the valid features of a grid; add a problem for each invalid one."""
     members = {package.slug: package.id for package in packages if grid.id in package.grid_ids}
     titles: set[str] = set()
     name = describe_record("grid", grid.id, grid.slug)

@@ -1,10 +1,10 @@
-"""E-mail addresses as people type them."""
+"""Validation of email addresses."""
 
 from __future__ import annotations
 
 import re
 
-MAX_LENGTH = 254  # characters: what a mail server has to take
+MAX_LENGTH = 254  # characters, by RFC 5321
 MAX_LOCAL_LENGTH = 64
 _ADDRESS = re.compile(
     r"([A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+)@([A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)+)"
@@ -12,7 +12,7 @@ _ADDRESS = re.compile(
 
 
 def email_problems(address: str) -> list[str]:
-    """Return what is wrong with an address; whether it is anybody's only a letter can tell.
+    """Return the problems with an email address; only an email can show whether it exists.
 
     >>> email_problems("ada@example.org")
     []

@@ -1,4 +1,4 @@
-"""When a source of facts is asked again, which of those that are due comes first, and when a package counts as gone."""
+"""When sources of facts are fetched again, in what order, and when a repository counts as missing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import IntEnum, StrEnum
 
 
 class Source(StrEnum):
-    """The kinds of facts that are asked for on their own."""
+    """The kinds of facts that are fetched separately."""
 
     REPO = "repo"
     ACTIVITY = "activity"
@@ -18,16 +18,16 @@ class Source(StrEnum):
 
 
 class Priority(IntEnum):
-    """What brought a source forward; of those that are due, the higher comes first."""
+    """The reason why a source is due; sources with a higher priority are fetched first."""
 
     SCHEDULED = 0
-    UPSTREAM_CHANGE = 1  # the index, or the code host, has said that something changed
-    USER_REQUEST = 2  # a person asked
-    WEBHOOK = 3  # the host told us at the moment of the change
+    UPSTREAM_CHANGE = 1  # reported by the package index or the code host
+    USER_REQUEST = 2  # requested by a user
+    WEBHOOK = 3  # sent by the host at the time of the change
 
 
-# How long facts are good for. Commits and people are also asked for as soon as the repository shows a new commit, and
-# the index as soon as a project's serial has grown: their weeks are for what changes without either.
+# Contributors and weekly commits are also fetched when the repository has a new commit, and the package index when a
+# project's serial has increased: their intervals are for all other changes.
 REFRESH_INTERVALS = {
     Source.REPO: timedelta(days=1),
     Source.ACTIVITY: timedelta(days=7),
@@ -44,7 +44,7 @@ EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 def stable_fraction(package_id: int, source: str) -> float:
-    """Return a number from 0 to 1 that is this package's and source's own, so that a day's work has no peak."""
+    """Return a number from 0 to 1 that is specific to the package and the source, to spread requests over time."""
     digest = hashlib.sha256(f"{source}:{package_id}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
@@ -52,9 +52,9 @@ def stable_fraction(package_id: int, source: str) -> float:
 def next_due_at(package_id: int, source: Source, *, now: datetime) -> datetime:
     """Return when a source that has just been fetched is due again.
 
-    Each package has its own moment within the period; the next one that lies at least half a period ahead is taken,
-    so that work done early, or all at once, spreads again by itself. Facts are thus fetched on time at an age of
-    half a period to one and a half.
+    Each package has a fixed phase within the interval. The next due time is the first one at that phase that is at
+    least half an interval away, so that sources fetched early, or all at once, spread out again. Sources are
+    therefore due again after half an interval to one and a half.
     """
     interval = REFRESH_INTERVALS[source]
     phase = EPOCH + stable_fraction(package_id, source) * interval
@@ -63,13 +63,13 @@ def next_due_at(package_id: int, source: Source, *, now: datetime) -> datetime:
 
 
 def retry_at(failures: int, package_id: int, source: Source, *, now: datetime) -> datetime:
-    """Return when a source is asked again that failed so many times in a row: each time twice as late, with jitter."""
+    """Return when to retry a source after consecutive failures, with exponential backoff and jitter."""
     wait = min(INITIAL_RETRY_DELAY * (1 << min(max(failures - 1, 0), 16)), MAX_RETRY_DELAY)
     return now + wait * (1 + stable_fraction(package_id, f"{source}:{failures}") / 4)
 
 
 def is_missing(misses: int, first_missed_at: datetime | None, *, now: datetime) -> bool:
-    """Tell whether what its host does not know has been missing often and long enough to count as gone."""
+    """Return whether a host has reported "not found" often enough and for long enough that the source is missing."""
     return (
         misses >= MISSING_MIN_MISSES and first_missed_at is not None and now - first_missed_at >= MISSING_MIN_DURATION
     )

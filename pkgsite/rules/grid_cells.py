@@ -1,10 +1,9 @@
-"""The markup of a grid's cells: a few words and signs become icons, addresses become links, line breaks stay.
+"""The markup of grid cells: some words and signs become icons, URLs become links, and line breaks are kept.
 
-A cell that begins with one of the words below, whatever its case, gets an icon in the word's place; what follows is
-kept as text, less the comma or stop between them. Only whole words count: "nothing" and "goodness" are words of their
-own, "no way" is a cross and "way".
-A sign (`+`, `--`, `+3` …) counts only where it is all that the cell holds, since "-1 to 5" is a range.
-What comes out is a description; whoever draws it escapes the text.
+If a cell starts with one of the words below, in any case, an icon replaces the word and the punctuation after it; the
+remaining text is kept. Only whole words count: "no way" becomes a cross and "way", but "nothing" is text.
+A sign (`+`, `--`, `+3` …) becomes icons only if the cell contains nothing else, because "-1 to 5" is a range.
+The result is not HTML: templates escape the text.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _AFTER_URL = ".,;:!?'’)]}"
 
 @dataclass(frozen=True, slots=True)
 class CellSegment:
-    """A stretch of a cell's text."""
+    """A part of a cell's text."""
 
     kind: Literal["text", "link", "break"]
     text: str = ""
@@ -37,10 +36,10 @@ class CellSegment:
 
 @dataclass(frozen=True, slots=True)
 class CellView:
-    """What to draw in a cell: perhaps icons, then perhaps text. Neither means that the cell is empty."""
+    """The content of a cell: icons, text, both or neither."""
 
     verdict: Literal["yes", "no"] | None = None
-    strength: int = 0  # 1 to 3: how many icons
+    strength: int = 0  # number of icons: 1 to 3, or 0 without a verdict
     pieces: tuple[CellSegment, ...] = ()
 
     @property
@@ -52,10 +51,10 @@ EMPTY = CellView()
 
 
 def parse_cell(markup: str) -> CellView:
-    """Return what a cell shows for the text that somebody wrote in it.
+    """Return the content of a cell from its markup.
 
     >>> parse_cell("Yes indeed")
-    CellView(verdict='yes', strength=1, pieces=(Piece(kind='text', text='indeed'),))
+    CellView(verdict='yes', strength=1, pieces=(CellSegment(kind='text', text='indeed'),))
     >>> parse_cell("+2")
     CellView(verdict='yes', strength=2, pieces=())
     >>> parse_cell("nothing").verdict is None
@@ -69,14 +68,12 @@ def parse_cell(markup: str) -> CellView:
     if not word:
         return CellView(pieces=_parse_segments(text)) if text else EMPTY
     verdict: Literal["yes", "no"] = "yes" if word.group(1).lower() in YES_WORDS else "no"
-    remainder = (
-        _AFTER_WORD.sub("", text[word.end() :], count=1) if _AFTER_WORD.match(text, word.end()) else text[word.end() :]
-    )
-    return CellView(verdict, 1, _parse_segments(remainder))
+    separator = _AFTER_WORD.match(text, word.end())
+    return CellView(verdict, 1, _parse_segments(text[separator.end() if separator else word.end() :]))
 
 
 def _signed_strength(text: str) -> int:
-    """Return how strongly a cell that is nothing but a sign says yes (above 0) or no (below 0); 0 for any other."""
+    """Return the strength of a cell that is only a sign: positive for yes, negative for no; 0 for any other cell."""
     if _SIGNS.fullmatch(text):
         return len(text) if text[0] == "+" else -len(text)
     number = _NUMBER.fullmatch(text)
@@ -87,28 +84,28 @@ def _signed_strength(text: str) -> int:
 
 
 def _parse_segments(text: str) -> tuple[CellSegment, ...]:
-    pieces: list[CellSegment] = []
-    for number, line in enumerate(text.splitlines()):
-        if number:
-            pieces.append(CellSegment("break"))
-        pieces += _parse_line(line)
-    return tuple(pieces)
+    segments: list[CellSegment] = []
+    for index, line in enumerate(text.splitlines()):
+        if index:
+            segments.append(CellSegment("break"))
+        segments += _parse_line(line)
+    return tuple(segments)
 
 
 def _parse_line(line: str) -> list[CellSegment]:
-    """Return a line's text and links. A full stop or a bracket after an address belongs to the sentence."""
-    pieces: list[CellSegment] = []
-    at = 0
+    """Return the text and links of a line. Punctuation after a URL belongs to the text, not to the link."""
+    segments: list[CellSegment] = []
+    end = 0
     for match in _URL.finditer(line):
         url = match.group().rstrip(_AFTER_URL)
         if match.group()[len(url) :].startswith(")") and "(" in url:
             url += ")"
         if safe_url(url) is None:
             continue
-        if match.start() > at:
-            pieces.append(CellSegment("text", line[at : match.start()]))
-        pieces.append(CellSegment("link", url))
-        at = match.start() + len(url)
-    if at < len(line):
-        pieces.append(CellSegment("text", line[at:]))
-    return pieces
+        if match.start() > end:
+            segments.append(CellSegment("text", line[end : match.start()]))
+        segments.append(CellSegment("link", url))
+        end = match.start() + len(url)
+    if end < len(line):
+        segments.append(CellSegment("text", line[end:]))
+    return segments

@@ -1,8 +1,7 @@
-"""A package's health: named checks, each with its evidence, the date of that evidence, and what would improve it.
+"""A package's health: checks, each with its state, its evidence, the date of the evidence, and advice.
 
-A check says good, fair, poor or unknown. Unknown is not poor: it means that nobody has told us. No check looks at
-stars: how many people like a package is the score's business. The numbers are all in this file; `docs/scores.md`
-restates them.
+The state of a check is good, fair, poor or unknown. Unknown is not poor: it means that the site has no data. No check
+depends on stars, which only affect the score. All thresholds are in this file; `docs/scores.md` documents them.
 """
 
 from __future__ import annotations
@@ -22,21 +21,19 @@ RELEASE_GOOD_DAYS = 365
 RELEASE_FAIR_DAYS = 730
 COMMIT_GOOD_DAYS = 182
 COMMIT_FAIR_DAYS = 365
-# Everybody who ever committed counts, so that one mended typo makes a person: two or three are few.
+# Everyone who has ever committed counts, even with one fixed typo: two or three are few.
 GOOD_PARTICIPANT_COUNT = 5
 FAIR_PARTICIPANT_COUNT = 2
-# The living Pythons are those that still get security fixes, oldest first: https://devguide.python.org/versions/
+# Python versions that still get security fixes, oldest first: https://devguide.python.org/versions/
 SUPPORTED_PYTHONS = ("3.11", "3.12", "3.13", "3.14", "3.15")
 SUPPORTED_PYTHONS_AS_OF = "November 2026"
-NEWEST_PYTHON_COUNT = (
-    2  # how many of the newest living Pythons count as new; a release is seldom out with a Python's first day
-)
-FINISHED_STATUSES = frozenset({5, 6})  # development status: stable, mature
-# The overall state.
-MIN_POOR_FOR_POOR = 3  # so many poor checks make the whole poor …
-CRITICAL_CHECKS = frozenset({"vulnerabilities", "not_archived"})  # … and one of these alone does
-MIN_KNOWN_CHECKS = 4  # with fewer checks that have an answer, the whole is unknown
-MAX_FAIR_FOR_GOOD = 2  # with more fair checks, or any poor one, the whole is not good
+NEWEST_PYTHON_COUNT = 2  # a package is good if it supports one of these; few support a new Python at once
+FINISHED_STATUSES = frozenset({5, 6})  # development statuses: stable, mature
+# Thresholds of the overall state
+MIN_POOR_FOR_POOR = 3  # with this many poor checks, the overall state is poor …
+CRITICAL_CHECKS = frozenset({"vulnerabilities", "not_archived"})  # … or with one of these
+MIN_KNOWN_CHECKS = 4  # with fewer known checks, the overall state is unknown
+MAX_FAIR_FOR_GOOD = 2  # with more fair checks, or any poor one, the overall state is not good
 
 _PYTHON_3_CLASSIFIER = re.compile(r"Programming Language :: Python :: (3\.[0-9]+)")
 _PYTHON_2 = re.compile(r"Programming Language :: Python :: 2(\.[0-9]+| :: Only)?")
@@ -65,7 +62,7 @@ _FINISHED_NOTES = {
 
 
 class EvidenceSource(StrEnum):
-    """Who gave the evidence, in words that a page can show."""
+    """The source of the evidence, as shown on pages."""
 
     HOST = "code host"
     INDEX = "PyPI"
@@ -74,26 +71,26 @@ class EvidenceSource(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HealthFacts:
-    """What is known of a package, for its health. `None` means that nobody has told us."""
+    """The facts about a package that determine its health; `None` means unknown."""
 
-    version: str | None  # the present release
+    version: str | None  # current release
     released_at: datetime | None
     last_commit_at: datetime | None
-    commits_over_52: Sequence[int]  # as counted at activity_as_of: one number a week, oldest first; 52 or none
+    commits_over_52: Sequence[int]  # by week up to activity_as_of, oldest first; 52 values or none
     classifiers: Sequence[str] | None
     requires_python: str | None
     supports_python3: bool | None
     development_status: int | None
-    participant_count: int | None  # who have ever committed; 0 is what a host leaves that has named nobody
-    has_all_participants: bool  # the host has named them all
+    participant_count: int | None  # everyone who has ever committed; 0 also means unknown
+    has_all_participants: bool  # whether the host lists all of them
     licence: str | None
     documentation_url: str | None
     is_archived: bool | None
     is_missing: bool  # the code host no longer has the repository
-    is_deprecated: bool  # people of this site have said so
-    vulnerabilities: Sequence[str] | None  # the names of those of the present release
-    has_index: bool  # it is on the package index
-    has_repo: bool  # its repository is known
+    is_deprecated: bool  # marked as deprecated by users of this site
+    vulnerabilities: Sequence[str] | None  # ids of those of the current release
+    has_index: bool  # whether it is on the package index
+    has_repo: bool  # whether its repository is known
     repo_as_of: datetime | None
     activity_as_of: datetime | None
     participants_as_of: datetime | None
@@ -102,13 +99,13 @@ class HealthFacts:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    name: str  # a stable key
+    name: str  # stable key
     title: str
     state: State
     evidence: str
     as_of: datetime | None  # when the evidence was fetched
     source: EvidenceSource
-    advice: str  # what would improve it; empty where all is well
+    advice: str  # what would improve it; empty if the state is good
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,16 +114,16 @@ class HealthReport:
 
     @property
     def counts(self) -> dict[State, int]:
-        """Return how many checks are in each state; every state is named."""
+        """Return the number of checks in each state, including states without checks."""
         return {state: sum(check.state is state for check in self.checks) for state in State}
 
     @property
     def state(self) -> State:
-        """Return the overall state; the first of these rules that fits decides.
+        """Return the overall state. The first of these rules that applies decides:
 
-        1. Poor: a grave check is poor, or `MIN_POOR_FOR_POOR` checks are.
-        2. Unknown: fewer than `MIN_KNOWN_CHECKS` checks have an answer.
-        3. Good: none is poor, and at most `MAX_FAIR_FOR_GOOD` are fair.
+        1. Poor: a critical check is poor, or at least `MIN_POOR_FOR_POOR` checks are.
+        2. Unknown: fewer than `MIN_KNOWN_CHECKS` checks are known.
+        3. Good: no check is poor, and at most `MAX_FAIR_FOR_GOOD` are fair.
         4. Fair.
         """
         counts = self.counts
@@ -143,14 +140,14 @@ class HealthReport:
         counts = self.counts
         fair = "needs attention" if counts[State.FAIR] == 1 else "need attention"
         others = {State.FAIR: fair, State.POOR: "failed", State.UNKNOWN: "without data"}
-        found = [f"{counts[State.GOOD]} of {len(self.checks)} checks passed"]
-        found += [f"{counts[state]} {phrase}" for state, phrase in others.items() if counts[state]]
-        return f"{_join_words(found)}."
+        phrases = [f"{counts[State.GOOD]} of {len(self.checks)} checks passed"]
+        phrases += [f"{counts[state]} {phrase}" for state, phrase in others.items() if counts[state]]
+        return f"{_join_words(phrases)}."
 
 
 @dataclass(frozen=True, slots=True)
 class _CheckResult:
-    """What a check found: a check without its name and title."""
+    """The result of a check: a `Check` without name and title."""
 
     state: State
     evidence: str
@@ -160,11 +157,11 @@ class _CheckResult:
 
 
 def check_health(facts: HealthFacts, *, now: datetime) -> HealthReport:
-    """Return what the checks say of a package.
+    """Return the health report of a package.
 
     Args:
-        facts: What is known of the package.
-        now: The present instant, from which ages are counted.
+        facts: The facts about the package.
+        now: The time from which ages are calculated.
     """
     return HealthReport(
         (
@@ -180,8 +177,8 @@ def check_health(facts: HealthFacts, *, now: datetime) -> HealthReport:
     )
 
 
-def _check(name: str, title: str, found: _CheckResult) -> Check:
-    return Check(name, title, found.state, found.evidence, found.as_of, found.source, found.advice)
+def _check(name: str, title: str, result: _CheckResult) -> Check:
+    return Check(name, title, result.state, result.evidence, result.as_of, result.source, result.advice)
 
 
 def _release(facts: HealthFacts, now: datetime) -> _CheckResult:
@@ -219,7 +216,7 @@ def _python(facts: HealthFacts) -> _CheckResult:
         return _not_on_index_result()
     supported, named_pythons = _supported_pythons(facts), _named_pythons(facts.classifiers)
     if supported:
-        # Names that are all dead, beside a range that lets living ones in, mean that nobody has looked for long.
+        # Classifiers with only unsupported versions, although the range allows supported ones, are out of date.
         is_outdated = bool(named_pythons) and not set(supported) & set(named_pythons)
         is_good = not is_outdated and bool(set(supported) & set(SUPPORTED_PYTHONS[-NEWEST_PYTHON_COUNT:]))
         state = State.GOOD if is_good else State.FAIR
@@ -277,7 +274,7 @@ def _documentation(facts: HealthFacts) -> _CheckResult:
         return _CheckResult(
             State.GOOD, f"The documentation is at {facts.documentation_url}.", None, EvidenceSource.PEOPLE
         )
-    # That nobody has written an address here doesn't mean that there is none.
+    # No link on this site does not mean that there is no documentation.
     evidence, advice = "No documentation link yet.", "Anyone with an account can add one."
     return _CheckResult(State.UNKNOWN, evidence, None, EvidenceSource.PEOPLE, advice)
 
@@ -311,13 +308,14 @@ def _vulnerabilities(facts: HealthFacts) -> _CheckResult:
         return _CheckResult(State.GOOD, evidence, facts.index_as_of, EvidenceSource.INDEX)
     visible_ids = list(facts.vulnerabilities[:_MAX_VULNERABILITIES_SHOWN])
     more = [f"{count - len(visible_ids)} more"] if count > len(visible_ids) else []
-    evidence = f"{version} has {_pluralise(count, 'known vulnerability', 'known vulnerabilities')}: {_join_words(visible_ids + more)}."
+    vulnerabilities = _pluralise(count, "known vulnerability", "known vulnerabilities")
+    evidence = f"{version} has {vulnerabilities}: {_join_words(visible_ids + more)}."
     advice = "A release that fixes them would improve this. Until then, check whether they affect you."
     return _CheckResult(State.POOR, evidence, facts.index_as_of, EvidenceSource.INDEX, advice)
 
 
 def _not_on_index_result() -> _CheckResult:
-    """Return what a check says that only the package index could answer: not being there is no fault."""
+    """Return the result of checks that need the package index: a package that is not on it is not penalised."""
     advice = "If the package is on PyPI, anyone with an account can add its project name."
     return _CheckResult(State.UNKNOWN, "No PyPI project is known.", None, EvidenceSource.INDEX, advice)
 
@@ -327,13 +325,13 @@ def _no_repository_result() -> _CheckResult:
     return _CheckResult(State.UNKNOWN, "No repository is known.", None, EvidenceSource.HOST, advice)
 
 
-def _unknown(source: EvidenceSource, what: str, as_of: datetime | None) -> _CheckResult:
-    named_pythons = f"the {source}" if source is EvidenceSource.HOST else source
-    return _CheckResult(State.UNKNOWN, f"No {what} from {named_pythons} yet.", as_of, source, _WILL_RETRY)
+def _unknown(source: EvidenceSource, data: str, as_of: datetime | None) -> _CheckResult:
+    source_name = f"the {source}" if source is EvidenceSource.HOST else source
+    return _CheckResult(State.UNKNOWN, f"No {data} from {source_name} yet.", as_of, source, _WILL_RETRY)
 
 
 def _state_by_age(facts: HealthFacts, at: datetime, now: datetime, good_days: int, fair_days: int) -> tuple[State, str]:
-    """Return the state of work last done at an instant, and what is to be said where the work may be finished."""
+    """Return the state for the time of the last activity, and a note if the package counts as finished."""
     days = (now - at).days
     if days <= good_days:
         return State.GOOD, ""
@@ -344,10 +342,10 @@ def _state_by_age(facts: HealthFacts, at: datetime, now: datetime, good_days: in
 
 
 def _finished_state(facts: HealthFacts) -> State | None:
-    """Return what old work counts as where it may be finished; None where nothing says that it is.
+    """Return the state of a package that is finished rather than abandoned, or None for other packages.
 
-    A package that calls itself stable or mature, is kept and runs on a living Python needs no new release each year.
-    That it is safe to leave alone must be known, though: where nobody has told of vulnerabilities, it is only fair.
+    A package that is declared stable or mature, is maintained and supports a maintained Python version needs no new
+    release each year. It is good if it has no known vulnerabilities, and fair if there is no vulnerability data.
     """
     is_maintained = not (facts.is_archived or facts.is_missing or facts.is_deprecated)
     if (
@@ -361,7 +359,7 @@ def _finished_state(facts: HealthFacts) -> State | None:
 
 
 def supported_pythons(classifiers: Sequence[str] | None, requires_python: str | None) -> Sequence[str]:
-    """Return the living Pythons that a release names, or else those that its range lets in; oldest first."""
+    """Return the supported Python versions that a release lists, or else those that its range allows; oldest first."""
     allowed_versions, named_pythons = _allowed_pythons(requires_python), _named_pythons(classifiers)
     allowed = SUPPORTED_PYTHONS if allowed_versions is None else allowed_versions
     return [python for python in allowed if python in named_pythons] or allowed_versions or ()
@@ -372,25 +370,25 @@ def _supported_pythons(facts: HealthFacts) -> Sequence[str]:
 
 
 def _named_pythons(classifiers: Sequence[str] | None) -> Sequence[str]:
-    """Return the minor versions of Python 3 that the classifiers name, oldest first."""
-    found = {match.group(1) for name in classifiers or () if (match := _PYTHON_3_CLASSIFIER.fullmatch(name))}
-    return sorted(found, key=lambda python: (len(python), python))
+    """Return the minor versions of Python 3 that the classifiers list, oldest first."""
+    pythons = {match.group(1) for name in classifiers or () if (match := _PYTHON_3_CLASSIFIER.fullmatch(name))}
+    return sorted(pythons, key=lambda python: (len(python), python))
 
 
 def _allowed_pythons(requires_python: str | None) -> Sequence[str] | None:
-    """Return the living Pythons that a range lets in, oldest first; None where there is no range that can be read."""
+    """Return the supported Python versions that a range allows, oldest first; None without a valid range."""
     if not requires_python or not requires_python.strip():
         return None
     try:
         specifiers = SpecifierSet(requires_python)
-        # The first and a late patch, so that ">3.11" and "!=3.12.0" are judged by what they mean.
+        # A minor version is allowed if its first or a late patch is: ">3.11" and "!=3.12.0" allow 3.11.1 and 3.12.1.
         return [
             python
             for python in SUPPORTED_PYTHONS
             if specifiers.contains(f"{python}.0", prereleases=True)
             or specifiers.contains(f"{python}.99", prereleases=True)
         ]
-    except (InvalidSpecifier, ValueError):  # ValueError: a number of thousands of digits
+    except (InvalidSpecifier, ValueError):  # ValueError: a number with thousands of digits
         return None
 
 
@@ -399,7 +397,7 @@ def _range_phrase(facts: HealthFacts, supported: Sequence[str]) -> str:
 
 
 def _unsupported_phrase(facts: HealthFacts, named_pythons: Sequence[str]) -> str:
-    """Return how a release says that it runs on no living Python; nothing where it doesn't say so."""
+    """Return the phrase for a release that supports no maintained Python version; empty if that is unknown."""
     if _allowed_pythons(facts.requires_python) is not None:
         return f"requires Python {facts.requires_python}, which excludes every maintained version"
     if named_pythons:
@@ -407,8 +405,8 @@ def _unsupported_phrase(facts: HealthFacts, named_pythons: Sequence[str]) -> str
     if facts.supports_python3 is False:
         return "does not support Python 3"
     classifiers = facts.classifiers or ()
-    says_3 = facts.supports_python3 or supports_python3(None, classifiers)
-    return "declares support only for Python 2" if not says_3 and any(map(_PYTHON_2.fullmatch, classifiers)) else ""
+    is_python3 = facts.supports_python3 or supports_python3(None, classifiers)
+    return "declares support only for Python 2" if not is_python3 and any(map(_PYTHON_2.fullmatch, classifiers)) else ""
 
 
 def _supported_versions_sentence() -> str:
@@ -416,7 +414,7 @@ def _supported_versions_sentence() -> str:
 
 
 def _last_active_week(facts: HealthFacts) -> datetime | None:
-    """Return the Monday of the last week with a commit; None where no week has one, or nobody knows which weeks."""
+    """Return the Monday of the last week with a commit; None if no week has one, or the weeks are unknown."""
     if facts.activity_as_of is None or len(facts.commits_over_52) != WEEKS:
         return None
     weeks = zip(week_starts(facts.activity_as_of), facts.commits_over_52, strict=True)
@@ -435,15 +433,15 @@ def _version(facts: HealthFacts) -> str:
 
 
 def _format_date(at: datetime) -> str:
-    """Return an instant's day in UTC, as in "3 May 2026"; strftime would ask the process's locale for the month."""
+    """Return the date in UTC, as in "3 May 2026"; strftime would depend on the process's locale."""
     at = at.astimezone(UTC)
     return f"{at.day} {_MONTHS[at.month - 1]} {at.year}"
 
 
-def _pluralise(count: int, one: str, many: str) -> str:
-    return f"{count:,} {one if count == 1 else many}"
+def _pluralise(count: int, singular: str, plural: str) -> str:
+    return f"{count:,} {singular if count == 1 else plural}"
 
 
-def _join_words(phrase: Iterable[str], last: str = "and") -> str:
-    *most, end = phrase
-    return f"{', '.join(most)} {last} {end}" if most else end
+def _join_words(phrases: Iterable[str], conjunction: str = "and") -> str:
+    *others, last = phrases
+    return f"{', '.join(others)} {conjunction} {last}" if others else last

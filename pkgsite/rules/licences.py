@@ -1,4 +1,4 @@
-"""Licences, as releases name them: by SPDX expression, in words, or by classifier."""
+"""Licences of releases, from SPDX expressions, free text and classifiers."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
-MAX_NAME_LENGTH = 60  # characters; more, or more than one line, is a licence's text rather than its name
+MAX_NAME_LENGTH = 60  # characters; longer or multi-line text is a licence text rather than a name
 
-# What people and classifiers write, lower-cased, and the SPDX identifier that it means.
-# Names that leave the version or the number of clauses open ("BSD License", "GPL") stay as they stand.
+# Common names, in lower case, and their SPDX identifiers.
+# Names without a version or number of clauses ("BSD License", "GPL") are ambiguous and not in this list.
 _ALIASES = {
     "apache 2": "Apache-2.0",
     "apache 2.0": "Apache-2.0",
@@ -39,12 +39,12 @@ _PLACEHOLDERS = {"", "unknown", "none", "osi approved", "license"}
 
 
 def licences(expression: str | None, free_text: str | None, classifiers: Iterable[str]) -> tuple[str, ...]:
-    """Return the licences of a release, the chief one first; none where nothing names one.
+    """Return the licences of a release, the main one first.
 
     Args:
-        expression: The SPDX expression of the metadata; kept whole, in its canonical spelling.
-        free_text: The older free text, heard only where there is no expression, and only if it is a short name.
-        classifiers: Trove classifiers, of which the last parts of "License :: …" count.
+        expression: SPDX expression of the metadata; normalised, but not split.
+        free_text: Licence text of older metadata; used only without an expression, and only if it is a short name.
+        classifiers: Trove classifiers; the last parts of those that start with "License ::" are used.
     """
     names = [expression or ""] if (expression or "").strip() else [_short_name(free_text or "")]
     names += [name.rpartition("::")[2] for name in classifiers if name.startswith("License ::")]
@@ -52,7 +52,7 @@ def licences(expression: str | None, free_text: str | None, classifiers: Iterabl
 
 
 def canonical_licence(name: str) -> str | None:
-    """Return a licence's name in its canonical spelling, as it stands where it has none, or None for no name at all."""
+    """Return the canonical name of a licence, the name itself if it is not a known one, or None for placeholders."""
     name = " ".join(name.split())
     if name.lower() in _PLACEHOLDERS:
         return None
@@ -61,12 +61,12 @@ def canonical_licence(name: str) -> str | None:
         return alias
     try:
         return str(canonicalize_license_expression(name))
-    except (InvalidLicenseExpression, RecursionError, MemoryError):  # the last two: a thousand brackets
+    except (InvalidLicenseExpression, RecursionError, MemoryError):  # the last two: thousands of parentheses
         return name
 
 
 def _short_name(free_text: str) -> str:
-    """Return words that can be a name, or nothing; a trove classifier among them counts by its last part."""
+    """Return the text, or the last part of a trove classifier, if it is short enough for a name; otherwise empty."""
     free_text = free_text.strip()
     if free_text.startswith("License ::"):
         free_text = free_text.rpartition("::")[2].strip()

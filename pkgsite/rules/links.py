@@ -1,13 +1,13 @@
-"""Addresses that strangers wrote: which may become links, whose they are, and where people's profiles are."""
+"""URLs from untrusted sources: which ones are safe to link to, how hosts are shown, and URLs of user profiles."""
 
 from __future__ import annotations
 
 import re
 from urllib.parse import quote, urlsplit
 
-# The code hosts whose people have a page at /<name>, with the name that readers know.
+# Titles of the code hosts that have user profiles at /<name>.
 CODE_HOSTS = {"github.com": "GitHub", "gitlab.com": "GitLab", "bitbucket.org": "Bitbucket", "codeberg.org": "Codeberg"}
-# Sites whose name says more than their host.
+# Titles of well-known sites, by host.
 SITE_TITLES = {**CODE_HOSTS, "pypi.org": "PyPI"}
 
 _BLANK_OR_CONTROL = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\\]")
@@ -15,7 +15,7 @@ _LOGIN = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_-])?")
 
 
 def safe_url(url: str | None) -> str | None:
-    """Return the address if it is one of the web (http or https, with a host), otherwise None.
+    """Return the URL if it is an HTTP(S) URL with a host, otherwise None.
 
     >>> safe_url("https://example.org/a")
     'https://example.org/a'
@@ -28,19 +28,19 @@ def safe_url(url: str | None) -> str | None:
     try:
         parts = urlsplit(url)
         host = parts.hostname
-    except ValueError:  # such as a broken IPv6 host
+    except ValueError:  # such as an invalid IPv6 address
         return None
     return url if parts.scheme in {"http", "https"} and host else None
 
 
 def host_of(url: str | None) -> str:
-    """Return the host of a web address in lower case, without `www.`; empty where there is none."""
+    """Return the host of an HTTP(S) URL in lower case, without `www.`; empty for other values."""
     url = safe_url(url)
     return (urlsplit(url).hostname or "").removeprefix("www.") if url else ""
 
 
 def host_title(url: str | None) -> str:
-    """Return the name that readers know a site by: its own where it is well known, otherwise its host.
+    """Return the title of a URL's site if it is well known, otherwise its host.
 
     >>> host_title("https://github.com/django/django")
     'GitHub'
@@ -52,15 +52,15 @@ def host_title(url: str | None) -> str:
 
 
 def without_scheme(url: str) -> str:
-    """Return a web address as people say it, without https:// and a closing slash."""
+    """Return a URL without its scheme and trailing slash, for display."""
     return re.sub(r"^https?://", "", url).rstrip("/")
 
 
 def profile_url(repo_url: str, name: str) -> str | None:
-    """Return the profile, on the repository's own host, of somebody who takes part in it.
+    """Return the URL of a participant's profile on the repository's host.
 
-    None where the host is not a known one, or where the name is no login (some hosts tell people's full names,
-    and robots have no profile).
+    None if the host is not one of `CODE_HOSTS`, or if the name is not a username (some hosts list full names, and bots
+    have no profile).
     """
     host = host_of(repo_url)
     if host not in CODE_HOSTS or not _LOGIN.fullmatch(name):

@@ -1,4 +1,4 @@
-"""Pages of a long list: which one is asked for, and which ones are linked."""
+"""Pagination of lists."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Pagination:
-    """One page of a list of `count` things, `page_size` to a page. Pages count from 1; an empty list has one page."""
+    """One page of a list of `count` records. Page numbers start at 1; an empty list has one page."""
 
     page_number: int
     page_size: int
@@ -23,7 +23,7 @@ class Pagination:
 
     @property
     def first(self) -> int:
-        """The place, counted from 1, of the page's first thing; 0 where there is none."""
+        """The position of the page's first record in the list, from 1; 0 if the list is empty."""
         return self.offset + 1 if self.count else 0
 
     @property
@@ -40,33 +40,33 @@ class Pagination:
 
     @property
     def page_links(self) -> list[int | None]:
-        """The pages to link: the ends and the neighbours, with None for each gap of more than one page."""
+        """The page numbers to link: the first, the last and the neighbours, with None for gaps of several pages."""
         linked = {1, self.page_count, *range(self.page_number - 1, self.page_number + 2)}
         visible = sorted(page for page in linked if 1 <= page <= self.page_count)
         links: list[int | None] = []
         for page in visible:
-            before = links[-1] if links else None
-            if before is not None and page - before == 2:
+            previous = links[-1] if links else None
+            if previous is not None and page - previous == 2:
                 links.append(page - 1)
-            elif before is not None and page - before > 2:
+            elif previous is not None and page - previous > 2:
                 links.append(None)
             links.append(page)
         return links
 
 
 def paginate(requested: str, *, size: int, count: int) -> Pagination:
-    """Return the page that somebody asked for: what is no number means the first, what lies beyond the end the last.
+    """Return the requested page: the first one if `requested` is not a number, the last one if it is too large.
 
-    >>> paginate("last", size=20, count=45).number
+    >>> paginate("last", size=20, count=45).page_number
     3
-    >>> paginate("-1", size=20, count=45).number
+    >>> paginate("-1", size=20, count=45).page_number
     1
     """
-    pages = Pagination(1, size, count).page_count
+    page_count = Pagination(1, size, count).page_count
     if requested == "last":
-        return Pagination(pages, size, count)
+        return Pagination(page_count, size, count)
     if not (requested.isascii() and requested.isdigit()):
         return Pagination(1, size, count)
     digits = requested.lstrip("0")
-    number = pages if len(digits) > 9 else min(int(digits or "0"), pages)
-    return Pagination(max(1, number), size, count)
+    page_number = page_count if len(digits) > 9 else min(int(digits or "0"), page_count)
+    return Pagination(max(1, page_number), size, count)

@@ -1,4 +1,4 @@
-"""Which passwords are too easy to guess. Length is what counts; signs and digits are nobody's duty."""
+"""Password rules: length matters, and passwords must not be easy to guess. Digits and symbols are not required."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import unicodedata
 
 MIN_LENGTH, MAX_LENGTH = 10, 1000  # characters
 LEET_TABLE = str.maketrans("013457@$!", "oleastasi")
-# What the lists of stolen passwords are full of, without the digits and signs that people put around it.
+# Frequent entries of leaked password lists, without leading and trailing digits and symbols.
 _COMMON = (
     "1q2w3e4r5t 1qaz2wsx3edc 1qazxsw23edc abc admin administrator adobe alexander angel apple asdf asdfgh asdfghjkl "
     "asdfghjkl; autumn baseball basketball batman bismillah blink butterfly changeit changeme charlie chocolate "
@@ -32,16 +32,16 @@ KEYBOARD_ROWS = (
 
 
 def normalise(password: str) -> str:
-    """Return a password as it is hashed: the same, whichever way a keyboard composes its letters."""
+    """Return a password in the form that is hashed: the same for composed and decomposed characters."""
     return unicodedata.normalize("NFKC", password)
 
 
 def password_problems(password: str, *personal_values: str) -> list[str]:
-    """Return what is wrong with a password that somebody wants to have.
+    """Return the problems with a new password.
 
     Args:
-        password: As it was typed.
-        personal_values: Names and addresses of the person, which others know.
+        password: The password as entered.
+        personal_values: The user's username and email address.
 
     >>> password_problems("a long walk at night")
     []
@@ -52,18 +52,18 @@ def password_problems(password: str, *personal_values: str) -> list[str]:
         return [f"Use at least {MIN_LENGTH} characters. A few unrelated words make a strong password."]
     if len(password) > MAX_LENGTH:
         return [f"Use at most {MAX_LENGTH} characters."]
-    low = normalise(password).lower()
-    if is_common(low):
+    lowercased = normalise(password).lower()
+    if is_common(lowercased):
         return ["This password is too common. A few unrelated words make a strong password."]
-    if any(_is_mostly(low, name) for name in personal_values):
+    if any(_is_mostly(lowercased, value) for value in personal_values):
         return ["This password is too similar to your username or email address."]
     return []
 
 
 def is_common(lowercased: str) -> bool:
-    """Tell whether a password, in small letters, is a common one or one that a machine tries at once."""
+    """Return whether a lower-case password is common, a repetition or a sequence."""
     without_spaces = re.sub(r"\s", "", lowercased)
-    core = re.sub(r"^[\W\d_]+|[\W\d_]+$", "", without_spaces)  # without what people put around a word
+    core = re.sub(r"^[\W\d_]+|[\W\d_]+$", "", without_spaces)  # without leading and trailing digits and symbols
     unleeted = without_spaces.translate(LEET_TABLE)
     unleeted_core = re.sub(r"^[\W\d_]+|[\W\d_]+$", "", unleeted)
     if {
@@ -83,11 +83,11 @@ def is_common(lowercased: str) -> bool:
 
 
 def _is_repetition(text: str) -> bool:
-    """Tell whether a text is a short piece, said again and again."""
+    """Return whether a text is a repetition of at most six characters."""
     return any(text == (text[:size] * len(text))[: len(text)] for size in range(1, min(6, len(text) // 2) + 1))
 
 
-def _is_mostly(lowercased: str, name: str) -> bool:
-    """Tell whether little is left of a password without a name."""
-    parts = {name.lower(), name.lower().partition("@")[0]}
+def _is_mostly(lowercased: str, personal_value: str) -> bool:
+    """Return whether a password is a personal value with fewer than six other characters."""
+    parts = {personal_value.lower(), personal_value.lower().partition("@")[0]}
     return any(len(part) >= 4 and part in lowercased and len(lowercased) - len(part) < 6 for part in parts)

@@ -1,4 +1,4 @@
-"""What people paste into a search box that names a single package: an address, or a line that installs it."""
+"""References to a single package that users paste into the search box: repository URLs and install commands."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ _REPO_URL = re.compile(
     r"|(?:www\.)?[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}/\S+/\S+)$",
     re.IGNORECASE,
 )
-# Options after which a file's name or an address comes, which is no project's.
+# Options whose value is a file or a URL, not a project.
 _WITH_VALUE = re.compile(
     r"(?:^|(?<=\s))(?:-[rcift]|--(?:requirement|constraint|index-url|extra-index-url|find-links|target))[\s=]\s*\S+"
 )
-_REVISION = re.compile(r"^((?:\w+://)?[^/]*/[^@]*)@.*$")  # what comes before it is kept
+_REVISION = re.compile(r"^((?:\w+://)?[^/]*/[^@]*)@.*$")  # group 1 is the URL without the revision
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-def parse_pasted_reference(typed: str) -> str:
-    """Return the address or the project's name that a pasted text is about; empty where it is words.
+def parse_pasted_reference(query: str) -> str:
+    """Return the repository URL or project name in a pasted text; empty for other search queries.
 
     >>> parse_pasted_reference("pip install -U 'django-cacheops[redis]>=7'")
     'django-cacheops'
     >>> parse_pasted_reference("git+https://github.com/Suor/django-cacheops@master")
     'https://github.com/Suor/django-cacheops'
-    >>> parse_pasted_reference("install caching"), parse_pasted_reference("conda recipes"), parse_pasted_reference("pip install -r requirements.txt")
-    ('', '', '')
+    >>> [parse_pasted_reference(text) for text in ("install caching", "pip install -r requirements.txt")]
+    ['', '']
     """
-    text = typed.strip()
-    line = _INSTALL.match(text)
-    if line:
-        parts = _WITH_VALUE.sub("", line["rest"]).split()
-        return next(filter(None, map(_parse_requirement, parts)), "")
+    text = query.strip()
+    command = _INSTALL.match(text)
+    if command:
+        arguments = _WITH_VALUE.sub("", command["rest"]).split()
+        return next(filter(None, map(_parse_requirement, arguments)), "")
     return _parse_url(text)
 
 
-def _parse_requirement(part: str) -> str:
-    """Return what one word of a line that installs something names; empty for an option."""
-    part = part.strip("\"'`")
-    if part.startswith("-"):
+def _parse_requirement(argument: str) -> str:
+    """Return the URL or project name in one argument of an install command; empty for an option."""
+    argument = argument.strip("\"'`")
+    if argument.startswith("-"):
         return ""
-    name = _NAME.match(part)
-    return _parse_url(part) or (name.group().rstrip("._-") if name else "")
+    name = _NAME.match(argument)
+    return _parse_url(argument) or (name.group().rstrip("._-") if name else "")
 
 
 def _parse_url(text: str) -> str:

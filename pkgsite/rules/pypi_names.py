@@ -1,4 +1,4 @@
-"""Names on the package index, as people write them."""
+"""Project names on the package index."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _PAGE = re.compile(r"^https?://(?:www\.)?[^/]+/(?:pypi|project|simple)/([^/?#]+)
 
 
 def parse_pypi_name(text: str) -> str:
-    """Return the project's name from a bare name or a project page's address; empty where there is none.
+    """Return the project name from a name or the URL of a project page; empty for other values.
 
     >>> parse_pypi_name("http://pypi.python.org/pypi/django-q")
     'django-q'
@@ -24,5 +24,5 @@ def parse_pypi_name(text: str) -> str:
 
 
 def is_pypi_name(name: str) -> bool:
-    """Tell whether the package index can have a project of this name, so that it may stand in a command."""
+    """Return whether a name is a valid project name, and therefore safe to show in a command."""
     return bool(_NAME.fullmatch(name))

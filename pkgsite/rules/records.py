@@ -1,7 +1,7 @@
-"""Categories, grids and packages as API v4 sites and catalogue files write them, read strictly into our own names.
+"""Strict parsers for categories, grids and packages in the format of API v4 and of catalogue files.
 
-Only the shape is judged here: types, lengths, times. Whether a record fits the data that is already here is for
-`services.records`. Wire names are those of API v4; a file may give ids where the API gives links.
+They check only the format: types, lengths, times. `services.importing.records` checks whether a record fits the
+existing data. Wire names are those of API v4; files can have ids where the API has links.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from pkgsite.rules.activity import WEEKS
 from pkgsite.rules.slugs import MAX_ID, slug_problem
 
-WEEKS = 52
-
-_WEB_ADDRESS = re.compile(r"\s*(?:https?|ftps?)://", re.IGNORECASE)
+_WEB_URL = re.compile(r"\s*(?:https?|ftps?)://", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ class GridFacts:
     header: bool
     created_at: datetime
     modified_at: datetime
-    package_ids: tuple[int, ...] | None  # None: not told
+    package_ids: tuple[int, ...] | None  # None if not included
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ class PackageFacts:
     title: str
     slug: str
     category_id: int
-    grid_ids: tuple[int, ...]  # in the order in which the package was put into them
+    grid_ids: tuple[int, ...]  # in the order in which the package was added to them
     repo_url: str
     pypi_url: str
     documentation_url: str | None
@@ -58,9 +57,9 @@ class PackageFacts:
     stars: int
     forks: int
     last_commit_at: datetime | None
-    commits_over_52: tuple[int, ...]  # one number a week, oldest first; 52 or none
+    commits_over_52: tuple[int, ...]  # by week, oldest first; 52 values or none
     participants: tuple[str, ...]
-    participants_complete: bool | None  # None: not told
+    participants_complete: bool | None  # None if not included
     pypi_version: str | None
     created_at: datetime
     modified_at: datetime
@@ -69,7 +68,7 @@ class PackageFacts:
 
 @dataclass(frozen=True, slots=True)
 class InvalidRecord:
-    """A record that can't be taken: what it calls itself, and what is wrong with it."""
+    """A record that can't be imported: its id and slug, if known, and the problems with it."""
 
     id: int | None
     slug: str | None
@@ -77,38 +76,38 @@ class InvalidRecord:
 
 
 def describe_record(noun: str, record_id: int | None, slug: str | None) -> str:
-    """Return how a report calls a record; what a terminal would obey rather than show is left out.
+    """Return a description of a record for messages, without control characters.
 
     >>> describe_record("package", 12, "foo")
     'package 12 “foo”'
     """
     printable_slug = "".join(char for char in slug or "" if char.isprintable())[:60]
-    number = "without ID" if record_id is None else str(record_id)
-    return f"{noun} {number} “{printable_slug}”" if printable_slug else f"{noun} {number}"
+    identifier = "without ID" if record_id is None else str(record_id)
+    return f"{noun} {identifier} “{printable_slug}”" if printable_slug else f"{noun} {identifier}"
 
 
 def parse_category(raw: object) -> CategoryFacts | InvalidRecord:
-    """Return a category of API v4 in our names, or what is wrong with it."""
+    """Parse a category of API v4."""
     return _parse_record(raw, _CATEGORY, CategoryFacts)
 
 
 def parse_grid(raw: object) -> GridFacts | InvalidRecord:
-    """Return a grid of API v4 in our names, or what is wrong with it."""
+    """Parse a grid of API v4."""
     return _parse_record(raw, _GRID, GridFacts)
 
 
 def parse_package(raw: object) -> PackageFacts | InvalidRecord:
-    """Return a package of API v4 in our names, or what is wrong with it."""
+    """Parse a package of API v4."""
     return _parse_record(raw, _PACKAGE, PackageFacts)
 
 
-# Readers: each turns one JSON value into ours, or raises ValueError with words that follow the field's name.
+# Each reader converts one JSON value, or raises a ValueError whose message follows the name of the field.
 
 Reader = Callable[[object], Any]
 
 
 def text(max_length: int | None = None, *, allow_blank: bool = True) -> Reader:
-    """Return a reader of texts that both databases can hold, of `max_length` characters at most."""
+    """Return a reader for strings of at most `max_length` characters that both databases can store."""
 
     def read(value: object) -> str:
         if not isinstance(value, str):
@@ -132,12 +131,12 @@ def slug(value: object) -> str:
     return raw_slug
 
 
-def web_address(value: object) -> str:
-    """Read an address that is safe to link to, alive or dead; empty stays empty."""
-    address: str = text(200)(value)
-    if address and not _WEB_ADDRESS.match(address):
+def web_url(value: object) -> str:
+    """Read a URL that is safe to link to; an empty value stays empty."""
+    url: str = text(200)(value)
+    if url and not _WEB_URL.match(url):
         raise ValueError("is not a valid URL")
-    return address
+    return url
 
 
 def boolean(value: object) -> bool:
@@ -147,7 +146,7 @@ def boolean(value: object) -> bool:
 
 
 def integer(minimum: int) -> Reader:
-    """Return a reader of whole numbers from `minimum` to the largest that the database holds."""
+    """Return a reader for integers from `minimum` to the maximum of a database integer."""
 
     def read(value: object) -> int:
         if not isinstance(value, int) or isinstance(value, bool):
@@ -160,37 +159,37 @@ def integer(minimum: int) -> Reader:
 
 
 def timestamp(value: object) -> datetime:
-    """Read an ISO 8601 time that says its offset, and return it in UTC."""
+    """Read an ISO 8601 timestamp with a UTC offset; return it in UTC."""
     try:
-        moment = datetime.fromisoformat(text()(value))
+        parsed = datetime.fromisoformat(text()(value))
     except ValueError:
         raise ValueError("is not a valid timestamp") from None
-    if moment.tzinfo is None:
+    if parsed.tzinfo is None:
         raise ValueError("is a timestamp without a UTC offset")
     try:
-        return moment.astimezone(UTC)
+        return parsed.astimezone(UTC)
     except OverflowError:
         raise ValueError("is not a valid timestamp") from None
 
 
 def id_or_link(noun: str) -> Reader:
-    """Return a reader of ids: as a number, or as the API's link to one of `noun`."""
+    """Return a reader for ids, given as an integer or as a link of the API below /<noun>/."""
     link = re.compile(rf"/{noun}/([0-9]{{1,10}})(?:/|\.json)?(?:\?.*)?$")
 
     def read(value: object) -> int:
         if isinstance(value, str):
-            found = link.search(value)
-            if not found:
+            match = link.search(value)
+            if not match:
                 raise ValueError(f"is not a link to a record under /{noun}/")
-            value = int(found.group(1))
-        number: int = integer(1)(value)
-        return number
+            value = int(match.group(1))
+        record_id: int = integer(1)(value)
+        return record_id
 
     return read
 
 
 def list_of(reader: Reader) -> Reader:
-    """Return a reader of lists whose every item `reader` can read."""
+    """Return a reader for lists whose items are read by `reader`."""
 
     def read(value: object) -> tuple[Any, ...]:
         if not isinstance(value, list):
@@ -204,10 +203,10 @@ def list_of(reader: Reader) -> Reader:
 
 
 def weekly_commits(value: object) -> tuple[int, ...]:
-    numbers: tuple[int, ...] = list_of(integer(0))(value)
-    if len(numbers) not in {0, WEEKS}:
-        raise ValueError(f"has {len(numbers)} values instead of {WEEKS} or none")
-    return numbers
+    counts: tuple[int, ...] = list_of(integer(0))(value)
+    if len(counts) not in {0, WEEKS}:
+        raise ValueError(f"has {len(counts)} values instead of {WEEKS} or none")
+    return counts
 
 
 def nullable(reader: Reader) -> Reader:
@@ -216,12 +215,12 @@ def nullable(reader: Reader) -> Reader:
 
 @dataclass(frozen=True, slots=True)
 class FieldSpec:
-    """One field of a record: its name on the wire, ours, and how it is read."""
+    """One field of a record: its wire name, the attribute that it sets, and its reader."""
 
     wire_name: str
     attribute: str
     parse: Reader
-    is_optional: bool = False  # left out means "not told"
+    is_optional: bool = False  # None if missing
 
 
 _OWN_TIMES = (FieldSpec("created", "created_at", timestamp), FieldSpec("modified", "modified_at", timestamp))
@@ -255,13 +254,13 @@ _PACKAGE = (
     FieldSpec("slug", "slug", slug),
     FieldSpec("last_updated", "last_commit_at", nullable(timestamp)),
     FieldSpec("last_fetched", "last_fetched_at", nullable(timestamp)),
-    FieldSpec("repo_url", "repo_url", web_address),
+    FieldSpec("repo_url", "repo_url", web_url),
     FieldSpec("pypi_version", "pypi_version", nullable(text(100))),
     *_OWN_TIMES,
     FieldSpec("repo_forks", "forks", integer(0)),
     FieldSpec("repo_description", "description", text()),
     FieldSpec("pypi_url", "pypi_url", text(255)),
-    FieldSpec("documentation_url", "documentation_url", nullable(web_address)),
+    FieldSpec("documentation_url", "documentation_url", nullable(web_url)),
     FieldSpec("repo_watchers", "stars", integer(0)),
     FieldSpec("commits_over_52", "commits_over_52", weekly_commits),
     FieldSpec("participants", "participants", list_of(text())),

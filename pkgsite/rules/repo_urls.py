@@ -1,4 +1,4 @@
-"""Repositories' addresses: what people paste, brought into one form, and read into host and path."""
+"""Repository URLs: normalised from all forms that users paste, and split into host and path."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from pkgsite.errors import Invalid
 
-# Segments that begin a page within a repository rather than belong to its path.
+# Path segments that start a page within a repository.
 _SUBPAGES = frozenset(
     {"-", "blob", "branches", "commit", "commits", "compare", "issues", "merge_requests", "milestone", "milestones"}
     | {"pull", "pulls", "raw", "releases", "settings", "src", "tags", "tree", "wiki"}
@@ -19,34 +19,34 @@ _SCP = re.compile(r"^(?:[\w.+-]+@)?([\w.-]+\.[\w-]+):(?!//)([^\s]+)$")
 _SCHEMES = {"http", "https", "ssh", "git", "git+https", "git+http", "git+ssh"}
 _WEB_PORTS = {None, 80, 443}
 _SEGMENT = re.compile(r"^[\w.~+-]+$")
-_NESTED_KINDS = {"gitlab"}  # hosts whose repositories may lie several groups deep
+_NESTED_KINDS = {"gitlab"}  # hosts on which repositories can be in nested groups
 
 
 @dataclass(frozen=True, slots=True)
 class RepoRef:
-    """A repository on a code host: the kind of host, its name (with a port, where it has its own), and the path."""
+    """A repository on a code host; `host` includes the port if it is not the default."""
 
     kind: str  # "github", "gitlab", "bitbucket", "forgejo"
     host: str
-    path: str  # "owner/name"; on GitLab with groups in between
+    path: str  # "owner/name"; on GitLab possibly with subgroups
 
     @property
     def key(self) -> str:
-        """What two addresses of one repository have in common."""
+        """A key that is the same for all URLs of the repository."""
         return f"{self.host}/{self.path}".lower()
 
 
 def normalise_repo_url(url: str, host_kinds: Mapping[str, str]) -> str:
-    """Return the address of a repository's page, from any form in which people paste it.
+    """Return the URL of a repository's main page, from any form that users paste.
 
-    The case is kept for showing; `repo_key` compares without it.
+    Upper case is kept for display; `repo_key` ignores it.
 
     Args:
-        url: A web, ssh, git or scp address, with or without scheme, possibly of a page within the repository.
-        host_kinds: For each known host's name its kind; on other hosts a repository is two segments deep.
+        url: HTTP, SSH, Git or SCP-style URL, with or without scheme, possibly of a page within the repository.
+        host_kinds: Kinds of the known hosts, by host; on other hosts, repository paths have two segments.
 
     Raises:
-        Invalid: it is no repository's address; the words are under "repo_url".
+        Invalid: this is not a repository URL; the field is "repo_url".
     """
     host, port, path = _split_url(url.strip())
     host_with_port = host if port is None else f"{host}:{port}"
@@ -57,12 +57,12 @@ def normalise_repo_url(url: str, host_kinds: Mapping[str, str]) -> str:
 
 
 def repo_key(url: str) -> str:
-    """Return what all addresses of one repository share: the part behind the scheme, without case or closing slash."""
+    """Return a key that is the same for all normalised URLs of a repository: no scheme, case or trailing slash."""
     return url.partition("://")[2].rstrip("/").removesuffix(".git").lower()
 
 
 def parse_repo_ref(url: str, host_kinds: Mapping[str, str]) -> RepoRef | None:
-    """Return the repository that an address names, or None where its host is not one that we can ask."""
+    """Return the repository of a URL, or None if its host is not a known code host."""
     try:
         host, port, path = _split_url(url.strip())
         host_with_port = host if port is None else f"{host}:{port}"
@@ -74,7 +74,7 @@ def parse_repo_ref(url: str, host_kinds: Mapping[str, str]) -> RepoRef | None:
 
 
 def _split_url(url: str) -> tuple[str, int | None, str]:
-    """Return host, unusual port and path of an address in any form."""
+    """Return the host, the port (if it is not a default one) and the path of a URL in any form."""
     scp = _SCP.match(url)
     if scp and "://" not in url:
         return _normalise_host(scp.group(1)), None, scp.group(2)

@@ -1,6 +1,6 @@
-"""A package's score: one number to sort by, its stars less what quiet months and old Pythons take away.
+"""A package's score: its stars minus penalties for inactivity and for missing Python 3 support.
 
-The formula and its numbers are all in this file; `docs/scores.md` restates them with examples.
+The formula and its constants are all in this file; `docs/scores.md` documents them with examples.
 """
 
 from __future__ import annotations
@@ -10,35 +10,35 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
-# Parts of the stars are counted in whole tenths: 0.1 and 0.3 have no exact float, and a score must not hang on that.
-MONTHS_PER_STEP = 3  # months without a commit that cost a step
-STEP_TENTHS = 1  # tenths of the stars that a step costs
-UNKNOWN_COMMIT_MONTHS = 24  # what a package without a known commit counts as
-PYTHON_3_PENALTY_TENTHS = 3  # tenths of the stars that it costs to be known not to run on Python 3 …
-MAX_PYTHON_3_PENALTY = 1000  # … but never more than this
-FLOOR_TENTHS = -5  # tenths of the stars below which no score falls
+# Fractions of the stars are integers in tenths: 0.1 and 0.3 have no exact float, which could change a score.
+MONTHS_PER_STEP = 3  # months without a commit per penalty step
+STEP_TENTHS = 1  # penalty per step, in tenths of the stars
+UNKNOWN_COMMIT_MONTHS = 24  # assumed if the last commit is unknown
+PYTHON_3_PENALTY_TENTHS = 3  # penalty for no Python 3 support, in tenths of the stars …
+MAX_PYTHON_3_PENALTY = 1000  # … but at most this
+FLOOR_TENTHS = -5  # minimum score, in tenths of the stars
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreParts:
-    """How a score came about; the penalties and the floor may end in tenths, the total is whole."""
+    """The parts of a score; penalties and floor can have one decimal, the total is an integer."""
 
-    stars: int  # 0 where they are unknown
-    months: int  # whole months since the last commit, or what an unknown commit counts as
+    stars: int  # 0 if unknown
+    months: int  # full months since the last commit, or the assumed number
     has_stars: bool
     has_commit: bool
     inactivity_penalty: Decimal
     python3_penalty: Decimal
     floor: Decimal
-    is_floored: bool  # the penalties would have taken the score below the floor
+    is_floored: bool  # whether the floor limits the penalties
     total: int
 
 
 def months_since(at: datetime, now: datetime) -> int:
-    """Return the whole calendar months between two instants, in UTC; 0 where `at` lies ahead.
+    """Return the number of full calendar months between two times, in UTC; 0 if `at` is in the future.
 
-    A month is whole when the same day and time of day come round in a later month: 15 January to 15 March is 2.
-    In a month too short to have that day, its last day stands for it: 31 January to 28 February is 1.
+    A month is full at the same day and time of the next month: 15 January to 15 March is 2 months. In a month without
+    that day, its last day counts: 31 January to 28 February is 1 month.
     """
     at, now = at.astimezone(UTC), now.astimezone(UTC)
     months = (now.year - at.year) * 12 + now.month - at.month
@@ -49,20 +49,20 @@ def months_since(at: datetime, now: datetime) -> int:
 
 
 def score(*, stars: int | None, last_commit_at: datetime | None, supports_python3: bool | None, now: datetime) -> int:
-    """Return the score; `score_parts` says how it comes about."""
+    """Return the score; `score_parts` returns how it is calculated."""
     return score_parts(stars=stars, last_commit_at=last_commit_at, supports_python3=supports_python3, now=now).total
 
 
 def score_parts(
     *, stars: int | None, last_commit_at: datetime | None, supports_python3: bool | None, now: datetime
 ) -> ScoreParts:
-    """Return the score with its parts, so that a page can explain it.
+    """Return the score with its parts, for explanations on pages.
 
     Args:
-        stars: Stars on the code host; unknown counts as 0.
-        last_commit_at: The last commit; unknown counts as 24 months ago.
-        supports_python3: Only a known no costs anything.
-        now: The present instant.
+        stars: Stars on the code host; None counts as 0.
+        last_commit_at: Time of the last commit; None counts as 24 months ago.
+        supports_python3: Only False has a penalty.
+        now: The current time.
     """
     star_count = stars or 0
     months = UNKNOWN_COMMIT_MONTHS if last_commit_at is None else months_since(last_commit_at, now)
@@ -84,7 +84,7 @@ def score_parts(
 
 
 def _truncate_tenths(tenths: int) -> int:
-    """Return tenths as a whole number, cut towards zero: `//` alone would cut −3.5 to −4."""
+    """Return tenths as an integer, rounded towards zero: `//` alone would round −3.5 to −4."""
     return tenths // 10 if tenths >= 0 else -(-tenths // 10)
 
 

@@ -1,4 +1,4 @@
-"""Emoji that code hosts write as words between colons."""
+"""Emoji shortcodes in texts from code hosts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import emoji
 
 
 def expand_shortcodes(text: str) -> str:
-    """Return the text with GitHub's shortcodes as the emoji that they stand for; unknown ones stay as they are.
+    """Return the text with GitHub's shortcodes replaced by emoji; unknown ones are kept.
 
     >>> expand_shortcodes(":rocket: fast :nonsense:")
     '🚀 fast :nonsense:'

@@ -1,4 +1,4 @@
-"""What a slug may be, and how one is told from an id."""
+"""Slugs: validation, comparison and generation."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ _UNROUTABLE = re.compile(r"[\x00-\x20\x7f/\\]")
 
 
 def slug_problem(slug: str) -> str | None:
-    """Return what keeps a slug from having a page, or None.
+    """Return the problem with a slug, or None.
 
-    Slugs of other sites may hold `#`, upper case or double underscores: all that one segment of a URL can carry is
-    taken.
+    Imported slugs can contain `#`, upper case or double underscores: anything that fits in one URL segment is valid.
     """
     if not slug:
         return "is empty"
@@ -28,9 +27,9 @@ def slug_problem(slug: str) -> str | None:
 
 
 def slug_key(slug: str) -> str:
-    """Return what two slugs share when only their case differs.
+    """Return a key that is the same for slugs that differ only in case.
 
-    Letters outside ASCII count as they are: so do both databases, whose indexes keep slugs apart.
+    Only ASCII letters are lowercased, as in the unique indexes of both databases.
 
     >>> slug_key("Django_Q#É")
     'django_q#É'
@@ -39,9 +38,9 @@ def slug_key(slug: str) -> str:
 
 
 def parse_id(key: str) -> int | None:
-    """Return the id that a key of the API names: all digits means an id, leading zeros and all; otherwise None.
+    """Return the id in a key of the API, or None if the key is a slug. Keys of only digits are ids.
 
-    An id too large for any row becomes 0, which no row has.
+    Ids that are too large for the database become 0, which no row has.
     """
     if not (key.isascii() and key.isdigit()):
         return None
@@ -50,16 +49,16 @@ def parse_id(key: str) -> int | None:
 
 
 def unique_slug(title: str, *, noun: str, reserved: Collection[str], is_available: Callable[[str], bool]) -> str:
-    """Return a slug made from a title, with a number behind it where the plain one is not free.
+    """Return a slug for a title, with a number appended if the slug is not available.
 
-    >>> unique_slug("Rich Text!", noun="grid", reserved=(), is_free=lambda slug: slug != "rich-text")
+    >>> unique_slug("Rich Text!", noun="grid", reserved=(), is_available=lambda slug: slug != "rich-text")
     'rich-text-2'
 
     Args:
-        title: Whatever people wrote.
-        noun: What stands in where the title has no letters of an address.
-        reserved: Words that have a meaning of their own in addresses.
-        is_available: Tells whether nothing else has a slug.
+        title: The title of the record.
+        noun: Replacement for a title without characters that are allowed in slugs, and prefix for invalid slugs.
+        reserved: Slugs with a special meaning in URLs.
+        is_available: Returns whether a slug is not yet used.
     """
     ascii_title = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
     base = re.sub(r"[^a-z0-9_]+", "-", ascii_title).strip("-_")[:MAX_LENGTH].strip("-_") or noun
@@ -68,6 +67,6 @@ def unique_slug(title: str, *, noun: str, reserved: Collection[str], is_availabl
     slug, number = base, 1
     while not is_available(slug):
         number += 1
-        end = f"-{number}"
-        slug = base[: MAX_LENGTH - len(end)].rstrip("-_") + end
+        suffix = f"-{number}"
+        slug = base[: MAX_LENGTH - len(suffix)].rstrip("-_") + suffix
     return slug

@@ -1,4 +1,4 @@
-"""Texts that people type: brought into one form, and measured, before anything else is done with them."""
+"""Cleaning and validation of text from users."""
 
 from __future__ import annotations
 
@@ -10,42 +10,41 @@ from pkgsite.errors import AlreadyExists, Invalid
 
 _LINE_ENDS = re.compile(r"\r\n?|[\x85\u2028\u2029]")
 _EXCESS_BLANK_LINES = re.compile(r"\n{4,}")
-# Characters that turn round the text around them: a text shown beside others has no business with those.
+# Characters that change the direction of the text that follows, even outside their field.
 _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_CONTROL_CATEGORIES = frozenset({"Cc", "Cs"})  # control characters, halves of characters
+_CONTROL_CATEGORIES = frozenset({"Cc", "Cs"})  # control characters, surrogates
 
 
 class InvalidText(ValueError):
-    """A text can't be taken; the words are a sentence for whoever typed it."""
+    """A text is invalid; the message is shown to the user."""
 
 
 def clean_line(value: str | None, max_length: int, *, is_required: bool = False) -> str:
-    r"""Return a text of one line: composed (NFC), with single blanks, without what can't be seen or turns text round.
+    r"""Return a text as one line: in NFC, with single spaces, without control characters.
 
     >>> clean_line("  a\x00 b\n c ", 10)
     'a b c'
 
     Args:
-        written: As it was typed.
-        most: The number of characters that it may have at most.
-        is_required: Whether it must say something.
+        value: The text as entered.
+        max_length: Maximum length in characters.
+        is_required: Whether the text must not be empty.
 
     Raises:
-        BadText: it is too long, or needed and empty.
+        InvalidText: it is too long, or required and empty.
     """
-    return _check_length(
-        " ".join(_strip_invalid_characters(value or "", line_end=" ").split()), max_length, is_required
-    )
+    line = " ".join(_strip_invalid_characters(value or "", line_end=" ").split())
+    return _check_length(line, max_length, is_required)
 
 
 def clean_text(value: str | None, max_length: int, *, is_required: bool = False) -> str:
-    r"""Return a text of several lines: the same, but that its lines stay and the blanks within them.
+    r"""Return a text of several lines: like `clean_line`, but line breaks and spaces within lines are kept.
 
     >>> clean_text(" one\r\n  two\x00 \r\n", 20)
     'one\n  two'
 
     Raises:
-        BadText: it is too long, or needed and empty.
+        InvalidText: it is too long, or required and empty.
     """
     lines = _strip_invalid_characters(value or "", line_end="\n").split("\n")
     text = "\n".join(line.rstrip() for line in lines).strip()
@@ -53,7 +52,7 @@ def clean_text(value: str | None, max_length: int, *, is_required: bool = False)
 
 
 def is_blank(text: str) -> bool:
-    """Tell whether a text shows nothing at all, be it empty or made of characters that can't be seen."""
+    """Return whether a text is empty or has only invisible characters."""
     return not any(unicodedata.category(char)[0] not in "ZC" for char in text)
 
 
@@ -62,10 +61,10 @@ class _Cleaner(Protocol):
 
 
 class FieldReader:
-    """Reads what people typed into several fields, and refuses all that is wrong with them at once.
+    """Cleans the fields of a form and collects all error messages.
 
     Attributes:
-        problems: For each field's name, the sentences that say what is wrong with it.
+        problems: The error messages by field name.
     """
 
     def __init__(self) -> None:
@@ -73,24 +72,24 @@ class FieldReader:
         self._all_already_exist = True
 
     def read_line(self, name: str, value: str | None, max_length: int, *, is_required: bool = False) -> str:
-        """Return a field's line, as `clean_line`; where it can't be taken, empty."""
+        """Return a field cleaned by `clean_line`; empty if it is invalid."""
         return self._read(name, clean_line, value, max_length, is_required)
 
     def read_text(self, name: str, value: str | None, max_length: int, *, is_required: bool = False) -> str:
-        """Return a field's text, as `clean_text`; where it can't be taken, empty."""
+        """Return a field cleaned by `clean_text`; empty if it is invalid."""
         return self._read(name, clean_text, value, max_length, is_required)
 
     def add_error(self, name: str, message: str, *, already_exists: bool = False) -> None:
-        """Note what is wrong with a field; `already_exists`: nothing but that another thing has it."""
+        """Add an error message to a field; `already_exists` if it says only that another record has the value."""
         self.problems.setdefault(name, []).append(message)
         self._all_already_exist = self._all_already_exist and already_exists
 
     def raise_if_invalid(self) -> None:
-        """Refuse what was typed if anything is wrong with it.
+        """Raise the collected errors, if any.
 
         Raises:
-            Invalid: something is.
-            Taken: nothing is, but that other things have what was typed.
+            AlreadyExists: the only errors are values that other records have.
+            Invalid: there are other errors.
         """
         if self.problems:
             raise (AlreadyExists if self._all_already_exist else Invalid)(self.problems)
@@ -98,8 +97,8 @@ class FieldReader:
     def _read(self, name: str, clean: _Cleaner, value: str | None, max_length: int, is_required: bool) -> str:
         try:
             return clean(value, max_length, is_required=is_required)
-        except InvalidText as refusal:
-            self.add_error(name, str(refusal))
+        except InvalidText as error:
+            self.add_error(name, str(error))
             return ""
 
 
@@ -109,10 +108,10 @@ def _strip_invalid_characters(value: str, *, line_end: str) -> str:
 
 
 def _is_invalid_character(char: str) -> bool:
-    """Tell whether a character has no place in any text; some of them no database or feed can hold."""
+    """Return whether a character is removed from all texts; some of these can't be stored or sent in feeds."""
     code = ord(char)
-    never_a_character = code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF or char == "\ufeff"
-    return never_a_character or char in _BIDI_CONTROLS or unicodedata.category(char) in _CONTROL_CATEGORIES
+    is_noncharacter = code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF or char == "\ufeff"
+    return is_noncharacter or char in _BIDI_CONTROLS or unicodedata.category(char) in _CONTROL_CATEGORIES
 
 
 def _check_length(text: str, max_length: int, is_required: bool) -> str:

@@ -1,4 +1,4 @@
-"""The timetable of scheduled jobs: each has its ticks, counted from midnight UTC on 1 January 1970."""
+"""The timetable of scheduled jobs. Ticks (scheduled times) are counted from 1 January 1970, 00:00 UTC."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 EPOCH = datetime.fromtimestamp(0, UTC)
-LOG_RETENTION = timedelta(days=14)  # runs in the log
+LOG_RETENTION = timedelta(days=14)  # how long job runs stay in the log
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,10 +14,10 @@ class Job:
     """A scheduled job.
 
     Attributes:
-        name: In the log.
-        title: On the status page.
-        interval: The time from tick to tick.
-        offset: The first tick after midnight, so that not all come at once.
+        name: Name in the log.
+        title: Title on the status page.
+        interval: Time between ticks.
+        offset: Time of the first tick after midnight; differs between jobs to spread the load.
     """
 
     name: str
@@ -26,11 +26,11 @@ class Job:
     offset: timedelta = timedelta(0)
 
     def last_tick(self, now: datetime) -> datetime:
-        """Return the last tick up to now."""
+        """Return the latest tick that is not after `now`."""
         return EPOCH + self.offset + (now - EPOCH - self.offset) // self.interval * self.interval
 
     def next_tick(self, now: datetime) -> datetime:
-        """Return the first tick after now."""
+        """Return the first tick after `now`."""
         return self.last_tick(now) + self.interval
 
 

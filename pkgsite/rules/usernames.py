@@ -1,12 +1,15 @@
-"""The names by which people are known on the site."""
+"""Rules for usernames."""
 
 from __future__ import annotations
 
 import re
 
 MIN_LENGTH, MAX_LENGTH = 2, 39  # characters
-FORMAT_MESSAGE = f"Use {MIN_LENGTH} to {MAX_LENGTH} letters (a–z), digits, dots, underscores or hyphens. Start and end with a letter or digit."
-# Paths below /profiles/, and names that speak for the site.
+FORMAT_MESSAGE = (
+    f"Use {MIN_LENGTH} to {MAX_LENGTH} letters (a–z), digits, dots, underscores or hyphens. "
+    "Start and end with a letter or digit."
+)
+# Paths below /profiles/, and names that could be mistaken for the site's operators.
 _RESERVED = (
     "account accounts add admin administrator all anonymous api contributed delete deleted edit extra-field favorites "
     "favourites help host info login logout mail me mod moderation moderator moderators nobody none null official "
@@ -18,7 +21,7 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 
 def username_problems(name: str) -> list[str]:
-    """Return what is wrong with a name that somebody wants, whoever else may have it.
+    """Return the problems with a username, without checking whether it is available.
 
     >>> username_problems("ada.l-2")
     []
@@ -33,6 +36,6 @@ def username_problems(name: str) -> list[str]:
 
 
 def suggest_username(login: str) -> str:
-    """Return the name that is nearest to a login elsewhere; empty where none is near."""
+    """Return a valid username that resembles a username on another site; empty if there is none."""
     candidate = re.sub(r"[^A-Za-z0-9._-]+", "-", login).strip("._-")[:MAX_LENGTH].strip("._-")
     return candidate if not username_problems(candidate) else ""

@@ -1,4 +1,4 @@
-"""Where a site's API v4 is."""
+"""URLs of the API v4 of other sites."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ ROOT = "/api/v4"
 MAX_LENGTH = 500
 
 
-def api_root(address: str) -> str:
-    """Return the address of a site's API v4, with a closing slash, from that address or the site's own.
+def api_root(url: str) -> str:
+    """Return the root URL of a site's API v4, with a trailing slash, from that URL or the site's URL.
 
     Raises:
-        Invalid: this can't be a site's address; the words are under "url".
+        Invalid: this is not a site URL; the field is "url".
 
     >>> api_root("https://packages.example.org")
     'https://packages.example.org/api/v4/'
@@ -22,18 +22,18 @@ def api_root(address: str) -> str:
     'http://127.0.0.1:8044/API-of-ours/api/v4/'
     """
     try:
-        parts = urlsplit(address.strip())
+        parts = urlsplit(url.strip())
         _ = parts.port  # raises where it is not a number
     except ValueError:
-        raise _error(address) from None
+        raise _error(url) from None
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query or parts.fragment:
-        raise _error(address)
+        raise _error(url)
     path = parts.path.rstrip("/")
     root = urlunsplit((parts.scheme, parts.netloc.lower(), path.removesuffix(ROOT) + ROOT + "/", "", ""))
     if len(root) > MAX_LENGTH:
-        raise _error(address)
+        raise _error(url)
     return root
 
 
-def _error(address: str) -> Invalid:
-    return Invalid({"url": [f"“{address}” is not a valid site URL, such as https://packages.example.org/api/v4/"]})
+def _error(url: str) -> Invalid:
+    return Invalid({"url": [f"“{url}” is not a valid site URL, such as https://packages.example.org/api/v4/"]})

@@ -1,6 +1,6 @@
-"""How much a package or a grid weighs among search results, from 0 to 100.
+"""The weight of a package or grid in search results, from 0 to 100.
 
-The rules are those of the reference site, so that its API's readers find the numbers that they know.
+The rules are those of the reference site, so that clients of its API get the same values.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _RECENT_RELEASE = timedelta(days=365)
 
 @dataclass(frozen=True, slots=True)
 class WeightInputs:
-    """The facts that a package is weighed by; None means "not told" and earns nothing."""
+    """The facts that determine a package's weight; None means unknown and adds no points."""
 
     is_deprecated: bool
     has_description: bool
@@ -31,7 +31,7 @@ class WeightInputs:
 
 
 def package_weight(facts: WeightInputs, now: datetime) -> int:
-    """Return the sum of eight rules of 20 points each, scaled to 100 and cut to a whole number."""
+    """Return the sum of eight rules with up to 20 points each, scaled to 100 and rounded down."""
     points = (
         0 if facts.is_deprecated else RULE_POINTS,
         RULE_POINTS if facts.has_description else 0,
@@ -46,10 +46,16 @@ def package_weight(facts: WeightInputs, now: datetime) -> int:
 
 
 def grid_weight(max_weight: int | None, *, is_locked: bool, header: bool, has_packages: bool) -> int:
-    """Return a grid's weight, a step below that of the heaviest package (100 where there is none).
+    """Return a grid's weight, which is at least one step below `max_weight`.
 
-    A step is a sixth of it; one is taken for being a grid, and one each for not being locked, not being on the home
-    page, and having no packages.
+    A step is a sixth of `max_weight`. Every grid loses one step, and one step each for not being locked, for not being
+    on the home page, and for having no packages.
+
+    Args:
+        max_weight: The highest weight of any package; None counts as 100.
+        is_locked: Whether the grid is locked.
+        header: Whether the grid is on the home page.
+        has_packages: Whether the grid has packages.
     """
     maximum = 100 if max_weight is None else max_weight
     steps = 1 + (not is_locked) + (not header) + (not has_packages)
@@ -57,7 +63,7 @@ def grid_weight(max_weight: int | None, *, is_locked: bool, header: bool, has_pa
 
 
 def max_package_weight(packages: Iterable[WeightInputs], now: datetime) -> int | None:
-    """Return the highest weight among the packages; None where there are none."""
+    """Return the highest weight of the packages; None if there are none."""
     return max((package_weight(facts, now) for facts in packages), default=None)
 
 

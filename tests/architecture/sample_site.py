@@ -1,4 +1,4 @@
-"""A site with one of everything, and the values by which each URL leads to a thing that is there."""
+"""A site with one record of each kind, and the values for building the URL of every route."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from tests.users import make_user, viewer_of
 
 @dataclass
 class SampleSite:
-    """Who is there: `owner` has made everything, `stranger` has nothing to do with it."""
+    """The users of the site: `owner` has created all records, `stranger` has no rights to them."""
 
     owner: User
     stranger: User
     moderator: User
-    url_values: dict[str, Any]  # of the parts of URLs, by name
+    url_values: dict[str, Any]  # values of URL variables, by name
 
     def path(self, app: Flask, rule: Rule) -> str:
-        """Return an address that a rule has, of things that are there."""
+        """Return the URL of a rule for existing records."""
         values = {name: self.url_values[name] for name in rule.arguments}
         if "slug" in rule.arguments and "grid" in str(rule.endpoint):
             values["slug"] = "caching"
@@ -44,8 +44,8 @@ def is_unsafe(rule: Rule) -> bool:
 
 
 def populate_site(session: Session) -> SampleSite:
-    """Add one of everything."""
-    owner, other = make_user(session, "owner", password_hash="x"), make_user(session, "other", password_hash="x")
+    """Add one record of each kind."""
+    owner, stranger = make_user(session, "owner", password_hash="x"), make_user(session, "stranger", password_hash="x")
     moderator = make_user(session, "moderator", role="moderator")
     package, second = make_package(session, "one", created_by_id=owner.id), make_package(session, "two")
     grid = make_grid(session, "caching", (package, second), created_by_id=owner.id)
@@ -54,12 +54,12 @@ def populate_site(session: Session) -> SampleSite:
     site = UsingSite(package_id=package.id, title="A site", url="https://site.example/", created_by_id=owner.id)
     site.created_at = NOW
     flag = Flag(package_id=package.id, user_id=owner.id, kind="dead", reason="It is", created_at=NOW)
-    held = PendingEdit(user_id=owner.id, at=NOW, action="package.edit", title="Change “one”",
+    edit = PendingEdit(user_id=owner.id, at=NOW, action="package.edit", title="Change “one”",
                     arguments={"package_id": package.id, "changes": {"title": "One"}})  # fmt: skip
     identity = Identity(user_id=owner.id, provider="github", subject="1", login="owner", created_at=NOW)
     login = LoginSession(user_id=owner.id, secret_hash="0" * 64, created_at=NOW, last_seen_at=NOW)
     token = ApiToken(user_id=owner.id, name="script", token_hash="0" * 64, scope="write", created_at=NOW)
-    session.add_all([site, flag, held, identity, login, token])
+    session.add_all([site, flag, edit, identity, login, token])
     by = viewer_of(owner)
     session.commit()
     for change in ({"title": "By its owner"}, {"documentation_url": "https://docs.example/"}):
@@ -69,8 +69,8 @@ def populate_site(session: Session) -> SampleSite:
     values = {
         "slug": "one", "username": "owner", "package_id": package.id, "feature_id": feature.id, "site_id": site.id,
         "token_id": token.id,
-        "flag_id": flag.id, "held_id": held.id, "identity_id": identity.id, "session_id": login.id, "revision_id": 1,
+        "flag_id": flag.id, "held_id": edit.id, "identity_id": identity.id, "session_id": login.id, "revision_id": 1,
         "kind": "package", "object_id": package.id, "token": "x.y.z", "provider": "github", "decision": "approve",
         "which": "added", "what": "edit", "filename": "site.css", "name": "swagger-ui.css", "value": "add", "rest": "x",
     }  # fmt: skip
-    return SampleSite(owner, other, moderator, values)
+    return SampleSite(owner, stranger, moderator, values)

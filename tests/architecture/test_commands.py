@@ -1,4 +1,4 @@
-"""Commands: each that the site has is documented, with every option and argument."""
+"""Commands: every command of the site is documented, with all options and arguments."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ import click
 from flask import Flask
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "commands.md"
-OF_FLASK_MIGRATE = "db"  # of these only the one that operators need is ours to explain
+FLASK_MIGRATE_GROUP = "db"  # only its `upgrade` command is documented
 
 
-def commands(group: click.Group, before: str = "") -> Iterator[tuple[str, click.Command]]:
-    """Yield the site's own commands, those within groups too, each with its whole name."""
+def commands(group: click.Group, prefix: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Yield the site's commands with their full names, including those in groups."""
     for name, command in sorted(group.commands.items()):
         if isinstance(command, click.Group):
-            if name != OF_FLASK_MIGRATE:
-                yield from commands(command, f"{before}{name} ")
+            if name != FLASK_MIGRATE_GROUP:
+                yield from commands(command, f"{prefix}{name} ")
         else:
-            yield f"{before}{name}", command
+            yield f"{prefix}{name}", command
 
 
-def words_of(parameter: click.Parameter) -> list[str]:
-    """Return what a person may write for an option or argument."""
+def spellings(parameter: click.Parameter) -> list[str]:
+    """Return the names and choices of an option, or the name of an argument."""
     if isinstance(parameter, click.Option):
         choices = [str(choice) for choice in parameter.type.choices] if isinstance(parameter.type, click.Choice) else []
         return [*parameter.opts, *parameter.secondary_opts, *choices]
@@ -38,18 +38,18 @@ def section(name: str) -> str:
 
 
 def test_every_command_is_documented_with_its_options_examples_and_exit_status(app: Flask) -> None:
-    found = dict(commands(app.cli))
-    assert {"serve", "refresh", "import-v4", "load-catalogue", "jobs run"} <= set(found)
-    for name, command in found.items():
-        told = section(name)
-        assert f"    .venv/bin/flask --app wsgi {name}" in told, name
-        assert "Exit status: 0 " in told, name
+    commands_by_name = dict(commands(app.cli))
+    assert {"serve", "refresh", "import-v4", "load-catalogue", "jobs run"} <= set(commands_by_name)
+    for name, command in commands_by_name.items():
+        documentation = section(name)
+        assert f"    .venv/bin/flask --app wsgi {name}" in documentation, name
+        assert "Exit status: 0 " in documentation, name
         for parameter in command.params:
-            for word in words_of(parameter):
-                assert word in told, f"{name} does not tell of {word}"
+            for spelling in spellings(parameter):
+                assert spelling in documentation, f"{name}: {spelling} is not documented"
     assert "    .venv/bin/flask --app wsgi db upgrade" in section("db upgrade")
 
 
-def test_no_command_is_documented_that_is_not_there(app: Flask) -> None:
+def test_every_documented_command_exists(app: Flask) -> None:
     sections = {line.removeprefix("## ") for line in PAGE.read_text().splitlines() if line.startswith("## ")}
     assert sections == {*dict(commands(app.cli)), "db upgrade"}

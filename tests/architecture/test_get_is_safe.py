@@ -1,14 +1,13 @@
-"""Whoever only looks changes nothing, whatever they look at.
+"""GET requests do not change data.
 
-The exceptions: the way back from a place that vouches for people, which its state guards, and the time at which a
-browser or a token was last used.
+Exceptions: the OAuth callback, which is protected by its state, and the times at which sessions and tokens were last
+used.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from html import unescape
-from typing import Any
 from urllib.parse import parse_qs, unquote
 
 import pytest
@@ -19,24 +18,23 @@ from werkzeug.exceptions import HTTPException
 from tests.architecture.sample_site import populate_site
 from tests.architecture.test_unsafe_routes import database_snapshot
 from tests.users import CsrfClient
+from tests.views.conftest import link_targets
 
 GUARDED_BY_STATE = {"accounts.oauth_callback"}
 MAX_PAGES = 3000
-VISITED = ("", "?q=x", "?page=2", "?sort=title", "?next=/x", "?format=api", "?state=x&code=y")
-MAX_LINKS_OF_A_KIND = 3  # links to follow that lead to one view with the same query parameters
+QUERIES = ("", "?q=x", "?page=2", "?sort=title", "?next=/x", "?format=api", "?state=x&code=y")
+MAX_LINKS_PER_KIND = 3  # followed links to the same view with the same query parameters
 
 
 def links_in(html: str) -> set[str]:
-    from tests.views.conftest import link_targets
-
-    return {address.partition("#")[0] for address in link_targets(html) if address.startswith("/")} - {""}
+    return {url.partition("#")[0] for url in link_targets(html) if url.startswith("/")} - {""}
 
 
-Kind = tuple[str, frozenset[str]]
+LinkKind = tuple[str, frozenset[str]]
 
 
-def kind_of(app: Flask, link: str) -> Kind:
-    """Return the view that a link leads to, and the names in its query."""
+def kind_of(app: Flask, link: str) -> LinkKind:
+    """Return the endpoint of a link and the names of its query parameters."""
     path, _, query = unescape(link).partition("?")
     try:
         endpoint, _ = app.url_map.bind("localhost").match(unquote(path))
@@ -46,18 +44,17 @@ def kind_of(app: Flask, link: str) -> Kind:
 
 
 @pytest.mark.e2e
-def test_looking_at_everything_changes_nothing(app: Flask, session: Session) -> None:
-    world = populate_site(session)
-    for user in (world.moderator, world.owner, None):
-        visitor = CsrfClient(app, user)
+def test_getting_every_page_changes_no_data(app: Flask, session: Session) -> None:
+    sample_site = populate_site(session)
+    for user in (sample_site.moderator, sample_site.owner, None):
+        client = CsrfClient(app, user)
         before = database_snapshot(session)
         rules = [rule for rule in app.url_map.iter_rules() if "GET" in (rule.methods or ())]
         paths: list[str] = []
         for rule in rules:
             if rule.endpoint in GUARDED_BY_STATE or str(rule.endpoint).startswith("api_v4."):
                 continue
-            path = world.path(app, rule)
-            paths += [path + query for query in VISITED]
+            paths += [sample_site.path(app, rule) + query for query in QUERIES]
         paths += [
             "/api/v4/",
             "/api/v4/packages/",
@@ -66,22 +63,22 @@ def test_looking_at_everything_changes_nothing(app: Flask, session: Session) -> 
             "/api/v4/grids.csv",
         ]
         seen: set[str] = set()
-        followed: Counter[Kind] = Counter()
+        followed: Counter[LinkKind] = Counter()
         statuses: dict[int, int] = {}
         while paths and len(seen) < MAX_PAGES:
             path = paths.pop()
             if path in seen:
                 continue
             seen.add(path)
-            answer: Any = visitor.get(path)
-            body = answer.get_data(as_text=True)  # to its end: some answers are written as they are read
-            statuses[answer.status_code] = statuses.get(answer.status_code, 0) + 1
-            assert answer.status_code < 500, path
-            answer.close()
-            if answer.mimetype == "text/html":
+            response = client.get(path)
+            body = response.get_data(as_text=True)  # completely: some responses are streamed
+            statuses[response.status_code] = statuses.get(response.status_code, 0) + 1
+            assert response.status_code < 500, path
+            response.close()
+            if response.mimetype == "text/html":
                 for link in sorted(links_in(body) - seen - set(paths)):
                     kind = kind_of(app, link)
-                    if followed[kind] < MAX_LINKS_OF_A_KIND:
+                    if followed[kind] < MAX_LINKS_PER_KIND:
                         followed[kind] += 1
                         paths.append(link)
         assert statuses[200] > 60, statuses

@@ -1,4 +1,6 @@
-"""The migrations make just what the models say."""
+"""Migrations: they create exactly the schema that the models describe, and keep the data."""
+
+from __future__ import annotations
 
 from typing import Any
 
@@ -7,46 +9,140 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from flask import Flask
 from flask_migrate import downgrade, upgrade
-from sqlalchemy import inspect
+from sqlalchemy import inspect, text
 
 from pkgsite.extensions import db
 from pkgsite.models.search import BACKEND_TABLE_PREFIXES
 
-# SQLAlchemy can't read indexes on expressions back from SQLite, and says so: a test of its own compares their names.
+# SQLAlchemy can't read expression indexes from SQLite and warns about it; a separate test compares their names.
 pytestmark = pytest.mark.filterwarnings("ignore:.*expression-based index")
 
+TIME = "'2026-03-01 12:30:15.250000'"
+RECORDS_AT_0006 = (
+    f"""INSERT INTO "user" (id, username, role, is_active, shares_favourites, links, created_at)
+        VALUES (1, 'ada', 'user', true, false, '[]', {TIME})""",
+    f"""INSERT INTO category (id, title, title_plural, slug, description, show_pypi, created_at, modified_at)
+        VALUES (1, 'Apps', 'Apps', 'apps', '', true, {TIME}, {TIME})""",
+    f"""INSERT INTO package (id, title, slug, category_id, repo_url, pypi_url, description, commits_over_52,
+            participants, participants_complete, created_at, modified_at, changed_at, version, gone_at)
+        VALUES (1, 'One', 'one', 1, '', '', '', '[]', '[]', true, {TIME}, {TIME}, {TIME}, 1, {TIME})""",
+    f"""INSERT INTO grid (id, title, slug, description, is_locked, header, created_at, modified_at, changed_at, version)
+        VALUES (1, 'Caching', 'caching', '', false, false, {TIME}, {TIME}, {TIME}, 1)""",
+    f"""INSERT INTO revision (id, at, object_type, object_id, action, reason, via, part_of_id)
+        VALUES (1, {TIME}, 'package', 1, 'edit', '', 'page', 7)""",
+    f"""INSERT INTO held_edit (id, user_id, at, act, arguments, title)
+        VALUES (1, 1, {TIME}, 'package.edit', '{{"package_id": 1}}', 'Edit')""",
+    f"""INSERT INTO kept_answer (id, user_id, key, fingerprint, at, status, body)
+        VALUES (1, 1, 'key', 'fingerprint', {TIME}, 201, 'body')""",
+    f"INSERT INTO old_package_slug (slug, package_id, created_at) VALUES ('first', 1, {TIME})",
+    f"INSERT INTO old_grid_slug (slug, grid_id, created_at) VALUES ('caches', 1, {TIME})",
+    """INSERT INTO sample (id, package_id, day_on, stars, forks, downloads)
+        VALUES (1, 1, '2026-03-01', 5, 6, 3000000000)""",
+    f"""INSERT INTO site_using (id, package_id, title, url, is_approved, created_at, created_by_id, version)
+        VALUES (1, 1, 'Shop', 'https://shop.example', true, {TIME}, 1, 2)""",
+    f"""INSERT INTO flag (id, package_id, user_id, kind, reason, created_at, answer, answered_at, answered_by_id)
+        VALUES (1, 1, 1, 'dead', 'No commits', {TIME}, 'It is stable', {TIME}, 1)""",
+)
+TABLES_RENAMED_BY_0007 = {
+    "flag": "flag",
+    "held_edit": "pending_edit",
+    "kept_answer": "idempotent_response",
+    "old_grid_slug": "grid_slug_redirect",
+    "old_package_slug": "package_slug_redirect",
+    "package": "package",
+    "revision": "revision",
+    "sample": "daily_sample",
+    "site_using": "using_site",
+}
 
-def test_head_equals_the_models(app: Flask) -> None:
+
+def test_migrations_create_the_schema_of_the_models(app: Flask) -> None:
     with app.app_context(), db.engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"include_name": is_of_the_models})
+        context = MigrationContext.configure(connection, opts={"include_name": is_described_by_models})
         assert compare_metadata(context, db.metadata) == []
 
 
-def is_of_the_models(name: str | None, _kind: str, _parents: Any) -> bool:
+def is_described_by_models(name: str | None, _kind: str, _parents: Any) -> bool:
     return not (name or "").startswith(BACKEND_TABLE_PREFIXES)
 
 
 def test_every_index_of_the_models_is_in_the_database(app: Flask) -> None:
-    wanted = {index.name for table in db.metadata.tables.values() for index in table.indexes}
-    with app.app_context(), db.engine.connect() as connection:
-        if connection.dialect.name == "sqlite":
-            found = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'index'").scalars()
-        else:
-            found = connection.exec_driver_sql("SELECT indexname FROM pg_indexes WHERE schemaname = 'public'").scalars()
-        assert wanted <= set(found)
-
-
-def test_every_constraint_has_a_name(app: Flask) -> None:
+    expected = {index.name for table in db.metadata.tables.values() for index in table.indexes}
     with app.app_context():
-        inspector = inspect(db.engine)
-        for table in inspector.get_table_names():
-            found = inspector.get_unique_constraints(table) + inspector.get_foreign_keys(table)
-            assert all(constraint["name"] for constraint in found), table
+        assert expected <= index_names()
 
 
-def test_down_and_up_again(app: Flask) -> None:
+def test_every_constraint_follows_the_naming_convention(app: Flask) -> None:
+    expected = {
+        (table.name, constraint.name) for table in db.metadata.tables.values() for constraint in table.constraints
+    }
+    with app.app_context():
+        names = constraint_names()
+        if db.engine.dialect.name == "sqlite":  # integer primary keys have no name there
+            expected = {(table, name) for table, name in expected if not str(name).startswith("pk_")}
+            names = {(table, name) for table, name in names if not str(name or "pk_").startswith("pk_")}
+        assert names == expected
+
+
+def index_names() -> set[str]:
+    query = {
+        "sqlite": "SELECT name FROM sqlite_master WHERE type = 'index'",
+        "postgresql": "SELECT indexname FROM pg_indexes WHERE schemaname = 'public'",
+    }
+    return set(db.session.execute(text(query[db.engine.dialect.name])).scalars())
+
+
+def constraint_names() -> set[tuple[str, str | None]]:
+    inspector = inspect(db.engine)
+    return {
+        (table, constraint["name"])
+        for table in db.metadata.tables
+        for constraint in (
+            inspector.get_pk_constraint(table),
+            *inspector.get_unique_constraints(table),
+            *inspector.get_foreign_keys(table),
+            *inspector.get_check_constraints(table),
+        )
+    }
+
+
+def test_downgrade_to_an_empty_database_and_upgrade_again(app: Flask) -> None:
     with app.app_context():
         downgrade(revision="base")
         assert set(inspect(db.engine).get_table_names()) <= {"alembic_version", "sqlite_sequence"}
         upgrade()
         assert "package" in inspect(db.engine).get_table_names()
+
+
+def test_renaming_tables_and_columns_keeps_their_rows(app: Flask) -> None:
+    with app.app_context():
+        downgrade(revision="base")
+        upgrade(revision="0006")
+        with db.engine.begin() as connection:
+            for statement in RECORDS_AT_0006:
+                connection.exec_driver_sql(statement)
+            # The id of a deleted row must not be used again.
+            connection.exec_driver_sql("UPDATE site_using SET id = 5")
+            connection.exec_driver_sql("DELETE FROM flag")
+            connection.exec_driver_sql(RECORDS_AT_0006[-1])
+        old_names = index_names()
+        db.session.rollback()
+        before = {table: rows_of(table) for table in TABLES_RENAMED_BY_0007}
+        assert all(len(rows) == 1 for rows in before.values())
+
+        upgrade(revision="0007")
+        for old, new in TABLES_RENAMED_BY_0007.items():
+            assert [tuple(row.values()) for row in rows_of(new)] == [tuple(row.values()) for row in before[old]], new
+        assert rows_of("package")[0]["missing_since"]
+        assert rows_of("revision")[0]["head_id"] == 7
+        assert rows_of("pending_edit")[0]["action"] == "package.edit"
+        assert (rows_of("flag")[0]["reply"], rows_of("flag")[0]["replied_by_id"]) == ("It is stable", 1)
+
+        downgrade(revision="0006")
+        assert {table: rows_of(table) for table in TABLES_RENAMED_BY_0007} == before
+        assert index_names() == old_names
+
+
+def rows_of(table: str) -> list[dict[str, Any]]:
+    with db.engine.connect() as connection:
+        return [dict(row) for row in connection.exec_driver_sql(f"SELECT * FROM {table}").mappings()]

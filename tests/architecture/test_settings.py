@@ -1,4 +1,4 @@
-"""Settings: each documented, each default good, each bad value refused by its name."""
+"""Settings: all are documented, the defaults are valid, and errors name the invalid settings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 import config
 
 ROOT = Path(__file__).resolve().parents[2]
-BAD = {
+INVALID_VALUES = {
     "PORT": "eighty",
     "WORKERS": "0",
     "DATABASE_URL": "mysql://localhost/x",
@@ -40,27 +40,27 @@ def test_every_setting_is_documented_with_its_default() -> None:
         assert setting.description in row, setting.name
 
 
-def test_the_defaults_are_good() -> None:
+def test_the_defaults_are_valid() -> None:
     values = config.read_settings({})
     assert (values["HOST"], values["PORT"], values["PROXY_HOPS"]) == ("127.0.0.1", 8000, 0)
     assert str(values["TIMEZONE"]) == "America/New_York"
 
 
-@pytest.mark.parametrize("name", BAD)
-def test_a_bad_value_is_refused_by_name(name: str) -> None:
+@pytest.mark.parametrize("name", INVALID_VALUES)
+def test_an_error_names_the_invalid_setting(name: str) -> None:
     is_secret = next(setting.is_secret for setting in config.SETTINGS if setting.name == name)
-    shown = "…" if is_secret else f"'{BAD[name]}'"
-    with pytest.raises(config.InvalidSetting, match=f"{name}={shown}: expected "):
-        config.read_settings({name: BAD[name]})
+    visible_value = "…" if is_secret else f"'{INVALID_VALUES[name]}'"
+    with pytest.raises(config.InvalidSetting, match=f"{name}={visible_value}: expected "):
+        config.read_settings({name: INVALID_VALUES[name]})
 
 
-def test_all_bad_values_are_named_at_once() -> None:
+def test_all_invalid_settings_are_named_together() -> None:
     with pytest.raises(config.InvalidSetting) as error:
-        config.read_settings(BAD)
-    assert all(name in str(error.value) for name in BAD)
+        config.read_settings(INVALID_VALUES)
+    assert all(name in str(error.value) for name in INVALID_VALUES)
 
 
-def test_a_bad_value_stops_the_start_in_plain_words(tmp_path: Path) -> None:
+def test_an_invalid_setting_prevents_the_start_with_a_message(tmp_path: Path) -> None:
     environment = os.environ | {"PORT": "eighty", "DATA_DIR": str(tmp_path)}
     command = [sys.executable, "-m", "flask", "--app", "wsgi", "serve"]
     run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
@@ -69,18 +69,18 @@ def test_a_bad_value_stops_the_start_in_plain_words(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "understood"),
+    ("value", "expected"),
     [
         ("postgres://me@db/x", "postgresql://me@db/x"),
         ("postgresql+psycopg://me@db/x", "postgresql+psycopg://me@db/x"),
         ("sqlite:////srv/x.db", "sqlite:////srv/x.db"),
     ],
 )
-def test_addresses_of_databases(given: str, understood: str) -> None:
-    assert config.read_settings({"DATABASE_URL": given})["DATABASE_URL"] == understood
+def test_database_urls(value: str, expected: str) -> None:
+    assert config.read_settings({"DATABASE_URL": value})["DATABASE_URL"] == expected
 
 
-def test_the_secret_key_is_made_once_and_kept_to_its_owner(tmp_path: Path) -> None:
+def test_the_secret_key_is_generated_once_and_readable_only_by_its_owner(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "folder"
     keys: list[str] = []
     threads = [threading.Thread(target=lambda: keys.append(config.load_or_create_secret_key(folder))) for _ in range(8)]
@@ -95,7 +95,7 @@ def test_the_secret_key_is_made_once_and_kept_to_its_owner(tmp_path: Path) -> No
     assert [path.name for path in folder.iterdir()] == ["secret_key"]
 
 
-def test_the_secret_key_is_out_of_git() -> None:
-    secrets = ["instance/secret_key", "instance/pkgsite.db"]
-    ignored = subprocess.run(["git", "check-ignore", *secrets], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert ignored.stdout.split() == secrets
+def test_git_ignores_the_secret_key_and_the_database() -> None:
+    paths = ["instance/secret_key", "instance/pkgsite.db"]
+    ignored = subprocess.run(["git", "check-ignore", *paths], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ignored.stdout.split() == paths

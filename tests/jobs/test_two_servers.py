@@ -26,7 +26,7 @@ from pkgsite.models import JobRun, Lease
 from pkgsite.rules.timetable import TIMETABLE
 from tests.conftest import KINDS, make_config
 from tests.databases import DatabaseTemplate, free_port
-from tests.test_server import ask, running
+from tests.test_server import fetch, running
 
 DEADLINE_S = 100
 TAKEOVER_TIMEOUT_S = 60
@@ -76,7 +76,7 @@ class ServerPair:
     def assert_single_scheduler(self) -> None:
         """Both serve, every job has run, and one worker alone ran them."""
         for site in self._sites:
-            assert ask(site, "/api/v4/").status_code == 200
+            assert fetch(site, "/api/v4/").status_code == 200
         assert wait_until(lambda: {job for job, *_, ended in self.runs() if ended} == NAMES), self.runs()
         self.first = self.lease_holder()
         assert {holder for *_, holder, _ in self.runs()} == {self.first}

@@ -1,24 +1,20 @@
-"""What the databases themselves refuse."""
+"""Constraints that the databases and models enforce."""
 
-from datetime import datetime
+from __future__ import annotations
+
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError, StatementError
 from sqlalchemy.orm import Session
 
-from pkgsite.models import Favourite, Flag, Package, Revision, User
+from pkgsite.models import Favourite, Flag, Package, Revision
 from tests.factories import NOW, fill_cell, make_category, make_feature, make_grid, make_package
+from tests.users import make_user
 
 
-def make_user(session: Session, username: str = "ada") -> User:
-    user = User(username=username, created_at=NOW)
-    session.add(user)
-    session.flush()
-    return user
-
-
-def test_one_cell_for_each_package_and_feature(session: Session) -> None:
+def test_a_package_has_one_cell_per_feature(session: Session) -> None:
     package = make_package(session)
     feature = make_feature(session, make_grid(session, packages=(package,)))
     fill_cell(session, feature, package, "yes")
@@ -26,20 +22,20 @@ def test_one_cell_for_each_package_and_feature(session: Session) -> None:
         fill_cell(session, feature, package, "no")
 
 
-def test_one_favourite_for_each_person_and_package(session: Session) -> None:
+def test_a_user_has_one_favourite_per_package(session: Session) -> None:
     user, package = make_user(session), make_package(session)
     session.add_all([Favourite(user_id=user.id, package_id=package.id, created_at=NOW) for _ in range(2)])
     with pytest.raises(IntegrityError, match="favourite"):
         session.flush()
 
 
-def test_slugs_differ_by_more_than_case(session: Session) -> None:
+def test_slugs_that_differ_only_in_case_are_rejected(session: Session) -> None:
     make_package(session, "Django-One")
     with pytest.raises(IntegrityError, match="uq_package_slug_lower"):
         make_package(session, "django-one")
 
 
-def test_one_open_flag_for_each_person_and_package(session: Session) -> None:
+def test_a_user_has_one_open_flag_per_package(session: Session) -> None:
     user, package = make_user(session), make_package(session)
     flag = {"user_id": user.id, "package_id": package.id, "kind": "spam", "reason": "Sells shoes.", "created_at": NOW}
     session.add_all([Flag(**flag, closed_at=NOW), Flag(**flag)])
@@ -54,7 +50,7 @@ def test_foreign_keys_are_enforced(session: Session) -> None:
         make_package(session, category_id=4711)
 
 
-def test_a_category_with_packages_stays(session: Session) -> None:
+def test_a_category_with_packages_can_not_be_deleted(session: Session) -> None:
     category = make_category(session)
     make_package(session, category=category)
     session.commit()
@@ -62,7 +58,7 @@ def test_a_category_with_packages_stays(session: Session) -> None:
         session.execute(text("DELETE FROM category"))
 
 
-def test_a_deleted_package_takes_its_cells_with_it(session: Session) -> None:
+def test_deleting_a_package_deletes_its_cells(session: Session) -> None:
     package = make_package(session)
     fill_cell(session, make_feature(session, make_grid(session, packages=(package,))), package, "yes")
     session.commit()
@@ -70,24 +66,24 @@ def test_a_deleted_package_takes_its_cells_with_it(session: Session) -> None:
     assert session.execute(text("SELECT count(*) FROM cell")).scalar() == 0
 
 
-def test_an_id_is_never_given_twice(session: Session) -> None:
+def test_ids_of_deleted_rows_are_not_reused(session: Session) -> None:
     first = make_package(session, "first").id
     session.execute(text("DELETE FROM package"))
     session.expire_all()
     assert make_package(session, "second").id > first
 
 
-def test_times_are_aware_and_in_utc(session: Session) -> None:
+def test_timestamps_are_aware_and_in_utc(session: Session) -> None:
     package = make_package(session)
     session.commit()
     stored = session.scalars(select(Package.created_at).where(Package.id == package.id)).one()
     assert stored == NOW
-    assert stored.utcoffset().total_seconds() == 0
+    assert stored.utcoffset() == timedelta(0)
     with pytest.raises(StatementError, match="naive"):
         make_package(session, "naive", created_at=datetime(2026, 1, 1))  # noqa: DTZ001 - the point of the test
 
 
-def test_history_can_not_be_rewritten(session: Session) -> None:
+def test_revisions_can_not_be_changed(session: Session) -> None:
     revision = Revision(at=NOW, object_type="package", object_id=1, action="edit", before=None, after={})
     session.add(revision)
     session.commit()

@@ -1,4 +1,4 @@
-"""Weeks begin on Monday at 00:00 UTC, and each commit is an instant: compared with counting by brute force."""
+"""Weekly commit counts: weeks start on Monday at 00:00 UTC; compared with counting by brute force."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ZONES = st.one_of(
 )
 AGES = st.one_of(
     st.floats(-10 * 86400, 400 * 86400).map(lambda s: timedelta(seconds=s)),
-    # around the borders of weeks, to the microsecond
+    # around the boundaries of weeks, to the microsecond
     st.builds(
         lambda weeks, micros: timedelta(weeks=weeks, microseconds=micros), st.integers(0, 54), st.integers(-2, 2)
     ),
@@ -25,7 +25,7 @@ AGES = st.one_of(
 
 
 def by_brute_force(commits: list[datetime], now: datetime) -> list[int]:
-    """Count by walking from this week's Monday back, one week at a time."""
+    """Count week by week, backwards from the current week."""
     midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     monday = midnight - timedelta(days=midnight.weekday())
     counts = []
@@ -44,32 +44,33 @@ def histories(draw: st.DrawFn) -> tuple[datetime, list[datetime]]:
 
 
 @given(histories())
-@example((datetime(2026, 1, 1, tzinfo=UTC), [datetime(2025, 12, 28, 23, 59, 59, tzinfo=UTC)]))  # a year's end
+@example((datetime(2026, 1, 1, tzinfo=UTC), [datetime(2025, 12, 28, 23, 59, 59, tzinfo=UTC)]))  # the end of a year
 @example((datetime(2026, 3, 8, 23, 0, tzinfo=UTC), [datetime(2026, 3, 8, 3, 30, tzinfo=ZoneInfo("America/New_York"))]))
 @example((datetime(2024, 2, 29, tzinfo=UTC), [datetime(2024, 2, 26, tzinfo=timezone(timedelta(hours=14)))]))
-def test_counting_equals_brute_force(history: tuple[datetime, list[datetime]]) -> None:
+def test_counts_equal_those_of_brute_force(history: tuple[datetime, list[datetime]]) -> None:
     now, commits = history
     assert weekly_counts(commits, now=now) == by_brute_force(commits, now)
 
 
 @given(histories(), st.timedeltas(timedelta(0), timedelta(weeks=60)))
-def test_counting_on_later_equals_counting_anew(history: tuple[datetime, list[datetime]], later: timedelta) -> None:
-    """What was counted once, shifted and added to, is what a count from scratch would give."""
+def test_adding_to_shifted_counts_equals_counting_all_commits(
+    history: tuple[datetime, list[datetime]], later: timedelta
+) -> None:
     now, commits = history
     then = now + later
     old, new = [c for c in commits if c <= now], [now + later / 2, then]
-    grown = add_commits(shift_counts(weekly_counts(old, now=now), counted_at=now, now=then), new, now=then)
-    assert grown == weekly_counts([*old, *new], now=then)
+    updated = add_commits(shift_counts(weekly_counts(old, now=now), counted_at=now, now=then), new, now=then)
+    assert updated == weekly_counts([*old, *new], now=then)
 
 
 @given(NOWS)
-def test_the_weeks_begin_on_mondays(now: datetime) -> None:
+def test_weeks_start_on_mondays(now: datetime) -> None:
     starts = week_starts(now)
     assert len(starts) == WEEKS
     assert all(start.weekday() == 0 and start.time() == datetime.min.time() for start in starts)
     assert starts[-1] <= now < starts[-1] + timedelta(weeks=1)
 
 
-def test_a_host_that_told_nothing_gives_zeros() -> None:
+def test_missing_counts_are_shifted_to_zeros() -> None:
     now = datetime(2026, 3, 1, tzinfo=UTC)
     assert shift_counts([], counted_at=now, now=now) == [0] * WEEKS

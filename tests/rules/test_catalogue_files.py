@@ -1,4 +1,4 @@
-"""A catalogue file is taken whole or not at all, and says where it is wrong."""
+"""Catalogue files: all or nothing is accepted, and every problem is located."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.fakes.v4_site import FakeV4Site
 
 FAKE = FakeV4Site()
 FILE: dict[str, Any] = {
-    "note": "Any other key is left alone.",
+    "note": "Other keys are ignored.",
     "categories": [FAKE.add_category(1, "apps")],
     "grids": [
         FAKE.add_grid(
@@ -34,18 +34,18 @@ FILE: dict[str, Any] = {
 }
 
 
-def written(**changed: Any) -> bytes:
-    return json.dumps(FILE | changed, indent=1).encode()
+def file_content(**changes: Any) -> bytes:
+    return json.dumps(FILE | changes, indent=1).encode()
 
 
-def problems_of(file: bytes) -> dict[str, list[str]]:
+def problems_of(content: bytes) -> dict[str, list[str]]:
     with pytest.raises(Invalid) as error:
-        parse_catalogue(file)
+        parse_catalogue(content)
     return error.value.problems
 
 
-def test_a_sound_file() -> None:
-    catalogue = parse_catalogue(written())
+def test_a_valid_file_is_parsed() -> None:
+    catalogue = parse_catalogue(file_content())
     assert [category.slug for category in catalogue.categories] == ["apps"]
     assert [grid.slug for grid in catalogue.grids] == ["caching"]
     assert [(package.slug, package.participants_complete) for package in catalogue.packages] == [
@@ -59,22 +59,22 @@ def test_a_sound_file() -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "problems"),
+    ("content", "problems"),
     [
         (b"", {"line 1, column 1": ["Expecting value"]}),
         (b'{\n "grids": [,]\n}', {"line 2, column 12": ["Expecting value"]}),
         (b'{\n "note": "\xff"\n}', {"line 2": ["is not UTF-8 text"]}),
         (b"[]", {"the file": ["is not a JSON object"]}),
         (b"{}", {"the file": [f"has no “{name}” list" for name in ("categories", "grids", "packages")]}),
-        (written(grids={}), {"the file": ["has no “grids” list"]}),
-        (written(packages=["foo"]), {"package without ID, item 1 in the list": ["is not an object"]}),
+        (file_content(grids={}), {"the file": ["has no “grids” list"]}),
+        (file_content(packages=["foo"]), {"package without ID, item 1 in the list": ["is not an object"]}),
     ],
 )
-def test_a_file_of_another_shape(file: bytes, problems: dict[str, list[str]]) -> None:
-    assert problems_of(file) == problems
+def test_files_in_another_format_are_rejected(content: bytes, problems: dict[str, list[str]]) -> None:
+    assert problems_of(content) == problems
 
 
-def test_lists_in_lists_without_end() -> None:
+def test_deeply_nested_lists_are_rejected() -> None:
     assert list(problems_of(b"[" * 100_000)) == ["the file"]
 
 
@@ -92,7 +92,7 @@ FEATURE = ("grids", 0, "features", 0)
 
 
 @pytest.mark.parametrize(
-    ("spoil", "place", "words"),
+    ("change_file", "location", "message"),
     [
         (change("packages", 0, "title", to=None), FOO, "title is not a string"),
         (change("packages", 0, "category", to=3), FOO, "category 3 is not in the file"),
@@ -119,7 +119,7 @@ FEATURE = ("grids", 0, "features", 0)
         ),
     ],
 )
-def test_a_record_that_is_not_sound(spoil: Callable[[dict[str, Any]], None], place: str, words: str) -> None:
+def test_an_invalid_record_is_named(change_file: Callable[[dict[str, Any]], None], location: str, message: str) -> None:
     file = copy.deepcopy(FILE)
-    spoil(file)
-    assert problems_of(json.dumps(file).encode()) == {place: [words]}
+    change_file(file)
+    assert problems_of(json.dumps(file).encode()) == {location: [message]}

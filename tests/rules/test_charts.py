@@ -1,4 +1,4 @@
-"""The shape of charts."""
+"""The geometry of charts."""
 
 import re
 from datetime import date, timedelta
@@ -14,27 +14,27 @@ DAY = date(2026, 2, 1)
 
 
 def days(*values: int | None) -> list[tuple[date, int | None]]:
-    return [(DAY + timedelta(days=number), value) for number, value in enumerate(values)]
+    return [(DAY + timedelta(days=offset), value) for offset, value in enumerate(values)]
 
 
-def test_the_busiest_week_is_full_height_and_a_quiet_one_still_shows() -> None:
+def test_the_busiest_week_has_full_height_and_weeks_without_commits_are_visible() -> None:
     bars = activity_bars([0, 1, 1000], width=30, height=100)
     assert [bar.height for bar in bars] == [1, 2, 100]
     assert [bar.x for bar in bars] == [0, 10, 20]
     assert [bar.y + bar.height for bar in bars] == [100, 100, 100]
 
 
-def test_weeks_begin_on_mondays_and_end_with_the_week_of_the_fetch() -> None:
+def test_bars_start_on_mondays_and_end_with_the_given_week() -> None:
     bars = activity_bars([1] * 52, width=52, height=10, ends_on=date(2026, 2, 15))
     assert (bars[0].week_on, bars[-1].week_on) == (date(2025, 2, 17), date(2026, 2, 9))
 
 
-def test_no_weeks_make_no_bars() -> None:
+def test_a_chart_without_weeks_has_no_bars() -> None:
     assert activity_bars([], width=52, height=10) == []
 
 
 @given(st.lists(st.integers(0, 10**6), max_size=60))
-def test_every_bar_and_point_stays_inside(commits: list[int]) -> None:
+def test_bars_and_points_stay_inside_the_chart(commits: list[int]) -> None:
     assert all(0 <= bar.y <= 96 and 0 < bar.height <= 96 for bar in activity_bars(commits, width=624, height=96))
     for point in sparkline_points(commits, width=96, height=22).split():
         x, y = map(float, point.split(","))
@@ -42,12 +42,12 @@ def test_every_bar_and_point_stays_inside(commits: list[int]) -> None:
         assert 0 <= y <= 22
 
 
-def test_a_week_that_is_not_counted_is_flat_and_has_no_value() -> None:
+def test_an_unknown_week_has_a_flat_bar_without_a_value() -> None:
     bars = activity_bars([4, 0, None], width=30, height=100)
     assert [(bar.height, bar.value) for bar in bars] == [(100, 4), (1, 0), (1, None)]
 
 
-def test_a_line_goes_from_the_first_day_to_the_last() -> None:
+def test_a_line_runs_from_the_first_day_to_the_last() -> None:
     chart = line_chart(days(0, 5, 10), width=100, height=50)
     assert chart
     assert (chart.bottom, chart.top) == (0, 10)
@@ -57,7 +57,7 @@ def test_a_line_goes_from_the_first_day_to_the_last() -> None:
     assert [point.value for point in chart.rows] == [10, 5, 0]
 
 
-def test_a_day_without_a_value_is_a_gap_and_a_value_alone_is_a_dot() -> None:
+def test_a_day_without_a_value_is_a_gap_and_an_isolated_value_is_a_dot() -> None:
     chart = line_chart(days(0, 5, None, 10, None), width=100, height=50)
     assert chart
     assert chart.line_path == "M0.0 50.0L33.3 25.0M100.0 0.0h0"
@@ -66,8 +66,8 @@ def test_a_day_without_a_value_is_a_gap_and_a_value_alone_is_a_dot() -> None:
     assert missing == chart
 
 
-def test_values_that_come_by_the_week_can_be_joined() -> None:
-    weekly = [(DAY + timedelta(weeks=number), 10) for number in (0, 1, 3)]
+def test_weekly_values_can_be_joined() -> None:
+    weekly = [(DAY + timedelta(weeks=week), 10) for week in (0, 1, 3)]
     chart = line_chart(weekly, width=210, height=10, joined_days=10)
     assert chart
     assert chart.line_path.count("M") == 2
@@ -75,12 +75,12 @@ def test_values_that_come_by_the_week_can_be_joined() -> None:
     assert "L70.0" in chart.line_path
 
 
-@pytest.mark.parametrize("few", [days(), days(None, None), days(None, 3)])
-def test_fewer_than_two_values_are_no_line(few: list[tuple[date, int | None]]) -> None:
-    assert line_chart(few, width=100, height=50) is None
+@pytest.mark.parametrize("values", [days(), days(None, None), days(None, 3)])
+def test_fewer_than_two_values_make_no_chart(values: list[tuple[date, int | None]]) -> None:
+    assert line_chart(values, width=100, height=50) is None
 
 
-def test_the_least_and_the_most_are_on_the_last_day_that_had_them() -> None:
+def test_minimum_and_maximum_are_on_the_last_day_with_their_value() -> None:
     chart = line_chart(days(3, 9, 3, 9, 5), width=100, height=50)
     assert chart
     assert chart.minimum == Point(DAY + timedelta(days=2), 3)
@@ -88,7 +88,7 @@ def test_the_least_and_the_most_are_on_the_last_day_that_had_them() -> None:
 
 
 @pytest.mark.parametrize(
-    ("least", "most", "edges"),
+    ("minimum", "maximum", "bounds"),
     [
         (0, 0, (0, 1)),
         (7, 7, (5, 7)),
@@ -99,24 +99,26 @@ def test_the_least_and_the_most_are_on_the_last_day_that_had_them() -> None:
         (10**6, 10**6 + 1, (960000, 1020000)),
     ],
 )
-def test_an_axis_has_round_edges_and_makes_no_mountain_of_a_ripple(least: int, most: int, edges: object) -> None:
-    assert axis_bounds(least, most) == edges
+def test_an_axis_has_round_bounds_and_does_not_exaggerate_small_changes(
+    minimum: int, maximum: int, bounds: object
+) -> None:
+    assert axis_bounds(minimum, maximum) == bounds
 
 
-def test_a_table_is_thinned_evenly() -> None:
+def test_table_rows_are_sampled_evenly() -> None:
     points = [Point(DAY + timedelta(days=number), number) for number in range(400)]
-    few = sample_points(points, 60)
-    assert (len(few), few[0], few[-1]) == (60, points[0], points[-1])
-    steps = {after.value - before.value for before, after in pairwise(few)}
+    rows = sample_points(points, 60)
+    assert (len(rows), rows[0], rows[-1]) == (60, points[0], points[-1])
+    steps = {after.value - before.value for before, after in pairwise(rows)}
     assert steps == {6, 7}
     assert sample_points(points[:60], 60) == points[:60]
 
 
 @given(st.lists(st.none() | st.integers(0, 10**9), max_size=400))
-def test_every_line_stays_inside(values: list[int | None]) -> None:
+def test_lines_stay_inside_the_chart(values: list[int | None]) -> None:
     chart = line_chart(days(*values), width=624, height=120)
-    told = [value for value in values if value is not None]
-    assert (chart is None) == (len(told) < 2)
+    known = [value for value in values if value is not None]
+    assert (chart is None) == (len(known) < 2)
     if chart:
         assert 0 <= chart.bottom <= chart.minimum.value <= chart.maximum.value <= chart.top
         assert chart.bottom < chart.top

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from pkgsite.rules.diffs import ADDED, MAX_TOKENS, REMOVED, SAME, DiffSegment, collapse_unchanged, word_diff
 
 
-def told(before: str, after: str) -> list[tuple[str, str]]:
-    return [(piece.kind, piece.text) for piece in word_diff(before, after)]
+def segments(before: str, after: str) -> list[tuple[str, str]]:
+    return [(segment.kind, segment.text) for segment in word_diff(before, after)]
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "pieces"),
+    ("before", "after", "expected"),
     [
         ("", "", []),
         ("", "new", [(ADDED, "new")]),
@@ -38,37 +38,37 @@ def told(before: str, after: str) -> list[tuple[str, str]]:
         ("größer als", "größer wie", [(SAME, "größer "), (REMOVED, "als"), (ADDED, "wie")]),
     ],
 )
-def test_a_diff_tells_words(before: str, after: str, pieces: list[tuple[str, str]]) -> None:
-    assert told(before, after) == pieces
+def test_words_are_compared(before: str, after: str, expected: list[tuple[str, str]]) -> None:
+    assert segments(before, after) == expected
 
 
 TEXTS = st.text(alphabet="ab \n.<&é", max_size=60)
 
 
 @given(TEXTS, TEXTS)
-def test_both_texts_can_be_read_out_of_a_diff(before: str, after: str) -> None:
-    pieces = word_diff(before, after)
-    assert "".join(piece.text for piece in pieces if piece.kind != ADDED) == before
-    assert "".join(piece.text for piece in pieces if piece.kind != REMOVED) == after
-    assert all(piece.text for piece in pieces)
-    assert all(one.kind != other.kind for one, other in pairwise(pieces))
+def test_both_texts_can_be_restored_from_a_diff(before: str, after: str) -> None:
+    diff = word_diff(before, after)
+    assert "".join(segment.text for segment in diff if segment.kind != ADDED) == before
+    assert "".join(segment.text for segment in diff if segment.kind != REMOVED) == after
+    assert all(segment.text for segment in diff)
+    assert all(segment.kind != following.kind for segment, following in pairwise(diff))
 
 
-def test_texts_too_long_to_compare_come_whole() -> None:
+def test_texts_that_are_too_long_are_not_compared() -> None:
     long = "word " * MAX_TOKENS
-    assert told(long, long + "end") == [(REMOVED, long), (ADDED, long + "end")]
+    assert segments(long, long + "end") == [(REMOVED, long), (ADDED, long + "end")]
 
 
-def test_what_stayed_far_from_a_change_is_cut() -> None:
+def test_unchanged_text_far_from_a_change_is_shortened() -> None:
     before, after = "a" * 300, "z" * 300
-    pieces = [
+    diff = [
         DiffSegment(before, SAME),
         DiffSegment("x", REMOVED),
         DiffSegment("m" * 300, SAME),
         DiffSegment("y", ADDED),
         DiffSegment(after, SAME),
     ]
-    assert [piece.text for piece in collapse_unchanged(pieces)] == [
+    assert [segment.text for segment in collapse_unchanged(diff)] == [
         " … " + "a" * 60, "x", "m" * 60 + " … " + "m" * 60, "y", "z" * 60 + " … ",
     ]  # fmt: skip
     short = [DiffSegment("stays", SAME), DiffSegment("goes", REMOVED)]

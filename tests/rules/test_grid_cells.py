@@ -1,4 +1,4 @@
-"""What the markup of cells means."""
+"""The markup of grid cells."""
 
 import pytest
 from hypothesis import given
@@ -13,17 +13,17 @@ def verdict(text: str) -> tuple[str | None, int]:
     return view.verdict, view.strength
 
 
-def words(text: str) -> str:
-    return "".join("\n" if piece.kind == "break" else piece.text for piece in parse_cell(text).pieces)
+def visible_text(markup: str) -> str:
+    return "".join("\n" if segment.kind == "break" else segment.text for segment in parse_cell(markup).pieces)
 
 
 @pytest.mark.parametrize("text", ["check", "yes", "good", "Yes", "GOOD", "+", "+1", " yes \n", "+01"])
-def test_words_and_signs_that_say_yes(text: str) -> None:
+def test_words_and_signs_for_yes(text: str) -> None:
     assert verdict(text) == ("yes", 1)
 
 
 @pytest.mark.parametrize("text", ["bad", "negative", "evil", "sucks", "no", "No", "-", "-1"])
-def test_words_and_signs_that_say_no(text: str) -> None:
+def test_words_and_signs_for_no(text: str) -> None:
     assert verdict(text) == ("no", 1)
 
 
@@ -46,20 +46,20 @@ def test_words_and_signs_that_say_no(text: str) -> None:
         ("-1 to 5", (None, 0)),
     ],
 )
-def test_signs_say_how_strongly(text: str, expected: tuple[str | None, int]) -> None:
+def test_repeated_signs_and_numbers_set_the_strength(text: str, expected: tuple[str | None, int]) -> None:
     assert verdict(text) == expected
 
 
 @pytest.mark.parametrize(
     "text", ["nothing", "goodness", "checkered", "badge", "no-one", "yes/no", "note", "nö", "no_x"]
 )
-def test_a_word_inside_another_is_text(text: str) -> None:
+def test_other_words_are_text(text: str) -> None:
     assert verdict(text) == (None, 0)
-    assert words(text) == text
+    assert visible_text(text) == text
 
 
 @pytest.mark.parametrize(
-    ("text", "said", "rest"),
+    ("text", "expected_verdict", "expected_text"),
     [
         ("no way", "no", "way"),
         ("Yes indeed", "yes", "indeed"),
@@ -69,9 +69,9 @@ def test_a_word_inside_another_is_text(text: str) -> None:
         ("yes\nsecond line", "yes", "second line"),
     ],
 )
-def test_a_whole_word_at_the_beginning_becomes_an_icon(text: str, said: str, rest: str) -> None:
-    assert verdict(text) == (said, 1)
-    assert words(text) == rest
+def test_a_word_at_the_start_becomes_an_icon(text: str, expected_verdict: str, expected_text: str) -> None:
+    assert verdict(text) == (expected_verdict, 1)
+    assert visible_text(text) == expected_text
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\n\n"])
@@ -80,7 +80,7 @@ def test_a_cell_without_text_is_empty(text: str) -> None:
     assert EMPTY.is_empty
 
 
-def test_addresses_become_links_and_leave_the_sentence_its_full_stop() -> None:
+def test_urls_become_links_without_the_punctuation_after_them() -> None:
     assert parse_cell("see https://example.org/a_(b). Or not").pieces == (
         CellSegment("text", "see "),
         CellSegment("link", "https://example.org/a_(b)"),
@@ -91,12 +91,12 @@ def test_addresses_become_links_and_leave_the_sentence_its_full_stop() -> None:
 @pytest.mark.parametrize(
     "text", ["javascript:alert(1)", "data:text/html,x", "ftp://example.org/", "https://", "//host/"]
 )
-def test_other_schemes_stay_text(text: str) -> None:
+def test_urls_with_other_schemes_are_text(text: str) -> None:
     assert parse_cell(text) == CellView(pieces=(CellSegment("text", text),))
 
 
-def test_line_breaks_stay() -> None:
-    assert [piece.kind for piece in parse_cell("one\ntwo\r\nthree").pieces] == [
+def test_line_breaks_are_kept() -> None:
+    assert [segment.kind for segment in parse_cell("one\ntwo\r\nthree").pieces] == [
         "text",
         "break",
         "text",
@@ -106,14 +106,14 @@ def test_line_breaks_stay() -> None:
 
 
 @given(st.text())
-def test_any_text_is_read_and_every_link_is_safe(text: str) -> None:
+def test_any_text_can_be_parsed_and_every_link_is_safe(text: str) -> None:
     view = parse_cell(text)
     assert 0 <= view.strength <= 3
     assert (view.verdict is None) == (view.strength == 0)
-    assert all(safe_url(piece.text) == piece.text for piece in view.pieces if piece.kind == "link")
+    assert all(safe_url(segment.text) == segment.text for segment in view.pieces if segment.kind == "link")
 
 
 @given(st.text(alphabet="nogodyescheck +-\n"))
-def test_nothing_that_was_written_is_lost_but_the_first_word(text: str) -> None:
-    kept = words(text).replace("\n", "").replace(" ", "")
-    assert "".join(text.split()).endswith(kept)
+def test_no_text_is_lost_except_the_first_word(text: str) -> None:
+    remaining = visible_text(text).replace("\n", "").replace(" ", "")
+    assert "".join(text.split()).endswith(remaining)

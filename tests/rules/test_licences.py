@@ -1,4 +1,4 @@
-"""Which licences a release is under."""
+"""Licences of releases."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LONG = "GPL-2.0-or-later WITH Classpath-exception-2.0 OR MIT AND (LGPL-2.1-or-la
 
 
 @pytest.mark.parametrize(
-    ("expression", "words", "classifiers", "expected"),
+    ("expression", "free_text", "classifiers", "expected"),
     [
         ("mit or apache-2.0", "ignored", [], ("MIT OR Apache-2.0",)),
         (LONG, None, [], (LONG,)),
@@ -28,18 +28,18 @@ LONG = "GPL-2.0-or-later WITH Classpath-exception-2.0 OR MIT AND (LGPL-2.1-or-la
         (None, None, [], ()),
     ],
 )
-def test_the_expression_goes_first_then_short_words_then_classifiers(
-    expression: str | None, words: str | None, classifiers: list[str], expected: tuple[str, ...]
+def test_the_expression_comes_first_then_short_free_text_then_classifiers(
+    expression: str | None, free_text: str | None, classifiers: list[str], expected: tuple[str, ...]
 ) -> None:
-    assert licences(expression, words, classifiers) == expected
+    assert licences(expression, free_text, classifiers) == expected
 
 
-def test_a_name_that_leaves_its_version_open_is_not_made_more_exact() -> None:
+def test_a_name_without_a_version_is_kept() -> None:
     assert canonical_licence("BSD License") == "BSD License"
     assert canonical_licence("Apache Software License") == "Apache Software License"
 
 
-def test_many_brackets_are_only_a_strange_name() -> None:
+def test_thousands_of_parentheses_are_not_an_error() -> None:
     assert canonical_licence("(" * 5_000 + "MIT" + ")" * 5_000)
 
 
@@ -48,9 +48,9 @@ def test_many_brackets_are_only_a_strange_name() -> None:
     st.none() | st.text(),
     st.lists(st.text() | st.text().map("License :: {}".format)),
 )
-def test_no_words_raise_and_none_comes_twice_or_empty(
-    expression: str | None, words: str | None, classifiers: list[str]
+def test_any_text_gives_distinct_names_that_are_not_blank(
+    expression: str | None, free_text: str | None, classifiers: list[str]
 ) -> None:
-    found = licences(expression, words, classifiers)
-    assert len(set(found)) == len(found)
-    assert all(name.strip() for name in found)
+    names = licences(expression, free_text, classifiers)
+    assert len(set(names)) == len(names)
+    assert all(name.strip() for name in names)

@@ -1,4 +1,4 @@
-"""Which addresses of strangers become links, and whose they are."""
+"""URLs from untrusted sources: which ones are safe, and how hosts and profiles are shown."""
 
 import pytest
 from hypothesis import given
@@ -10,7 +10,7 @@ from pkgsite.rules.links import host_title, profile_url, safe_url, without_schem
 @pytest.mark.parametrize(
     "url", ["https://example.org", "http://example.org/a?b#c", "HTTPS://Example.org/é", "https://[::1]/x"]
 )
-def test_addresses_of_the_web_are_safe(url: str) -> None:
+def test_http_urls_are_safe(url: str) -> None:
     assert safe_url(url) == url
 
 
@@ -22,12 +22,12 @@ def test_addresses_of_the_web_are_safe(url: str) -> None:
         "vbscript:x", "https:\\\\example.org", "mailto:a@example.org", "example.org",
     ],
 )  # fmt: skip
-def test_all_else_is_not(url: str | None) -> None:
+def test_other_values_are_not_safe(url: str | None) -> None:
     assert safe_url(url) is None
 
 
 @given(st.text())
-def test_what_is_safe_begins_with_http(text: str) -> None:
+def test_every_safe_url_starts_with_http(text: str) -> None:
     url = safe_url(text)
     assert url is None or url.lower().startswith(("http://", "https://"))
 
@@ -45,7 +45,7 @@ def test_what_is_safe_begins_with_http(text: str) -> None:
         ("not an address", ""),
     ],
 )
-def test_hosts_are_named_as_readers_know_them(url: str, title: str) -> None:
+def test_well_known_hosts_have_a_title(url: str, title: str) -> None:
     assert host_title(url) == title
 
 
@@ -62,9 +62,9 @@ def test_hosts_are_named_as_readers_know_them(url: str, title: str) -> None:
         ("", "someone", None),
     ],
 )
-def test_profiles_are_on_the_repositorys_own_host(repo_url: str, name: str, profile: str | None) -> None:
+def test_profiles_are_on_the_host_of_the_repository(repo_url: str, name: str, profile: str | None) -> None:
     assert profile_url(repo_url, name) == profile
 
 
-def test_addresses_are_shown_without_their_scheme() -> None:
+def test_urls_without_their_scheme() -> None:
     assert without_scheme("https://github.com/a/b/") == "github.com/a/b"

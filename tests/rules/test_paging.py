@@ -1,4 +1,4 @@
-"""Which page of a list is meant, and which pages are linked."""
+"""Pagination: the requested page and the linked pages."""
 
 import pytest
 from hypothesis import given
@@ -8,35 +8,29 @@ from pkgsite.rules.paging import Pagination, paginate
 
 
 @pytest.mark.parametrize(
-    ("asked", "number"),
+    ("requested", "expected"),
     [
         ("1", 1), ("2", 2), ("03", 3), ("last", 3), ("4", 3), ("9" * 30, 3), ("0", 1), ("000", 1), ("-1", 1), ("", 1),
         ("x", 1), ("1.5", 1), ("²", 1), ("٣", 1), ("LAST", 1),
     ],
 )  # fmt: skip
-def test_any_text_means_a_page(asked: str, number: int) -> None:
-    assert paginate(asked, size=20, count=45).page_number == number
+def test_any_text_selects_a_page(requested: str, expected: int) -> None:
+    assert paginate(requested, size=20, count=45).page_number == expected
 
 
 def test_an_empty_list_has_one_page() -> None:
     page = paginate("last", size=20, count=0)
-    assert (page.page_number, page.page_count, page.first, page.last, page.previous, page.next) == (
-        1,
-        1,
-        0,
-        0,
-        None,
-        None,
-    )
+    assert (page.page_number, page.page_count) == (1, 1)
+    assert (page.first, page.last, page.previous, page.next) == (0, 0, None, None)
 
 
-def test_a_page_knows_its_place() -> None:
+def test_the_positions_of_a_page_in_the_list() -> None:
     page = paginate("last", size=20, count=45)
     assert (page.first, page.last, page.offset, page.previous, page.next) == (41, 45, 40, 2, None)
 
 
 @pytest.mark.parametrize(
-    ("number", "links"),
+    ("page_number", "links"),
     [
         (1, [1, 2, None, 20]),
         (3, [1, 2, 3, 4, None, 20]),
@@ -45,13 +39,13 @@ def test_a_page_knows_its_place() -> None:
         (20, [1, None, 19, 20]),
     ],
 )
-def test_the_ends_and_the_neighbours_are_linked(number: int, links: list[int | None]) -> None:
-    assert Pagination(number, 10, 200).page_links == links
+def test_the_first_and_last_pages_and_the_neighbours_are_linked(page_number: int, links: list[int | None]) -> None:
+    assert Pagination(page_number, 10, 200).page_links == links
 
 
 @given(st.text(max_size=40), st.integers(1, 100), st.integers(0, 10**6))
-def test_a_page_lies_within_the_list(asked: str, size: int, count: int) -> None:
-    page = paginate(asked, size=size, count=count)
+def test_a_page_is_within_the_list(requested: str, size: int, count: int) -> None:
+    page = paginate(requested, size=size, count=count)
     assert 1 <= page.page_number <= page.page_count
     assert 0 <= page.offset <= max(0, count - 1)
     assert page.page_number in page.page_links

@@ -1,4 +1,4 @@
-"""Records of other sites are read strictly: every field's shape is judged, in words that name it."""
+"""Records of other sites are parsed strictly, and every error names its field."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GRID = FAKE.add_grid(7, "caching", packages=[12, 13])
 PACKAGE = FAKE.add_package(12, "django-foo", category=1, grids=(7, 9))
 
 
-def test_a_category() -> None:
+def test_a_valid_category_is_parsed() -> None:
     assert parse_category(CATEGORY) == CategoryFacts(
         id=1,
         title="Apps",
@@ -39,7 +39,7 @@ def test_a_category() -> None:
     )
 
 
-def test_links_and_ids_say_the_same() -> None:
+def test_links_and_ids_are_equivalent() -> None:
     linked = PACKAGE | {
         "category": "https://h.example/api/v4/categories/1/",
         "grids": ["https://h.example/api/v4/grids/7/", "https://h.example/api/v4/grids/9.json?format=json"],
@@ -47,7 +47,7 @@ def test_links_and_ids_say_the_same() -> None:
     assert parse_package(linked) == parse_package(PACKAGE)
 
 
-def test_empty_and_null_are_kept_apart() -> None:
+def test_empty_and_null_are_different() -> None:
     empty = parse_package(PACKAGE | {"documentation_url": "", "pypi_url": "", "repo_url": ""})
     null = parse_package(PACKAGE | {"documentation_url": None, "last_updated": None, "last_fetched": None})
     assert not isinstance(empty, InvalidRecord)
@@ -56,19 +56,19 @@ def test_empty_and_null_are_kept_apart() -> None:
     assert (null.documentation_url, null.last_commit_at, null.last_fetched_at) == (None, None, None)
 
 
-def test_a_field_that_we_do_not_know_is_no_harm() -> None:
+def test_unknown_fields_are_ignored() -> None:
     assert parse_package(PACKAGE | {"score": 90}) == parse_package(PACKAGE)
 
 
 @pytest.mark.parametrize("slug", ["#", "django__q", "Django-CMS", "master", "ünïcode", "包", "a.b", "2012", "a" * 50])
-def test_hard_slugs_are_taken_as_they_are(slug: str) -> None:
+def test_unusual_slugs_are_accepted_unchanged(slug: str) -> None:
     record = parse_package(PACKAGE | {"slug": slug})
     assert not isinstance(record, InvalidRecord)
     assert record.slug == slug
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "words"),
+    ("field", "value", "problem"),
     [
         ("id", None, "id is not an integer"),
         ("id", "12", "id is not an integer"),
@@ -108,23 +108,23 @@ def test_hard_slugs_are_taken_as_they_are(slug: str) -> None:
         ("last_fetched", "2014-02-30T09:00:03Z", "last_fetched is not a valid timestamp"),
     ],
 )
-def test_what_is_wrong_with_a_package_is_named(field: str, value: Any, words: str) -> None:
-    found = parse_package(PACKAGE | {field: value})
-    assert isinstance(found, InvalidRecord)
-    assert found.problems == (words,)
+def test_an_invalid_field_of_a_package_is_named(field: str, value: Any, problem: str) -> None:
+    record = parse_package(PACKAGE | {field: value})
+    assert isinstance(record, InvalidRecord)
+    assert record.problems == (problem,)
 
 
 @pytest.mark.parametrize("field", sorted(PACKAGE))
-def test_every_field_of_a_package_must_be_there(field: str) -> None:
-    found = parse_package({name: value for name, value in PACKAGE.items() if name != field})
-    assert isinstance(found, InvalidRecord)
-    assert found.problems == (f"{field} is missing",)
-    assert found.id == (None if field == "id" else 12)
-    assert found.slug == (None if field == "slug" else "django-foo")
+def test_every_field_of_a_package_is_required(field: str) -> None:
+    record = parse_package({name: value for name, value in PACKAGE.items() if name != field})
+    assert isinstance(record, InvalidRecord)
+    assert record.problems == (f"{field} is missing",)
+    assert record.id == (None if field == "id" else 12)
+    assert record.slug == (None if field == "slug" else "django-foo")
 
 
 @pytest.mark.parametrize(
-    ("read", "raw", "words"),
+    ("parse", "raw", "problem"),
     [
         (parse_category, CATEGORY | {"title": "x" * 51}, "title is longer than 50 characters"),
         (parse_category, CATEGORY | {"title_plural": "x" * 51}, "title_plural is longer than 50 characters"),
@@ -135,23 +135,22 @@ def test_every_field_of_a_package_must_be_there(field: str) -> None:
         (parse_grid, ["a list"], "is not an object"),
     ],
 )
-def test_what_is_wrong_with_other_records_is_named(read: Any, raw: Any, words: str) -> None:
-    found = read(raw)
-    assert isinstance(found, InvalidRecord)
-    assert found.problems == (words,)
+def test_an_invalid_field_of_another_record_is_named(parse: Any, raw: Any, problem: str) -> None:
+    record = parse(raw)
+    assert isinstance(record, InvalidRecord)
+    assert record.problems == (problem,)
 
 
-def test_everything_wrong_with_a_record_is_named_at_once() -> None:
-    found = parse_package(PACKAGE | {"title": "", "repo_forks": None})
-    assert isinstance(found, InvalidRecord)
-    assert found.problems == ("title is empty", "repo_forks is not an integer")
+def test_all_problems_of_a_record_are_reported() -> None:
+    record = parse_package(PACKAGE | {"title": "", "repo_forks": None})
+    assert isinstance(record, InvalidRecord)
+    assert record.problems == ("title is empty", "repo_forks is not an integer")
 
 
 @pytest.mark.parametrize(
     ("fields", "model"), [(records._CATEGORY, Category), (records._GRID, Grid), (records._PACKAGE, Package)]
 )
-def test_what_is_read_fits_its_column(fields: tuple[records.FieldSpec, ...], model: type[Base]) -> None:
-    """A text of the column's length is read, and one letter more is not."""
+def test_every_accepted_string_fits_its_column(fields: tuple[records.FieldSpec, ...], model: type[Base]) -> None:
     for field in fields:
         column = model.__table__.columns.get(field.attribute)
         if column is None or not isinstance(column.type, String) or column.type.length is None:
@@ -163,6 +162,6 @@ def test_what_is_read_fits_its_column(fields: tuple[records.FieldSpec, ...], mod
             field.parse(longest + "x")
 
 
-def test_a_name_can_not_command_the_terminal() -> None:
+def test_descriptions_contain_no_control_characters() -> None:
     assert describe_record("package", 12, "\x1b[2Jfoo\u202e") == "package 12 “[2Jfoo”"
     assert describe_record("package", None, None) == "package without ID"

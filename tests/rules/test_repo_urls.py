@@ -1,4 +1,4 @@
-"""What people paste as a repository's address, and the one form that it is brought into."""
+"""Repository URLs: all forms that users paste are normalised to one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize(
-    "written",
+    "url",
     [
         "https://github.com/django/django",
         "http://github.com/django/django",
@@ -43,13 +43,13 @@ KINDS = {
         "  https://GitHub.com/django/django  ",
     ],
 )
-def test_every_form_of_one_repository(written: str) -> None:
-    assert normalise_repo_url(written, KINDS) == "https://github.com/django/django"
-    assert parse_repo_ref(written, KINDS) == RepoRef("github", "github.com", "django/django")
+def test_all_forms_of_one_repository_url(url: str) -> None:
+    assert normalise_repo_url(url, KINDS) == "https://github.com/django/django"
+    assert parse_repo_ref(url, KINDS) == RepoRef("github", "github.com", "django/django")
 
 
 @pytest.mark.parametrize(
-    ("written", "normal"),
+    ("url", "normalised"),
     [
         ("git@bitbucket.org:atlassian/python-bitbucket.git", "https://bitbucket.org/atlassian/python-bitbucket"),
         ("https://bitbucket.org/fivethreeo/django-easytree/", "https://bitbucket.org/fivethreeo/django-easytree"),
@@ -64,13 +64,13 @@ def test_every_form_of_one_repository(written: str) -> None:
         ("https://GitHub.com/Suor/Django-CacheOps", "https://github.com/Suor/Django-CacheOps"),
     ],
 )
-def test_other_hosts_ports_and_case(written: str, normal: str) -> None:
-    assert normalise_repo_url(written, KINDS) == normal
-    assert normalise_repo_url(normal, KINDS) == normal
+def test_other_hosts_ports_and_case(url: str, normalised: str) -> None:
+    assert normalise_repo_url(url, KINDS) == normalised
+    assert normalise_repo_url(normalised, KINDS) == normalised
 
 
 @pytest.mark.parametrize(
-    "written",
+    "url",
     [
         "",
         "   ",
@@ -93,18 +93,18 @@ def test_other_hosts_ports_and_case(written: str, normal: str) -> None:
         "https://github.com:port/o/r",
     ],
 )
-def test_what_is_no_repository(written: str) -> None:
+def test_other_values_are_rejected(url: str) -> None:
     with pytest.raises(Invalid) as error:
-        normalise_repo_url(written, KINDS)
+        normalise_repo_url(url, KINDS)
     assert list(error.value.problems) == ["repo_url"]
 
 
-def test_addresses_are_compared_without_case() -> None:
-    one, other = "https://github.com/Suor/Django-CacheOps", "http://GitHub.com/suor/django-cacheops.git/"
-    assert repo_key(normalise_repo_url(one, KINDS)) == repo_key(normalise_repo_url(other, KINDS))
+def test_urls_are_compared_without_case() -> None:
+    url, same_url = "https://github.com/Suor/Django-CacheOps", "http://GitHub.com/suor/django-cacheops.git/"
+    assert repo_key(normalise_repo_url(url, KINDS)) == repo_key(normalise_repo_url(same_url, KINDS))
 
 
-def test_hosts_that_nobody_can_ask() -> None:
+def test_repositories_on_unknown_hosts_have_no_reference() -> None:
     assert parse_repo_ref("https://launchpad.net/django-oauth-backend", KINDS) is None
     assert parse_repo_ref("https://git.example.com/o/r", KINDS) is None
     assert parse_repo_ref("https://git.example.com:3000/o/r", KINDS) == RepoRef(
@@ -115,12 +115,12 @@ def test_hosts_that_nobody_can_ask() -> None:
 
 
 @given(st.text(max_size=60) | st.from_regex(r"(https?|ssh|git)://[^\s]{0,50}", fullmatch=True))
-def test_any_text_is_read_or_refused_in_words(written: str) -> None:
-    ref = parse_repo_ref(written, KINDS)
+def test_any_text_is_normalised_or_rejected(url: str) -> None:
+    ref = parse_repo_ref(url, KINDS)
     try:
-        normal = normalise_repo_url(written, KINDS)
+        normalised = normalise_repo_url(url, KINDS)
     except Invalid:
         assert ref is None
     else:
-        assert normal.startswith("https://")
-        assert normalise_repo_url(normal, KINDS) == normal
+        assert normalised.startswith("https://")
+        assert normalise_repo_url(normalised, KINDS) == normalised

@@ -1,4 +1,4 @@
-"""The score: its table, its edges, and that the words about it are true."""
+"""The score: examples, edge cases and the documented table."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def months_ago(months: int) -> datetime:
     return NOW.replace(year=year, month=month + 1)
 
 
-TABLE = [
+EXAMPLES = [
     (100, NOW - timedelta(days=10), True, 100),
     (100, None, False, -10),
     (100, None, True, 20),
@@ -47,37 +47,37 @@ TABLE = [
 ]
 
 
-@pytest.mark.parametrize(("stars", "commit", "python3", "expected"), TABLE)
-def test_the_table(stars: int | None, commit: datetime | None, python3: bool | None, expected: int) -> None:
+@pytest.mark.parametrize(("stars", "commit", "python3", "expected"), EXAMPLES)
+def test_examples(stars: int | None, commit: datetime | None, python3: bool | None, expected: int) -> None:
     assert score(stars=stars, last_commit_at=commit, supports_python3=python3, now=NOW) == expected
 
 
-def test_the_page_has_the_same_table() -> None:
-    commits = {"unknown": [None], "now": [NOW], "10 days ago": [NOW - timedelta(days=10)]}
+def test_the_examples_are_documented() -> None:
+    commits: dict[str, list[datetime | None]] = {"unknown": [None], "now": [NOW], "10 days ago": [NOW - timedelta(days=10)]}
     commits |= {f"{months} months ago": [months_ago(months)] for months in range(1, 121)}
     commits["any"] = [None, NOW, months_ago(24)]
-    answers = {"yes": [True], "no": [False], "unknown": [None], "any": [True, False, None]}
+    support: dict[str, list[bool | None]] = {"yes": [True], "no": [False], "unknown": [None], "any": [True, False, None]}
     seen = set()
     for row in rows_under("### Examples"):
-        stars, commit, python3, ours, theirs, changed = row
-        for at, answer in product(commits[commit], answers[python3]):
-            found = score(stars=int(stars), last_commit_at=at, supports_python3=answer, now=NOW)
-            assert found == number(ours), row
-            seen.add((int(stars), at, answer, found))
-        assert (ours != theirs) == changed.startswith("**changed**: "), row
-    assert seen >= {row for row in TABLE if row[0] is not None}
+        stars, commit, python3, documented, reference_score, note = row
+        for last_commit_at, supports_python3 in product(commits[commit], support[python3]):
+            points = score(stars=int(stars), last_commit_at=last_commit_at, supports_python3=supports_python3, now=NOW)
+            assert points == number(documented), row
+            seen.add((int(stars), last_commit_at, supports_python3, points))
+        assert (documented != reference_score) == note.startswith("**changed**: "), row
+    assert seen >= {row for row in EXAMPLES if row[0] is not None}
 
 
 def rows_under(heading: str) -> list[list[str]]:
-    """Return the cells of the first table under a heading of the page, without its head."""
+    """Return the cells of the first table under a heading of the page, without its header."""
     lines = PAGE.read_text().split(f"\n{heading}\n")[1].split("\n## ")[0].splitlines()
     table = [line for line in lines if line.startswith("|")][2:]
     assert table
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
 
 
-def number(words: str) -> int:
-    return int(words.replace("−", "-"))
+def number(text: str) -> int:
+    return int(text.replace("−", "-"))
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def number(words: str) -> int:
         (datetime(2026, 3, 1, 1, tzinfo=timezone(timedelta(hours=2))), datetime(2026, 3, 28, 23, tzinfo=UTC), 1),
     ],
 )
-def test_whole_calendar_months_are_counted_in_utc(at: datetime, now: datetime, expected: int) -> None:
+def test_full_calendar_months_are_counted_in_utc(at: datetime, now: datetime, expected: int) -> None:
     assert months_since(at, now) == expected
 
 
@@ -106,26 +106,30 @@ def test_the_parts_explain_the_score() -> None:
     assert (parts.floor, parts.is_floored, parts.total) == (Decimal("-27.5"), False, 33)
 
 
-def test_the_parts_say_what_was_unknown_and_whether_the_floor_held() -> None:
+def test_the_parts_show_unknown_facts_and_whether_the_floor_applies() -> None:
     unknown = score_parts(stars=None, last_commit_at=None, supports_python3=None, now=NOW)
     assert (unknown.stars, unknown.months, unknown.has_stars, unknown.has_commit) == (0, 24, False, False)
     assert score_parts(stars=7, last_commit_at=months_ago(45), supports_python3=True, now=NOW).is_floored is False
-    fallen = score_parts(stars=7, last_commit_at=months_ago(48), supports_python3=True, now=NOW)
-    assert (fallen.is_floored, fallen.total) == (True, -3)  # cut towards zero, not down to −4
+    floored = score_parts(stars=7, last_commit_at=months_ago(48), supports_python3=True, now=NOW)
+    assert (floored.is_floored, floored.total) == (True, -3)  # rounded towards zero, not down to −4
 
 
 @given(stars=STARS, commit=COMMITS, python3=PYTHON_3)
-def test_a_score_lies_between_minus_half_the_stars_and_the_stars(
+def test_a_score_is_between_minus_half_the_stars_and_the_stars(
     stars: int, commit: datetime | None, python3: bool | None
 ) -> None:
     parts = score_parts(stars=stars, last_commit_at=commit, supports_python3=python3, now=NOW)
     assert -stars <= 2 * parts.total <= 2 * stars
-    left = parts.floor if parts.is_floored else parts.stars - parts.inactivity_penalty - parts.python3_penalty
-    assert int(left) == parts.total == score(stars=stars, last_commit_at=commit, supports_python3=python3, now=NOW)
+    exact_score = parts.floor if parts.is_floored else parts.stars - parts.inactivity_penalty - parts.python3_penalty
+    assert (
+        int(exact_score) == parts.total == score(stars=stars, last_commit_at=commit, supports_python3=python3, now=NOW)
+    )
 
 
 @given(stars=STARS, python3=PYTHON_3, months=st.tuples(st.integers(0, 600), st.integers(0, 600)))
-def test_more_quiet_months_never_help(stars: int, python3: bool | None, months: tuple[int, int]) -> None:
+def test_more_months_without_a_commit_never_improve_a_score(
+    stars: int, python3: bool | None, months: tuple[int, int]
+) -> None:
     earlier, later = (
         score(stars=stars, last_commit_at=months_ago(ago), supports_python3=python3, now=NOW)
         for ago in sorted(months, reverse=True)
@@ -134,7 +138,7 @@ def test_more_quiet_months_never_help(stars: int, python3: bool | None, months: 
 
 
 @given(stars=STARS, commit=COMMITS)
-def test_only_a_known_no_to_python_3_costs_anything(stars: int, commit: datetime | None) -> None:
+def test_only_known_missing_python_3_support_has_a_penalty(stars: int, commit: datetime | None) -> None:
     yes, no, unknown = (
         score(stars=stars, last_commit_at=commit, supports_python3=python3, now=NOW) for python3 in (True, False, None)
     )
@@ -146,5 +150,5 @@ def test_only_a_known_no_to_python_3_costs_anything(stars: int, commit: datetime
     st.timedeltas(timedelta(0), timedelta(days=9999)),
     st.timedeltas(timedelta(0), timedelta(days=99)),
 )
-def test_months_only_grow(at: datetime, passed: timedelta, more: timedelta) -> None:
+def test_the_number_of_months_only_grows(at: datetime, passed: timedelta, more: timedelta) -> None:
     assert 0 <= months_since(at, at + passed) <= months_since(at, at + passed + more)

@@ -1,4 +1,4 @@
-"""Which version is the newest, and which Pythons it runs on."""
+"""Version numbers and Python versions of releases."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PYTHON_3 = "Programming Language :: Python :: 3"
 
 
 @pytest.mark.parametrize(
-    ("numbers", "expected"),
+    ("versions", "expected"),
     [
         (["1.9", "1.10", "1.2"], "1.10"),
         (["1.0", "2.0rc1"], "1.0"),
@@ -24,9 +24,9 @@ PYTHON_3 = "Programming Language :: Python :: 3"
         ([], None),
     ],
 )
-def test_the_newest_is_final_where_one_is(numbers: list[str], expected: str | None) -> None:
-    assert latest_version(numbers) == expected
-    assert latest_version(reversed(numbers)) == expected
+def test_the_latest_version_is_a_final_one_if_possible(versions: list[str], expected: str | None) -> None:
+    assert latest_version(versions) == expected
+    assert latest_version(reversed(versions)) == expected
 
 
 @pytest.mark.parametrize(
@@ -49,33 +49,35 @@ def test_the_newest_is_final_where_one_is(numbers: list[str], expected: str | No
         (None, [], None),
     ],
 )
-def test_python_3_is_yes_no_or_not_told(requires: str | None, classifiers: list[str], expected: bool | None) -> None:
+def test_python_3_support_is_true_false_or_unknown(
+    requires: str | None, classifiers: list[str], expected: bool | None
+) -> None:
     assert supports_python3(requires, classifiers) is expected
 
 
-def test_the_highest_development_status_counts() -> None:
+def test_the_highest_development_status_is_used() -> None:
     assert development_status(["Development Status :: 4 - Beta", "Development Status :: 5 - Production/Stable"]) == 5
     assert development_status(["Development Status :: 9 - Odd", "Framework :: Django"]) is None
 
 
-def test_a_number_of_thousands_of_digits_is_no_version() -> None:
-    endless = "1" * 10_000
-    assert latest_version([endless, "1.0"]) == "1.0"
-    assert supports_python3(f">={endless}", [PYTHON_3]) is True
+def test_a_number_with_thousands_of_digits_is_not_a_version() -> None:
+    long_number = "1" * 10_000
+    assert latest_version([long_number, "1.0"]) == "1.0"
+    assert supports_python3(f">={long_number}", [PYTHON_3]) is True
 
 
 @given(st.lists(st.text() | st.from_regex(r"[0-9]{1,3}(\.[0-9]{1,3}){0,3}((a|rc|\.dev|\.post)[0-9])?", fullmatch=True)))
-def test_no_numbers_are_too_odd_to_choose_from(numbers: list[str]) -> None:
-    chosen = latest_version(numbers)
-    assert (chosen is None) == (not numbers)
-    if chosen is not None:
-        assert chosen in numbers
-        if not is_prerelease(chosen) and version_key(chosen)[0]:
-            final = [number for number in numbers if version_key(number)[0] and not is_prerelease(number)]
-            assert all(version_key(number) <= version_key(chosen) for number in final)
+def test_any_texts_have_a_latest_version(versions: list[str]) -> None:
+    latest = latest_version(versions)
+    assert (latest is None) == (not versions)
+    if latest is not None:
+        assert latest in versions
+        if not is_prerelease(latest) and version_key(latest)[0]:
+            final = [version for version in versions if version_key(version)[0] and not is_prerelease(version)]
+            assert all(version_key(version) <= version_key(latest) for version in final)
 
 
 @given(st.text(alphabet="<>=!~, .*0123456789x") | st.text(), st.lists(st.text()))
-def test_no_words_about_python_raise(requires: str, classifiers: list[str]) -> None:
+def test_any_text_is_accepted_as_requires_python_and_classifiers(requires: str, classifiers: list[str]) -> None:
     assert supports_python3(requires, classifiers) in {True, False, None}
     assert development_status(classifiers) in {1, 2, 3, 4, 5, 6, 7, None}

@@ -1,4 +1,4 @@
-"""How much packages and grids weigh; the numbers are the reference site's."""
+"""Weights of packages and grids, with the values of the reference site."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -20,12 +20,12 @@ NOTHING = WeightInputs(
 )
 
 
-def test_a_package_of_which_nothing_is_known_is_at_least_not_deprecated() -> None:
+def test_a_package_without_facts_gets_points_for_not_being_deprecated() -> None:
     assert package_weight(NOTHING, NOW) == 12
     assert package_weight(replace(NOTHING, is_deprecated=True), NOW) == 0
 
 
-def test_the_worked_example() -> None:
+def test_an_example() -> None:
     facts = WeightInputs(
         is_deprecated=False,
         has_description=True,
@@ -39,7 +39,7 @@ def test_the_worked_example() -> None:
     assert package_weight(facts, NOW) == 53
 
 
-def test_a_package_with_everything_weighs_100() -> None:
+def test_the_maximum_weight_is_100() -> None:
     facts = WeightInputs(
         is_deprecated=False,
         has_description=True,
@@ -54,13 +54,13 @@ def test_a_package_with_everything_weighs_100() -> None:
 
 
 @pytest.mark.parametrize(("days", "points"), [(0, 20), (89, 20), (90, 10), (181, 10), (182, 5), (364, 5), (365, 0)])
-def test_commits_count_less_as_they_age(days: int, points: int) -> None:
+def test_points_for_commits_decrease_with_age(days: int, points: int) -> None:
     facts = replace(NOTHING, last_commit_at=NOW - timedelta(days=days))
     assert package_weight(facts, NOW) == (20 + points) * 100 // 160
 
 
 @pytest.mark.parametrize(
-    ("heaviest", "locked", "header", "packages", "weight"),
+    ("max_weight", "is_locked", "header", "has_packages", "expected"),
     [
         (120, True, True, True, 100),
         (120, True, True, False, 80),
@@ -69,12 +69,12 @@ def test_commits_count_less_as_they_age(days: int, points: int) -> None:
         (None, True, True, True, 83),
     ],
 )
-def test_grids_weigh_a_step_less_for_each_thing_missing(
-    heaviest: int | None, locked: bool, header: bool, packages: bool, weight: int
+def test_grids_lose_a_step_for_each_missing_property(
+    max_weight: int | None, is_locked: bool, header: bool, has_packages: bool, expected: int
 ) -> None:
-    assert grid_weight(heaviest, is_locked=locked, header=header, has_packages=packages) == weight
+    assert grid_weight(max_weight, is_locked=is_locked, header=header, has_packages=has_packages) == expected
 
 
-def test_the_heaviest_of_none_is_none() -> None:
+def test_the_maximum_weight_of_no_packages_is_none() -> None:
     assert max_package_weight([], NOW) is None
     assert max_package_weight([NOTHING], NOW) == 12

@@ -197,7 +197,7 @@ def test_who_sees_a_flag_and_who_answers_it(people: FlagScenario, app: Flask, se
     assert people.ada.post(path, {"answer": "x" * 2001}).status_code == 422
     assert people.ada.post(path, {"answer": ""}).status_code == 303
     session.rollback()
-    assert session.scalars(select(Flag.answer)).one() is None
+    assert session.scalars(select(Flag.reply)).one() is None
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)

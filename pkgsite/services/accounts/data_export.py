@@ -33,7 +33,7 @@ EXPORT_SECTIONS: tuple[tuple[str, type[Base], str, tuple[str, ...]], ...] = (
     ("api_tokens", ApiToken, "user_id", ("name", "scope", "created_at", "expires_at", "last_used_at", "revoked_at")),
     ("favourites", Favourite, "user_id", ("package_id", "created_at")),
     ("usages", Usage, "user_id", ("package_id", "created_at")),
-    ("flags", Flag, "user_id", ("package_id", "kind", "reason", "created_at", "answer", "closed_at", "outcome")),
+    ("flags", Flag, "user_id", ("package_id", "kind", "reason", "created_at", "reply", "closed_at", "outcome")),
     ("sites_added", UsingSite, "created_by_id", ("id", "package_id", "title", "url", "is_approved", "created_at")),
     ("packages_added", Package, "created_by_id", ("id", "slug", "title", "created_at")),
     ("grids_added", Grid, "created_by_id", ("id", "slug", "title", "created_at")),

@@ -171,8 +171,8 @@ def reply_to_flag(session: Session, flag_id: int, *, reply: str, by: Viewer, now
     reader = FieldReader()
     answer = reader.read_text("answer", reply, MAX_REASON_LENGTH)
     reader.raise_if_invalid()
-    flag.answer = answer or None
-    flag.answered_at, flag.answered_by_id = (now, user_id) if answer else (None, None)
+    flag.reply = answer or None
+    flag.replied_at, flag.replied_by_id = (now, user_id) if answer else (None, None)
     session.flush()
     return flag
 
@@ -209,13 +209,13 @@ def select_flags() -> AnySelect:
             Flag.user_id,
             User.username,
             Flag.created_at,
-            Flag.answer,
+            Flag.reply,
             answerer.username,
-            Flag.answered_at,
+            Flag.replied_at,
         )
         .join(Package, Package.id == Flag.package_id)
         .join(User, User.id == Flag.user_id)
-        .outerjoin(answerer, answerer.id == Flag.answered_by_id)
+        .outerjoin(answerer, answerer.id == Flag.replied_by_id)
         .where(Flag.closed_at.is_(None))
         .order_by(Flag.id)
     )
