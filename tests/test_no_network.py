@@ -98,7 +98,7 @@ def test_hosts_that_refuse(
 ) -> None:
     code_hosts, index, counts = (name_of(take_port()) for _ in range(3))
     point_hosts_at(monkeypatch, code_hosts, index, counts)
-    with running(f"sqlite:///{tmp_path}/new.db", tmp_path, program="tests.fakes.hurried") as (process, site):
+    with running(f"sqlite:///{tmp_path}/new.db", tmp_path, program="tests.fakes.fast_scheduler") as (process, site):
         assert_pages_work(site)
         wanted, ends_at = {"github.com", "bitbucket.org", index, counts}, time.monotonic() + DEADLINE_S
         while not wanted <= unreachable_hosts(ask(site, "/status/").text):
@@ -121,7 +121,7 @@ def test_hosts_that_keep_silent(
     silent.listen(128)
     silent.settimeout(DEADLINE_S)
     point_hosts_at(monkeypatch, *[name_of(silent)] * 3)
-    with running(f"sqlite:///{tmp_path}/new.db", tmp_path, program="tests.fakes.hurried") as (process, site):
+    with running(f"sqlite:///{tmp_path}/new.db", tmp_path, program="tests.fakes.fast_scheduler") as (process, site):
         question, _ = silent.accept()
         with question:
             assert question.recv(4) == b"GET "

@@ -12,7 +12,7 @@ from pkgsite.errors import Gone, RateLimited, UpstreamError
 from pkgsite.rules.freshness import Source
 from pkgsite.services.refresh.queue import RefreshResult
 from tests.fakes.rest_host import FAULTS
-from tests.fakes.v4_site import Answer, response
+from tests.fakes.v4_site import WsgiApp, response
 from tests.jobs.fake_hosts import FakeHosts, RefreshedSite
 
 MISSING = pytest.param(response("404 Not Found", {"message": "Not Found"}), Gone, id="404")
@@ -24,12 +24,12 @@ LIMITED = pytest.param(
 GITHUB_FAULTS = [*FAULTS, MISSING, LIMITED]
 
 
-def break_github(fake_hosts: FakeHosts, fault: Answer) -> None:
+def break_github(fake_hosts: FakeHosts, fault: WsgiApp) -> None:
     fake_hosts.github.add_fault(fault)
 
 
-def break_host(name: str) -> Callable[[FakeHosts, Answer], None]:
-    def with_fault(fake_hosts: FakeHosts, fault: Answer) -> None:
+def break_host(name: str) -> Callable[[FakeHosts, WsgiApp], None]:
+    def with_fault(fake_hosts: FakeHosts, fault: WsgiApp) -> None:
         getattr(fake_hosts, name).faults[""] = fault
 
     return with_fault
@@ -60,8 +60,8 @@ def expected(host: str, kind: type[UpstreamError]) -> set[RefreshResult]:
 
 @pytest.mark.parametrize(("fault", "kind"), GITHUB_FAULTS)
 @pytest.mark.parametrize("host", HOSTS)
-def test_a_host_that_fails(
-    site: RefreshedSite, fake_hosts: FakeHosts, host: str, fault: Answer, kind: type[UpstreamError]
+def test_failing_host_affects_only_its_own_sources(
+    site: RefreshedSite, fake_hosts: FakeHosts, host: str, fault: WsgiApp, kind: type[UpstreamError]
 ) -> None:
     site.add_package_per_host()
     first = site.refresh()
@@ -71,10 +71,10 @@ def test_a_host_that_fails(
     breaks, sources = HOSTS[host]
     breaks(fake_hosts, fault)
 
-    tally = site.refresh()
+    summary = site.refresh()
 
     broken: set[RefreshResult] = set()
-    for source, result in tally.counts:
+    for source, result in summary.counts:
         if result not in GOOD:
             assert source in sources
             broken.add(result)

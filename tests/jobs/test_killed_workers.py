@@ -34,7 +34,7 @@ pytestmark = pytest.mark.e2e
 AT_GITHUB, AT_FORGEJO = 90, 30
 SOURCES = (AT_GITHUB + AT_FORGEJO) * 3
 DEADLINE_S = 120
-STARTUP_TIMEOUT_S = 10  # well below the workers' patience with a host
+STARTUP_TIMEOUT_S = 10  # well below the workers' timeouts with a host
 
 Claimed = tuple[int, float]  # a source, and until when
 
@@ -113,7 +113,7 @@ def start(database_url: str, settings: dict[str, str], tmp_path: Path) -> Iterat
             process.communicate()
 
 
-def test_two_of_four_workers_are_killed(
+def test_killed_workers_lose_nothing(
     site: RefreshedSite, start: Callable[..., Process], hosts_may_answer: threading.Event
 ) -> None:
     seed = random.randrange(10**6)

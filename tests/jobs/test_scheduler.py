@@ -75,7 +75,7 @@ def test_every_job_runs_and_is_logged(site: RefreshedSite, start: Start) -> None
     assert site.package("at-github-com").stars == 511
 
 
-def test_a_failing_job_is_logged_and_stops_no_other(
+def test_failing_job_is_logged_and_does_not_stop_others(
     site: RefreshedSite, start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(_work: object) -> dict[str, Any]:
@@ -93,7 +93,7 @@ def test_a_failing_job_is_logged_and_stops_no_other(
     assert "samples failed" in caplog.text
 
 
-def test_one_of_two_has_the_duty_and_gives_it_up(site: RefreshedSite, start: Start) -> None:
+def test_one_of_two_schedulers_holds_the_lease_and_releases_it(site: RefreshedSite, start: Start) -> None:
     first = start()
     assert wait_for(lambda: first.holds_lease)
     second = start()
@@ -108,7 +108,7 @@ def test_one_of_two_has_the_duty_and_gives_it_up(site: RefreshedSite, start: Sta
         db.session.remove()
 
 
-def test_a_database_that_does_not_answer_once_loses_nothing(
+def test_lease_survives_one_database_failure(
     site: RefreshedSite, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = start()
@@ -125,7 +125,7 @@ def test_a_database_that_does_not_answer_once_loses_nothing(
     assert one.holds_lease
 
 
-def test_nothing_starts_it_but_a_serving_worker(make_app: Callable[..., Flask]) -> None:
+def test_only_serving_workers_start_the_scheduler(make_app: Callable[..., Flask]) -> None:
     app = make_app(SCHEDULER="web")
     assert app.test_client().get("/").status_code == 200
     assert app.test_cli_runner().invoke(args=["jobs", "--help"]).exit_code == 0

@@ -30,7 +30,7 @@ def change(site: RefreshedSite, **values: object) -> None:
         db.session.commit()
 
 
-def test_a_repository_has_three_and_a_project_two(site: RefreshedSite, fake_hosts: FakeHosts) -> None:
+def test_repository_has_three_sources_and_project_two(site: RefreshedSite, fake_hosts: FakeHosts) -> None:
     site.add_package("one", repo_url="https://github.com/Ada/One.git", pypi_url="https://pypi.org/project/My.Project/")
     repository = ("github.com", "ada/one")
     assert sources(site, "one") == {
@@ -43,13 +43,13 @@ def test_a_repository_has_three_and_a_project_two(site: RefreshedSite, fake_host
     assert site.sync_sources() == 0
 
 
-def test_what_can_not_be_asked_has_none(site: RefreshedSite) -> None:
+def test_unknown_hosts_have_no_sources(site: RefreshedSite) -> None:
     site.add_package("one", repo_url="https://example.org/ada/one", pypi_url="not a name")
     site.add_package("two", repo_url="", pypi_url="")
     assert sources(site, "one") == sources(site, "two") == {}
 
 
-def test_facts_go_with_the_place_that_told_them(site: RefreshedSite) -> None:
+def test_facts_are_reset_when_their_source_is_removed(site: RefreshedSite) -> None:
     site.add_package("one", repo_url="https://github.com/ada/one", pypi_url="one")
     site.refresh()
     change(site, repo_url="https://example.org/elsewhere/two")
@@ -64,14 +64,14 @@ def test_facts_go_with_the_place_that_told_them(site: RefreshedSite) -> None:
     assert sources(site, "one") == {}
 
 
-def test_facts_that_were_imported_stay_until_the_host_tells(site: RefreshedSite) -> None:
+def test_imported_facts_stay_until_the_first_fetch(site: RefreshedSite) -> None:
     site.add_package("one", repo_url="https://github.com/ada/lost", stars=40, commits_over_52=[3] * 52)
     site.refresh()
     package = site.package("one")
     assert (package.stars, package.commits_over_52) == (40, [3] * 52)
 
 
-def test_another_writing_of_the_same_address_changes_nothing(site: RefreshedSite) -> None:
+def test_another_spelling_of_the_same_url_changes_nothing(site: RefreshedSite) -> None:
     site.add_package("one", repo_url="https://github.com/ada/one")
     site.refresh()
     change(site, repo_url="git@github.com:Ada/One.git")
@@ -79,7 +79,7 @@ def test_another_writing_of_the_same_address_changes_nothing(site: RefreshedSite
     assert site.package("one").stars == 511
 
 
-def test_a_hidden_package_is_not_asked_for(site: RefreshedSite, fake_hosts: FakeHosts) -> None:
+def test_hidden_package_has_no_sources(site: RefreshedSite, fake_hosts: FakeHosts) -> None:
     site.add_package("one", repo_url="https://github.com/ada/one")
     site.refresh()
     change(site, hidden_at=fake_hosts.now())
@@ -88,7 +88,7 @@ def test_a_hidden_package_is_not_asked_for(site: RefreshedSite, fake_hosts: Fake
     assert site.package("one").stars == 511
 
 
-def test_a_click_leaves_alone_what_has_just_been_fetched(site: RefreshedSite, fake_hosts: FakeHosts) -> None:
+def test_user_request_skips_recently_fetched_sources(site: RefreshedSite, fake_hosts: FakeHosts) -> None:
     number = site.add_package("one", repo_url="https://github.com/ada/one")
     site.refresh(Source.REPO)
     with site.app.app_context():
@@ -104,7 +104,7 @@ def test_a_click_leaves_alone_what_has_just_been_fetched(site: RefreshedSite, fa
     assert site.source_state("one", Source.REPO).priority == Priority.SCHEDULED
 
 
-def test_only_projects_that_changed_are_fetched(site: RefreshedSite, fake_hosts: FakeHosts) -> None:
+def test_only_changed_projects_are_fetched(site: RefreshedSite, fake_hosts: FakeHosts) -> None:
     for name in ("one", "two", "three"):
         fake_hosts.add_project(name)
         site.add_package(name, pypi_url=name)
@@ -126,7 +126,7 @@ def test_only_projects_that_changed_are_fetched(site: RefreshedSite, fake_hosts:
     assert fake_hosts.pypi.unchanged["serials"] == 1
 
 
-def test_a_project_that_left_the_index_is_asked_for(site: RefreshedSite, fake_hosts: FakeHosts) -> None:
+def test_project_removed_from_the_index_is_fetched(site: RefreshedSite, fake_hosts: FakeHosts) -> None:
     site.add_package("one", pypi_url="one")
     site.refresh()
     fake_hosts.pypi.remove("one")

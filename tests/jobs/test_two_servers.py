@@ -30,7 +30,7 @@ from tests.test_server import ask, running
 
 DEADLINE_S = 100
 TAKEOVER_TIMEOUT_S = 60
-HURRIED = "tests.fakes.hurried"
+HURRIED = "tests.fakes.fast_scheduler"
 NAMES = {job.name for job in TIMETABLE}
 
 

@@ -37,7 +37,7 @@ def source_line(session: Session, source: Source) -> SourceStatus:
     return {line.source: line for line in status_page(session, now=NOW).sources}[source]
 
 
-def test_an_empty_site_has_all_jobs_and_sources_and_nothing_else(session: Session) -> None:
+def test_empty_site_has_only_jobs_and_sources(session: Session) -> None:
     page = status_page(session, now=NOW)
     assert [job.title for job in page.jobs] == [job.title for job in TIMETABLE]
     assert [(line.source, line.total, line.median_fetched_at) for line in page.sources] == [
@@ -47,7 +47,7 @@ def test_an_empty_site_has_all_jobs_and_sources_and_nothing_else(session: Sessio
     assert (page.hosts, page.failures) == ([], [])
 
 
-def test_a_job_shows_its_last_run_and_its_next(session: Session) -> None:
+def test_job_has_its_last_and_next_run(session: Session) -> None:
     tick = REFRESH.last_tick(NOW)
     add_run(session, REFRESH, tick - MINUTE, result={"fetched": 1}, error="long ago")
     add_run(
@@ -61,13 +61,13 @@ def test_a_job_shows_its_last_run_and_its_next(session: Session) -> None:
 
 
 @pytest.mark.parametrize("result", [None, {}, {"words": "seven", "rows": [1], "nested": {"a": 1}, "flag": True}])
-def test_what_is_no_count_is_left_out(session: Session, result: dict[str, Any] | None) -> None:
+def test_other_results_than_counts_are_left_out(session: Session, result: dict[str, Any] | None) -> None:
     add_run(session, REFRESH, NOW, result=result)
     assert job_line(session, REFRESH).counts == ()
 
 
 @pytest.mark.parametrize(("holder", "at_work"), [("machine:1:ab", True), ("another:2:cd", False), (None, False)])
-def test_a_run_without_an_end_is_at_work_while_its_process_has_the_duty(
+def test_unfinished_run_is_running_while_its_process_holds_the_lease(
     session: Session, holder: str | None, at_work: bool
 ) -> None:
     if holder:
@@ -88,7 +88,7 @@ def test_a_run_without_an_end_is_at_work_while_its_process_has_the_duty(
         (None, None),
     ],
 )
-def test_of_a_mistake_of_ours_only_its_kind_is_told(session: Session, error: str | None, told: str | None) -> None:
+def test_unexpected_error_shows_only_the_exception_name(session: Session, error: str | None, told: str | None) -> None:
     add_run(session, REFRESH, NOW, error=error)
     assert job_line(session, REFRESH).error == told
 
@@ -102,13 +102,13 @@ def test_of_a_mistake_of_ours_only_its_kind_is_told(session: Session, error: str
         ("another", NOW + MINUTE, False),
     ],
 )
-def test_a_duty_is_held_until_it_runs_out(session: Session, name: str, until: datetime, held: bool) -> None:
+def test_scheduler_is_running_until_its_lease_expires(session: Session, name: str, until: datetime, held: bool) -> None:
     session.add(Lease(name=name, holder="machine:1:ab", held_until=until))
     session.flush()
     assert status_page(session, now=NOW).is_scheduler_running is held
 
 
-def test_a_host_that_is_left_alone_says_until_when_and_why(session: Session) -> None:
+def test_paused_host_has_time_and_reason(session: Session) -> None:
     line = host_line(
         session,
         paused_until=NOW + MINUTE,
@@ -121,13 +121,13 @@ def test_a_host_that_is_left_alone_says_until_when_and_why(session: Session) -> 
     assert line.checked_at == NOW - MINUTE
 
 
-def test_what_a_host_has_answered_since_is_forgotten(session: Session) -> None:
+def test_error_is_cleared_by_a_later_response(session: Session) -> None:
     error = {"last_error": "failed", "last_error_at": NOW - 2 * MINUTE, "paused_until": NOW}
     line = host_line(session, **error, last_answer_at=NOW - MINUTE)
     assert (line.paused_until, line.last_error, line.last_error_at) == (None, None, None)
 
 
-def test_a_host_that_never_answered_shows_the_last_failure_of_its_packages(session: Session) -> None:
+def test_host_without_responses_shows_the_last_error_of_its_packages(session: Session) -> None:
     package = make_package(session)
     for source, error, at in (("repo", "old", NOW - MINUTE), ("people", "new", NOW), ("activity", None, None)):
         make_source_state(session, package, source, fetched_at=None, last_error=error, last_error_at=at)
@@ -136,13 +136,13 @@ def test_a_host_that_never_answered_shows_the_last_failure_of_its_packages(sessi
     assert (line.last_answer_at, line.last_error, line.last_error_at) == (None, "new", NOW)
 
 
-def test_a_hosts_own_failure_comes_before_those_of_its_packages(session: Session) -> None:
+def test_host_error_precedes_package_errors(session: Session) -> None:
     make_source_state(session, make_package(session), "repo", last_error="of one package", last_error_at=NOW)
     line = host_line(session, last_error="of the host", last_error_at=NOW - MINUTE)
     assert line.last_error == "of the host"
 
 
-def test_a_quota_is_whole_again_once_its_time_is_over(session: Session) -> None:
+def test_quota_is_full_after_its_reset(session: Session) -> None:
     quotas = {
         "core": {"whole": 60, "left": 7, "resets_at": (NOW + MINUTE).isoformat()},
         "search": {"whole": 30, "left": 0, "resets_at": NOW.isoformat()},
@@ -155,7 +155,7 @@ def test_a_quota_is_whole_again_once_its_time_is_over(session: Session) -> None:
 @pytest.mark.parametrize(
     ("number", "half", "most"), [(1, 1, 1), (2, 1, 2), (3, 2, 3), (10, 5, 10), (20, 10, 19), (40, 20, 38)]
 )
-def test_ages_are_nearest_ranks_of_what_has_been_fetched(session: Session, number: int, half: int, most: int) -> None:
+def test_percentiles_use_nearest_ranks_of_fetched_packages(session: Session, number: int, half: int, most: int) -> None:
     for age in range(1, number + 1):
         make_source_state(session, make_package(session, f"p-{age}"), "repo", fetched_at=NOW - age * MINUTE)
     make_source_state(session, make_package(session, "never"), "repo", fetched_at=None)
@@ -165,7 +165,7 @@ def test_ages_are_nearest_ranks_of_what_has_been_fetched(session: Session, numbe
     assert (line.median_fetched_at, line.p95_fetched_at) == (NOW - half * MINUTE, NOW - most * MINUTE)
 
 
-def test_what_is_due_failing_and_missing_is_counted(session: Session) -> None:
+def test_due_failing_and_missing_sources_are_counted(session: Session) -> None:
     states = ({"next_due_at": NOW}, {"failures": 2}, {"failures": 3, "misses": 1}, {})
     for number, fields in enumerate(states):
         package = make_package(session, f"p-{number}")
@@ -175,7 +175,7 @@ def test_what_is_due_failing_and_missing_is_counted(session: Session) -> None:
     assert source_line(session, Source.REPO).total == 0
 
 
-def test_failures_are_the_last_ones_of_packages_that_can_be_seen(session: Session) -> None:
+def test_failures_are_the_latest_of_visible_packages(session: Session) -> None:
     for number in range(MAX_FAILURES + 5):
         package = make_package(session, f"p-{number}", hidden_at=NOW if number == 0 else None)
         make_source_state(session, package, "repo", last_error=f"e{number}", last_error_at=NOW - number * MINUTE)

@@ -28,7 +28,7 @@ def acquire(session: Session) -> Iterator[Callable[..., bool]]:
 
     def tried(holder: str, at: timedelta) -> bool:
         session.rollback()
-        has_it = acquire_lease(session, "duty", holder=holder, ttl=LEASE_TTL, now=NOW + at)
+        has_it = acquire_lease(session, "scheduler", holder=holder, ttl=LEASE_TTL, now=NOW + at)
         session.commit()
         return has_it
 
@@ -36,7 +36,7 @@ def acquire(session: Session) -> Iterator[Callable[..., bool]]:
     session.rollback()
 
 
-def test_one_has_it_until_its_time_runs_out(acquire: Callable[..., bool]) -> None:
+def test_lease_is_exclusive_until_it_expires(acquire: Callable[..., bool]) -> None:
     assert acquire("one", 0 * SECOND)
     assert not acquire("two", 34 * SECOND)
     assert acquire("one", 30 * SECOND)  # renewed: until 65
@@ -45,12 +45,12 @@ def test_one_has_it_until_its_time_runs_out(acquire: Callable[..., bool]) -> Non
     assert not acquire("one", 66 * SECOND)
 
 
-def test_who_leaves_gives_it_up(session: Session, acquire: Callable[..., bool]) -> None:
+def test_released_lease_can_be_acquired(session: Session, acquire: Callable[..., bool]) -> None:
     assert acquire("one", 0 * SECOND)
-    release_lease(session, "duty", holder="two", now=NOW)
+    release_lease(session, "scheduler", holder="two", now=NOW)
     session.commit()
     assert not acquire("two", SECOND)
-    release_lease(session, "duty", holder="one", now=NOW + SECOND)
+    release_lease(session, "scheduler", holder="one", now=NOW + SECOND)
     session.commit()
     assert acquire("two", SECOND)
     assert session.scalars(select(Lease.holder)).all() == ["two"]
@@ -64,14 +64,14 @@ def start(session: Session, acquire: Callable[..., bool]) -> Callable[..., int |
         session.execute(delete(Lease))
         session.commit()
         assert acquire(holder, at - NOW)
-        run_id = start_run(session, "job", tick_at, lease="duty", holder=holder, now=at)
+        run_id = start_run(session, "job", tick_at, lease="scheduler", holder=holder, now=at)
         session.commit()
         return run_id
 
     return begun
 
 
-def test_a_tick_has_one_run(session: Session, start: Callable[..., int | None]) -> None:
+def test_tick_runs_once(session: Session, start: Callable[..., int | None]) -> None:
     first = start("one", NOW)
     assert first is not None
     assert start("one", NOW + SECOND) is None
@@ -83,23 +83,23 @@ def test_a_tick_has_one_run(session: Session, start: Callable[..., int | None]) 
     assert (run.result, run.error, run.ended_at) == ({"packages": 3}, None, NOW + SECOND)
 
 
-def test_a_run_that_died_with_its_holder_is_begun_anew(session: Session, start: Callable[..., int | None]) -> None:
+def test_unfinished_run_of_another_holder_is_restarted(session: Session, start: Callable[..., int | None]) -> None:
     first = start("one", NOW)
     assert start("two", NOW + SECOND) == first
     run = session.get_one(JobRun, first)
     assert (run.holder, run.started_at) == ("two", NOW + SECOND)
 
 
-def test_who_has_lost_the_duty_without_knowing_begins_nothing(
+def test_holder_without_lease_starts_no_run(
     session: Session, acquire: Callable[..., bool], start: Callable[..., int | None]
 ) -> None:
     assert acquire("one", 0 * SECOND)
     assert acquire("two", 36 * SECOND)  # while the first slept
-    assert start_run(session, "job", NOW, lease="duty", holder="one", now=NOW + 36 * SECOND) is None
+    assert start_run(session, "job", NOW, lease="scheduler", holder="one", now=NOW + 36 * SECOND) is None
     session.commit()
     assert session.scalars(select(JobRun)).all() == []
     at_work = start("two", NOW + 36 * SECOND)
-    assert start_run(session, "job", NOW, lease="duty", holder="one", now=NOW + 37 * SECOND) is None
+    assert start_run(session, "job", NOW, lease="scheduler", holder="one", now=NOW + 37 * SECOND) is None
     session.commit()
     assert session.execute(select(JobRun.id, JobRun.holder)).all() == [(at_work, "two")]
 
@@ -120,28 +120,28 @@ def run_concurrently(app: Flask, *works: Callable[[Session], object]) -> list[ob
         return list(pool.map(done, works))
 
 
-def test_of_many_that_want_a_duty_at_once_one_has_it(app: Flask) -> None:
+def test_concurrent_acquire_has_one_winner(app: Flask) -> None:
     holders = "abcde"
-    wanted = [partial(acquire_lease, name="duty", holder=one, ttl=LEASE_TTL, now=NOW) for one in holders]
+    wanted = [partial(acquire_lease, name="scheduler", holder=one, ttl=LEASE_TTL, now=NOW) for one in holders]
     assert sorted(map(str, run_concurrently(app, *wanted))) == ["False"] * 4 + ["True"]
 
 
-def test_of_many_that_begin_a_tick_at_once_one_does(app: Flask, acquire: Callable[..., bool]) -> None:
+def test_concurrent_start_has_one_winner(app: Flask, acquire: Callable[..., bool]) -> None:
     """All of them hold that they have the duty; one has."""
     assert acquire("c", 0 * SECOND)
-    wanted = [partial(start_run, job="job", tick_at=NOW, lease="duty", holder=one, now=NOW) for one in "abcde"]
+    wanted = [partial(start_run, job="job", tick_at=NOW, lease="scheduler", holder=one, now=NOW) for one in "abcde"]
     begun = run_concurrently(app, *wanted)
     assert [holder for holder, run_id in zip("abcde", begun, strict=True) if run_id is not None] == ["c"]
 
 
-def test_of_many_threads_of_one_holder_one_begins_a_tick(app: Flask, acquire: Callable[..., bool]) -> None:
+def test_concurrent_start_of_one_holder_has_one_winner(app: Flask, acquire: Callable[..., bool]) -> None:
     assert acquire("one", 0 * SECOND)
-    wanted = partial(start_run, job="job", tick_at=NOW, lease="duty", holder="one", now=NOW)
+    wanted = partial(start_run, job="job", tick_at=NOW, lease="scheduler", holder="one", now=NOW)
     begun = run_concurrently(app, *[wanted] * 5)
     assert len([one for one in begun if one is not None]) == 1
 
 
-def test_the_log_keeps_no_more_of_a_failure_than_it_can_show(
+def test_long_errors_are_truncated(
     session: Session, start: Callable[..., int | None]
 ) -> None:
     run_id = start("one", NOW)
@@ -152,7 +152,7 @@ def test_the_log_keeps_no_more_of_a_failure_than_it_can_show(
     assert (len(run.error or ""), run.result, run.ended_at) == (500, None, NOW)
 
 
-def test_old_runs_go_but_the_last_of_each_job_stays(session: Session) -> None:
+def test_old_runs_are_deleted_except_the_last_of_each_job(session: Session) -> None:
     for job, days in (("often", 20), ("often", 15), ("often", 1), ("rarely", 40), ("rarely", 30)):
         at = NOW - timedelta(days=days)
         session.add(JobRun(job=job, tick_at=at, started_at=at, holder="one", ended_at=at))
