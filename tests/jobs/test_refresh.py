@@ -1,9 +1,10 @@
-"""What a refresh takes in, what it leaves alone, and what comes first."""
+"""Refreshing: stored facts, failures, pauses and priorities."""
 
 from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select, update
@@ -15,7 +16,7 @@ from pkgsite.jobs.refresh import REQUEST_INTERVALS_S
 from pkgsite.models import HostState, Package, Release, SourceState
 from pkgsite.rules.freshness import Priority, Source
 from pkgsite.rules.scores import score
-from pkgsite.services.refresh.queue import CLAIM_TTL, RefreshResult, SourceFilter, claim_due, pause_host
+from pkgsite.services.refresh.queue import CLAIM_TTL, Claim, RefreshResult, SourceFilter, claim_due, pause_host
 from pkgsite.services.refresh.sources import make_due
 from tests.factories import NOW
 from tests.fakes.github import secondary_limit_response
@@ -68,11 +69,11 @@ def test_refresh_is_not_an_edit(site: RefreshedSite) -> None:
 def test_sources_are_not_fetched_before_they_are_due(site: RefreshedSite, fake_hosts: FakeHosts) -> None:
     site.add_package_per_host()
     site.refresh()
-    asked = len(fake_hosts.github.request_log)
+    request_count = len(fake_hosts.github.request_log)
     assert site.refresh().totals() == {}
     fake_hosts.clock_offset = timedelta(hours=11)
     assert site.refresh().totals() == {}
-    assert len(fake_hosts.github.request_log) == asked
+    assert len(fake_hosts.github.request_log) == request_count
     fake_hosts.clock_offset = timedelta(hours=37)
     summary = site.refresh()
     assert {source for source, _ in summary.counts} == {Source.REPO}
@@ -82,15 +83,15 @@ def test_unknown_facts_keep_known_values(site: RefreshedSite, fake_hosts: FakeHo
     site.add_package("one", repo_url="https://bitbucket.org/ada/one", stars=77, commit_count=5, licence="MIT")
     site.refresh()
     package = site.package("one")
-    assert (package.stars, package.commit_count, package.licence) == (77, 5, "MIT")  # that host tells none of these
+    assert (package.stars, package.commit_count, package.licence) == (77, 5, "MIT")  # this host has none of these facts
 
 
 def test_documentation_url_of_users_is_kept(site: RefreshedSite, fake_hosts: FakeHosts) -> None:
     fake_hosts.pypi.add("two", "1.0", project_urls={"Documentation": "https://two.example/from-the-index"})
-    site.add_package("one", pypi_url="two", documentation_url="https://docs.example/by-people")
+    site.add_package("one", pypi_url="two", documentation_url="https://docs.example/by-users")
     site.refresh()
     package = site.package("one")
-    assert package.documentation_url == "https://docs.example/by-people"
+    assert package.documentation_url == "https://docs.example/by-users"
     assert package.index_documentation_url == "https://two.example/from-the-index"
 
 
@@ -121,23 +122,21 @@ def test_pending_activity_is_fetched_later(site: RefreshedSite, fake_hosts: Fake
     assert site.package("two").commits_over_52 == [2] * 52
 
 
-def test_package_is_missing_after_days_and_until_it_returns(
-    site: RefreshedSite, fake_hosts: FakeHosts
-) -> None:
+def test_package_is_missing_after_days_and_until_it_returns(site: RefreshedSite, fake_hosts: FakeHosts) -> None:
     site.add_package_per_host()
     site.refresh()
     fake_hosts.github.rename("ada/one", "ada/elsewhere")
     fake_hosts.github._moved.clear()
-    gone_on = None
+    missing_on_day = None
     for days in range(2, 30):
         fake_hosts.clock_offset = timedelta(days=days)
         site.refresh(Source.REPO)
         if site.package("at-github-com").missing_since:
-            gone_on = days
+            missing_on_day = days
             break
     state = site.source_state("at-github-com", Source.REPO)
-    assert gone_on is not None
-    assert gone_on >= 5  # the first miss is on the second day, and three more days must pass
+    assert missing_on_day is not None
+    assert missing_on_day >= 5  # first missed on the second day, and three more days must pass
     assert state.misses >= 4
     assert site.package("at-github-com").missing_since == state.first_missed_at
     assert site.package("at-github-com").stars == 511
@@ -154,9 +153,7 @@ def test_package_is_missing_after_days_and_until_it_returns(
     )
 
 
-def test_package_without_repository_is_missing_with_its_project(
-    site: RefreshedSite, fake_hosts: FakeHosts
-) -> None:
+def test_package_without_repository_is_missing_with_its_project(site: RefreshedSite, fake_hosts: FakeHosts) -> None:
     site.add_package("one", pypi_url="one")
     site.refresh()
     fake_hosts.pypi.remove("one")
@@ -216,29 +213,30 @@ def test_rate_limit_pauses_its_host_for_a_while(site: RefreshedSite, fake_hosts:
     summary = site.refresh()
     assert list(summary.paused) == ["github.com"]
     assert summary.counts[Source.REPO, RefreshResult.FETCHED] == 3
-    asked = len(fake_hosts.github.request_log)
+    request_count = len(fake_hosts.github.request_log)
     fake_hosts.github.clear_faults()
     fake_hosts.clock_offset = timedelta(minutes=29)
     site.refresh()
-    assert len(fake_hosts.github.request_log) == asked
+    assert len(fake_hosts.github.request_log) == request_count
     fake_hosts.clock_offset = timedelta(minutes=31)
     assert site.refresh().counts[Source.REPO, RefreshResult.FETCHED] == 1
 
 
-def test_failing_host_is_paused_longer_each_time(
-    site: RefreshedSite, fake_hosts: FakeHosts
-) -> None:
+def test_failing_host_is_paused_longer_each_time(site: RefreshedSite, fake_hosts: FakeHosts) -> None:
     for number in range(12):
         site.add_package(f"package-{number}", repo_url=f"https://codeberg.org/ada/number-{number}")
     fake_hosts.forgejo.faults[""] = response("500 Internal Server Error", {"message": ""})
     summary = site.refresh()
     assert summary.counts[Source.REPO, RefreshResult.FAILED] == 5
     assert len(fake_hosts.forgejo.request_log) == 5
-    first = site.host_state("codeberg.org").paused_until
+    first_paused_until = site.host_state("codeberg.org").paused_until
     fake_hosts.clock_offset = timedelta(minutes=6)
     site.refresh()
-    second = site.host_state("codeberg.org").paused_until
-    assert second - fake_hosts.now() > (first - fake_hosts.now() + timedelta(minutes=6)) * 1.5
+    second_paused_until = site.host_state("codeberg.org").paused_until
+    assert first_paused_until is not None
+    assert second_paused_until is not None
+    first_pause = first_paused_until - fake_hosts.now() + timedelta(minutes=6)
+    assert second_paused_until - fake_hosts.now() > first_pause * 1.5
     fake_hosts.forgejo.faults.clear()
     fake_hosts.clock_offset = timedelta(hours=1)
     site.refresh()
@@ -254,7 +252,7 @@ def test_exception_in_a_client_does_not_stop_the_refresh(
     summary = site.refresh()
     assert summary.counts[Source.REPO, RefreshResult.FAILED] == 1
     assert summary.counts[Source.REPO, RefreshResult.FETCHED] == 3
-    assert "ZeroDivisionError" in site.source_state("at-gitlab-com", Source.REPO).last_error
+    assert "ZeroDivisionError" in str(site.source_state("at-gitlab-com", Source.REPO).last_error)
     assert "could not request" in caplog.text
 
 
@@ -274,79 +272,77 @@ def test_database_error_does_not_stop_the_refresh(
 def test_stopped_refresh_releases_its_claims(site: RefreshedSite, fake_hosts: FakeHosts) -> None:
     for number in range(12):
         site.add_package(f"package-{number}", repo_url="https://codeberg.org/ada/one")
-    stop, seen = threading.Event(), ResultRecorder()
+    stop, recorder = threading.Event(), ResultRecorder()
 
-    def on_result(claimed: object, result: RefreshResult) -> None:
-        seen(claimed, result)  # type: ignore[arg-type]
-        if len(seen.recorded) == 3:
+    def on_result(claim: Claim, result: RefreshResult) -> None:
+        recorder(claim, result)
+        if len(recorder.recorded) == 3:
             stop.set()
 
     site.refresher(SourceFilter(sources=[Source.REPO]), stop=stop, on_result=on_result).run()
-    assert len(seen.recorded) == 3
+    assert len(recorder.recorded) == 3
     with site.app.app_context():
         assert db.session.scalars(select(SourceState).where(SourceState.claimed_by.is_not(None))).all() == []
     assert site.refresh(Source.REPO).totals() == {"fetched": 9}
 
 
-def test_claims_are_exclusive_until_they_expire(
-    site: RefreshedSite, fake_hosts: FakeHosts
-) -> None:
+def test_claims_are_exclusive_until_they_expire(site: RefreshedSite, fake_hosts: FakeHosts) -> None:
     site.add_package_per_host()
     with site.app.app_context():
         first = claim_due(db.session(), "github.com", holder="a", sizes=EVERY_SIZE, now=fake_hosts.now())
         db.session.commit()
-        assert [one.source for one in first] == [Source.REPO]
+        assert [claim.source for claim in first] == [Source.REPO]
         others = claim_due(db.session(), "github.com", holder="b", sizes=EVERY_SIZE, now=fake_hosts.now())
         db.session.commit()
-        assert {one.source for one in others}.isdisjoint({Source.REPO})
+        assert {claim.source for claim in others}.isdisjoint({Source.REPO})
         later = fake_hosts.now() + CLAIM_TTL
         again = claim_due(db.session(), "github.com", holder="c", sizes=EVERY_SIZE, now=later + timedelta(seconds=1))
         db.session.commit()
         assert again
 
 
-def test_result_of_a_lost_claim_is_dropped(site: RefreshedSite, fake_hosts: FakeHosts) -> None:
+def test_result_of_a_lost_claim_is_dropped(site: RefreshedSite, monkeypatch: pytest.MonkeyPatch) -> None:
     site.add_package("one", repo_url=GITHUB)
 
-    def lose(_claimed: object = None) -> None:
-        with site.app.app_context():
-            db.session.execute(update(SourceState).values(claimed_by="somebody else"))
-            db.session.commit()
-
     host = site.gateways.code_hosts["github.com"]
-    ask = host.repo_facts
+    repo_facts = host.repo_facts
 
-    def slow_repos(*args: object, **options: object) -> object:
-        lose()
-        return ask(*args, **options)  # type: ignore[arg-type]
+    def slow_repo_facts(*args: Any, **options: Any) -> object:
+        with site.app.app_context():
+            db.session.execute(update(SourceState).values(claimed_by="another worker"))
+            db.session.commit()
+        return repo_facts(*args, **options)
 
-    host.repo_facts = slow_repos  # type: ignore[assignment,method-assign]
+    monkeypatch.setattr(host, "repo_facts", slow_repo_facts)
     summary = site.refresh(Source.REPO)
     assert summary.totals() == {"lost": 1}
     assert site.package("one").stars is None
 
 
-def test_webhook_during_a_request_is_not_lost(site: RefreshedSite, fake_hosts: FakeHosts) -> None:
-    number = site.add_package("one", repo_url=GITHUB)
+def test_webhook_during_a_request_is_not_lost(
+    site: RefreshedSite, fake_hosts: FakeHosts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package_id = site.add_package("one", repo_url=GITHUB)
     host = site.gateways.code_hosts["github.com"]
-    ask, times = host.repo_facts, []
+    repo_facts, is_first_request = host.repo_facts, True
 
-    def slow_repos(*args: object, **options: object) -> object:
-        told = ask(*args, **options)  # type: ignore[arg-type]
-        if not times:
+    def slow_repo_facts(*args: Any, **options: Any) -> object:
+        nonlocal is_first_request
+        outcomes = repo_facts(*args, **options)
+        if is_first_request:
+            is_first_request = False
             with site.app.app_context():
                 make_due(
                     db.session(),
                     priority=Priority.WEBHOOK,
                     now=fake_hosts.now(),
-                    package_ids=[number],
+                    package_ids=[package_id],
                     sources=[Source.REPO],
                 )
                 db.session.commit()
-        times.append(told)
-        return told
+        return outcomes
 
-    host.repo_facts = slow_repos  # type: ignore[assignment,method-assign]
+    monkeypatch.setattr(host, "repo_facts", slow_repo_facts)
     assert site.refresh(Source.REPO).totals() == {"fetched": 2}
     assert site.source_state("one", Source.REPO).priority == Priority.SCHEDULED
     assert site.refresh(Source.REPO).totals() == {}
@@ -355,14 +351,16 @@ def test_webhook_during_a_request_is_not_lost(site: RefreshedSite, fake_hosts: F
 def test_sources_are_fetched_by_priority(site: RefreshedSite, fake_hosts: FakeHosts) -> None:
     ids = [site.add_package(f"package-{number}", repo_url="https://codeberg.org/ada/one") for number in range(4)]
     with site.app.app_context():
-        for number, priority in zip(
+        for package_id, priority in zip(
             ids[1:], (Priority.UPSTREAM_CHANGE, Priority.WEBHOOK, Priority.USER_REQUEST), strict=True
         ):
-            make_due(db.session(), priority=priority, now=fake_hosts.now(), package_ids=[number], sources=[Source.REPO])
+            make_due(
+                db.session(), priority=priority, now=fake_hosts.now(), package_ids=[package_id], sources=[Source.REPO]
+            )
         db.session.commit()
-    seen = ResultRecorder()
-    site.refresher(SourceFilter(sources=[Source.REPO]), on_result=seen).run()
-    assert [one.package_id for one, _ in seen.recorded] == [ids[2], ids[3], ids[1], ids[0]]
+    recorder = ResultRecorder()
+    site.refresher(SourceFilter(sources=[Source.REPO]), on_result=recorder).run()
+    assert [claim.package_id for claim, _ in recorder.recorded] == [ids[2], ids[3], ids[1], ids[0]]
 
 
 def test_pauses_follow_the_host_up_to_a_limit(site: RefreshedSite, fake_hosts: FakeHosts) -> None:
@@ -408,9 +406,9 @@ def test_vulnerability_is_stored_until_it_is_fixed(site: RefreshedSite, fake_hos
         "one", "PYSEC-2026-1", fixed_in=["1.2"], aliases=["CVE-2026-1"], summary="Reads too far"
     )
     site.refresh()
-    (told,) = site.package("one").vulnerabilities or []
-    assert told["id"] == "PYSEC-2026-1"
-    assert told["fixed_in"] == ["1.2"]
+    (vulnerability,) = site.package("one").vulnerabilities or []
+    assert vulnerability["id"] == "PYSEC-2026-1"
+    assert vulnerability["fixed_in"] == ["1.2"]
     fake_hosts.pypi["one"].vulnerabilities.clear()
     fake_hosts.clock_offset = timedelta(days=11)
     site.refresh()
@@ -440,34 +438,32 @@ def test_facts_of_the_previous_release_are_reset(site: RefreshedSite, fake_hosts
     assert (package.development_status, package.requires_python) == (None, None)
 
 
-def test_empty_repository_description_keeps_that_of_the_index(
-    site: RefreshedSite, fake_hosts: FakeHosts
-) -> None:
+def test_empty_repository_description_keeps_that_of_the_index(site: RefreshedSite, fake_hosts: FakeHosts) -> None:
     fake_hosts.github.add("ada/two", description="")
-    site.add_package("one", repo_url="https://github.com/ada/two", description="By the index")
+    site.add_package("one", repo_url="https://github.com/ada/two", description="From the index")
     site.refresh()
-    assert site.package("one").description == "By the index"
+    assert site.package("one").description == "From the index"
 
 
-class Waits(threading.Event):
-    """Keeps for how long it was waited for, and lets no time pass."""
+class RecordingEvent(threading.Event):
+    """Records the timeouts of `wait` instead of waiting."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.seconds: list[float | None] = []
+        self.timeouts: list[float | None] = []
 
     def wait(self, timeout: float | None = None) -> bool:
-        self.seconds.append(timeout)
+        self.timeouts.append(timeout)
         return self.is_set()
 
 
 def test_requests_for_download_counts_are_spaced(
     site: RefreshedSite, fake_hosts: FakeHosts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(refresh, "REQUEST_INTERVALS_S", REQUEST_INTERVALS_S)  # those of the real site
+    monkeypatch.setattr(refresh, "REQUEST_INTERVALS_S", REQUEST_INTERVALS_S)  # the real intervals
     for name in ("one", "two", "three"):
         fake_hosts.add_project(name)
         site.add_package(name, pypi_url=name)
-    waits = Waits()
-    assert site.refresher(SourceFilter(sources=[Source.DOWNLOADS]), stop=waits).run().totals() == {"fetched": 3}
-    assert waits.seconds == [1.0] * 3
+    stop = RecordingEvent()
+    assert site.refresher(SourceFilter(sources=[Source.DOWNLOADS]), stop=stop).run().totals() == {"fetched": 3}
+    assert stop.timeouts == [1.0] * 3

@@ -1,4 +1,4 @@
-"""Which sources a package has follows from what people wrote; the index says what has changed on it."""
+"""The sources of packages follow from their URLs; the index's serials make changed projects due."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def sources(site: RefreshedSite, slug: str) -> dict[str, tuple[str, str]]:
         return {row.source: (row.host, row.target) for row in rows}
 
 
-def change(site: RefreshedSite, **values: object) -> None:
+def update_packages(site: RefreshedSite, **values: object) -> None:
     with site.app.app_context():
         db.session.execute(update(Package).values(**values))
         db.session.commit()
@@ -52,12 +52,12 @@ def test_unknown_hosts_have_no_sources(site: RefreshedSite) -> None:
 def test_facts_are_reset_when_their_source_is_removed(site: RefreshedSite) -> None:
     site.add_package("one", repo_url="https://github.com/ada/one", pypi_url="one")
     site.refresh()
-    change(site, repo_url="https://example.org/elsewhere/two")
+    update_packages(site, repo_url="https://example.org/elsewhere/two")
     assert site.sync_sources() == 1
     package = site.package("one")
     assert (package.stars, package.commits_over_52, package.participants) == (None, [], [])
     assert package.pypi_version == "1.1"
-    change(site, pypi_url="")
+    update_packages(site, pypi_url="")
     site.sync_sources()
     package = site.package("one")
     assert (package.pypi_version, package.licence, package.pypi_downloads) == (None, None, None)
@@ -74,7 +74,7 @@ def test_imported_facts_stay_until_the_first_fetch(site: RefreshedSite) -> None:
 def test_another_spelling_of_the_same_url_changes_nothing(site: RefreshedSite) -> None:
     site.add_package("one", repo_url="https://github.com/ada/one")
     site.refresh()
-    change(site, repo_url="git@github.com:Ada/One.git")
+    update_packages(site, repo_url="git@github.com:Ada/One.git")
     assert site.sync_sources() == 0
     assert site.package("one").stars == 511
 
@@ -82,25 +82,25 @@ def test_another_spelling_of_the_same_url_changes_nothing(site: RefreshedSite) -
 def test_hidden_package_has_no_sources(site: RefreshedSite, fake_hosts: FakeHosts) -> None:
     site.add_package("one", repo_url="https://github.com/ada/one")
     site.refresh()
-    change(site, hidden_at=fake_hosts.now())
+    update_packages(site, hidden_at=fake_hosts.now())
     assert site.sync_sources() == 1
     assert sources(site, "one") == {}
     assert site.package("one").stars == 511
 
 
 def test_user_request_skips_recently_fetched_sources(site: RefreshedSite, fake_hosts: FakeHosts) -> None:
-    number = site.add_package("one", repo_url="https://github.com/ada/one")
+    package_id = site.add_package("one", repo_url="https://github.com/ada/one")
     site.refresh(Source.REPO)
     with site.app.app_context():
-        brought = make_due(
+        changed = make_due(
             db.session(),
             priority=Priority.USER_REQUEST,
             now=fake_hosts.now(),
-            package_ids=[number],
+            package_ids=[package_id],
             unless_fetched_since=fake_hosts.now() - timedelta(minutes=5),
         )
         db.session.commit()
-    assert brought == 2  # its commits and its people
+    assert changed == 2  # activity and contributors
     assert site.source_state("one", Source.REPO).priority == Priority.SCHEDULED
 
 
@@ -115,9 +115,9 @@ def test_only_changed_projects_are_fetched(site: RefreshedSite, fake_hosts: Fake
     fake_hosts.clock_offset = timedelta(hours=6)
     with site.app.app_context():
         assert check_index_for_changes(site.gateways, fake_hosts.now()) == {"checked": 3, "changed": 1}
-    asked = fake_hosts.pypi.counts["project"]
+    request_count = fake_hosts.pypi.counts["project"]
     site.refresh(Source.INDEX)
-    assert fake_hosts.pypi.counts["project"] == asked + 1
+    assert fake_hosts.pypi.counts["project"] == request_count + 1
     assert site.package("two").pypi_version == "5.0"
     assert site.host_state(site.gateways.package_index_host).checked_at is not None
     with site.app.app_context():

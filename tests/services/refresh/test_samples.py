@@ -1,4 +1,4 @@
-"""Samples of each day, and scores."""
+"""Daily samples and scores."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.factories import NOW, make_package
 def test_packages_with_figures_are_sampled_once_a_day(session: Session) -> None:
     one = make_package(session, "one", stars=5, forks=2, pypi_downloads=3_000_000_000)
     make_package(session, "two", stars=0)
-    make_package(session, "nothing-told")
+    make_package(session, "no-figures")
     make_package(session, "hidden", stars=9, hidden_at=NOW)
     session.commit()
     assert record_samples(session, now=NOW) == 2
@@ -25,7 +25,7 @@ def test_packages_with_figures_are_sampled_once_a_day(session: Session) -> None:
     session.commit()
     assert record_samples(session, now=NOW + timedelta(hours=11)) == 0
     session.commit()
-    assert record_samples(session, now=NOW + timedelta(hours=12)) == 2  # another day, by UTC
+    assert record_samples(session, now=NOW + timedelta(hours=12)) == 2  # the next day in UTC
     session.commit()
     rows = session.execute(
         select(DailySample.day_on, DailySample.stars, DailySample.forks, DailySample.downloads)
