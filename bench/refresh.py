@@ -1,11 +1,11 @@
-"""What keeping the facts fresh costs: requests to a fake GitHub, packages a minute, and memory.
+"""Measures the cost of refreshing facts: requests to a fake GitHub, packages per minute, and memory.
 
     python -m bench.refresh [--repos 5000]
 
-The fake speaks GitHub's wire format over HTTP in a process of its own and counts what it is asked; the site refreshes
-by its real engine into SQLite in a temporary folder. A first run has everything to fetch. On the second day 2 % of the
-repositories have new commits: once what is due by the site's own timetable is asked, and once everything is.
-A run that asks more than its budget ends the program with status 1.
+The fake serves GitHub's wire format over HTTP in a separate process and counts the requests. The site refreshes with
+its real refresher into SQLite in a temporary folder. The first run fetches everything. On the second and third day, 2 %
+of the repositories have new commits: the second run refreshes what is due, the third everything. If a run exceeds its
+budget, the program exits with status 1.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ from pkgsite.services.refresh.sources import make_due, sync_sources
 from tests.factories import make_category
 from tests.fakes.github import FakeGitHub
 
-TOKEN = "for-the-bench-only"
+TOKEN = "benchmark-token"
 MAX_GRAPHQL_REQUESTS = 120  # requests for the metadata of 5,000 repositories
 MAX_SECOND_DAY_SHARE = 0.10  # of the first run's REST quota
-DAILY_CHANGE_RATE = 0.02  # of the repositories, from one day to the next
-REST_QUOTA_PER_HOUR = 5000  # REST requests that a token of GitHub has
+DAILY_CHANGE_RATE = 0.02  # of the repositories, per day
+REST_QUOTA_PER_HOUR = 5000  # of a GitHub token
 
 
 @dataclass(frozen=True, slots=True)
 class RequestCounts:
-    """What the fake was asked since the last time, and what that cost."""
+    """The requests to the fake since the last count, and their cost."""
 
     graphql: int
     rest: int
@@ -63,7 +63,11 @@ class RequestCounts:
 
 
 def fake_github(repos: int, pipe: Connection) -> None:
-    """Serve the fake, and answer orders: "count" what it was asked, or "change" some repositories."""
+    """Serve the fake and execute commands from the pipe.
+
+    Commands: "count" sends the request counts, "stop" ends the process, and a timestamp adds a commit of that time to
+    some repositories.
+    """
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     github = FakeGitHub(TOKEN)
     github.limits = {"core": 10**9, "graphql": 10**9}
@@ -71,8 +75,8 @@ def fake_github(repos: int, pipe: Connection) -> None:
     server = make_server("127.0.0.1", 0, github, threaded=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     pipe.send(f"http://127.0.0.1:{server.server_port}")
-    while (send_command := pipe.recv()) != "stop":
-        if send_command == "count":
+    while (command := pipe.recv()) != "stop":
+        if command == "count":
             graphql = github.count_requests("POST /graphql")
             pipe.send(
                 RequestCounts(graphql, len(github.request_log) - graphql, github.spent["graphql"], github.spent["core"])
@@ -83,7 +87,7 @@ def fake_github(repos: int, pipe: Connection) -> None:
             for repo in repositories[:: round(1 / DAILY_CHANGE_RATE)]:
                 repo.stars += 1
                 repo.commits += 1
-                repo.committed_at = send_command
+                repo.committed_at = command
                 repo.weeks = [*(repo.weeks or [0] * 52)[:-1], repo.commits % 50]
             pipe.send(None)
     server.shutdown()
@@ -91,18 +95,18 @@ def fake_github(repos: int, pipe: Connection) -> None:
 
 @contextmanager
 def running_fake(repos: int) -> Iterator[tuple[str, Callable[[str], RequestCounts]]]:
-    """The address of a fake, and a function that gives it an order."""
+    """Run a fake; yield its URL and a function that sends it a command."""
     parent_pipe, child_pipe = multiprocessing.get_context("spawn").Pipe()
     process = multiprocessing.get_context("spawn").Process(target=fake_github, args=(repos, child_pipe), daemon=True)
     process.start()
     address = parent_pipe.recv()
 
-    def order(message: str) -> RequestCounts:
-        parent_pipe.send(message)
+    def send_command(command: str) -> RequestCounts:
+        parent_pipe.send(command)
         counts: RequestCounts = parent_pipe.recv()
         return counts
 
-    yield address, order
+    yield address, send_command
     parent_pipe.send("stop")
     process.join()
 
@@ -134,7 +138,7 @@ def make_site(folder: Path, repos: int, address: str) -> Flask:
 
 
 def refresh(app: Flask, clock_offset: timedelta, *, everything: bool = False) -> tuple[dict[str, int], float]:
-    """Refresh at a later time than now; return what came of it, and the seconds that it took."""
+    """Refresh with a shifted clock; return the counts by result and the duration in seconds."""
     with app.app_context():
         if everything:
             make_due(db.session(), priority=Priority.USER_REQUEST, now=utc_now() + clock_offset)
@@ -146,14 +150,14 @@ def refresh(app: Flask, clock_offset: timedelta, *, everything: bool = False) ->
 
 
 def peak_mib() -> float:
-    """Return the most memory that this process has had, in MiB."""
+    """Return the peak memory of this process in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def print_report(name: str, counts: RequestCounts, totals: dict[str, int], seconds: float, repos: int) -> None:
-    summary = ", ".join(f"{number:,} {result}" for result, number in sorted(totals.items()))
+    summary = ", ".join(f"{count:,} {result}" for result, count in sorted(totals.items()))
     print(f"{name:24} {counts.summary()}")
-    print(f"{'':24} {summary}; {repos * 60 / seconds:,.0f} packages a minute, peak {peak_mib():.0f} MiB", flush=True)
+    print(f"{'':24} {summary}; {repos * 60 / seconds:,.0f} packages per minute, peak {peak_mib():.0f} MiB", flush=True)
 
 
 def main() -> int:
@@ -163,16 +167,15 @@ def main() -> int:
     exceeded = []
     with tempfile.TemporaryDirectory() as folder, running_fake(repos) as (address, send_command):
         app = make_site(Path(folder), repos, address)
-        print(f"{repos:,} repositories; before the first run the process has {peak_mib():.0f} MiB")
+        print(f"{repos:,} repositories; {peak_mib():.0f} MiB before the first run")
         totals, seconds = refresh(app, timedelta(0))
         cold = send_command("count")
         print_report("first run", cold, totals, seconds, repos)
-        print(
-            f"{'':24} with a token of {REST_QUOTA_PER_HOUR:,} REST requests an hour it takes {cold.quota / REST_QUOTA_PER_HOUR:.1f} hours"
-        )
+        hours = cold.quota / REST_QUOTA_PER_HOUR
+        print(f"{'':24} takes {hours:.1f} hours with a quota of {REST_QUOTA_PER_HOUR:,} REST requests per hour")
         if cold.graphql > MAX_GRAPHQL_REQUESTS:
-            exceeded.append(f"the first run asked GraphQL {cold.graphql} times, more than {MAX_GRAPHQL_REQUESTS}")
-        runs = (("second day, as due", timedelta(days=2), False), ("third day, everything", timedelta(days=3), True))
+            exceeded.append(f"the first run sent {cold.graphql} GraphQL requests, more than {MAX_GRAPHQL_REQUESTS}")
+        runs = (("second day, due only", timedelta(days=2), False), ("third day, everything", timedelta(days=3), True))
         for name, later, everything in runs:
             send_command(f"{utc_now() + later:%Y-%m-%dT%H:%M:%SZ}")
             totals, seconds = refresh(app, later, everything=everything)

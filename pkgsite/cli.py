@@ -1,4 +1,4 @@
-"""The commands: each asks a service, commits, and says what came of it."""
+"""The commands: each calls a service, commits and prints the result."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from pkgsite.services.importing.site_import import DONE, ImportCursor, import_pa
 from pkgsite.services.search import indexer as search_index
 
 TIMEOUTS = Timeouts()
-SIGINT_EXIT_STATUS = 130  # what a shell expects of a program that Ctrl-C stopped
+SIGINT_EXIT_STATUS = 130  # what shells expect after Ctrl-C
 KIND_PLURALS = {Kind.PACKAGE: "packages", Kind.GRID: "grids", Kind.CATEGORY: "categories", Kind.PERSON: "people"}
 ROLES = ("user", "moderator", "staff")
 
@@ -61,11 +61,11 @@ def import_v4(url: str) -> None:
     """
     require_tables()
     public_url = current_app.config["PUBLIC_URL"]
-    reader = JsonClient(user_agent=f"pkgsite (+{public_url})" if public_url else "pkgsite", timeouts=TIMEOUTS)
+    client = JsonClient(user_agent=f"pkgsite (+{public_url})" if public_url else "pkgsite", timeouts=TIMEOUTS)
     try:
-        site = V4Site(url, reader)
-    except Invalid as refusal:
-        raise click.ClickException(" ".join(refusal.problems["url"])) from refusal
+        site = V4Site(url, client)
+    except Invalid as error:
+        raise click.ClickException(" ".join(error.problems["url"])) from error
     session = db.session()
     try:
         state = run_import(session, site)
@@ -81,7 +81,7 @@ def import_v4(url: str) -> None:
 
 
 def run_import(session: Session, site: RecordSite) -> ImportCursor:
-    """Bring an import to its end, from wherever it stands."""
+    """Run an import to its end, resuming at its cursor."""
     state = load_import_cursor(session, site.root)
     session.commit()
     if state != ImportCursor(site.root):
@@ -92,7 +92,7 @@ def run_import(session: Session, site: RecordSite) -> ImportCursor:
 
 
 def import_stage(session: Session, site: RecordSite, state: ImportCursor) -> ImportCursor:
-    """Read the rest of a stage page by page, each with no transaction open, and take each in one transaction."""
+    """Import the rest of a stage page by page: request without an open transaction, then store in one transaction."""
     stage = state.stage
     page = site.page(state.collection, state.offset)
     with click.progressbar(
@@ -109,7 +109,7 @@ def import_stage(session: Session, site: RecordSite, state: ImportCursor) -> Imp
 
 
 def interruption_message(session: Session, site: RecordSite) -> str:
-    """Return what a person should know who sees an import break off."""
+    """Return how to continue after an interrupted import."""
     if load_import_cursor(session, site.root) == ImportCursor(site.root):
         return f"Nothing was imported. Is {site.root} the root URL of an API v4?"
     return "The records imported so far are kept. Run the command again to resume."
@@ -125,38 +125,37 @@ def load_catalogue_file(file: BinaryIO | None) -> None:
     session = db.session()
     try:
         tallies = load_catalogue(session, content, now=utc_now())
-    except Invalid as refusal:
-        problems = [f"  {location}: {word}" for location, message in refusal.problems.items() for word in message]
-        raise click.ClickException("\n".join([f"Could not load {name}. No changes were made.", *problems])) from refusal
+    except Invalid as error:
+        problems = [f"  {field}: {message}" for field, messages in error.problems.items() for message in messages]
+        raise click.ClickException("\n".join([f"Could not load {name}. No changes were made.", *problems])) from error
     session.commit()
     print_summary(tallies, tuple(tallies))
 
 
 def require_tables() -> None:
-    """Stop at once, in plain words, where the database is still to be made."""
+    """Raise a `ClickException` if the database has not been created yet."""
     if not inspect(db.engine).has_table("import_progress"):
         command = f"{current_app.config['COMMAND']} db upgrade"
         raise click.ClickException(f"The database has no tables yet. Run this first: {command}")
 
 
 def print_summary(tallies: Mapping[str, ImportTally], nouns: tuple[str, ...]) -> None:
-    """Print a line for each noun, then every remark."""
-    counts = {noun: {outcome: tallies[noun].count(outcome) for outcome in Outcome} for noun in nouns}
-    for noun, of_noun in counts.items():
-        columns = ", ".join(f"{number:5} {outcome}" for outcome, number in of_noun.items())
+    """Print a line for each noun, then the warnings."""
+    for noun in nouns:
+        columns = ", ".join(f"{tallies[noun].count(outcome):5} {outcome}" for outcome in Outcome)
         click.echo(f"{noun:10} {columns}, {len(tallies[noun].skipped):5} skipped")
-    if not any(of_noun[Outcome.ADDED] or of_noun[Outcome.CHANGED] for of_noun in counts.values()):
+    if not any(tallies[noun].count(outcome) for noun in nouns for outcome in (Outcome.ADDED, Outcome.CHANGED)):
         click.echo("No changes: everything is already up to date.")
-    newer_here = sum(tally.newer_facts_kept for tally in tallies.values())
-    if newer_here:
-        click.echo(
-            f"Kept the newer facts on this site for {newer_here} {'package' if newer_here == 1 else 'packages'}."
-        )
-    remarks = [remark for tally in tallies.values() for remark in tally.warnings]
-    if remarks:
-        click.echo(f"\n{len(remarks)} {'warning' if len(remarks) == 1 else 'warnings'}:")
-    for remark in remarks:
-        click.echo(f"  {remark}")
+    kept = sum(tally.newer_facts_kept for tally in tallies.values())
+    if kept:
+        click.echo(f"Kept the newer facts on this site for {_count(kept, 'package')}.")
+    warnings = [warning for tally in tallies.values() for warning in tally.warnings]
+    if warnings:
+        click.echo("\n".join([f"\n{_count(len(warnings), 'warning')}:", *(f"  {warning}" for warning in warnings)]))
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 @click.group()
@@ -179,15 +178,15 @@ def rebuild() -> None:
         length=1, label="Indexing", show_pos=True, file=sys.stderr, hidden=not sys.stderr.isatty()
     ) as bar:
 
-        def tell(done: int, total: int) -> None:
+        def show_progress(done: int, total: int) -> None:
             bar.length = total
             bar.update(done - bar.pos)
 
         prefixes = tuple(current_app.config["SEARCH_PREFIX"])
-        found = search_index.rebuild(session, ignored_prefixes=prefixes, now=utc_now(), on_progress=tell)
+        counts = search_index.rebuild(session, ignored_prefixes=prefixes, now=utc_now(), on_progress=show_progress)
         session.commit()
-    for kind, number in found.items():
-        click.echo(f"{KIND_PLURALS[kind]:10} {number:8} indexed")
+    for kind, count in counts.items():
+        click.echo(f"{KIND_PLURALS[kind]:10} {count:8} indexed")
 
 
 @click.group()
@@ -210,8 +209,8 @@ def create(username: str, email: str, role: str, password_stdin: bool) -> None:
         password = _read_password(password_stdin)
         validate_new_password(password, username, email)
         create_user_as_operator(db.session(), username, email, hash_password(password), role, now=utc_now())
-    except Invalid as refusal:
-        raise _click_error(refusal) from refusal
+    except Invalid as error:
+        raise _click_error(error) from error
     db.session.commit()
     click.echo(f"Created account {username} with the role {role}. Log in at {_absolute_url('accounts.login')}")
 
@@ -224,8 +223,8 @@ def promote(username: str, role: str) -> None:
     """Change the role of the account USERNAME (username or email address)."""
     try:
         name = account_settings.set_role(db.session(), username, role)
-    except NotFound as gone:
-        raise _unknown_user(username) from gone
+    except NotFound as error:
+        raise _unknown_user(username) from error
     db.session.commit()
     click.echo(f"{name} now has the role {role}.")
 
@@ -238,8 +237,8 @@ def disable(username: str, undo: bool) -> None:
     """Disable the account USERNAME: end its sessions, revoke its API tokens and block login."""
     try:
         name = account_settings.set_active(db.session(), username, is_active=undo, now=utc_now())
-    except NotFound as gone:
-        raise _unknown_user(username) from gone
+    except NotFound as error:
+        raise _unknown_user(username) from error
     db.session.commit()
     click.echo(
         f"{name} can log in again." if undo else f"{name} has been logged out everywhere and can no longer log in."
@@ -256,8 +255,8 @@ def reset_link(username: str) -> None:
     """
     try:
         user = get_user_by_login(db.session(), username)
-    except NotFound as gone:
-        raise _unknown_user(username) from gone
+    except NotFound as error:
+        raise _unknown_user(username) from error
     if not user.is_active:
         undo = f"{current_app.config['COMMAND']} users disable --undo …"
         raise click.ClickException(f"{user.username} is disabled. Run this first: {undo}")
@@ -272,7 +271,7 @@ def _read_password(from_stdin: bool) -> str:
 
 
 def _absolute_url(endpoint: str, **values: Any) -> str:
-    """Return the full address of a page, as the settings let it be known."""
+    """Return the absolute URL of a page, built from the settings."""
     settings = current_app.config
     host = f"[{settings['HOST']}]" if ":" in settings["HOST"] else settings["HOST"]
     root = settings["PUBLIC_URL"] or f"http://{host}:{settings['PORT']}"
@@ -280,7 +279,7 @@ def _absolute_url(endpoint: str, **values: Any) -> str:
 
 
 def _click_error(error: Invalid) -> click.ClickException:
-    return click.ClickException(" ".join(word for message in error.problems.values() for word in message))
+    return click.ClickException(" ".join(message for messages in error.problems.values() for message in messages))
 
 
 def _unknown_user(username: str) -> click.ClickException:

@@ -1,4 +1,4 @@
-"""Starts the site: brings the database up to date, fills an empty one, and serves through a production web server."""
+"""The `serve` command: migrates the database, fills an empty one, and starts a production web server."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from pkgsite.services.accounts.users import has_staff
 from pkgsite.services.importing.catalogue import load_bundled_catalogue_if_empty
 from pkgsite.services.search.indexer import index_pending
 
-WORKER_THREADS = 4  # requests that a worker is at together; more would only wait for the same lock of the interpreter
-GRACEFUL_STOP_S = 10  # what a worker may take to finish the requests that it is at
+WORKER_THREADS = 4  # concurrent requests per worker; more would only wait for the GIL
+GRACEFUL_STOP_S = 10  # maximum time for active requests to finish
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
@@ -39,7 +39,7 @@ def serve() -> None:
     settings = current_app.config
     check_port_available(settings["HOST"], settings["PORT"])
     prepare_database()
-    db.engine.dispose()  # the workers open connections of their own
+    db.engine.dispose()  # the workers open their own connections
     print_address(settings)
     Granian(
         "wsgi:app",
@@ -58,25 +58,25 @@ def serve() -> None:
 
 
 def load_worker(target: str) -> Flask:
-    """Return the application to a worker that begins to serve it, and start the worker's scheduler.
+    """Return the application for a worker process, and start the worker's scheduler.
 
-    Each worker has one, and the lease in the database decides which of them is at work. It is started here, in the
-    worker, and nowhere else: threads do not live through a fork, and what is imported has no business to begin jobs.
+    Each worker has a scheduler, and the lease in the database decides which of them is active. It is started here
+    because threads do not survive a fork, and importing the application must not start jobs.
     """
     app: Flask = import_string(target)
     if app.config["SCHEDULER"] == "web":
         scheduler = Scheduler(app)
         scheduler.start()
-        Finalize(None, scheduler.stop, exitpriority=100)  # the way out of a process that multiprocessing made
+        Finalize(None, scheduler.stop, exitpriority=100)  # atexit does not run in a multiprocessing child
     return app
 
 
 def prepare_database() -> None:
-    """Bring tables and search index up to date, and load the catalogue where there is no data yet."""
+    """Apply migrations, load the catalogue into an empty database, and update the search index."""
     upgrade()
     with db.session.begin():
         loaded = load_bundled_catalogue_if_empty(db.session(), now=utc_now())
-    with db.session.begin():  # what a migration, or somebody past the site, has left to be indexed
+    with db.session.begin():  # after a migration, or changes made directly in the database
         begin_write(db.session())
         indexed = index_pending(
             db.session(), ignored_prefixes=tuple(current_app.config["SEARCH_PREFIX"]), now=utc_now()
@@ -92,7 +92,7 @@ def prepare_database() -> None:
 
 
 def check_port_available(host: str, port: int) -> None:
-    """Stop at once, in plain words, where the address can't be listened on."""
+    """Raise a `ClickException` if the address is not available."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -106,7 +106,7 @@ def check_port_available(host: str, port: int) -> None:
 
 
 def print_address(settings: Any) -> None:
-    """Say where the site is, and what a host on the open net should still set."""
+    """Print the site's URL, and a warning if a public host accepts any Host header."""
     host = f"[{settings['HOST']}]" if ":" in settings["HOST"] else settings["HOST"]
     click.echo(
         f"{settings['SITE_TITLE']} is running at http://{host}:{settings['PORT']}/ (press Ctrl-C to stop)", err=True

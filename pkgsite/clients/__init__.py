@@ -1,1 +1,1 @@
-"""The outside world: each client returns frozen facts or raises one of the upstream failures of `pkgsite.errors`."""
+"""Clients for other hosts: each returns frozen facts or raises an `UpstreamError` of `pkgsite.errors`."""

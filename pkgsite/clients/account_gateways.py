@@ -1,4 +1,4 @@
-"""Opens what accounts need of the world outside: the mail server, and the sites with whose accounts people log in."""
+"""Opens the clients that accounts need: the mail server and the login providers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pkgsite.clients.smtp import SmtpEmailSender
 
 
 def open_account_gateways(settings: Mapping[str, Any]) -> AccountGateways:
-    """Return the mailer and the providers that the settings name; nothing is asked yet."""
+    """Return the email sender and the login providers from the settings; no request is sent yet."""
     return AccountGateways(open_login_providers(settings), open_email_sender(settings))
 
 
@@ -33,13 +33,13 @@ def open_email_sender(settings: Mapping[str, Any]) -> EmailSender | None:
 
 
 def open_login_providers(settings: Mapping[str, Any]) -> dict[str, LoginProvider]:
-    found: dict[str, LoginProvider] = {}
+    providers: dict[str, LoginProvider] = {}
     github, gitlab = settings["OAUTH_GITHUB_URL"], settings["OAUTH_GITLAB_URL"]
     for kind, url, api in ((GitHubLogin, github, settings["OAUTH_GITHUB_API"]), (GitLabLogin, gitlab, gitlab)):
         prefix = f"OAUTH_{kind.name.upper()}"
         if settings[f"{prefix}_ID"]:
-            found[kind.name] = _provider(kind, settings, prefix, url, api)
-    return found
+            providers[kind.name] = _provider(kind, settings, prefix, url, api)
+    return providers
 
 
 def _provider(kind: type[OAuthProvider], settings: Mapping[str, Any], prefix: str, url: str, api: str) -> OAuthProvider:

@@ -1,4 +1,4 @@
-"""What clients promise: the interfaces that services know them by, and the facts that they return."""
+"""The interfaces of the clients that services use, and the facts that clients return."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class RecordPage:
-    """A stretch of one of a site's lists."""
+    """A page of one of a site's lists."""
 
-    count: int  # records in the whole list, as the site says
-    records: Sequence[Any]  # what the list is of (CategoryFacts, GridFacts, PackageFacts), or Unreadable
+    count: int  # records in the whole list, as reported by the site
+    records: Sequence[Any]  # CategoryFacts, GridFacts or PackageFacts; InvalidRecord if malformed
     is_last: bool
 
 
@@ -48,26 +48,26 @@ class RecordSite(Protocol):
     """Another site that lists its categories, grids and packages.
 
     Attributes:
-        root: Its address, always written the same way.
+        root: The root URL of its API, in canonical form.
     """
 
     root: str
 
-    def page(self, noun: str, offset: int) -> RecordPage:
-        """Return the records of a list ("categories", "grids", "packages") from the `offset`-th on.
+    def page(self, collection: str, offset: int) -> RecordPage:
+        """Return a page of a collection ("categories", "grids", "packages"), starting at record `offset`.
 
         Raises:
-            UpstreamError: the site could not be read.
+            UpstreamError: The site could not be read.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class RepoFacts:
-    """What a code host tells of a repository. `None` means "not told", and never overwrites what is known."""
+    """Facts about a repository from its code host. `None` means "unknown" and never overwrites a known value."""
 
-    node_id: str | None = None  # the host's own id, which a rename does not change
-    web_url: str | None = None  # where the repository lives now
+    node_id: str | None = None  # the host's own id, which survives a rename
+    web_url: str | None = None  # the repository's current URL
     description: str | None = None
     stars: int | None = None
     forks: int | None = None
@@ -77,23 +77,23 @@ class RepoFacts:
     last_commit_at: datetime | None = None
     commit_count: int | None = None
     licence: str | None = None  # an SPDX identifier
-    latest_release: str | None = None  # its tag
+    latest_release: str | None = None  # the tag name
     topics: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ActivityFacts:
-    """Commits of the last 52 weeks: one number a week, oldest first."""
+    """Commits of the last 52 weeks: one count per week, oldest first."""
 
     commits_over_52: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ParticipantFacts:
-    """Who has committed, most commits first."""
+    """The people who have committed, most commits first."""
 
     participants: tuple[str, ...]
-    is_complete: bool  # whether the list names everybody
+    is_complete: bool  # whether the list includes all participants
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,35 +101,35 @@ class ReleaseFacts:
     """One release, as the package index lists it."""
 
     number: str
-    uploaded_at: datetime | None  # of its first file; None where it has no file
+    uploaded_at: datetime | None  # upload time of its first file; None if it has no files
     is_prerelease: bool
-    yanked_reason: str | None  # None: not yanked; empty: yanked without a reason
+    yanked_reason: str | None  # None if not yanked; empty if yanked without a reason
     requires_python: str | None
     supports_python3: bool | None
 
 
 @dataclass(frozen=True, slots=True)
 class Vulnerability:
-    """A known vulnerability of the present release."""
+    """A known vulnerability of the current release."""
 
     id: str
     aliases: tuple[str, ...]
     summary: str
     link: str | None
-    fixed_in: tuple[str, ...]  # the releases that are without it
+    fixed_in: tuple[str, ...]  # the releases that fix it
 
 
 @dataclass(frozen=True, slots=True)
 class IndexFacts:
-    """What the package index tells of a project. `None` means "not told", and never overwrites what is known."""
+    """Facts about a project from the package index. `None` means "unknown" and never overwrites a known value."""
 
-    name: str  # as the project writes it
-    version: str | None  # the newest release that is not yanked, a final one if there is one
+    name: str  # as spelled by the project
+    version: str | None  # newest release that is not yanked; a final release if there is one
     released_at: datetime | None
-    releases: tuple[ReleaseFacts, ...]  # all, newest first
+    releases: tuple[ReleaseFacts, ...]  # all releases, newest first
     summary: str | None
-    licence: str | None  # an SPDX expression where it is known as one
-    licences: tuple[str, ...] | None  # every licence that is named
+    licence: str | None  # an SPDX expression if known
+    licences: tuple[str, ...] | None  # all licences that the project declares
     classifiers: tuple[str, ...] | None
     requires_python: str | None
     supports_python3: bool | None
@@ -137,14 +137,14 @@ class IndexFacts:
     documentation_url: str | None
     project_urls: Mapping[str, str] | None
     requires_dist: tuple[str, ...] | None
-    vulnerabilities: tuple[Vulnerability, ...] | None  # of the present release; withdrawn ones are left out
+    vulnerabilities: tuple[Vulnerability, ...] | None  # of the current release, without withdrawn ones
 
 
 @dataclass(frozen=True, slots=True)
 class DownloadFacts:
-    """How often a project's files were downloaded."""
+    """Download counts of a project."""
 
-    last_month: int | None  # None: the host keeps no count of it
+    last_month: int | None  # None if the host has no count
 
 
 FactsT = TypeVar("FactsT")
@@ -152,12 +152,12 @@ FactsT = TypeVar("FactsT")
 
 @dataclass(frozen=True, slots=True)
 class Fetched(Generic[FactsT]):
-    """What came of asking a source.
+    """The result of a request to a source.
 
     Attributes:
-        facts: What the source told; None where nothing has changed, or where it will only tell later.
-        validators: What makes the next request cheap (ETags, ids, times), to be given back then, in place of the old.
-        is_pending: The source is still working it out, and asks us to come back.
+        facts: The facts; None if nothing has changed or the source is not ready yet.
+        validators: ETags, ids and times to send with the next request; they replace the previous ones.
+        is_pending: Whether the source is still computing the facts, so that the client should retry later.
     """
 
     facts: FactsT | None
@@ -167,7 +167,7 @@ class Fetched(Generic[FactsT]):
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What a host says of our quota."""
+    """Our request quota, as reported by a host."""
 
     limit: int
     remaining: int
@@ -176,85 +176,85 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class RepoRequest:
-    """A repository to ask for, with the validators of the last time."""
+    """A repository to fetch, with the validators from the last time."""
 
     ref: RepoRef
     validators: Mapping[str, str] = field(default_factory=dict)
 
 
 class CodeHost(Protocol):
-    """A kind of code host: what it tells of the repositories that it keeps."""
+    """A kind of code host, such as GitHub."""
 
-    quotas: Mapping[str, Quota]  # by the name of the quota, as the host last told
+    quotas: Mapping[str, Quota]  # by name of the quota, as last reported by the host
 
     @property
     def is_batched(self) -> bool:
-        """Whether one request tells of many repositories."""
+        """Whether one request fetches many repositories."""
         ...
 
     def repo_facts(
         self, repo_requests: Sequence[RepoRequest], *, now: datetime
     ) -> list[Fetched[RepoFacts] | UpstreamError]:
-        """Return what came of each repository, in their order; one that fails never takes others with it."""
+        """Return the result for each repository, in order; a failed repository does not affect the others."""
         ...
 
     def activity_facts(self, ref: RepoRef, *, validators: Mapping[str, str], now: datetime) -> Fetched[ActivityFacts]:
         """Return the commits of the last 52 weeks.
 
         Raises:
-            UpstreamError: the host could not tell.
+            UpstreamError: The request failed.
         """
         ...
 
     def participant_facts(self, ref: RepoRef, *, validators: Mapping[str, str]) -> Fetched[ParticipantFacts]:
-        """Return who has committed.
+        """Return the people who have committed.
 
         Raises:
-            UpstreamError: the host could not tell.
+            UpstreamError: The request failed.
         """
         ...
 
 
 class PackageIndex(Protocol):
-    """A package index, and the count of its downloads."""
+    """A package index and its download counts."""
 
     def index_facts(self, name: str, *, validators: Mapping[str, str]) -> Fetched[IndexFacts]:
-        """Return what the index tells of a project; the validator "serial" is the project's serial, where it told it.
+        """Return the facts about a project; the validator "serial" is its serial, if the index reports one.
 
         Raises:
-            UpstreamError: the index could not tell; Gone: there is no such project.
+            UpstreamError: The request failed (`Gone` if there is no such project).
         """
         ...
 
     def serials(self, names: Collection[str], *, validators: Mapping[str, str]) -> Fetched[Mapping[str, int]]:
-        """Return the serials of these projects, by normalised name: a project's grows with each change to it.
+        """Return the serials of these projects by normalised name. Each change to a project increases its serial.
 
-        All are told by one answer; a name that is not in it is not on the index.
+        Sends a single request. A name without a serial is not on the index.
 
         Raises:
-            UpstreamError: the index could not tell.
+            UpstreamError: The request failed.
         """
         ...
 
     def download_facts(self, name: str) -> Fetched[DownloadFacts]:
-        """Return how often a project was downloaded.
+        """Return the download counts of a project.
 
         Raises:
-            UpstreamError: the count could not be read.
+            UpstreamError: The request failed.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Gateways:
-    """The hosts that facts come from, as the settings name them.
+    """The hosts that facts are fetched from, according to the settings.
 
     Attributes:
-        code_hosts: Those that repositories are read from, by name.
-        host_kinds: For each of them its kind, by which its addresses are read.
-        index: The package index, and the count of its downloads.
-        package_index_host: The name of the index's host.
-        downloads_host: The name of the host that counts its downloads.
+        code_hosts: The code hosts, by host name.
+        host_kinds: The kind of each code host ("github", "gitlab", …), by host name.
+        index: The package index and its download counts.
+        package_index_host: The host name of the index.
+        downloads_host: The host name of the download counts.
     """
 
     code_hosts: Mapping[str, CodeHost]
@@ -266,13 +266,13 @@ class Gateways:
 
 @dataclass(frozen=True, slots=True)
 class ExternalIdentity:
-    """Whom another site vouches for: a person who has just logged in there.
+    """A person who has just logged in at a login provider.
 
     Attributes:
         provider: "github" or "gitlab".
-        subject: The number that the person has there, which a rename does not change.
-        login: The name that they have there now.
-        email: Their address, if the other site has confirmed it.
+        subject: The person's user id there, which survives a rename.
+        login: Their current username there.
+        email: Their email address, if the provider has verified it.
     """
 
     provider: str
@@ -282,42 +282,42 @@ class ExternalIdentity:
 
 
 class LoginProvider(Protocol):
-    """A site with whose accounts people can log in."""
+    """A site whose accounts can be used to log in."""
 
     title: str
 
     def authorize_url(self, *, state: str, verifier: str, callback: str) -> str:
-        """Return where to send a person to be asked whether they want to log in here."""
+        """Return the URL where a person authorizes the login."""
         ...
 
     def fetch_identity(self, *, code: str, verifier: str, callback: str) -> ExternalIdentity:
-        """Return who came back with this code.
+        """Return the identity of the person who came back with this code.
 
         Raises:
-            UpstreamError: the provider could not tell; NotAllowed: it does not accept the code.
+            UpstreamError: The request failed (`NotAllowed` if the provider rejects the code).
         """
         ...
 
 
 class EmailSender(Protocol):
-    """A way to send letters."""
+    """A way to send emails."""
 
     def send(self, *, to: str, subject: str, body: str) -> None:
-        """Send a message in plain text.
+        """Send a plain-text email.
 
         Raises:
-            UpstreamError: it was not taken.
+            UpstreamError: The email could not be sent.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class AccountGateways:
-    """What accounts need of the world outside.
+    """The external services that accounts use.
 
     Attributes:
-        providers: Where people can log in, by name; empty where none is set.
-        mailer: None where no mail is sent.
+        providers: The login providers, by name; empty if none is configured.
+        mailer: The email sender; None if email is disabled.
     """
 
     providers: Mapping[str, LoginProvider]

@@ -1,4 +1,4 @@
-"""Bitbucket Cloud: https://developer.atlassian.com/cloud/bitbucket/rest/, its repositories, commits and issues."""
+"""Client for Bitbucket Cloud: https://developer.atlassian.com/cloud/bitbucket/rest/ (repositories, commits, issues)."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from pkgsite.clients.rest import Commit, JsonObject, clean_person_name, commit_a
 from pkgsite.clients.rest_host import RestHost, check_same_repository, hidden_code_error
 from pkgsite.errors import BadResponse, Gone, NotAllowed
 
-COMMITS_PER_PAGE = 100  # the host gives no more a page
-# What a commit is read for: of its author neither the e-mail address nor anything else is even sent to us.
+COMMITS_PER_PAGE = 100  # the API's limit
+# Only the fields that are used: the author's email address is not requested.
 COMMIT_FIELDS = "next,values.hash,values.date,values.author.user.nickname,values.author.user.display_name"
 OPEN_ISSUES_QUERY = 'state="new" OR state="open"'
 
 
 class Bitbucket(RestHost):
-    """A `CodeHost`. It tells of no stars (watchers are not that), no licence, no topics, and not how many commits.
+    """A `CodeHost`. The API has no stars (only watchers), licences, topics or commit counts.
 
-    The API lists no contributors: `participant_facts` are the accounts that wrote the newest commits.
+    It lists no contributors either, so `participant_facts` returns the authors of the newest commits.
     """
 
-    probe_path = "hook_events"  # which it tells to everybody
+    probe_path = "hook_events"  # needs no authentication
 
     @staticmethod
     def default_api_url(host: str) -> str:
@@ -54,23 +54,23 @@ class Bitbucket(RestHost):
         return Fetched(facts, {"node_id": node_id})
 
     def _count(self, ref: RepoRef, noun: str, query: Mapping[str, object]) -> int | None:
-        """Return how many there are in one of the repository's lists, where it is shown."""
+        """Return the length of one of the repository's lists, or None if it is not public."""
         try:
             return self._api.get_object(ref.host, f"{_path(ref)}/{noun}", {**query, "pagelen": 1}).count("size")
         except (Gone, NotAllowed):
             return None
 
     def _last_commit_at(self, ref: RepoRef, branch: str) -> datetime | None:
-        """Return when the last commit was made, where it is shown."""
+        """Return the time of the last commit, or None if the commits are not public."""
         try:
             newest = next(self._pages(ref, branch, 1), [])
-        except (Gone, NotAllowed):  # the repository was told: its page is public and its code is not
+        except (Gone, NotAllowed):  # the repository is public but its code is not
             return None
         return newest[0].committed_at if newest else None
 
     def _commits(self, ref: RepoRef) -> Iterator[list[Commit]]:
-        """Yield the pages of the main branch's commits, newest first; none of an empty repository."""
-        # Without a branch's name the host would list the commits of all branches.
+        """Yield the pages of the main branch's commits, newest first; nothing for an empty repository."""
+        # Without a branch name the host would list the commits of all branches.
         branch = _main_branch(self._api.get_object(ref.host, _path(ref)))
         if not branch:
             return
@@ -80,7 +80,7 @@ class Bitbucket(RestHost):
             raise hidden_code_error(ref) from failure
 
     def _pages(self, ref: RepoRef, branch: str, size: int) -> Iterator[list[Commit]]:
-        # The name is given as a parameter: in the path its slashes would be read as the path's.
+        # A parameter, because slashes of a branch name in the path would be read as path separators.
         query = {"include": branch, "pagelen": size, "fields": COMMIT_FIELDS}
         for page in self._api.linked_pages(ref.host, f"{_path(ref)}/commits", query):
             yield [_parse_commit(record) for record in page]
@@ -91,7 +91,7 @@ def _path(ref: RepoRef) -> str:
 
 
 def _main_branch(repository: JsonObject) -> str | None:
-    """Return the main branch's name; None where there is none, since the repository is empty."""
+    """Return the main branch's name, or None for an empty repository."""
     if "mainbranch" not in repository:
         raise BadResponse(f"{repository.url}: missing field mainbranch")
     return repository.child("mainbranch").text("name") or None

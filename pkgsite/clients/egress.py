@@ -1,8 +1,8 @@
-"""Which hosts clients may ask, and the connections that keep them to it.
+"""The hosts that clients may connect to, and the HTTP adapter that enforces it (against SSRF).
 
-A name is checked against the list before it is looked up, and each address that it leads to before it is connected
-to: a host on the list that points at this machine or its neighbours is refused, redirects too. Hosts named with a port,
-as in `gitlab.example.org:8443`, are allowed on that port only.
+A host name is checked against the allowlist before it is resolved, and each resolved address before connecting: an
+allowed host that resolves to this machine or its network is rejected, after redirects too. A host with a port, as in
+`gitlab.example.org:8443`, is allowed on that port only.
 """
 
 from __future__ import annotations
@@ -24,13 +24,18 @@ from pkgsite.errors import NotAllowed
 
 log = logging.getLogger(__name__)
 
-NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # IPv4 addresses, as IPv6 alone reaches them
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # IPv4 addresses embedded in IPv6
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
 class EgressPolicy:
-    """The hosts that may be asked: `allowed_hosts` by name, and of these the `private_hosts` ones, which may lie on our network."""
+    """The hosts that requests may be sent to.
+
+    Attributes:
+        allowed_hosts: Host names, with a port if only that port is allowed.
+        private_hosts: The allowed hosts that may resolve to private addresses.
+    """
 
     allowed_hosts: frozenset[str]
     private_hosts: frozenset[str] = frozenset()
@@ -41,10 +46,10 @@ class EgressPolicy:
         return cls(frozenset(name.lower() for name in allowed) | names, names)
 
     def check_url(self, url: str) -> None:
-        """Refuse an address whose scheme or host is not allowed.
+        """Raise an error if the scheme or host of a URL is not allowed.
 
         Raises:
-            NotAllowed: with words that name the setting.
+            NotAllowed: The message names the setting to change.
         """
         parts = urlsplit(url)
         if parts.scheme not in DEFAULT_PORTS or not _host_names(url) & self.allowed_hosts:
@@ -55,7 +60,7 @@ class EgressPolicy:
 
 
 def _host_names(url: str) -> set[str]:
-    """Return the names by which an address's host may stand on the list; on the usual port it needs no port."""
+    """Return the allowlist entries that match a URL: `host:port`, and `host` on the scheme's default port."""
     parts = urlsplit(url)
     host, default_port = (parts.hostname or "").lower(), DEFAULT_PORTS.get(parts.scheme)
     port = parts.port or default_port
@@ -63,7 +68,7 @@ def _host_names(url: str) -> set[str]:
 
 
 def is_public(address: str) -> bool:
-    """Tell whether an IP address is one of the open internet's."""
+    """Return whether an IP address is reachable on the public internet."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     mapped = getattr(ip, "ipv4_mapped", None) or getattr(ip, "sixtofour", None)
     if ip in NAT64:
@@ -72,21 +77,21 @@ def is_public(address: str) -> bool:
 
 
 class EgressAdapter(HTTPAdapter):
-    """Connects a session to allowed addresses only."""
+    """Restricts a session to the hosts of an egress policy."""
 
     def __init__(self, egress: EgressPolicy, **options: Any) -> None:
-        self._outside = egress
+        self._egress = egress
         super().__init__(**options)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **options)
         self.poolmanager.pool_classes_by_scheme = {
-            "http": _pool(HTTPConnectionPool, HTTPConnection, self._outside),
-            "https": _pool(HTTPSConnectionPool, HTTPSConnection, self._outside),
+            "http": _pool(HTTPConnectionPool, HTTPConnection, self._egress),
+            "https": _pool(HTTPSConnectionPool, HTTPSConnection, self._egress),
         }
 
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
-        self._outside.check_url(request.url or "")
+        self._egress.check_url(request.url or "")
         return super().send(request, *args, **options)
 
 
@@ -94,22 +99,22 @@ def _pool(pool: type[Any], connection: type[Any], egress: EgressPolicy) -> type[
     def new_connection(self: Any) -> socket.socket:
         return connect_checked(self._dns_host, self.port, self.timeout, egress)
 
-    connection_class = type(f"Guarded{connection.__name__}", (connection,), {"_new_conn": new_connection})
-    return type(f"Guarded{pool.__name__}", (pool,), {"ConnectionCls": connection_class})
+    connection_class = type(f"Restricted{connection.__name__}", (connection,), {"_new_conn": new_connection})
+    return type(f"Restricted{pool.__name__}", (pool,), {"ConnectionCls": connection_class})
 
 
 def connect_checked(host: str, port: int, timeout: Any, egress: EgressPolicy) -> socket.socket:
-    """Return a connection to a host, to an address that was looked at before.
+    """Return a connection to a host after checking the resolved address.
 
     Raises:
-        NotAllowed: the name leads to an address of this machine or its network.
-        OSError: no address can be reached.
+        NotAllowed: The host resolves to an address of this machine or its network.
+        OSError: No address can be reached.
     """
     failure: OSError | None = None
     allows_private = egress.allows_private(host, port)
     for family, kind, protocol, _name, socket_address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
         if not allows_private and not is_public(str(socket_address[0])):
-            # Which address is for the log alone: the failure's words are shown to everybody.
+            # The address goes to the log only, because the error message is public.
             log.warning("%s resolves to %s, which is not a public address", host, socket_address[0])
             raise NotAllowed(f"{host} resolves to a non-public address")
         connection = socket.socket(family, kind, protocol)
@@ -125,7 +130,7 @@ def connect_checked(host: str, port: int, timeout: Any, egress: EgressPolicy) ->
 
 
 def restricted_session(egress: EgressPolicy) -> requests.Session:
-    """Return a session that keeps to the allowed hosts, whatever the machine's environment says of proxies."""
+    """Return a session restricted to the allowed hosts, ignoring proxy settings of the environment."""
     session = requests.Session()
     session.trust_env = False
     for scheme in ("http://", "https://"):

@@ -1,4 +1,4 @@
-"""Forgejo and its kin (Codeberg, Gitea): https://forgejo.org/docs/latest/user/api-usage/, each host's /api/swagger."""
+"""Client for Forgejo, Codeberg and Gitea: https://forgejo.org/docs/latest/user/api-usage/ and /api/swagger."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pkgsite.clients.rest_host import RestHost, check_same_repository, hidden_co
 from pkgsite.errors import Gone, NotAllowed
 from pkgsite.rules.activity import window_start
 
-COMMITS_PER_PAGE = 50  # hosts give no more a page, unless their operator says so
-# What would make a host compute a difference and check a signature for each commit.
+COMMITS_PER_PAGE = 50  # the default limit of the hosts
+# Skips the diff and the signature check of each commit, which are expensive for the host.
 LIGHT_COMMITS_QUERY = {"stat": "false", "verification": "false", "files": "false"}
 EMPTY_REPOSITORY_STATUSES = {HTTPStatus.CONFLICT}
 
 
 class Forgejo(RestHost):
-    """A `CodeHost`. The API lists no contributors: `participant_facts` are the accounts that wrote the newest commits."""
+    """A `CodeHost`. The API lists no contributors, so `participant_facts` returns the authors of the newest commits."""
 
     probe_path = "version"
     auth_scheme = "token"
@@ -30,7 +30,7 @@ class Forgejo(RestHost):
         return f"https://{host}/api/v1"
 
     def activity_facts(self, ref: RepoRef, *, validators: Mapping[str, str], now: datetime) -> Fetched[ActivityFacts]:
-        # Older hosts know no `since`, and list on.
+        # Older hosts ignore `since` and return all commits.
         pages = self._commits(ref, {"since": window_start(now).strftime("%Y-%m-%dT%H:%M:%SZ")})
         return weekly_activity(pages, validators=validators, now=now)
 
@@ -54,33 +54,33 @@ class Forgejo(RestHost):
             default_branch=record.text("default_branch") or None,
             last_commit_at=last_commit_at,
             commit_count=commit_count,
-            licence=licences[0] if len(licences) == 1 else None,  # of several it is not told how they join
+            licence=licences[0] if len(licences) == 1 else None,  # how several licences combine is unknown
             topics=record.text_list("topics"),
         )
         return Fetched(facts, {"node_id": node_id})
 
     def _last_commit(self, ref: RepoRef) -> tuple[datetime | None, int | None]:
-        """Return when the last commit was made, and the number of all, where they are shown."""
+        """Return the time of the last commit and the number of commits; None for what is not public."""
         url = self._api.url(ref.host, f"{_path(ref)}/commits", {**LIGHT_COMMITS_QUERY, "limit": 1})
         try:
-            answer = self._api.request(ref.host, url, empty=EMPTY_REPOSITORY_STATUSES)
-        except (Gone, NotAllowed):  # the repository was told: its page is public and its code is not
+            response = self._api.request(ref.host, url, empty_statuses=EMPTY_REPOSITORY_STATUSES)
+        except (Gone, NotAllowed):  # the repository is public but its code is not
             return None, None
-        if answer.status in EMPTY_REPOSITORY_STATUSES:
+        if response.status in EMPTY_REPOSITORY_STATUSES:
             return None, 0
-        commits = [_parse_commit(record) for record in parse_objects(answer.url, answer.data)]
-        total_count = answer.headers.get("X-Total-Count", "")
+        commits = [_parse_commit(record) for record in parse_objects(response.url, response.data)]
+        total_count = response.headers.get("X-Total-Count", "")
         return commits[0].committed_at if commits else None, int(total_count) if total_count.isdecimal() else None
 
     def _commits(self, ref: RepoRef, query: Mapping[str, object]) -> Iterator[list[Commit]]:
-        """Yield the pages of the default branch's commits, newest first; none of an empty repository."""
+        """Yield the pages of the default branch's commits, newest first; nothing for an empty repository."""
         path = f"{_path(ref)}/commits"
         query = {**LIGHT_COMMITS_QUERY, **query, "limit": COMMITS_PER_PAGE}
         try:
-            for page in self._api.numbered_pages(ref.host, path, query, empty=EMPTY_REPOSITORY_STATUSES):
+            for page in self._api.numbered_pages(ref.host, path, query, empty_statuses=EMPTY_REPOSITORY_STATUSES):
                 yield [_parse_commit(record) for record in page]
         except Gone as failure:
-            # Raises Gone where the repository is; where only its code is hidden, it must not count as lost.
+            # Raises Gone if the repository itself is missing; one that only hides its code is not missing.
             self._api.get_object(ref.host, _path(ref))
             raise hidden_code_error(ref) from failure
 
@@ -90,5 +90,5 @@ def _path(ref: RepoRef) -> str:
 
 
 def _parse_commit(record: JsonObject) -> Commit:
-    at = record.child("commit").child("committer").timestamp("date")
-    return Commit(record.required_text("sha"), at, record.child("author").text("login") or None)
+    committed_at = record.child("commit").child("committer").timestamp("date")
+    return Commit(record.required_text("sha"), committed_at, record.child("author").text("login") or None)

@@ -1,4 +1,4 @@
-"""The live clients, one for each host that the settings name, all kept to the hosts that may be asked."""
+"""Opens a client for each host in the settings, restricted to the allowed hosts."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from pkgsite.clients.http import JsonClient, Timeouts
 from pkgsite.clients.pypi import PyPI
 from pkgsite.clients.rest_host import RestHost
 
-# A limit is not waited out but told: the refresh leaves that host alone until then, and goes on with others.
+# Rate limits are not waited out but raised: the refresh pauses the host and continues with others.
 TIMEOUTS = Timeouts(read_timeout_s=15, total_timeout_s=60, attempts=2, max_wait_s=0)
-# The list of all projects on the index is some 50 MiB, and grows.
+# The index's list of all projects has about 50 MiB, and grows.
 ALL_PROJECTS_TIMEOUTS = replace(TIMEOUTS, read_timeout_s=30, total_timeout_s=300, max_bytes=256 * 2**20)
 REST_CLIENTS: Mapping[str, type[RestHost]] = {"gitlab": GitLab, "bitbucket": Bitbucket, "forgejo": Forgejo}
 DEFAULT_API_URLS: Mapping[str, Callable[[str], str]] = {
@@ -29,13 +29,13 @@ DEFAULT_API_URLS: Mapping[str, Callable[[str], str]] = {
 
 
 def user_agent(settings: Mapping[str, Any]) -> str:
-    """Return the name by which the site asks other hosts: with whom to write to, where it is set."""
+    """Return the User-Agent header for requests, with contact details if they are set."""
     contact = settings["CONTACT"] or settings["PUBLIC_URL"]
     return f"pkgsite (+{contact})" if contact else "pkgsite"
 
 
 def open_gateways(settings: Mapping[str, Any], *, timeouts: Timeouts = TIMEOUTS) -> Gateways:
-    """Return the clients of all hosts that the settings name; nothing is asked yet."""
+    """Return the clients of all hosts in the settings; no request is sent yet."""
     apis = {name: host.api or DEFAULT_API_URLS[host.kind](name) for name, host in settings["CODE_HOSTS"].items()}
     index_url, downloads_url = settings["PACKAGE_INDEX_URL"], settings["DOWNLOAD_COUNTS_URL"]
     egress = EgressPolicy.from_hosts(
@@ -43,14 +43,14 @@ def open_gateways(settings: Mapping[str, Any], *, timeouts: Timeouts = TIMEOUTS)
     )
     tokens: Mapping[str, str] = settings["CODE_HOST_TOKENS"]
 
-    def reader(timeouts: Timeouts = timeouts) -> JsonClient:
-        # Each host has a session of its own, since several are asked at once.
+    def json_client(timeouts: Timeouts = timeouts) -> JsonClient:
+        # A session for each host, because hosts are queried concurrently.
         return JsonClient(user_agent=user_agent(settings), timeouts=timeouts, egress=egress)
 
     def code_host(name: str, kind: str) -> CodeHost:
         if kind == "github":
-            return GitHub(apis[name], reader(), tokens.get(name))
-        return REST_CLIENTS[kind](reader(), api=apis.__getitem__, tokens=tokens)
+            return GitHub(apis[name], json_client(), tokens.get(name))
+        return REST_CLIENTS[kind](json_client(), api=apis.__getitem__, tokens=tokens)
 
     return Gateways(
         code_hosts={name: code_host(name, host.kind) for name, host in settings["CODE_HOSTS"].items()},
@@ -58,8 +58,8 @@ def open_gateways(settings: Mapping[str, Any], *, timeouts: Timeouts = TIMEOUTS)
         index=PyPI(
             index_url,
             downloads_url,
-            reader(),
-            serials_client=reader(replace(ALL_PROJECTS_TIMEOUTS, attempts=timeouts.attempts)),
+            json_client(),
+            serials_client=json_client(replace(ALL_PROJECTS_TIMEOUTS, attempts=timeouts.attempts)),
         ),
         package_index_host=netloc(index_url),
         downloads_host=netloc(downloads_url),
@@ -67,5 +67,5 @@ def open_gateways(settings: Mapping[str, Any], *, timeouts: Timeouts = TIMEOUTS)
 
 
 def netloc(url: str) -> str:
-    """Return an address's host, with its port where it names one."""
+    """Return the host of a URL, with the port if the URL has one."""
     return urlsplit(url).netloc.lower()

@@ -1,6 +1,6 @@
-"""GitHub as a code host: GraphQL in batches for repositories, REST for weekly commits and contributors.
+"""Client for GitHub: GraphQL in batches for repositories, REST for weekly commits and contributors.
 
-Quotas and limits: https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api and
+Quotas and rate limits: https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api and
 https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api
 """
 
@@ -36,18 +36,18 @@ from pkgsite.rules.activity import WEEKS
 
 Outcome = Fetched[RepoFacts] | UpstreamError
 
-MAX_BATCH_SIZE = 50  # a hundred and more are often answered 502, since GitHub gives a query ten seconds
-BATCH_SIZE_STEP = 5  # repositories more, after a batch that went well
-PROBE_PATH = "meta"  # a path that every API of the kind has (see `Liveness`)
-MAX_CONSECUTIVE_FAILURES = 3  # single repositories failing in a row: it is the host that fails
+MAX_BATCH_SIZE = 50  # 100 or more often fail with 502, because GitHub limits queries to ten seconds
+BATCH_SIZE_STEP = 5  # repositories added after each successful batch
+PROBE_PATH = "meta"  # a path that every GitHub API has (see `Liveness`)
+MAX_CONSECUTIVE_FAILURES = 3  # of single repositories: the host itself is failing
 CONTRIBUTOR_PAGES = 5
 CONTRIBUTORS_PER_PAGE = 100
-DEFAULT_SECONDARY_WAIT_S = 60.0  # GitHub: "wait for at least one minute", where it names no time
+DEFAULT_SECONDARY_WAIT_S = 60.0  # GitHub: "wait for at least one minute" without a Retry-After header
 
 
 @dataclass(slots=True)
 class BatchSize:
-    """How many repositories one question asks for: half as many after a failure, slowly more when it goes well."""
+    """The number of repositories per request: halved after a failure, then slowly increased."""
 
     current: int = MAX_BATCH_SIZE
 
@@ -61,34 +61,33 @@ class BatchSize:
 class GitHub:
     """A `CodeHost` on GitHub's two APIs.
 
-    With a token, repositories are asked for by GraphQL, some fifty to a request. Without one that is not allowed, and
-    each repository costs a REST request, two when it changed, of sixty an hour; less is told: neither issues nor
-    commits are counted, and no release is named.
+    With a token, repositories are fetched by GraphQL, about fifty per request. GraphQL requires a token; without one,
+    each repository costs one REST request (two if it changed) of sixty an hour, and the open issues, the commit count
+    and the latest release stay unknown.
 
-    Validators are the node id and the database id of the repository, by which a name that was given to another one is
-    found out, and ETags. GitHub makes another ETag for each token, so that each is kept under a digest of token and
-    address; a change of either asks afresh.
+    Validators are ETags, and the node id and database id of the repository, which reveal that its name now belongs to
+    another repository. ETags differ between tokens, so each is stored under a digest of the token and the URL.
 
     Attributes:
-        quotas: "core" is REST's, "graphql" is counted apart.
+        quotas: "core" (REST) and "graphql".
     """
 
     quotas: Mapping[str, Quota]
 
-    def __init__(self, api: str, reader: JsonClient, token: str | None) -> None:
-        """Know the API's address (https://api.github.com), how to read from it, and who asks."""
+    def __init__(self, api: str, client: JsonClient, token: str | None) -> None:
+        """Create the client for an API URL such as https://api.github.com."""
         self._api = api.rstrip("/")
-        self._reader = reader
+        self._client = client
         self._token = token
-        # GitHub Enterprise has its GraphQL beside its REST: /api/graphql and /api/v3.
+        # GitHub Enterprise has /api/graphql next to /api/v3.
         self._graphql_url = f"{self._api.removesuffix('/v3')}/graphql"
-        self._liveness = Liveness(reader, PROBE_PATH)
+        self._liveness = Liveness(client, PROBE_PATH)
         self._size = BatchSize()
         self.quotas = {}
 
     @staticmethod
     def default_api_url(host: str) -> str:
-        """Return where the API of a GitHub Enterprise is; that of github.com is in the settings."""
+        """Return the API URL of a GitHub Enterprise server; that of github.com is in the settings."""
         return f"https://{host}/api/v3"
 
     @property
@@ -96,19 +95,19 @@ class GitHub:
         return self._token is not None
 
     def repo_facts(self, repo_requests: Sequence[RepoRequest], *, now: datetime) -> list[Outcome]:
-        """Return what came of each repository, in their order; one that fails never takes others with it.
+        """Return the result for each repository, in order; a failed repository does not affect the others.
 
-        A limit, or a refusal of the token, is the outcome of all that are left: they are not asked for.
+        After a rate limit or a rejected token, the remaining repositories get the same error without a request.
         """
         return self._fetch_in_batches(repo_requests, now) if self._token else self._fetch_one_by_one(repo_requests, now)
 
     def activity_facts(self, ref: RepoRef, *, validators: Mapping[str, str], now: datetime) -> Fetched[ActivityFacts]:
-        """Return the commits of the last 52 weeks to the default branch, merges left out, as GitHub counts them.
+        """Return the commits of the last 52 weeks to the default branch, without merges, as GitHub counts them.
 
-        An empty repository has 52 zeros, whether GitHub answers these, an empty list or 204.
+        An empty repository has 52 zeros, whether GitHub returns these, an empty list or status 204.
 
         Raises:
-            UpstreamError: GitHub could not tell.
+            UpstreamError: The request failed.
         """
         url = f"{self._repo_url(ref)}/stats/participation"
         response = self._get(url, now, validators)
@@ -119,25 +118,25 @@ class GitHub:
         return Fetched(ActivityFacts(parse_weekly_commits(response.data, WEEKS)), self._etag(url, response))
 
     def participant_facts(self, ref: RepoRef, *, validators: Mapping[str, str]) -> Fetched[ParticipantFacts]:
-        """Return the first 500 accounts that committed, most commits first; an empty repository has none.
+        """Return up to 500 accounts that have committed, most commits first; none for an empty repository.
 
-        Whether anything changed is judged by the first page: it is where new commits move people.
+        Only the ETag of the first page is compared, because new commits reorder the contributors on it.
 
         Raises:
-            UpstreamError: GitHub could not tell.
+            UpstreamError: The request failed.
         """
         url = f"{self._repo_url(ref)}/contributors?per_page={CONTRIBUTORS_PER_PAGE}&page="
         first = response = self._get(f"{url}1", utc_now(), validators)
         if first.status == HTTPStatus.NOT_MODIFIED:
             return Fetched(None, validators)
-        found = dict.fromkeys(parse_logins(first.data or []))
+        logins = dict.fromkeys(parse_logins(first.data or []))
         for page in range(2, CONTRIBUTOR_PAGES + 1):
             if not _has_next(response):
                 break
             response = self._get(f"{url}{page}", utc_now())
-            found.update(dict.fromkeys(parse_logins(response.data or [])))
+            logins.update(dict.fromkeys(parse_logins(response.data or [])))
         return Fetched(
-            ParticipantFacts(tuple(found), is_complete=not _has_next(response)), self._etag(f"{url}1", first)
+            ParticipantFacts(tuple(logins), is_complete=not _has_next(response)), self._etag(f"{url}1", first)
         )
 
     def _fetch_in_batches(self, repo_requests: Sequence[RepoRequest], now: datetime) -> list[Outcome]:
@@ -145,7 +144,7 @@ class GitHub:
         pending, single_failures = list(range(len(repo_requests))), 0
         while pending:
             batch, pending = pending[: self._size.current], pending[self._size.current :]
-            refs = [repo_requests[number].ref for number in batch]
+            refs = [repo_requests[index].ref for index in batch]
             try:
                 results = self._fetch_batch(refs, now)
             except (Unavailable, BadResponse) as failure:
@@ -157,31 +156,31 @@ class GitHub:
                 return self._fail_remaining(outcomes, repo_requests, failure)
             else:
                 single_failures = 0
-            uncertain = [number for number, result in zip(batch, results, strict=True) if not result.is_final]
+            uncertain = [index for index, result in zip(batch, results, strict=True) if not result.is_final]
             if uncertain:
                 self._size.shrink(len(batch))
             else:
                 self._size.grow()
             retries = uncertain if len(batch) > 1 else []
             pending = retries + pending
-            for number, one in zip(batch, results, strict=True):
-                if number not in retries:
-                    outcomes[number] = _check_identity(repo_requests[number], one.outcome)
-        return [outcomes[number] for number in range(len(repo_requests))]
+            for index, result in zip(batch, results, strict=True):
+                if index not in retries:
+                    outcomes[index] = _check_identity(repo_requests[index], result.outcome)
+        return [outcomes[index] for index in range(len(repo_requests))]
 
     @staticmethod
     def _fail_remaining(
         outcomes: Mapping[int, Outcome], repo_requests: Sequence[RepoRequest], failure: UpstreamError
     ) -> list[Outcome]:
-        return [outcomes.get(number, failure) for number in range(len(repo_requests))]
+        return [outcomes.get(index, failure) for index in range(len(repo_requests))]
 
     def _fetch_batch(self, refs: Sequence[RepoRef], now: datetime) -> list[BatchResult]:
-        """Return what one GraphQL request tells of some repositories; it is asked once, as halving is what may help."""
+        """Return the results of one GraphQL request, sent once: a failed batch is halved rather than retried."""
         self._check_quota("graphql", now)
         body = build_query(refs)
         try:
-            response = self._reader.request(self._graphql_url, headers=self._headers(), body=body, attempts=1)
-        except Gone as failure:  # of the address, which says nothing of the repositories
+            response = self._client.request(self._graphql_url, headers=self._headers(), body=body, attempts=1)
+        except Gone as failure:  # the endpoint is missing, not the repositories
             raise NotAllowed(f"{self._graphql_url} is not a GraphQL endpoint") from failure
         self._record_quota(response)
         if quota := parse_graphql_quota(response.data):
@@ -195,9 +194,9 @@ class GitHub:
     def _fetch_one_by_one(self, repo_requests: Sequence[RepoRequest], now: datetime) -> list[Outcome]:
         outcomes: list[Outcome] = []
         failed = 0
-        for ask in repo_requests:
+        for repo_request in repo_requests:
             try:
-                outcomes.append(self._fetch_by_rest(ask, now))
+                outcomes.append(self._fetch_by_rest(repo_request, now))
                 failed = 0
             except UpstreamError as failure:
                 outcomes.append(failure)
@@ -210,21 +209,26 @@ class GitHub:
     def _fetch_by_rest(self, repo_request: RepoRequest, now: datetime) -> Outcome:
         url = self._repo_url(repo_request.ref)
         response = self._get(url, now, repo_request.validators)
-        if response.status == HTTPStatus.NOT_MODIFIED:  # nor was anything pushed, as the record tells when that was
+        if response.status == HTTPStatus.NOT_MODIFIED:  # no commits either: the record includes `pushed_at`
             return Fetched(None, repo_request.validators)
-        commits = self._get(f"{url}/commits?per_page=1", now, empty={HTTPStatus.CONFLICT})  # 409: it is empty
+        empty_codes = {HTTPStatus.CONFLICT}  # 409 for an empty repository
+        commits = self._get(f"{url}/commits?per_page=1", now, bodiless_codes=empty_codes)
         repo = parse_rest_repo(response.data, None if commits.data is None else parse_last_commit_at(commits.data))
         return _check_identity(repo_request, repo, self._etag(url, response))
 
     def _get(
-        self, url: str, now: datetime, validators: Mapping[str, str] | None = None, empty: Collection[int] = ()
+        self,
+        url: str,
+        now: datetime,
+        validators: Mapping[str, str] | None = None,
+        bodiless_codes: Collection[int] = (),
     ) -> JsonResponse:
-        """Return REST's answer; 304 if the validators say that what we know is still so."""
+        """Return a REST response, which is 304 if the validators still match."""
         self._check_quota("core", now)
         etag = (validators or {}).get(self._etag_name(url))
         headers = self._headers() | ({"If-None-Match": etag} if etag else {})
         try:
-            response = self._reader.request(url, headers=headers, bodiless_codes=empty)
+            response = self._client.request(url, headers=headers, bodiless_codes=bodiless_codes)
         except Gone:
             self._liveness.ensure_alive(self._api, self._headers())
             raise
@@ -236,7 +240,7 @@ class GitHub:
         headers = {
             "Accept": "application/vnd.github+json",
             "X-GitHub-Api-Version": "2022-11-28",
-            "X-Github-Next-Global-ID": "1",  # GraphQL may write ids in the old way or the new: always the new one
+            "X-Github-Next-Global-ID": "1",  # always return node ids in the new format
         }
         return headers | ({"Authorization": f"Bearer {self._token}"} if self._token else {})
 
@@ -247,7 +251,7 @@ class GitHub:
         return f"{self._api}/repos/{'/'.join(quote(segment, safe='') for segment in segments)}"
 
     def _etag_name(self, url: str) -> str:
-        """Return the validator's name under which the ETag of this address is kept, for this token."""
+        """Return the name of the validator that stores the ETag of a URL for this token."""
         return f"etag:{hashlib.sha256(f'{self._token} {url}'.encode()).hexdigest()[:12]}"
 
     def _etag(self, url: str, response: JsonResponse) -> dict[str, str]:
@@ -255,29 +259,30 @@ class GitHub:
         return {self._etag_name(url): etag} if etag else {}
 
     def _check_quota(self, name: str, now: datetime) -> None:
-        """Refuse to ask while the quota is known to be used up: asking on may get us banned."""
+        """Raise `RateLimited` while the quota is used up: further requests could get the site banned."""
         quota = self.quotas.get(name)
         if quota and quota.remaining <= 0 and quota.resets_at > now:
             wait_s = (quota.resets_at - now).total_seconds()
             raise RateLimited(f"GitHub rate limit “{name}” exceeded until {quota.resets_at:%H:%M:%S} UTC", wait_s)
 
     def _record_quota(self, response: JsonResponse) -> None:
-        if found := parse_quota_headers(response.headers):
-            self.quotas = {**self.quotas, found[0]: found[1]}
+        if named_quota := parse_quota_headers(response.headers):
+            name, quota = named_quota
+            self.quotas = {**self.quotas, name: quota}
 
 
 def _check_identity(
-    repo_request: RepoRequest, results: GitHubRepo | UpstreamError, etags: Mapping[str, str] | None = None
+    repo_request: RepoRequest, result: GitHubRepo | UpstreamError, etags: Mapping[str, str] | None = None
 ) -> Outcome:
-    """Return the facts, unless they are another repository's that has been given the name."""
-    if isinstance(results, UpstreamError):
-        return results
-    known, validators = repo_request.validators, results.validators
-    # A node id may be written anew one day; the number in the database then still shows that it is the same one.
-    same_number = known.get("database_id") is not None and known.get("database_id") == validators.get("database_id")
-    if known.get("node_id", validators["node_id"]) != validators["node_id"] and not same_number:
-        return Gone(f"{repo_request.ref.key}: the name now belongs to a different, newer repository, {results.name}")
-    return Fetched(results.facts, {**validators, **(etags or {})})
+    """Return the facts, or `Gone` if the name now belongs to another repository."""
+    if isinstance(result, UpstreamError):
+        return result
+    known, validators = repo_request.validators, result.validators
+    # GitHub may change the format of node ids; the database id then still identifies the repository.
+    has_same_id = known.get("database_id") is not None and known.get("database_id") == validators.get("database_id")
+    if known.get("node_id", validators["node_id"]) != validators["node_id"] and not has_same_id:
+        return Gone(f"{repo_request.ref.key}: the name now belongs to a different, newer repository, {result.name}")
+    return Fetched(result.facts, {**validators, **(etags or {})})
 
 
 def _has_next(response: JsonResponse) -> bool:

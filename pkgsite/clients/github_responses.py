@@ -1,4 +1,4 @@
-"""GitHub's words, as far as we speak them: one GraphQL question for many repositories, and how answers are read.
+"""GitHub's wire format: builds the GraphQL query for many repositories and parses GraphQL and REST responses.
 
 Fields: https://docs.github.com/en/graphql/reference/objects#repository and
 https://docs.github.com/en/rest/repos/repos#get-a-repository
@@ -24,19 +24,19 @@ REPOSITORY_FRAGMENT = """fragment Facts on Repository {
   latestRelease { tagName }
   repositoryTopics(first: 20) { nodes { topic { name } } }
 }"""
-UNKNOWN_LICENCES = {None, "", "NOASSERTION"}  # GitHub found a licence that it can't name: that tells nothing
+UNKNOWN_LICENCES = {None, "", "NOASSERTION"}  # GitHub found no licence that it can name
 FORBIDDEN_ERROR_TYPES = {"FORBIDDEN", "UNAUTHORIZED", "INSUFFICIENT_SCOPES"}
 RATE_LIMIT_ERROR_TYPES = {"RATE_LIMITED", "RATE_LIMIT"}
-MAX_TIMESTAMP_DIGITS = 11  # digits of a time in seconds since 1970 that is still a date
+MAX_TIMESTAMP_DIGITS = 11  # of a Unix timestamp that datetime supports
 
 
 @dataclass(frozen=True, slots=True)
 class GitHubRepo:
-    """A repository as GitHub answers it.
+    """A repository as returned by GitHub.
 
     Attributes:
-        name: "owner/name", as it is now.
-        database_id: GitHub's number for it, which stays even where the node ids are written anew.
+        name: The current "owner/name".
+        database_id: GitHub's numeric id, which survives changes of the node id format.
     """
 
     facts: RepoFacts
@@ -51,10 +51,10 @@ class GitHubRepo:
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """What a batch's answer says of one repository.
+    """The result for one repository of a batch.
 
     Attributes:
-        is_final: Whether asking in a smaller batch could tell nothing else.
+        is_final: Whether a retry in a smaller batch would return the same.
     """
 
     outcome: GitHubRepo | UpstreamError
@@ -62,12 +62,12 @@ class BatchResult:
 
 
 def build_query(refs: Sequence[RepoRef]) -> dict[str, Any]:
-    """Return the body that asks for these repositories, under the names r0, r1, …; paths travel as variables only."""
+    """Return the request body for these repositories, aliased r0, r1, …; their paths are passed as variables."""
     declared, fields, variables = [], [], {}
-    for number, ref in enumerate(refs):
-        declared.append(f"$o{number}: String!, $n{number}: String!")
-        fields.append(f"r{number}: repository(owner: $o{number}, name: $n{number}) {{ ...Facts }}")
-        variables[f"o{number}"], _, variables[f"n{number}"] = ref.path.partition("/")
+    for index, ref in enumerate(refs):
+        declared.append(f"$o{index}: String!, $n{index}: String!")
+        fields.append(f"r{index}: repository(owner: $o{index}, name: $n{index}) {{ ...Facts }}")
+        variables[f"o{index}"], _, variables[f"n{index}"] = ref.path.partition("/")
     selection = "\n  ".join(["rateLimit { limit remaining resetAt cost }", *fields])
     return {
         "query": f"query({', '.join(declared)}) {{\n  {selection}\n}}\n{REPOSITORY_FRAGMENT}",
@@ -76,11 +76,11 @@ def build_query(refs: Sequence[RepoRef]) -> dict[str, Any]:
 
 
 def parse_batch(response: Any, refs: Sequence[RepoRef]) -> list[BatchResult]:
-    """Return what a batch's answer says of each of its repositories.
+    """Return the result for each repository of a batch.
 
     Raises:
-        RateLimited: GitHub had enough of us, in a 200.
-        BadAnswer: there is no reading it.
+        RateLimited: GitHub reported a rate limit in a response with status 200.
+        BadResponse: The response is malformed.
     """
     data, errors = read_path(response, "data", dict) or {}, read_path(response, "errors", list) or []
     by_alias: dict[Any, list[Mapping[str, Any]]] = {}
@@ -92,8 +92,8 @@ def parse_batch(response: Any, refs: Sequence[RepoRef]) -> list[BatchResult]:
         path = error.get("path")
         by_alias.setdefault(path[0] if isinstance(path, list) and path else None, []).append(error)
     return [
-        _parse_result(ref, data.get(f"r{number}"), by_alias.get(f"r{number}", []), by_alias.get(None, []))
-        for number, ref in enumerate(refs)
+        _parse_result(ref, data.get(f"r{index}"), by_alias.get(f"r{index}", []), by_alias.get(None, []))
+        for index, ref in enumerate(refs)
     ]
 
 
@@ -101,7 +101,7 @@ def _parse_result(
     ref: RepoRef, node: Any, own_errors: Sequence[Mapping[str, Any]], general_errors: Sequence[Mapping[str, Any]]
 ) -> BatchResult:
     if node is not None:
-        # A field that failed is null, which we take for "not told"; yet a smaller batch may tell it.
+        # A failed field is null, which means "unknown"; a smaller batch may return it.
         return BatchResult(_parse_repo_or_error(node), is_final=not own_errors)
     types = {error.get("type") for error in own_errors}
     if "NOT_FOUND" in types:
@@ -120,10 +120,10 @@ def _parse_repo_or_error(node: Any) -> GitHubRepo | UpstreamError:
 
 
 def parse_graphql_repo(node: Any) -> GitHubRepo:
-    """Return a repository from GraphQL.
+    """Return a repository from a GraphQL response.
 
     Raises:
-        BadAnswer: a field is not what GitHub promises.
+        BadResponse: A field has an unexpected type.
     """
     commit = "defaultBranchRef.target"
     topics = read_path(node, "repositoryTopics.nodes", list)
@@ -131,7 +131,7 @@ def parse_graphql_repo(node: Any) -> GitHubRepo:
     facts = RepoFacts(
         node_id=_required(node, "id"),
         web_url=_required(node, "url"),
-        description=read_path(node, "description", str) or "",  # null: it has none
+        description=read_path(node, "description", str) or "",  # null if it has none
         stars=read_path(node, "stargazerCount", int),
         forks=read_path(node, "forkCount", int),
         open_issues=read_path(node, "issues.totalCount", int),
@@ -149,16 +149,16 @@ def parse_graphql_repo(node: Any) -> GitHubRepo:
 
 
 def parse_rest_repo(record: Any, last_commit_at: datetime | None) -> GitHubRepo:
-    """Return a repository from REST. Its count of open issues is left out, as it counts pull requests too.
+    """Return a repository from a REST response, without open issues, which would include pull requests.
 
     Raises:
-        BadAnswer: a field is not what GitHub promises.
+        BadResponse: A field has an unexpected type.
     """
     topics = read_path(record, "topics", list)
     facts = RepoFacts(
         node_id=_required(record, "node_id"),
         web_url=_required(record, "html_url"),
-        description=read_path(record, "description", str) or "",  # null: it has none
+        description=read_path(record, "description", str) or "",  # null if it has none
         stars=read_path(record, "stargazers_count", int),
         forks=read_path(record, "forks_count", int),
         is_archived=read_path(record, "archived", bool),
@@ -171,31 +171,31 @@ def parse_rest_repo(record: Any, last_commit_at: datetime | None) -> GitHubRepo:
 
 
 def parse_last_commit_at(commits: Any) -> datetime | None:
-    """Return when the first of REST's list of commits was made; None where there is none."""
+    """Return the time of the first commit of a REST response, or None without commits."""
     if not isinstance(commits, list):
         raise BadResponse(f"GitHub did not return a list of commits: {commits!r:.80}")
     return _parse_time(read_path(commits[0], "commit.committer.date", str)) if commits else None
 
 
 def parse_weekly_commits(response: Any, count: int) -> tuple[int, ...]:
-    """Return the commits of each week, as told; of a repository without any commit there may be nothing to tell."""
+    """Return the commits of each week; the response is empty for a repository without commits."""
     counts = read_path(response, "all", list) if response is not None else []
     if counts == []:
         return (0,) * count
-    if counts is None or len(counts) != count or not all(type(number) is int and number >= 0 for number in counts):
+    if counts is None or len(counts) != count or not all(type(value) is int and value >= 0 for value in counts):
         raise BadResponse(f"GitHub did not return {count} weeks of commits: {counts!r:.80}")
     return tuple(counts)
 
 
 def parse_logins(page: Any) -> list[str]:
-    """Return the names of a page of contributors; those without an account have none and are left out."""
+    """Return the usernames of a page of contributors, without anonymous ones."""
     if not isinstance(page, list):
         raise BadResponse(f"GitHub did not return a list of contributors: {page!r:.80}")
     return [login for person in page if (login := read_path(person, "login", str))]
 
 
 def parse_quota_headers(headers: Mapping[str, str]) -> tuple[str, Quota] | None:
-    """Return the quota that an answer's head tells of, and its name; None where it tells of none."""
+    """Return the name and values of the quota in the response headers, or None without one."""
     limit, remaining, resets = (headers.get(f"X-RateLimit-{name}", "") for name in ("Limit", "Remaining", "Reset"))
     if not (limit.isdecimal() and remaining.isdecimal() and resets.isdecimal()) or len(resets) > MAX_TIMESTAMP_DIGITS:
         return None
@@ -204,17 +204,17 @@ def parse_quota_headers(headers: Mapping[str, str]) -> tuple[str, Quota] | None:
 
 
 def parse_graphql_quota(response: Any) -> Quota | None:
-    """Return the quota that a GraphQL answer tells of; None where it tells of none."""
+    """Return the quota in a GraphQL response, or None without one."""
     limit, remaining = (read_path(response, f"data.rateLimit.{name}", int) for name in ("limit", "remaining"))
     resets_at = _parse_time(read_path(response, "data.rateLimit.resetAt", str))
     return None if limit is None or remaining is None or resets_at is None else Quota(limit, remaining, resets_at)
 
 
 def read_path(record: Any, path: str, expected_type: type[T]) -> T | None:
-    """Return what an answer says at a path such as "licenseInfo.spdxId"; None where that, or what holds it, is null.
+    """Return the value at a path such as "licenseInfo.spdxId", or None if it or one of its parents is null.
 
     Raises:
-        BadAnswer: it is not of this kind.
+        BadResponse: The value has another type.
     """
     for name in path.split("."):
         if record is None:
@@ -222,7 +222,7 @@ def read_path(record: Any, path: str, expected_type: type[T]) -> T | None:
         if not isinstance(record, dict):
             raise BadResponse(f"GitHub returned {record!r:.80} instead of an object with {path}")
         record = record.get(name)
-    if record is not None and type(record) is not expected_type:  # True is no number here
+    if record is not None and type(record) is not expected_type:  # not isinstance: True is not an int here
         raise BadResponse(f"GitHub returned an invalid value for {path}: {record!r:.80}")
     return record
 

@@ -1,4 +1,4 @@
-"""GitLab, gitlab.com and every other: https://docs.gitlab.com/api/rest/, its projects, commits and repositories."""
+"""Client for gitlab.com and self-managed GitLab: https://docs.gitlab.com/api/rest/."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from pkgsite.clients.rest_host import RestHost, check_same_repository, hidden_co
 from pkgsite.errors import Gone, NotAllowed
 from pkgsite.rules.activity import window_start
 
-RECORDS_PER_PAGE = 100  # hosts give no more a page
-CONTRIBUTOR_PAGES = 10  # a thousand people; who has committed less than all of them is among "others"
-# A key such as "gpl-3.0" leaves open whether later versions are meant, so no key of that family tells a licence.
+RECORDS_PER_PAGE = 100  # the API's limit
+CONTRIBUTOR_PAGES = 10  # the top 1,000; the others are not listed
+# Without GPL, LGPL and AGPL: a key such as "gpl-3.0" does not say whether later versions are included.
 _SPDX_IDS = (
     {"0BSD", "AFL-3.0", "Apache-2.0", "Artistic-2.0", "BSD-2-Clause", "BSD-3-Clause", "BSD-3-Clause-Clear"}
     | {"BSD-4-Clause", "BSL-1.0", "CC-BY-4.0", "CC-BY-SA-4.0", "CC0-1.0", "ECL-2.0", "EPL-1.0", "EPL-2.0", "EUPL-1.1"}
@@ -27,9 +27,9 @@ LICENCES = {name.lower(): name for name in _SPDX_IDS}  # SPDX identifiers by Git
 
 
 class GitLab(RestHost):
-    """A `CodeHost`. Who committed is told by name and e-mail address; the addresses are never kept."""
+    """A `CodeHost`. The API identifies contributors by name and email address; the addresses are never stored."""
 
-    probe_path = "version"  # which it tells to those with a token only
+    probe_path = "version"  # requires a token
 
     @staticmethod
     def default_api_url(host: str) -> str:
@@ -40,7 +40,7 @@ class GitLab(RestHost):
         return weekly_activity(self._commits(ref, {"since": since}), validators=validators, now=now)
 
     def participant_facts(self, ref: RepoRef, *, validators: Mapping[str, str]) -> Fetched[ParticipantFacts]:
-        # To list its people a host goes through the whole history: it is asked to only if that has changed.
+        # Listing contributors makes the host read the entire history, so it is requested only after new commits.
         newest = next(self._commits(ref, {"per_page": 1}), [])
         new_validators = {"newest": newest[0].sha if newest else ""}
         if validators.get("newest") == new_validators["newest"]:
@@ -69,15 +69,15 @@ class GitLab(RestHost):
         return Fetched(facts, {"node_id": node_id})
 
     def _last_commit(self, ref: RepoRef) -> tuple[datetime | None, int | None]:
-        """Return when the last commit was made, and the number of all, where they are shown."""
+        """Return the time of the last commit and the number of commits; None for what is not public."""
         try:
             newest = next(self._pages(ref, {"per_page": 1}), [])
-        except (Gone, NotAllowed):  # the repository was told: its page is public and its code is not
+        except (Gone, NotAllowed):  # the project is public but its code is not
             return None, None
         return (newest[0].committed_at, self._commit_count(ref, newest[0])) if newest else (None, 0)
 
     def _commit_count(self, ref: RepoRef, newest: Commit) -> int | None:
-        """Return which in the row of commits the newest is; hosts before version 16.9 can't tell."""
+        """Return the sequence number of the newest commit, or None on hosts before GitLab 16.9."""
         path = f"{_path(ref)}/repository/commits/{quote(newest.sha, safe='')}/sequence"
         try:
             return self._api.get_object(ref.host, path).count("count")
@@ -85,11 +85,11 @@ class GitLab(RestHost):
             return None
 
     def _commits(self, ref: RepoRef, query: Mapping[str, object]) -> Iterator[list[Commit]]:
-        """Yield the pages of the default branch's commits, newest first; none of an empty repository."""
+        """Yield the pages of the default branch's commits, newest first; nothing for an empty repository."""
         try:
             yield from self._pages(ref, query)
         except Gone as failure:
-            # Raises Gone where the repository is; where it is only empty or hides its code, it must not count as lost.
+            # Raises Gone if the project is missing; one that is only empty or hides its code is not missing.
             if not self._api.get_object(ref.host, _path(ref)).flag("empty_repo"):
                 raise hidden_code_error(ref) from failure
 
@@ -99,7 +99,7 @@ class GitLab(RestHost):
             yield [_parse_commit(record) for record in page]
 
     def _contributors(self, ref: RepoRef) -> ParticipantFacts:
-        """Return who contributed. One person's several addresses stand apart in the host's list: they are added up."""
+        """Return the contributors. The host lists each email address separately, so commits are summed by name."""
         query = {"order_by": "commits", "sort": "desc", "per_page": RECORDS_PER_PAGE}
         try:
             pages = list(
@@ -108,7 +108,7 @@ class GitLab(RestHost):
                     CONTRIBUTOR_PAGES,
                 )
             )
-        except Gone as failure:  # its commits were shown: the host could not make the list
+        except Gone as failure:  # the commits were returned, so the project exists
             raise NotAllowed(f"{ref.host}/{ref.path}: the contributor list is not available") from failure
         contributors = [
             (clean_person_name(record.text("name")), record.count("commits") or 0) for page in pages for record in page
@@ -122,11 +122,10 @@ class GitLab(RestHost):
 
 
 def _path(ref: RepoRef) -> str:
-    """Return the project's path: its full name, with all of its groups, in one segment."""
+    """Return the API path of a project, with its full name as one encoded segment."""
     return f"projects/{quote(ref.path, safe='')}"
 
 
 def _parse_commit(record: JsonObject) -> Commit:
-    return Commit(
-        record.required_text("id"), record.timestamp("committed_date"), None
-    )  # its author is told as a name only
+    # The API returns the author's name only, not the account.
+    return Commit(record.required_text("id"), record.timestamp("committed_date"), author=None)

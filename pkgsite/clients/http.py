@@ -1,4 +1,4 @@
-"""How clients read other hosts: one session, a time limit, a size limit, and patience with passing failures."""
+"""JSON over HTTP: one session with timeouts, a size limit, and retries after transient failures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pkgsite.errors import BadResponse, Gone, NotAllowed, RateLimited, Unavailab
 
 log = logging.getLogger(__name__)
 
-# A hundred packages with thousands of participants each stay far below this; more is not an answer but an attack.
+# A hundred packages with thousands of participants each stay far below this.
 MAX_RESPONSE_BYTES = 32 * 2**20
 CONNECTION_ERRORS = (
     requests.ConnectionError,
@@ -31,63 +31,63 @@ CONNECTION_ERRORS = (
 CHUNK_BYTES = 64 * 2**10
 MAX_REDIRECTS = 5
 REDIRECT_CODES = {301, 302, 303, 307, 308}
-# Good answers besides 200, whose body, if any, says nothing.
+# Successful statuses besides 200, whose body is ignored.
 BODILESS_CODES = {HTTPStatus.ACCEPTED, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
 ObjectHook = Callable[[dict[str, Any]], Any]
-MAX_TIMESTAMP_DIGITS = 12  # digits of seconds since 1970
-MAX_RETRY_AFTER_S = 366 * 24 * 3600.0  # a host may name any number; what is longer can't be reckoned with
-TRANSIENT_CODES = {HTTPStatus.FORBIDDEN, HTTPStatus.SERVICE_UNAVAILABLE}  # limits, where the head names a time
+MAX_TIMESTAMP_DIGITS = 12  # of a Unix timestamp
+MAX_RETRY_AFTER_S = 366 * 24 * 3600.0  # hosts may send any number, even beyond timedelta's range
+TRANSIENT_CODES = {HTTPStatus.FORBIDDEN, HTTPStatus.SERVICE_UNAVAILABLE}  # rate limits if there is a Retry-After
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long a client waits, and how often it asks again after a failure that may pass.
+    """Timeouts and retries after transient failures.
 
-    Before the second attempt and each later one it waits about 0, 1, 2, 4 … times `backoff_s`, and up to `jitter_s`
-    more, so that several clients do not come back at once. A host that names its own time (Retry-After) is given it,
-    unless that is longer than `max_wait_s`: then the failure is final.
+    Before each retry the client waits 0, 1, 2, 4, … times `backoff_s` plus up to `jitter_s`, so that several clients do
+    not retry at once. A Retry-After of the host takes precedence; if it is longer than `max_wait_s`, the failure is
+    final.
     """
 
-    read_timeout_s: float = 30.0  # without a byte
-    total_timeout_s: float = 120.0  # for a whole answer
+    read_timeout_s: float = 30.0  # without receiving a byte
+    total_timeout_s: float = 120.0  # for an entire response
     attempts: int = 5
     backoff_s: float = 1.0
     jitter_s: float = 0.5
     max_wait_s: int = 120
-    max_bytes: int = MAX_RESPONSE_BYTES  # of one answer, unpacked
+    max_bytes: int = MAX_RESPONSE_BYTES  # of a response, decompressed
 
 
 @dataclass(frozen=True, slots=True)
 class JsonResponse:
-    """A good answer: 200, 202 (come back later), 204 (nothing to say) or 304 (as you know it).
+    """A successful response: 200, 202 (not ready yet), 204 (no content) or 304 (not modified).
 
     Attributes:
-        data: The body's JSON; None where there is no body.
-        url: Where it came from, after redirects.
+        data: The parsed body; None without a body.
+        url: The URL after redirects.
     """
 
     status: int
-    headers: Mapping[str, str]  # names in any case
+    headers: Mapping[str, str]  # case-insensitive
     data: Any
     url: str
 
 
 class JsonClient:
-    """Reads JSON from other hosts, following redirects within the host that was asked.
+    """Reads JSON from other hosts, following redirects within the same host.
 
-    Every failure is one of the five of `pkgsite.errors`, in words that name the address.
+    Every failure is one of the five of `pkgsite.errors`, with a message that names the URL.
     """
 
     def __init__(
         self, *, user_agent: str, timeouts: Timeouts | None = None, egress: EgressPolicy | None = None
     ) -> None:
-        """Know how long to wait, and whom to ask: without `egress` any host, for addresses that an operator typed."""
+        """Create the client; without `egress` it connects to any host, for URLs that an operator entered."""
         self._timeouts = timeouts or Timeouts()
         self._session = restricted_session(egress) if egress else requests.Session()
         self._session.headers.update({"User-Agent": user_agent, "Accept": "application/json"})
 
     def get(self, url: str) -> Any:
-        """Return the JSON that the host answers at `url`, as `request` does."""
+        """Return the JSON at `url` (see `request`)."""
         return self.request(url).data
 
     def request(
@@ -100,33 +100,32 @@ class JsonClient:
         bodiless_codes: Collection[int] = (),
         object_hook: ObjectHook | None = None,
     ) -> JsonResponse:
-        """Return what the host answers at `url`.
+        """Return the response for `url`.
 
         Args:
-            url: What to ask.
-            headers: More headers, such as a token or the ETag of what is known.
-            body: JSON to POST; without it the request is a GET.
-            attempts: How often to ask at most, where that is not the reader's patience.
-            bodiless_codes: Statuses that are an answer here, though a failure elsewhere; their bodies say nothing.
-            object_hook: What each JSON object is made into as soon as it is read, so that of a large answer only what
-                is of use is kept.
+            url: URL to request.
+            headers: Additional headers, such as a token or an ETag.
+            body: JSON to POST; without it, the request is a GET.
+            attempts: Maximum number of attempts, instead of that of the timeouts.
+            bodiless_codes: Additional statuses that count as successful; their bodies are ignored.
+            object_hook: Converts each JSON object while parsing, so that unused parts of a large response are dropped.
 
         Raises:
-            RateLimited, Unavailable: it still failed at the last attempt.
-            Gone, NotAllowed, BadAnswer: asking again would not help.
+            RateLimited, Unavailable: The last attempt failed.
+            Gone, NotAllowed, BadResponse: A retry would not help.
         """
-        patience = self._timeouts
+        timeouts = self._timeouts
         retries = urllib3.Retry(
-            total=(attempts or patience.attempts) - 1,
-            backoff_factor=patience.backoff_s / 2,
-            backoff_jitter=patience.jitter_s,
+            total=(attempts or timeouts.attempts) - 1,
+            backoff_factor=timeouts.backoff_s / 2,
+            backoff_jitter=timeouts.jitter_s,
         )
         while True:
             try:
                 return self._request_once(url, headers or {}, body, {*BODILESS_CODES, *bodiless_codes}, object_hook)
             except (RateLimited, Unavailable) as failure:
                 retry_after_s = failure.retry_after_s if isinstance(failure, RateLimited) else None
-                if not retries.total or (retry_after_s or 0) > patience.max_wait_s:
+                if not retries.total or (retry_after_s or 0) > timeouts.max_wait_s:
                     raise
                 retries = retries.increment(url=url)
                 wait_s = retries.get_backoff_time() if retry_after_s is None else retry_after_s
@@ -141,7 +140,7 @@ class JsonClient:
         bodiless_codes: Collection[int],
         object_hook: ObjectHook | None,
     ) -> JsonResponse:
-        """Return a good answer, at one attempt."""
+        """Return a successful response at the first attempt."""
         original_url, method = url, "GET" if body is None else "POST"
         for _ in range(MAX_REDIRECTS + 1):
             try:
@@ -171,7 +170,7 @@ class JsonClient:
 
     def _read_body(self, url: str, response: requests.Response) -> bytearray:
         body, deadline = bytearray(), time.monotonic() + self._timeouts.total_timeout_s
-        # What has come is read as it comes: a body that drips must not hold us until a whole chunk is full.
+        # read1 returns what has arrived: a slow body must not delay the deadline check until a chunk is full.
         while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
             body += chunk
             if len(body) > self._timeouts.max_bytes:
@@ -182,10 +181,10 @@ class JsonClient:
 
 
 def _raise_for_status(url: str, response: requests.Response) -> None:
-    """Raise the failure that the answer's head tells of, if any."""
+    """Raise the error that the status, headers or content type of a response indicate, if any."""
     status = response.status_code
     wait_s = retry_after_s(response.headers)
-    # Some hosts refuse with 403 what is too much; a refusal that will not pass names no time and leaves quota.
+    # Some hosts use 403 for rate limits; a permanent 403 has no Retry-After and leaves quota.
     if status == HTTPStatus.TOO_MANY_REQUESTS or (wait_s is not None and status in TRANSIENT_CODES):
         when = "" if wait_s is None else f", retry in {wait_s:.0f} s"
         raise RateLimited(f"{url} returned {status}: rate limit exceeded{when}", wait_s)
@@ -203,10 +202,10 @@ def _raise_for_status(url: str, response: requests.Response) -> None:
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Return how many seconds the host asks us to stay away, by Retry-After or by a quota that is used up.
+    """Return the seconds to wait before the next request, from Retry-After or an exhausted quota.
 
-    A quota is told of as GitHub does (X-RateLimit-Remaining, X-RateLimit-Reset in seconds since 1970) or, as GitLab
-    does, by the same names without the X.
+    Quota headers are X-RateLimit-Remaining and X-RateLimit-Reset (Unix timestamp), as on GitHub, or the same names
+    without the X, as on GitLab.
     """
     retry_after = headers.get("Retry-After")
     try:
@@ -227,10 +226,10 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
 
 
 def _redirect_target(url: str, location: str) -> str:
-    """Return where a redirect leads, if that is the same host (or its https side).
+    """Return the target of a redirect within the same host, which may switch to HTTPS.
 
     Raises:
-        BadAnswer: it leads elsewhere or nowhere.
+        BadResponse: The target is another host or missing.
     """
     target = urljoin(url, location)
     source, target_parts = urlsplit(url), urlsplit(target)
@@ -254,7 +253,7 @@ def _parse_json(url: str, body: bytearray, object_hook: ObjectHook | None) -> An
 
 
 def _root_cause(error: BaseException) -> str:
-    """Return the words of the failure at the bottom of a chain: "Connection refused", "timed out"."""
+    """Return the message of the root cause of an exception, such as "Connection refused" or "timed out"."""
     while error.__cause__ or error.__context__:
         error = error.__cause__ or error.__context__ or error
     return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__

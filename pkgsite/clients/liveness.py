@@ -1,7 +1,7 @@
-"""Whether an API is there at all: only one that is can say that something is missing.
+"""Checks that an API is reachable before a 404 from it is trusted.
 
-Behind a wrong address, or a proxy that has lost its server, all is answered 404: believed, that would make every
-repository count as gone within days.
+A wrong API URL, or a proxy without its server, returns 404 for everything. Without this check, every repository would
+count as missing within days.
 """
 
 from __future__ import annotations
@@ -12,42 +12,41 @@ from collections.abc import Mapping
 from pkgsite.clients.http import JsonClient
 from pkgsite.errors import BadResponse, Gone, NotAllowed
 
-ALIVE_FOR_S = 600.0  # after a good answer; what is gone for good is answered 404 for days
+ALIVE_FOR_S = 600.0  # after a successful response
 
 
 class Liveness:
-    """Remembers when each API last answered, and asks those that did not for what each of its kind has."""
+    """Remembers when each API last responded, and probes it otherwise."""
 
-    def __init__(self, reader: JsonClient, probe_path: str) -> None:
-        """Know how to ask.
+    def __init__(self, client: JsonClient, probe_path: str) -> None:
+        """Create the check.
 
         Args:
-            reader: Asks.
-            probe_path: A path below the API's address that is there on every host of the kind, for everybody or for
-                those with a token.
+            client: Sends the probe.
+            probe_path: Path below the API URL that exists on every host of the kind, publicly or with a token.
         """
-        self._reader = reader
-        self._landmark = probe_path
-        self._last_response: dict[str, float] = {}  # by API, by time.monotonic
+        self._client = client
+        self._probe_path = probe_path
+        self._last_response: dict[str, float] = {}  # time.monotonic by API URL
 
     def record_response(self, api: str) -> None:
-        """Note that an API has just answered."""
+        """Record that an API has just responded."""
         self._last_response[api] = time.monotonic()
 
     def ensure_alive(self, api: str, headers: Mapping[str, str] | None) -> None:
-        """Make sure that an API that answered 404 is there; one that answered lately is not asked.
+        """Probe an API that returned 404, unless it responded recently.
 
         Raises:
-            BadAnswer: it is not, or what is there is none.
-            UpstreamError: the host could not tell.
+            BadResponse: There is no API at this URL.
+            UpstreamError: The probe failed.
         """
         if time.monotonic() - self._last_response.get(api, -ALIVE_FOR_S) < ALIVE_FOR_S:
             return
         try:
-            self._reader.request(f"{api}/{self._landmark}", headers=headers)
-        except NotAllowed:  # it is there, and wants to know who asks
+            self._client.request(f"{api}/{self._probe_path}", headers=headers)
+        except NotAllowed:  # the API exists and requires authentication
             pass
         except Gone as failure:
-            message = f"{api} is not this host's API: {self._landmark} not found (see the setting CODE_HOSTS)"
+            message = f"{api} is not this host's API: {self._probe_path} not found (see the setting CODE_HOSTS)"
             raise BadResponse(message) from failure
         self.record_response(api)

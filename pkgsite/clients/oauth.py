@@ -1,4 +1,4 @@
-"""Logging in with an account elsewhere, by OAuth 2.0 with PKCE.
+"""Login with a GitHub or GitLab account, by OAuth 2.0 with PKCE.
 
 GitHub: https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps
 GitLab: https://docs.gitlab.com/api/oauth2/
@@ -23,13 +23,13 @@ from pkgsite.clients.http import CONNECTION_ERRORS
 from pkgsite.errors import BadResponse, Gone, NotAllowed, Unavailable
 from pkgsite.rules.emails import email_problems
 
-TIMEOUT_S = 10.0  # without a byte; a visitor waits meanwhile
-TOTAL_TIMEOUT_S = 20.0  # for a whole answer
+TIMEOUT_S = 10.0  # without receiving a byte; the user is waiting
+TOTAL_TIMEOUT_S = 20.0  # for an entire response
 MAX_RESPONSE_BYTES = 2**20
 CHUNK_BYTES = 2**14
-MAX_SUBJECT_DIGITS = 20  # digits
+MAX_SUBJECT_DIGITS = 20
 MAX_LOGIN_LENGTH = 255
-# What comes of JSON that is broken, too deep, or of another shape than the provider's.
+# Raised for JSON that is malformed, nested too deeply, or not in the provider's format.
 PARSE_ERRORS = (
     requests.RequestException,
     urllib3.exceptions.HTTPError,
@@ -42,7 +42,7 @@ PARSE_ERRORS = (
 
 
 class BoundedAdapter(EgressAdapter):
-    """Reads answers whole, up to a size and for a time."""
+    """Reads entire responses, with limits on size and time."""
 
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
         response = super().send(request, *args, **options | {"stream": True})
@@ -59,11 +59,11 @@ class BoundedAdapter(EgressAdapter):
 
 @dataclass(frozen=True, slots=True)
 class OAuthProvider:
-    """What GitHub and GitLab have in common.
+    """A `LoginProvider`: the common part of GitHub and GitLab.
 
     Attributes:
-        url: Where its pages are.
-        api: Where its API is.
+        url: Root URL of the website.
+        api: Root URL of the API.
     """
 
     client_id: str
@@ -80,7 +80,7 @@ class OAuthProvider:
     token_path = ""
 
     def authorize_url(self, *, state: str, verifier: str, callback: str) -> str:
-        """Return where to send a person to be asked whether they want to log in here."""
+        """Return the URL where a person authorizes the login."""
         with self._session(callback) as session:
             url, _state = session.create_authorization_url(
                 self.url + self.authorize_path, state=state, code_verifier=verifier
@@ -88,10 +88,10 @@ class OAuthProvider:
         return str(url)
 
     def fetch_identity(self, *, code: str, verifier: str, callback: str) -> ExternalIdentity:
-        """Return who came back with this code.
+        """Return the identity of the person who came back with this code.
 
         Raises:
-            UpstreamError: the provider could not tell; NotAllowed: it does not accept the code.
+            UpstreamError: The request failed (`NotAllowed` if the provider rejects the code).
         """
         with self._session(callback) as session:
             try:
@@ -99,8 +99,8 @@ class OAuthProvider:
                     self.url + self.token_path, code=code, code_verifier=verifier, grant_type="authorization_code"
                 )
                 return self._load_identity(session)
-            except AuthlibBaseError as refusal:
-                raise NotAllowed(f"{self.title} rejected the login: {refusal}") from refusal
+            except AuthlibBaseError as error:
+                raise NotAllowed(f"{self.title} rejected the login: {error}") from error
             except CONNECTION_ERRORS as error:
                 raise Unavailable(f"Could not connect to {self.title}") from error
             except requests.HTTPError as error:
@@ -126,7 +126,7 @@ class OAuthProvider:
         return session
 
     def _get_json(self, session: OAuth2Session, path: str) -> Any:
-        """Return the JSON that the provider's API tells the person's token."""
+        """Return the JSON of a path of the provider's API, requested with the person's token."""
         response = session.get(self.api + path, headers={"Accept": "application/json"})
         status = response.status_code
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS:
@@ -164,14 +164,16 @@ class GitHubLogin(OAuthProvider):
         person = self._get_json(session, "/user")
         try:
             emails = self._get_json(session, "/user/emails")
-        except (Gone, NotAllowed):  # the person has not let us see them
+        except (Gone, NotAllowed):  # the person has not granted access to them
             emails = []
-        verified_emails = [one["email"] for one in emails if one.get("primary") is True and one.get("verified") is True]
+        verified_emails = [
+            email["email"] for email in emails if email.get("primary") is True and email.get("verified") is True
+        ]
         return self._build_identity(person["id"], person["login"], verified_emails[0] if verified_emails else None)
 
 
 class GitLabLogin(OAuthProvider):
-    """GitLab, here or elsewhere."""
+    """gitlab.com or a self-managed GitLab."""
 
     name = "gitlab"
     title = "GitLab"

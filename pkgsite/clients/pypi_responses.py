@@ -1,4 +1,4 @@
-"""PyPI's words: how its answer about a project is read (https://docs.pypi.org/api/json/)."""
+"""Parses PyPI's JSON about a project (https://docs.pypi.org/api/json/)."""
 
 from __future__ import annotations
 
@@ -15,78 +15,78 @@ from pkgsite.rules.licences import licences
 from pkgsite.rules.links import safe_url
 from pkgsite.rules.versions import development_status, is_prerelease, latest_version, supports_python3, version_key
 
-MAX_BIGINT = 2**63 - 1  # what a database can hold
-MAX_VERSION_LENGTH = 100  # characters of a version number; those that are longer were never meant to be read
-MAX_SUMMARY_LENGTH = 300  # characters of a vulnerability's summary
-# Labels of a project's addresses that name its documentation, bare (as `_normalise_label` makes them), the surest first.
+MAX_BIGINT = 2**63 - 1  # the largest integer that the database can store
+MAX_VERSION_LENGTH = 100  # in characters; longer versions are ignored
+MAX_SUMMARY_LENGTH = 300  # of a vulnerability, in characters
+# Normalised labels (see `_normalise_label`) of project URLs that lead to the documentation, most specific first.
 DOCUMENTATION_LABELS = ("documentation", "docs", "doc", "readthedocs", "apireference")
-PLACEHOLDERS = {"", "UNKNOWN"}  # what old tools wrote where a project told nothing
+PLACEHOLDERS = {"", "UNKNOWN"}  # written by old tools for missing metadata
 
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 
 
 class IndexObject(JsonObject):
-    """A JSON object of the index, whose texts and numbers a database can hold."""
+    """A JSON object of the index; characters and numbers that a database can't store are removed or rejected."""
 
     def text(self, name: str) -> str | None:
-        found = super().text(name)
-        return None if found is None else _UNSTORABLE.sub("", found)
+        value = super().text(name)
+        return None if value is None else _UNSTORABLE.sub("", value)
 
     def text_list(self, name: str) -> tuple[str, ...] | None:
-        found = super().text_list(name)
-        return None if found is None else tuple(_UNSTORABLE.sub("", text) for text in found)
+        values = super().text_list(name)
+        return None if values is None else tuple(_UNSTORABLE.sub("", value) for value in values)
 
     def count(self, name: str) -> int | None:
-        found = super().count(name)
-        if found is not None and found > MAX_BIGINT:
+        value = super().count(name)
+        if value is not None and value > MAX_BIGINT:
             raise BadResponse(f"{self.url}: value of {name} is too large")
-        return found
+        return value
 
     def web_url(self, name: str) -> str | None:
         return safe_url(self.text(name))
 
     def meaningful_text(self, name: str) -> str | None:
-        """Return a text that says something, None for one that stands for nothing."""
-        found = (self.text(name) or "").strip()
-        return None if found in PLACEHOLDERS else found
+        """Return a stripped text, or None for a placeholder such as "UNKNOWN"."""
+        value = (self.text(name) or "").strip()
+        return None if value in PLACEHOLDERS else value
 
     def timestamp_or_none(self, name: str) -> datetime | None:
-        """Return a time in UTC, which is also what one without an offset is in; None for what is no time.
+        """Return a time in UTC (assumed without an offset), or None for an invalid one.
 
-        Of the thousand files of a project one may be broken, and the others still tell what they tell.
+        One invalid file among a thousand must not make the project unreadable.
         """
         try:
-            found = datetime.fromisoformat(self.text(name) or "")
-            return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+            timestamp = datetime.fromisoformat(self.text(name) or "")
+            return (timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)).astimezone(UTC)
         except (ValueError, OverflowError):
             return None
 
     def child(self, name: str) -> IndexObject:
-        """Return the object within; an empty one where there is none."""
+        """Return a nested object, empty if missing."""
         return IndexObject(self.url, self._get(dict, name) or {})
 
     def children(self, name: str) -> Iterator[IndexObject] | None:
-        """Return the objects of a list."""
-        found = self._get(list, name)
-        return None if found is None else (IndexObject(self.url, item) for item in found)
+        """Return the objects of a list, or None if it is missing."""
+        values = self._get(list, name)
+        return None if values is None else (IndexObject(self.url, value) for value in values)
 
     def required_children(self, name: str) -> Iterator[IndexObject]:
-        """Return the objects of a list that must be there: none at all would say too much."""
-        found = self.children(name)
-        if found is None:
+        """Return the objects of a list; raise `BadResponse` if it is missing."""
+        children = self.children(name)
+        if children is None:
             raise BadResponse(f"{self.url}: missing field {name}")
-        return found
+        return children
 
-    def keys(self) -> KeysView[str]:
-        """Return the names of what is within, for objects whose names tell something too."""
+    def field_names(self) -> KeysView[str]:
+        """Return the names of the fields, for objects whose field names are data."""
         return self._data.keys()
 
 
 def parse_project(name: str, metadata: IndexObject) -> IndexFacts:
-    """Return what the index tells of the project.
+    """Return the facts about a project.
 
     Raises:
-        BadAnswer: there is no reading it, or it is about another project.
+        BadResponse: The metadata is malformed or describes another project.
     """
     info = metadata.child("info")
     index_name = info.required_text("name")
@@ -95,65 +95,73 @@ def parse_project(name: str, metadata: IndexObject) -> IndexFacts:
     described_version = _valid_version(info.text("version"))
     releases, with_files = _parse_releases(metadata, info, described_version)
     version = _current_version(releases, with_files) or described_version
-    present = next((release for release in releases if release.number == version), None)
+    current = next((release for release in releases if release.number == version), None)
     classifiers = info.text_list("classifiers")
-    licence_names = (
-        licences(info.meaningful_text("license_expression"), info.meaningful_text("license"), classifiers or ()) or None
-    )
+    licence_names = _licences(info)
     project_urls = _project_urls(info)
-    requires_python = present.requires_python if present else info.meaningful_text("requires_python")
+    if current is None:  # the index lists no releases
+        requires_python = info.meaningful_text("requires_python")
+        python3 = supports_python3(requires_python, classifiers or ())
+    else:
+        requires_python, python3 = current.requires_python, current.supports_python3
     return IndexFacts(
         name=index_name,
         version=version,
-        released_at=present.uploaded_at if present else None,
+        released_at=current.uploaded_at if current else None,
         releases=releases,
         summary=info.meaningful_text("summary"),
         licence=licence_names[0] if licence_names else None,
         licences=licence_names,
         classifiers=classifiers,
         requires_python=requires_python,
-        supports_python3=present.supports_python3 if present else supports_python3(requires_python, classifiers or ()),
+        supports_python3=python3,
         development_status=development_status(classifiers or ()),
         documentation_url=_documentation(project_urls or {}) or info.web_url("docs_url"),
         project_urls=project_urls,
         requires_dist=info.text_list("requires_dist"),
-        # They are told of the release that the rest is about; where that was taken back, nothing is told of ours.
+        # They concern the described release, which is not the current one if it has been yanked.
         vulnerabilities=_vulnerabilities(metadata) if version == described_version else None,
     )
 
 
-def _valid_version(index_name: str | None) -> str | None:
-    """Return a version number that can be kept and shown."""
-    is_good = index_name and len(index_name) <= MAX_VERSION_LENGTH and index_name.isprintable()
-    return index_name if is_good else None
+def _licences(info: IndexObject) -> tuple[str, ...] | None:
+    classifiers = info.text_list("classifiers") or ()
+    return licences(info.meaningful_text("license_expression"), info.meaningful_text("license"), classifiers) or None
+
+
+def _valid_version(version: str | None) -> str | None:
+    """Return a version if it can be stored and displayed, None otherwise."""
+    is_valid = version and len(version) <= MAX_VERSION_LENGTH and version.isprintable()
+    return version if is_valid else None
 
 
 def _parse_releases(
     metadata: IndexObject, info: IndexObject, described_version: str | None
 ) -> tuple[tuple[ReleaseFacts, ...], set[str]]:
-    """Return all releases, newest first, and the numbers of those that have files.
+    """Return all releases, newest first, and the versions that have files.
 
-    Only the release that the answer describes has classifiers; of the others the files tell what there is.
+    Classifiers are known for the described release only; the others are read from their files.
     """
-    found, with_files = [], set()
-    by_number = metadata.child("releases")
-    for version in by_number.keys():
+    releases, with_files = [], set()
+    files_by_version = metadata.child("releases")
+    for version in files_by_version.field_names():
         if _valid_version(version) is None:
             continue
-        files = list(by_number.children(version) or ())
+        files = list(files_by_version.children(version) or ())
         if files:
             with_files.add(version)
-        found.append(_parse_release(version, files, info if version == described_version else None))
-    return tuple(sorted(found, key=lambda release: version_key(release.number), reverse=True)), with_files
+        releases.append(_parse_release(version, files, info if version == described_version else None))
+    return tuple(sorted(releases, key=lambda release: version_key(release.number), reverse=True)), with_files
 
 
 def _parse_release(version: str, files: list[IndexObject], info: IndexObject | None) -> ReleaseFacts:
-    """Return a release as its files tell of it, and `info` where that is about it."""
+    """Return a release from its files, and from `info` if that describes it."""
     records = [info, *files] if info else files
-    requires_python = next((value for teller in records if (value := teller.meaningful_text("requires_python"))), None)
+    requires_python = next((value for record in records if (value := record.meaningful_text("requires_python"))), None)
+    uploaded_at = [file.timestamp_or_none("upload_time_iso_8601") for file in files]
     return ReleaseFacts(
         number=version,
-        uploaded_at=min((at for file in files if (at := file.timestamp_or_none("upload_time_iso_8601"))), default=None),
+        uploaded_at=min(filter(None, uploaded_at), default=None),
         is_prerelease=is_prerelease(version),
         yanked_reason=_yanked_reason(files),
         requires_python=requires_python,
@@ -162,14 +170,14 @@ def _parse_release(version: str, files: list[IndexObject], info: IndexObject | N
 
 
 def _yanked_reason(files: list[IndexObject]) -> str | None:
-    """Return why the release was taken back; it still stands while one of its files does."""
+    """Return why a release was yanked, or None unless all of its files are yanked."""
     if not files or not all(file.flag("yanked") for file in files):
         return None
     return next((reason for file in files if (reason := file.text("yanked_reason")) is not None), "")
 
 
 def _current_version(releases: tuple[ReleaseFacts, ...], with_files: set[str]) -> str | None:
-    """Return the newest release that can be installed, or one that at least was not taken back."""
+    """Return the newest release that can be installed, or else the newest that is not yanked."""
     available_versions = [release.number for release in releases if release.yanked_reason is None]
     return latest_version(version for version in available_versions if version in with_files) or latest_version(
         available_versions
@@ -177,15 +185,15 @@ def _current_version(releases: tuple[ReleaseFacts, ...], with_files: set[str]) -
 
 
 def _project_urls(info: IndexObject) -> dict[str, str] | None:
-    """Return the addresses that can be linked to, by label; None where none were told."""
+    """Return the project's safe URLs by label, or None without any URLs."""
     urls = info.child("project_urls")
-    if not urls.keys():
+    if not urls.field_names():
         return None
-    return {_UNSTORABLE.sub("", label): url for label in urls.keys() if (url := urls.web_url(label))}
+    return {_UNSTORABLE.sub("", label): url for label in urls.field_names() if (url := urls.web_url(label))}
 
 
 def _documentation(urls: Mapping[str, str]) -> str | None:
-    """Return the address that is labelled as documentation."""
+    """Return the URL that is labelled as documentation."""
     by_label: dict[str, str] = {}
     for label, url in urls.items():
         by_label.setdefault(_normalise_label(label), url)
@@ -193,23 +201,23 @@ def _documentation(urls: Mapping[str, str]) -> str | None:
 
 
 def _normalise_label(label: str) -> str:
-    """Return a label without what people vary: case, blanks and punctuation."""
+    """Return a label in lower case, without spaces and punctuation."""
     return "".join(char for char in label.lower() if char.isalnum())
 
 
 def _vulnerabilities(metadata: IndexObject) -> tuple[Vulnerability, ...] | None:
-    """Return those that still hold; None where the index, or a mirror, does not look for them."""
+    """Return the vulnerabilities without withdrawn ones, or None if the index does not check for them."""
     entries = metadata.children("vulnerabilities")
-    return None if entries is None else tuple(_vulnerability(one) for one in entries if not one.text("withdrawn"))
+    return None if entries is None else tuple(_vulnerability(entry) for entry in entries if not entry.text("withdrawn"))
 
 
-def _vulnerability(metadata: IndexObject) -> Vulnerability:
-    lines = (metadata.meaningful_text("details") or "").splitlines()
-    summary = metadata.meaningful_text("summary") or next((line.strip() for line in lines if line.strip()), "")
+def _vulnerability(entry: IndexObject) -> Vulnerability:
+    lines = (entry.meaningful_text("details") or "").splitlines()
+    summary = entry.meaningful_text("summary") or next((line.strip() for line in lines if line.strip()), "")
     return Vulnerability(
-        id=metadata.required_text("id"),
-        aliases=metadata.text_list("aliases") or (),
+        id=entry.required_text("id"),
+        aliases=entry.text_list("aliases") or (),
         summary=summary[:MAX_SUMMARY_LENGTH],
-        link=metadata.web_url("link"),
-        fixed_in=metadata.text_list("fixed_in") or (),
+        link=entry.web_url("link"),
+        fixed_in=entry.text_list("fixed_in") or (),
     )

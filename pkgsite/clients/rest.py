@@ -1,4 +1,4 @@
-"""What the code hosts with a REST API share: asking them, reading their JSON by type, and counting their commits."""
+"""Shared code for code hosts with a REST API: requests, type-checked JSON, and commit statistics."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from pkgsite.errors import BadResponse, Gone
 from pkgsite.rules.activity import weekly_counts, window_start
 from pkgsite.rules.links import safe_url
 
-# 10,000 commits a year at 50 a page; a list that is longer is not read in part, since its counts would be wrong.
+# 10,000 commits a year at 50 per page. Longer lists are an error, because partial counts would be wrong.
 MAX_PAGES = 200
-AUTHOR_PAGES = 4  # of the newest commits, where a host lists no contributors
-MAX_TIMESTAMP_DIGITS = 10  # digits: seconds since 1970 until the year 2286
+AUTHOR_PAGES = 4  # of the newest commits, if a host lists no contributors
+MAX_TIMESTAMP_DIGITS = 10  # of a Unix timestamp, up to the year 2286
 EMAIL_PATTERN = re.compile(r"\S@\S")
 
 
 class JsonObject:
-    """A JSON object as a host told it, read by type.
+    """Type-checked access to a JSON object from a host.
 
-    A value that is absent or null is None; one of another type than asked for is a BadAnswer that names it.
+    A missing or null value is None; a value of another type raises `BadResponse` with the name of the field.
     """
 
     def __init__(self, url: str, data: Any) -> None:
@@ -49,160 +49,160 @@ class JsonObject:
         return value
 
     def text(self, name: str) -> str | None:
-        found: str | None = self._get(str, name)
-        return found
+        value: str | None = self._get(str, name)
+        return value
 
     def required_text(self, name: str) -> str:
-        """Return a text without which the object is none."""
-        found = self.text(name)
-        if not found:
+        """Return a text; raise `BadResponse` if it is missing or empty."""
+        value = self.text(name)
+        if not value:
             raise BadResponse(f"{self.url}: missing field {name}")
-        return found
+        return value
 
     def clearable_text(self, name: str) -> str | None:
-        """Return a text that may be emptied: null means that there is none, and only absence is "not told"."""
+        """Return an optional text: empty if it is null, None if the field is missing."""
         return (self.text(name) or "") if name in self else None
 
     def count(self, name: str) -> int | None:
-        found: int | None = self._get(int, name)
-        if found is not None and found < 0:
-            raise BadResponse(f"{self.url}: negative value for {name}: {found}")
-        return found
+        value: int | None = self._get(int, name)
+        if value is not None and value < 0:
+            raise BadResponse(f"{self.url}: negative value for {name}: {value}")
+        return value
 
     def required_count(self, name: str) -> int:
-        """Return a number without which the object is none."""
-        found = self.count(name)
-        if found is None:
+        """Return a count; raise `BadResponse` if it is missing."""
+        value = self.count(name)
+        if value is None:
             raise BadResponse(f"{self.url}: missing field {name}")
-        return found
+        return value
 
     def flag(self, name: str) -> bool | None:
-        found: bool | None = self._get(bool, name)
-        return found
+        value: bool | None = self._get(bool, name)
+        return value
 
     def text_list(self, name: str) -> tuple[str, ...] | None:
-        found = self._get(list, name)
-        if found is None:
+        values = self._get(list, name)
+        if values is None:
             return None
-        if not all(isinstance(text, str) for text in found):
-            raise BadResponse(f"{self.url}: invalid value for {name}: {found!r:.80}")
-        return tuple(found)
+        if not all(isinstance(value, str) for value in values):
+            raise BadResponse(f"{self.url}: invalid value for {name}: {values!r:.80}")
+        return tuple(values)
 
     def child(self, name: str) -> JsonObject:
-        """Return the object within; an empty one where there is none."""
+        """Return a nested object, empty if missing."""
         return JsonObject(self.url, self._get(dict, name) or {})
 
     def objects(self, name: str) -> list[JsonObject]:
-        """Return a list of objects, which must be there."""
+        """Return a list of objects; raise `BadResponse` if it is missing."""
         return parse_objects(self.url, self._get(list, name))
 
     def timestamp(self, name: str) -> datetime:
         """Return a time in UTC."""
         text = self.required_text(name)
         try:
-            found = datetime.fromisoformat(text)
-            if found.tzinfo is None:
+            timestamp = datetime.fromisoformat(text)
+            if timestamp.tzinfo is None:
                 raise ValueError("no UTC offset")
-            return found.astimezone(UTC)
+            return timestamp.astimezone(UTC)
         except (ValueError, OverflowError) as error:
             raise BadResponse(f"{self.url}: invalid timestamp for {name}: {text:.80} ({error})") from error
 
     def web_url(self, name: str) -> str | None:
-        """Return an address that can be linked to; None for one that can't, or that is none."""
+        """Return a URL that is safe to link to, None otherwise."""
         return safe_url(self.text(name))
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """A commit as hosts list it."""
+    """A commit in a host's list."""
 
     sha: str
-    committed_at: datetime  # when it was committed, which is not when it was written
-    author: str | None  # the author's account, where the host knows one
+    committed_at: datetime  # the committer's date, not the author's
+    author: str | None  # the author's account, if known
 
 
 class RestApi:
     """The APIs of one kind of code host.
 
     Attributes:
-        quotas: By host, what it last told.
+        quotas: The last quota that each host reported.
     """
 
     def __init__(
         self,
-        reader: JsonClient,
+        client: JsonClient,
         api: Callable[[str], str],
         tokens: Mapping[str, str],
         *,
-        landmark: str,
-        scheme: str = "Bearer",
+        probe_path: str,
+        auth_scheme: str = "Bearer",
     ) -> None:
-        """Know where each host's API is, and with which token to ask it.
+        """Create the client.
 
         Args:
-            reader: Asks.
-            api: From a host's name to its API's address, without a closing slash.
-            tokens: By host; one without is asked as anybody.
-            landmark: A path that every API of the kind has.
-            scheme: How a token is announced.
+            client: Sends the requests.
+            api: Returns the API URL of a host, without a trailing slash.
+            tokens: Tokens by host; other hosts are accessed anonymously.
+            probe_path: A path that every API of the kind has (see `Liveness`).
+            auth_scheme: Scheme of the Authorization header.
         """
         self.quotas: dict[str, Quota] = {}
-        self._reader = reader
-        self._liveness = Liveness(reader, landmark)
+        self._client = client
+        self._liveness = Liveness(client, probe_path)
         self._api = api
-        self._auth_headers = {host: {"Authorization": f"{scheme} {token}"} for host, token in tokens.items()}
+        self._auth_headers = {host: {"Authorization": f"{auth_scheme} {token}"} for host, token in tokens.items()}
 
     def url(self, host: str, path: str, query: Mapping[str, object] | None = None) -> str:
-        """Return the address of a path that is quoted already."""
+        """Return the URL of a path, which is already quoted."""
         return f"{self._api(host)}/{path}" + (f"?{urlencode(query)}" if query else "")
 
-    def request(self, host: str, url: str, *, empty: Collection[int] = ()) -> JsonResponse:
-        """Return the host's answer, and note what it says of our quota.
+    def request(self, host: str, url: str, *, empty_statuses: Collection[int] = ()) -> JsonResponse:
+        """Return the host's response, and record the reported quota.
 
         Raises:
-            Gone: there is no such page, on an API that is there.
+            Gone: The path does not exist, although the API is reachable.
         """
         headers = self._auth_headers.get(host)
         try:
-            answer = self._reader.request(url, headers=headers, bodiless_codes=empty)
+            response = self._client.request(url, headers=headers, bodiless_codes=empty_statuses)
         except Gone:
             self._liveness.ensure_alive(self._api(host), headers)
             raise
         self._liveness.record_response(self._api(host))
-        quota = parse_quota_headers(answer.headers)
+        quota = parse_quota_headers(response.headers)
         if quota:
             self.quotas[host] = quota
-        return answer
+        return response
 
     def get_object(self, host: str, path: str, query: Mapping[str, object] | None = None) -> JsonObject:
-        """Return the object that the host answers."""
-        answer = self.request(host, self.url(host, path, query))
-        return JsonObject(answer.url, answer.data)
+        """Return the JSON object at a path."""
+        response = self.request(host, self.url(host, path, query))
+        return JsonObject(response.url, response.data)
 
     def numbered_pages(
-        self, host: str, path: str, query: Mapping[str, object], *, empty: Collection[int] = ()
+        self, host: str, path: str, query: Mapping[str, object], *, empty_statuses: Collection[int] = ()
     ) -> Iterator[list[JsonObject]]:
-        """Yield the pages of a list that counts its pages, and names the next one in its Link header.
+        """Yield the pages of a list with numbered pages, until the Link header has no next page.
 
-        The pages' own addresses are not followed: behind a proxy a host may write them wrongly.
+        The linked URLs are not followed, because hosts behind a proxy may write them wrongly.
         """
         for page in range(1, MAX_PAGES + 1):
-            answer = self.request(host, self.url(host, path, {**query, "page": page}), empty=empty)
-            yield parse_objects(answer.url, answer.data or [])
-            if not has_next(answer.headers):
+            response = self.request(host, self.url(host, path, {**query, "page": page}), empty_statuses=empty_statuses)
+            yield parse_objects(response.url, response.data or [])
+            if not has_next(response.headers):
                 return
         raise too_many_pages_error(self.url(host, path, query))
 
     def linked_pages(self, host: str, path: str, query: Mapping[str, object]) -> Iterator[list[JsonObject]]:
-        """Yield the pages of a list that tells its objects as "values", and where the "next" page is.
+        """Yield the pages of a list that has its objects in "values" and the next page's URL in "next".
 
         Raises:
-            BadAnswer: the next page is not of the same API; our token must not go there.
+            BadResponse: The next page is outside the API, where our token must not be sent.
         """
         url = first = self.url(host, path, query)
         for _ in range(MAX_PAGES):
-            answer = self.request(host, url)
-            page = JsonObject(answer.url, answer.data)
+            response = self.request(host, url)
+            page = JsonObject(response.url, response.data)
             yield page.objects("values")
             url = page.text("next") or ""
             if not url:
@@ -213,10 +213,10 @@ class RestApi:
 
 
 def parse_objects(url: str, data: Any) -> list[JsonObject]:
-    """Return a list's objects."""
+    """Return the objects of a JSON list."""
     if not isinstance(data, list):
         raise BadResponse(f"{url} returned JSON that is not a list")
-    return [JsonObject(url, item) for item in data]
+    return [JsonObject(url, value) for value in data]
 
 
 def too_many_pages_error(url: str) -> BadResponse:
@@ -228,16 +228,16 @@ def has_next(headers: Mapping[str, str]) -> bool:
 
 
 def clean_person_name(text: str | None) -> str | None:
-    """Return somebody's name as it may be kept: None where it is blank, or has an e-mail address in it."""
+    """Return a person's name, or None if it is blank or contains an email address, which must not be stored."""
     name = " ".join((text or "").split())
     return name if name and not EMAIL_PATTERN.search(name) else None
 
 
 def parse_quota_headers(headers: Mapping[str, str]) -> Quota | None:
-    """Return the quota that an answer's head tells of, where it tells all of it."""
+    """Return the quota in the response headers, or None if it is incomplete."""
     for prefix in ("X-RateLimit", "RateLimit"):
         values = [headers.get(f"{prefix}-{name}", "") for name in ("Limit", "Remaining", "Reset")]
-        if all(number.isdecimal() and len(number) <= MAX_TIMESTAMP_DIGITS for number in values):
+        if all(value.isdecimal() and len(value) <= MAX_TIMESTAMP_DIGITS for value in values):
             limit, remaining, reset = map(int, values)
             return Quota(limit, remaining, datetime.fromtimestamp(reset, UTC))
     return None
@@ -248,25 +248,24 @@ def weekly_activity(
 ) -> Fetched[ActivityFacts]:
     """Return the commits of the last 52 weeks from a host's list, newest first.
 
-    If its newest commit is the one that was counted last time, in the same weeks, so are the ones before it: then
-    nothing has changed, and no further page is read.
+    If the newest commit and the period are those of the last time, nothing has changed, and no further page is read.
     """
     since = window_start(now)
     first = next(pages, [])
     new_validators = {"since": since.isoformat(), "newest": first[0].sha if first else ""}
-    if all(validators.get(name) == mark for name, mark in new_validators.items()):
+    if all(validators.get(name) == value for name, value in new_validators.items()):
         return Fetched(None, new_validators)
-    found: dict[str, datetime] = {}  # by name: a push between two pages moves commits to the next one
+    committed_at: dict[str, datetime] = {}  # by SHA, because a push between two requests repeats commits
     for page in chain([first], pages):
-        found.update((commit.sha, commit.committed_at) for commit in page)
-        # Not every list is cut at `since`, nor in the exact order of time; a page of old commits only is its end.
+        committed_at.update((commit.sha, commit.committed_at) for commit in page)
+        # Some hosts ignore `since`, and the order by time is not exact: stop at a page of old commits only.
         if not any(commit.committed_at >= since for commit in page):
             break
-    return Fetched(ActivityFacts(tuple(weekly_counts(found.values(), now=now))), new_validators)
+    return Fetched(ActivityFacts(tuple(weekly_counts(committed_at.values(), now=now))), new_validators)
 
 
 def commit_authors(pages: Iterable[list[Commit]], *, validators: Mapping[str, str]) -> Fetched[ParticipantFacts]:
-    """Return the accounts that wrote the newest commits; complete if these are all and each has an account."""
+    """Return the authors of the newest commits; complete if these are all commits and each author has an account."""
     commit_pages = list(islice(pages, AUTHOR_PAGES))
     commits = {commit.sha: commit for page in commit_pages for commit in page}
     new_validators = {"newest": next(iter(commits), "")}

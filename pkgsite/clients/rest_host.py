@@ -1,4 +1,4 @@
-"""What the clients of hosts with a REST API have in common: one repository at a time, each host by its own API."""
+"""Base class for code hosts with a REST API, which are queried one repository at a time."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pkgsite.errors import Gone, NotAllowed, RateLimited, UpstreamError
 
 
 class RestHost(ABC):
-    """A `CodeHost` over the hosts of one kind.
+    """A `CodeHost` for all hosts of one kind.
 
     Attributes:
-        quotas: By host, where it tells of one.
+        quotas: Quotas by host, if reported.
         probe_path: A path that every API of the kind has (see `Liveness`).
-        auth_scheme: How a token is announced.
+        auth_scheme: Scheme of the Authorization header.
     """
 
     quotas: Mapping[str, Quota]
@@ -28,38 +28,38 @@ class RestHost(ABC):
     auth_scheme: ClassVar[str] = "Bearer"
 
     def __init__(
-        self, reader: JsonClient, *, api: Callable[[str], str] | None = None, tokens: Mapping[str, str] | None = None
+        self, client: JsonClient, *, api: Callable[[str], str] | None = None, tokens: Mapping[str, str] | None = None
     ) -> None:
-        """Know where each host's API is (by default where the kind has it), and the token for each that has one."""
+        """Create the client, with the API URL (by default `default_api_url`) and optional token of each host."""
         self._api = RestApi(
-            reader, api or self.default_api_url, tokens or {}, landmark=self.probe_path, scheme=self.auth_scheme
+            client, api or self.default_api_url, tokens or {}, probe_path=self.probe_path, auth_scheme=self.auth_scheme
         )
         self.quotas = self._api.quotas
 
     @staticmethod
     @abstractmethod
     def default_api_url(host: str) -> str:
-        """Return where a host's API is by default."""
+        """Return a host's default API URL."""
 
-    def repo_facts(  # no fact of these depends on the time
+    def repo_facts(
         self,
         repo_requests: Sequence[RepoRequest],
         *,
-        now: datetime,  # noqa: ARG002
+        now: datetime,  # noqa: ARG002 - part of the interface
     ) -> list[Fetched[RepoFacts] | UpstreamError]:
-        """Return what came of each; a host that asked us to stay away is not asked for the rest of its repositories."""
-        found: list[Fetched[RepoFacts] | UpstreamError] = []
+        """Return the result for each repository; after a rate limit, no further request is sent to that host."""
+        outcomes: list[Fetched[RepoFacts] | UpstreamError] = []
         rate_limited_hosts: dict[str, RateLimited] = {}
-        for ask in repo_requests:
-            host = ask.ref.host
+        for repo_request in repo_requests:
+            host = repo_request.ref.host
             try:
-                found.append(rate_limited_hosts[host] if host in rate_limited_hosts else self._fetch_repo(ask))
+                outcomes.append(rate_limited_hosts.get(host) or self._fetch_repo(repo_request))
             except RateLimited as failure:
                 rate_limited_hosts[host] = failure
-                found.append(failure)
+                outcomes.append(failure)
             except UpstreamError as failure:
-                found.append(failure)
-        return found
+                outcomes.append(failure)
+        return outcomes
 
     @abstractmethod
     def activity_facts(
@@ -74,16 +74,12 @@ class RestHost(ABC):
 
 
 def check_same_repository(repo_request: RepoRequest, node_id: str) -> None:
-    """Refuse another repository than the one that we know by this name.
-
-    Raises:
-        Gone: the host's id is not the one of the last time.
-    """
+    """Raise `Gone` if the name now belongs to a repository with another id than the last time."""
     known_id = repo_request.validators.get("node_id", node_id)
     if known_id != node_id:
         raise Gone(f"{repo_request.ref.host}/{repo_request.ref.path}: the name now belongs to a different repository")
 
 
 def hidden_code_error(ref: RepoRef) -> NotAllowed:
-    """Return the failure of a repository that must not count as lost, since only its code can't be read."""
+    """Return the error for a repository that exists but whose code can't be read."""
     return NotAllowed(f"{ref.host}/{ref.path}: the commits are not public")

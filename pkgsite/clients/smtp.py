@@ -1,4 +1,4 @@
-"""Sending mail through an SMTP server that the settings name."""
+"""Sends email through the SMTP server in the settings."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from email.utils import formatdate, make_msgid
 
 from pkgsite.errors import BadResponse, NotAllowed, Unavailable
 
-TIMEOUT_S = 10.0  # for each step of the conversation; a visitor waits meanwhile
+TIMEOUT_S = 10.0  # for each SMTP command; the user is waiting
 
 
 @dataclass(frozen=True, slots=True)
 class SmtpEmailSender:
-    """Sends each message in a conversation of its own.
+    """Sends each message over a new connection.
 
     Attributes:
-        tls: "starttls" (asked for in the open, then kept to), "tls" (from the first byte on) or "none".
+        tls: "starttls", "tls" (implicit TLS) or "none".
     """
 
     host: str
@@ -27,17 +27,17 @@ class SmtpEmailSender:
     password: str
     tls: str
     sender: str
-    domain: str  # of the site, in the messages' ids
+    domain: str  # the site's domain, for Message-ID headers
     context: ssl.SSLContext | None = None
     timeout_s: float = TIMEOUT_S
 
     def send(self, *, to: str, subject: str, body: str) -> None:
-        """Send a message in plain text.
+        """Send a plain-text email.
 
         Raises:
-            Unavailable: the server can't be reached, or may take the message later.
-            NotAllowed: the server does not let us send.
-            BadAnswer: the server refuses the message or its reader.
+            Unavailable: The server can't be reached, or may accept the message later.
+            NotAllowed: The server rejected the login or the encrypted connection.
+            BadResponse: The server rejected the message or its recipient.
         """
         message = EmailMessage()
         message["From"], message["To"], message["Subject"] = self.sender, to, subject
@@ -75,19 +75,19 @@ class SmtpEmailSender:
 
 
 def _is_transient(error: smtplib.SMTPException) -> bool:
-    """Tell whether the server may take the message another time (a 4xx reply)."""
+    """Return whether the server may accept the message later (a 4xx reply)."""
     if isinstance(error, smtplib.SMTPRecipientsRefused):
-        codes = [code for code, _words in error.recipients.values()]
+        codes = [code for code, _reply in error.recipients.values()]
     else:
         codes = [getattr(error, "smtp_code", 500)]
     return all(400 <= code < 500 for code in codes)
 
 
 def _describe_error(error: Exception) -> str:
-    """Return what a log should tell of a failure."""
+    """Return the message of an SMTP error for the log."""
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return "; ".join(f"{code} {reply.decode(errors='replace')}" for code, reply in error.recipients.values())
     if isinstance(error, smtplib.SMTPResponseException):
-        words = error.smtp_error
-        return f"{error.smtp_code} {words.decode(errors='replace') if isinstance(words, bytes) else words}"
+        reply = error.smtp_error
+        return f"{error.smtp_code} {reply.decode(errors='replace') if isinstance(reply, bytes) else reply}"
     return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__

@@ -1,4 +1,4 @@
-"""Any site with an API v4, read page by page."""
+"""Client for sites with an API v4, which is read page by page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pkgsite.errors import BadResponse
 from pkgsite.rules.records import parse_category, parse_grid, parse_package
 from pkgsite.rules.v4_urls import api_root
 
-RECORDS_PER_PAGE = 100  # few enough for a short transaction; a site that gives fewer a page is followed at its own pace
+RECORDS_PER_PAGE = 100  # few enough for a short transaction; sites may return fewer
 
 RECORD_PARSERS = {"categories": parse_category, "grids": parse_grid, "packages": parse_package}
 
@@ -19,22 +19,22 @@ class V4Site:
     """A `RecordSite` over HTTP.
 
     Attributes:
-        root: The address of its API v4, always written the same way.
+        root: The root URL of its API v4, in canonical form.
     """
 
-    def __init__(self, address: str, reader: JsonClient) -> None:
-        """Know the site by its address, or by that of its API v4.
+    def __init__(self, address: str, client: JsonClient) -> None:
+        """Create the client for the URL of a site or of its API v4.
 
         Raises:
-            Invalid: this can't be one.
+            Invalid: The URL can't be that of a site.
         """
         self.root = api_root(address)
-        self._reader = reader
+        self._client = client
 
     def page(self, collection: str, offset: int) -> RecordPage:
         url = f"{self.root}{collection}/?limit={RECORDS_PER_PAGE}&offset={offset}"
-        answer = self._reader.get(url)
-        count, results, next_url = _parse_envelope(url, answer)
+        response = self._client.get(url)
+        count, results, next_url = _parse_envelope(url, response)
         end = offset + len(results)
         if next_url and (not results or end >= count):
             raise BadResponse(f"{url}: paging error: there is a next page after record {end} of {count}")
@@ -43,9 +43,9 @@ class V4Site:
         return RecordPage(count, [RECORD_PARSERS[collection](result) for result in results], is_last=not next_url)
 
 
-def _parse_envelope(url: str, answer: Any) -> tuple[int, list[Any], str | None]:
-    if isinstance(answer, dict):
-        count, results, next_url = answer.get("count"), answer.get("results"), answer.get("next")
+def _parse_envelope(url: str, response: Any) -> tuple[int, list[Any], str | None]:
+    if isinstance(response, dict):
+        count, results, next_url = response.get("count"), response.get("results"), response.get("next")
         if type(count) is int and isinstance(results, list) and (next_url is None or isinstance(next_url, str)):
             return count, results, next_url
     raise BadResponse(f"{url} did not return an API v4 list page")

@@ -1,1 +1,1 @@
-"""Work that nobody waits for: facts are refreshed, numbers kept, and old rows cleared away."""
+"""Scheduled background jobs: refreshing facts, recording samples, updating scores and deleting old rows."""

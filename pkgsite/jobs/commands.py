@@ -1,4 +1,4 @@
-"""The commands that do the jobs' work by hand: each asks the same services as the scheduler."""
+"""The commands `refresh` and `jobs`, which use the same services as the scheduler."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pkgsite.services.packages.records import ids_by_slug
 from pkgsite.services.refresh.queue import Claim, RefreshResult, SourceFilter, count_due, paused_hosts
 from pkgsite.services.refresh.sources import make_due, sync_sources
 
-SIGINT_EXIT_STATUS = 130  # what a shell expects of a program that Ctrl-C stopped
+SIGINT_EXIT_STATUS = 130  # what shells expect after Ctrl-C
 RESULT_COLUMNS = (
     RefreshResult.FETCHED,
     RefreshResult.UNCHANGED,
@@ -46,8 +46,8 @@ def run_scheduler() -> None:
     """Run scheduled jobs in this process until Ctrl-C or SIGTERM, for sites that set SCHEDULER=off."""
     application = current_app._get_current_object()  # type: ignore[attr-defined]
     scheduler, stop_event = Scheduler(application), threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop_event.set())
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signal_number, lambda *_: stop_event.set())
     scheduler.start()
     click.echo("Scheduler started. Jobs run while this process holds the lease. Press Ctrl-C to stop.", err=True)
     stop_event.wait()
@@ -61,7 +61,7 @@ def run_scheduler() -> None:
     "--source",
     "sources",
     multiple=True,
-    type=click.Choice([source.value for source in Source]),  # of an enumeration's members click takes the names
+    type=click.Choice([source.value for source in Source]),  # for enum members, click would use the names
     help="Refresh only this source. Can be repeated.",
 )
 @click.option("--all", "everything", is_flag=True, help="Also refresh sources that are not due yet.")
@@ -72,22 +72,25 @@ def refresh(slugs: tuple[str, ...], sources: tuple[str, ...], everything: bool) 
     Ctrl-C finishes the requests in progress and stops. Exits with status 0 if every source was read, 1 otherwise.
     """
     session, now = db.session(), utc_now()
-    only = select_sources(session, slugs, sources)
-    sync_sources(session, gateways(), now=now, package_ids=only.package_ids)
+    source_filter = select_sources(session, slugs, sources)
+    package_ids = source_filter.package_ids
+    sync_sources(session, gateways(), now=now, package_ids=package_ids)
     if slugs or everything:
-        make_due(session, priority=Priority.USER_REQUEST, now=now, package_ids=only.package_ids, sources=only.sources)
+        make_due(
+            session, priority=Priority.USER_REQUEST, now=now, package_ids=package_ids, sources=source_filter.sources
+        )
     session.commit()
-    tally, was_stopped = refresh_with_progress(session, only)
-    print_summary(session, tally, only)
+    summary, was_stopped = refresh_with_progress(session, source_filter)
+    print_summary(session, summary, source_filter)
     if was_stopped:
         click.echo("Stopped. The remaining sources are still due.", err=True)
         sys.exit(SIGINT_EXIT_STATUS)
-    if any(result in FAILURE_RESULTS for _, result in tally.counts) or has_due_left(session, now, only):
+    if any(result in FAILURE_RESULTS for _, result in summary.counts) or has_due_left(session, now, source_filter):
         sys.exit(1)
 
 
 def select_sources(session: Session, slugs: Collection[str], sources: Collection[str]) -> SourceFilter:
-    """Return the part of the sources that the arguments name, or stop in plain words."""
+    """Return the filter for the arguments; raise a `ClickException` for unknown packages."""
     ids: Mapping[str, int] = ids_by_slug(session, slugs) if slugs else {}
     unknown = [slug for slug in slugs if slug not in ids]
     session.rollback()
@@ -100,12 +103,9 @@ def select_sources(session: Session, slugs: Collection[str], sources: Collection
 
 
 def refresh_with_progress(session: Session, source_filter: SourceFilter) -> tuple[RefreshSummary, bool]:
-    """Refresh, showing how far it has come, and return what came of it and whether Ctrl-C stopped it."""
-    due, stop, lock = (
-        count_due(session, now=utc_now(), source_filter=source_filter),
-        threading.Event(),
-        threading.Lock(),
-    )
+    """Refresh with a progress bar; return the summary and whether Ctrl-C stopped it."""
+    due = count_due(session, now=utc_now(), source_filter=source_filter)
+    stop, lock = threading.Event(), threading.Lock()
     session.rollback()
     application = current_app._get_current_object()  # type: ignore[attr-defined]
     with click.progressbar(
@@ -114,43 +114,40 @@ def refresh_with_progress(session: Session, source_filter: SourceFilter) -> tupl
 
         def on_result(_claim: Claim, _result: RefreshResult) -> None:
             with lock:
-                # A repository with new commits brings its commits and people: there is more to do than there was.
+                # New commits make the activity and the contributors due, so the total can grow.
                 bar.length = max(bar.length or 0, bar.pos + 1)
                 bar.update(1)
 
-        before = signal.signal(signal.SIGINT, lambda *_: stop.set())
+        previous_handler = signal.signal(signal.SIGINT, lambda *_: stop.set())
         try:
-            tally = Refresher(
+            summary = Refresher(
                 application, gateways(), source_filter=source_filter, stop=stop, on_result=on_result
             ).run()
         finally:
-            signal.signal(signal.SIGINT, before)
-    return tally, stop.is_set()
+            signal.signal(signal.SIGINT, previous_handler)
+    return summary, stop.is_set()
 
 
 def has_due_left(session: Session, since: datetime, source_filter: SourceFilter) -> bool:
-    """Tell whether something that was due at the start has not been asked, since its host is left alone."""
-    left = count_due(session, now=since, source_filter=source_filter)
+    """Return whether a source that was due at the start was skipped, because its host is paused."""
+    remaining = count_due(session, now=since, source_filter=source_filter)
     session.rollback()
-    return left > 0
+    return remaining > 0
 
 
-def print_summary(session: Session, tally: RefreshSummary, source_filter: SourceFilter) -> None:
-    """Print a line for each source, then what failed and which hosts are left alone."""
+def print_summary(session: Session, summary: RefreshSummary, source_filter: SourceFilter) -> None:
+    """Print the counts of each source, the paused hosts and the failures."""
     now = utc_now()
-    if not tally.counts:
-        click.echo(
-            "Nothing is due."
-            if not count_due(session, now=now, source_filter=source_filter)
-            else "No host is available at the moment."
-        )
+    if not summary.counts:
+        has_due = count_due(session, now=now, source_filter=source_filter)
+        click.echo("No host is available at the moment." if has_due else "Nothing is due.")
     for source in Source:
-        counts = {result: tally.counts[source, result] for result in RESULT_COLUMNS}
+        counts = {result: summary.counts[source, result] for result in RESULT_COLUMNS}
         if any(counts.values()):
-            columns = ", ".join(f"{number} {result.label}" for result, number in counts.items() if number)
+            columns = ", ".join(f"{count} {result.label}" for result, count in counts.items() if count)
             click.echo(f"{source:10} {columns}")
     for host, until, reason in paused_hosts(session, now=now):
         click.echo(f"{host} paused until {until:%H:%M} UTC: {reason}")
-    for (package_id, source), message in sorted(tally.failures.items()):
+    for (package_id, source), message in sorted(summary.failures.items()):
         click.echo(f"  package {package_id}, {source}: {message}")
     session.rollback()

@@ -1,4 +1,4 @@
-"""Refreshes what is due: hosts beside each other, the sources of one host one after the other."""
+"""Refreshes due sources: hosts concurrently, the sources of a host one after another."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ from pkgsite.services.refresh.queue import (
 log = logging.getLogger(__name__)
 
 MAX_CONCURRENT_HOSTS = 8
-MAX_CONSECUTIVE_FAILURES = 5  # of different repositories: it is the host that fails
+MAX_CONSECUTIVE_FAILURES = 5  # of different packages: the host itself is failing
 MAX_REPORTED_FAILURES = 100
-REPO_BATCH_SIZE = 50  # repositories of a host that tells of so many in one answer
-# What can be asked one by one within a lease, even if each answer takes its whole time.
+REPO_BATCH_SIZE = 50  # repositories of a host that returns many in one response
+# Claims that can be fetched one by one before they expire, even if each request reaches its timeout.
 CLAIM_SIZES = {Source.REPO: 5, Source.ACTIVITY: 10, Source.PEOPLE: 10, Source.INDEX: 20, Source.DOWNLOADS: 20}
-# Seconds between two questions, where a host is a small one that serves everybody for nothing.
+# Seconds between requests, out of courtesy to a small free service.
 REQUEST_INTERVALS_S = {Source.DOWNLOADS: 1.0}
 
 Outcome = Fetched[Any] | UpstreamError
@@ -52,12 +52,12 @@ T = TypeVar("T")
 
 @dataclass
 class RefreshSummary:
-    """What came of a refresh: how many sources ended in each way, and how many hosts had to be left alone.
+    """The results of a refresh.
 
     Attributes:
-        counts: By source and result.
-        failures: For each package and source that failed, the words, as far as `MAX_REPORTED_FAILURES`.
-        paused: For each host that is left alone, why.
+        counts: Number of packages by source and result.
+        failures: Error messages by package id and source, at most `MAX_REPORTED_FAILURES`.
+        paused: Reasons by paused host.
     """
 
     counts: Counter[tuple[Source, RefreshResult]] = field(default_factory=Counter)
@@ -65,23 +65,23 @@ class RefreshSummary:
     paused: dict[str, str] = field(default_factory=dict)
 
     def totals(self) -> dict[str, int]:
-        """Return the number of each result that there was."""
-        found: Counter[str] = Counter()
-        for (_, result), number in self.counts.items():
-            found[str(result)] += number
-        return dict(found)
+        """Return the counts by result, over all sources."""
+        totals: Counter[str] = Counter()
+        for (_, result), count in self.counts.items():
+            totals[str(result)] += count
+        return dict(totals)
 
 
 def worker_name() -> str:
-    """Return a name that no other worker has, on this machine or another."""
+    """Return a name that is unique among all workers on all machines."""
     return f"{socket.gethostname()[:60]}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
 class Refresher:
-    """Works through what is due until nothing is, time runs out, or it is stopped.
+    """Fetches due sources until none is left, time runs out, or it is stopped.
 
-    No transaction is open while a host is asked; what came of each source is committed by itself. Any number of
-    these can work at once, in threads, processes and machines.
+    No transaction is open during requests, and each result is committed separately. Any number of refreshers can run
+    concurrently, in threads, processes and machines.
     """
 
     def __init__(
@@ -95,16 +95,16 @@ class Refresher:
         on_result: Callable[[Claim, RefreshResult], None] = lambda _claim, _result: None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        """Prepare.
+        """Create the refresher.
 
         Args:
-            app: Whose database.
-            gateways: The hosts to ask.
-            source_filter: A part of the sources.
-            stop: Once set, what is being asked is finished, and all else given back.
-            ends_at: When to stop, by `time.monotonic`.
-            on_result: Told of each source that is done, from several threads.
-            clock: Tells the present instant.
+            app: Application whose database is used.
+            gateways: Clients of the hosts.
+            source_filter: Sources to refresh.
+            stop: Once set, active requests are finished and the other claims released.
+            ends_at: Time to stop at, as of `time.monotonic`.
+            on_result: Called after each result, from several threads.
+            clock: Returns the current time.
         """
         self._app = app
         self._gateways = gateways
@@ -119,20 +119,20 @@ class Refresher:
         self.summary = RefreshSummary()
 
     def run(self) -> RefreshSummary:
-        """Refresh, and return what came of it."""
+        """Refresh the due sources and return the summary."""
         due = self._in_transaction(due_hosts, now=self._clock(), source_filter=self._source_filter)
         hosts = [host for host in due if host in self._known_hosts]
         with ThreadPoolExecutor(MAX_CONCURRENT_HOSTS, "refresh") as pool:
             try:
-                for work in [pool.submit(self._refresh_host, host) for host in hosts]:
-                    work.result()
+                for future in [pool.submit(self._refresh_host, host) for host in hosts]:
+                    future.result()
             except BaseException:
                 self._stop.set()
                 raise
         return self.summary
 
     def _refresh_host(self, host: str) -> None:
-        """Work through one host."""
+        """Claim and fetch the due sources of a host until none is left."""
         holder, sizes = f"{self._name}:{host}"[:100], self._claim_sizes(host)
         while not self._should_stop():
             claims = self._in_transaction(
@@ -143,9 +143,9 @@ class Refresher:
             self._process_claims(host, claims)
 
     def _process_claims(self, host: str, claims: Sequence[Claim]) -> None:
-        """Ask for what was claimed, and take in what comes; what can't be asked now is given back."""
+        """Fetch the claimed sources and record the results; release the claims that can't be fetched now."""
         is_batched = claims[0].source is Source.REPO and self._is_batched(host)
-        remaining, in_a_row = list(claims), 0
+        remaining, consecutive_failures = list(claims), 0
         try:
             while (
                 remaining
@@ -156,22 +156,23 @@ class Refresher:
                 batch = remaining if is_batched else remaining[:1]
                 outcomes = self._fetch(host, batch)
                 remaining = remaining[len(batch) :]
-                for claimed, outcome in zip(batch, outcomes, strict=True):
-                    self._record_result(claimed, outcome)
-                    in_a_row = in_a_row + 1 if isinstance(outcome, Unavailable | BadResponse) else 0
+                for claim, outcome in zip(batch, outcomes, strict=True):
+                    self._record_result(claim, outcome)
+                    is_host_failure = isinstance(outcome, Unavailable | BadResponse)
+                    consecutive_failures = consecutive_failures + 1 if is_host_failure else 0
                     if isinstance(outcome, UpstreamError):
-                        self._pause_if_needed(host, outcome, in_a_row)
+                        self._pause_if_needed(host, outcome, consecutive_failures)
                 self._stop.wait(REQUEST_INTERVALS_S.get(claims[0].source, 0))
         finally:
             if remaining:
                 self._in_transaction(release_claims, remaining)
 
     def _fetch(self, host: str, batch: Sequence[Claim]) -> list[Outcome]:
-        """Return what came of each claim, with no transaction open."""
+        """Return the outcome of each claim. No transaction is open during the request."""
         try:
             outcomes = self._fetch_from_host(batch, self._clock())
-        except Exception as error:  # a mistake of ours must not leave a host unread for ever
-            log.exception("could not request %s for %s", batch[0].source, [one.resource for one in batch])
+        except Exception as error:  # a bug must not block a host forever
+            log.exception("could not request %s for %s", batch[0].source, [claim.resource for claim in batch])
             outcomes = [BadResponse(f"Request to {host} failed: {type(error).__name__}")] * len(batch)
         if any(isinstance(outcome, Fetched) for outcome in outcomes):
             code_host = self._gateways.code_hosts.get(host)
@@ -180,9 +181,9 @@ class Refresher:
 
     def _fetch_from_host(self, batch: Sequence[Claim], now: datetime) -> list[Outcome]:
         if batch[0].source is Source.REPO:
-            repo_requests = [RepoRequest(self._repo_ref(one), one.validators) for one in batch]
+            repo_requests = [RepoRequest(self._repo_ref(claim), claim.validators) for claim in batch]
             return list(self._gateways.code_hosts[batch[0].host].repo_facts(repo_requests, now=now))
-        return [self._fetch_one(one, now) for one in batch]
+        return [self._fetch_one(claim, now) for claim in batch]
 
     def _fetch_one(self, claim: Claim, now: datetime) -> Outcome:
         index, target, validators = self._gateways.index, claim.resource, claim.validators
@@ -199,10 +200,10 @@ class Refresher:
             return failure
 
     def _record_result(self, claim: Claim, outcome: Outcome) -> RefreshResult:
-        """Take in what came of a claim; what our own database refuses is a failure of this source alone."""
+        """Record the outcome of a claim; if it can't be stored, record a failure of this source."""
         try:
             result = self._in_transaction(record_result, claim, outcome, now=self._clock())
-        except Exception as error:  # one package's failure, of whatever kind, never stops the others
+        except Exception as error:  # one package's error must not stop the others
             log.exception("could not store %s for package %s", claim.source, claim.package_id)
             outcome = BadResponse(f"Could not store the response from {claim.host}: {type(error).__name__}")
             result = self._in_transaction(record_result, claim, outcome, now=self._clock())
@@ -214,7 +215,7 @@ class Refresher:
         return result
 
     def _pause_if_needed(self, host: str, failure: UpstreamError, consecutive_failures: int) -> None:
-        """Leave a host alone that says that we ask too much, or that fails whatever it is asked."""
+        """Pause a host that reports a rate limit or fails repeatedly."""
         if host in self.summary.paused or not (
             isinstance(failure, RateLimited) or consecutive_failures >= MAX_CONSECUTIVE_FAILURES
         ):
@@ -238,7 +239,7 @@ class Refresher:
         return self._stop.is_set() or (self._ends_at is not None and time.monotonic() >= self._ends_at)
 
     def _in_transaction(self, operation: Callable[..., T], *args: object, **options: object) -> T:
-        """Do some work in a transaction of its own."""
+        """Run an operation in its own transaction."""
         with self._app.app_context():
             session = db.session()
             try:

@@ -1,7 +1,7 @@
-"""Runs the timetable in one process of many: the one that holds the lease, renewed by a heartbeat.
+"""Runs the timetable in one of many processes: the one that holds the lease, which a heartbeat renews.
 
-When its holder dies, the lease runs out, and another process has it within `LEASE_TTL` and a heartbeat: well below a
-minute. A tick of a job runs once, whoever holds the lease, since the log takes one run of each tick.
+When the holder dies, the lease expires, and another process acquires it within `LEASE_TTL` plus a heartbeat, which is
+less than a minute. Each tick of a job runs once regardless of the holder, because the log allows one run per tick.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 class TickTrigger(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
-    """Fires at a job's ticks, also after it has been made to run between two of them."""
+    """Fires at a job's ticks, even after an extra run between two ticks."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
@@ -48,18 +48,18 @@ class TickTrigger(BaseTrigger):  # type: ignore[misc]  # APScheduler has no type
 
 
 class Scheduler:
-    """The timetable of one process, at work while the process holds the lease."""
+    """The timetable of a process, active while the process holds the lease."""
 
     def __init__(self, app: Flask) -> None:
         self._app = app
         self._name = worker_name()
         self._stop = threading.Event()
-        self._lease_expires_at = 0.0  # by time.monotonic: a clock that is set back does not lengthen it
+        self._lease_expires_at = 0.0  # time.monotonic, so that setting the clock back does not extend it
         with app.app_context():
             self._context = JobContext(app, gateways(), self._stop)
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
-            # A thread for each job and one for the heartbeat: no job can keep the lease from being renewed.
+            # A thread for each job and one for the heartbeat, so that no job delays the renewal of the lease.
             executors={"default": ThreadPoolExecutor(len(JOB_FUNCTIONS) + 1)},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
@@ -69,8 +69,8 @@ class Scheduler:
         return time.monotonic() < self._lease_expires_at
 
     def start(self) -> None:
-        """Begin, in threads of its own."""
-        # A job that is still at work at its next tick skips that one, and APScheduler says so each time.
+        """Start the jobs in background threads."""
+        # APScheduler warns about each tick that is skipped because the job is still running.
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
         now = utc_now()
         self._scheduler.add_job(self._heartbeat, IntervalTrigger(seconds=HEARTBEAT_INTERVAL.seconds), next_run_time=now)
@@ -79,7 +79,7 @@ class Scheduler:
         self._scheduler.start()
 
     def stop(self) -> None:
-        """End: what is being asked is finished, all else given back, and the lease is another's to take."""
+        """Stop after the active requests, release the other claims, and release the lease."""
         self._stop.set()
         self._scheduler.shutdown(wait=False)
         if self.holds_lease:
@@ -87,7 +87,7 @@ class Scheduler:
             self._in_transaction(release_lease, LEASE, holder=self._name, now=utc_now())
 
     def _heartbeat(self) -> None:
-        """Take or renew the lease; who has it anew runs each job whose last tick has had no run."""
+        """Acquire or renew the lease; after acquiring it, run each job whose last tick was missed."""
         requested_at, had_lease = time.monotonic(), self.holds_lease
         try:
             has_lease = self._in_transaction(acquire_lease, LEASE, holder=self._name, ttl=LEASE_TTL, now=utc_now())
@@ -103,7 +103,7 @@ class Scheduler:
                 self._scheduler.modify_job(job.name, next_run_time=utc_now())
 
     def _run_job(self, job: Job) -> None:
-        """Run a job for its present tick, unless that has had its run or another process has the lease."""
+        """Run a job for the current tick, unless that has run already or another process holds the lease."""
         if not self.holds_lease or self._stop.is_set():
             return
         now = utc_now()
@@ -123,7 +123,7 @@ class Scheduler:
             self._in_transaction(finish_run, run_id, now=utc_now(), result=result)
 
     def _in_transaction(self, operation: Callable[..., T], *args: object, **options: object) -> T:
-        """Do some work in a transaction of its own."""
+        """Run an operation in its own transaction."""
         with self._app.app_context():
             session: Session = db.session()
             result = operation(session, *args, **options)

@@ -1,4 +1,4 @@
-"""What each job of the timetable does. Each returns counts by name, for the log."""
+"""The jobs of the timetable. Each returns counts by name for the log."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from pkgsite.services.refresh.samples import record_samples, update_all_scores
 from pkgsite.services.refresh.sources import apply_serials, index_names, index_validators, sync_sources
 from pkgsite.services.search.indexer import reindex_stale
 
-MAX_REFRESH_S = 300  # then its run is logged, and the next one goes on
+MAX_REFRESH_S = 300  # the next run continues
 
 
 @dataclass(frozen=True, slots=True)
 class JobContext:
-    """What a job works with.
+    """The dependencies of a job.
 
     Attributes:
-        stop: Once set, the work ends as soon as it can.
+        stop: Once set, the job ends as soon as possible.
     """
 
     app: Flask
@@ -42,8 +42,8 @@ class JobContext:
 
 def refresh_due(context: JobContext) -> dict[str, Any]:
     ends_at = time.monotonic() + MAX_REFRESH_S
-    tally = Refresher(context.app, context.gateways, stop=context.stop, ends_at=ends_at, clock=context.clock).run()
-    return {**tally.totals(), **({"paused hosts": len(tally.paused)} if tally.paused else {})}
+    summary = Refresher(context.app, context.gateways, stop=context.stop, ends_at=ends_at, clock=context.clock).run()
+    return {**summary.totals(), **({"paused hosts": len(summary.paused)} if summary.paused else {})}
 
 
 def sync_all_sources(context: JobContext) -> dict[str, Any]:
@@ -53,14 +53,14 @@ def sync_all_sources(context: JobContext) -> dict[str, Any]:
 
 
 def check_index_for_changes(gateways: Gateways, now: datetime) -> dict[str, Any]:
-    """Ask the index once what has changed, and make those projects due.
+    """Make the projects due that have changed on the index, with a single request.
 
     Raises:
-        UpstreamError: the index could not tell; it is left alone for a while.
+        UpstreamError: The request failed; the index has been paused.
     """
     session, host = db.session(), gateways.package_index_host
     names, validators = index_names(session, host), index_validators(session, host)
-    session.rollback()  # no transaction is open while the index is asked
+    session.rollback()  # no transaction is open during the request
     if not names:
         return {"checked": 0, "changed": 0}
     try:
@@ -75,9 +75,9 @@ def check_index_for_changes(gateways: Gateways, now: datetime) -> dict[str, Any]
 
 
 def sample_packages(context: JobContext) -> dict[str, Any]:
-    new = record_samples(db.session(), now=context.clock())
+    recorded = record_samples(db.session(), now=context.clock())
     db.session.commit()
-    return {"recorded": new}
+    return {"recorded": recorded}
 
 
 def rescore_packages(context: JobContext) -> dict[str, Any]:
@@ -87,23 +87,23 @@ def rescore_packages(context: JobContext) -> dict[str, Any]:
 
 
 def clean_up(context: JobContext) -> dict[str, Any]:
-    removed = delete_old_runs(db.session(), before=context.clock() - LOG_RETENTION)
+    deleted = delete_old_runs(db.session(), before=context.clock() - LOG_RETENTION)
     db.session.commit()
-    return {"deleted": removed}
+    return {"deleted": deleted}
 
 
 def reindex_search(context: JobContext) -> dict[str, Any]:
-    """Index anew, some packages at a time, those of which the index holds what was so on another day."""
+    """Reindex the packages, batch by batch, that were indexed on an earlier day."""
     prefixes = tuple(context.app.config["SEARCH_PREFIX"])
     last_id, changed = 0, 0
     while not context.stop.is_set():
-        before = last_id
+        previous_id = last_id
         last_id, batch_changed = reindex_stale(
-            db.session(), ignored_prefixes=prefixes, now=context.clock(), after=before
+            db.session(), ignored_prefixes=prefixes, now=context.clock(), after=previous_id
         )
         db.session.commit()
         changed += batch_changed
-        if last_id == before:
+        if last_id == previous_id:
             break
     return {"reindexed": changed}
 
@@ -111,7 +111,7 @@ def reindex_search(context: JobContext) -> dict[str, Any]:
 JOB_FUNCTIONS: dict[Job, Callable[[JobContext], dict[str, Any]]] = {
     SOURCES: sync_all_sources,
     REFRESH: refresh_due,
-    SERIALS: lambda work: check_index_for_changes(work.gateways, work.clock()),
+    SERIALS: lambda context: check_index_for_changes(context.gateways, context.clock()),
     SAMPLES: sample_packages,
     SCORES: rescore_packages,
     HOUSEKEEPING: clean_up,

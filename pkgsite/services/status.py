@@ -1,4 +1,4 @@
-"""How the site's own work goes: its jobs, the hosts that it asks, the age of what they told, and what failed."""
+"""The data of the status page: jobs, hosts, freshness of facts, and failures."""
 
 from __future__ import annotations
 
@@ -17,28 +17,26 @@ from pkgsite.rules.timetable import TIMETABLE, Job
 from pkgsite.services.packages.records import VISIBLE
 from pkgsite.services.refresh.queue import RefreshResult
 
-SCHEDULER_LEASE = "scheduler"  # the lease of the process that starts jobs
+SCHEDULER_LEASE = "scheduler"  # held by the process that runs the jobs
 MAX_FAILURES = 20
 PERCENTILES = (50, 95)
-UNEXPECTED_ERROR = re.compile(
-    r"(\w+(?:Error|Exception)): "
-)  # of ours, as the log of runs has it: the exception, and its words
+UNEXPECTED_ERROR = re.compile(r"(\w+(?:Error|Exception)): ")  # a bug, as stored in the log: exception and message
 HAS_FAILED = SourceState.last_error_at.is_not(None) & SourceState.last_error.is_not(None)
 
 
 @dataclass(frozen=True, slots=True)
 class JobStatus:
-    """A scheduled job: its last run, if it has run, and its next."""
+    """A scheduled job with its last run, if any, and its next."""
 
     title: str
     interval: timedelta
     next_at: datetime
     started_at: datetime | None = None
     ended_at: datetime | None = None
-    counts: tuple[tuple[str, int], ...] = ()  # what came of it, by name; nothing that is 0
+    counts: tuple[tuple[str, int], ...] = ()  # nonzero counts of the result, by name
     error: str | None = None
     is_running: bool = False
-    is_interrupted: bool = False  # it has not ended, and the process that was at it has the duty no more
+    is_interrupted: bool = False  # not finished, and its process no longer holds the lease
 
     @property
     def duration(self) -> timedelta | None:
@@ -47,60 +45,60 @@ class JobStatus:
 
 @dataclass(frozen=True, slots=True)
 class QuotaStatus:
-    """What a host says of one of our quotas."""
+    """One of our quotas, as reported by a host."""
 
     name: str
     limit: int
     remaining: int
-    resets_at: datetime | None  # None: that time is over, so that the quota is whole again
+    resets_at: datetime | None  # None if the quota has been reset since
 
 
 @dataclass(frozen=True, slots=True)
 class HostStatus:
-    """A host that facts come from."""
+    """A host that facts are fetched from."""
 
     host: str
     last_answer_at: datetime | None
-    paused_until: datetime | None  # None: it can be asked
-    last_error: str | None  # the last one that nothing has followed
+    paused_until: datetime | None  # None if not paused
+    last_error: str | None  # the last error, unless the host has responded since
     last_error_at: datetime | None
-    checked_at: datetime | None  # when it last told what has changed on it, where it can
+    checked_at: datetime | None  # last check for changes, on hosts that support it
     quotas: tuple[QuotaStatus, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class SourceStatus:
-    """How fresh one kind of facts is, over all packages."""
+    """Freshness of one source over all packages."""
 
     source: Source
     total: int
-    never_fetched: int  # of them not fetched yet
+    never_fetched: int
     due: int
     failing: int
     missing: int
-    median_fetched_at: datetime | None = None  # half of what has been fetched was fetched since then
-    p95_fetched_at: datetime | None = None  # the same for 95 of 100
+    median_fetched_at: datetime | None = None  # 50% of the fetched ones were fetched since then
+    p95_fetched_at: datetime | None = None  # 95% of the fetched ones were fetched since then
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFailure:
-    """A source of a package that could not be fetched the last time."""
+    """A source of a package whose last fetch failed."""
 
     slug: str
     title: str
     source: Source
     host: str
     error: str
-    at: datetime
+    failed_at: datetime
     next_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class StatusPage:
-    """Everything on the status page."""
+    """The data of the status page."""
 
     jobs: list[JobStatus]
-    is_scheduler_running: bool  # whether some process starts jobs; which one is no stranger's affair
+    is_scheduler_running: bool  # the name of its process is not public
     hosts: list[HostStatus]
     sources: list[SourceStatus]
     failures: list[SourceFailure]
@@ -111,11 +109,11 @@ class StatusPage:
 
     @property
     def has_sources(self) -> bool:
-        return any(line.total for line in self.sources)
+        return any(source.total for source in self.sources)
 
 
 def status_page(session: Session, *, now: datetime) -> StatusPage:
-    """Return how the site's own work goes."""
+    """Return the data of the status page."""
     holder = session.scalar(select(Lease.holder).where(Lease.name == SCHEDULER_LEASE, Lease.held_until > now))
     return StatusPage(
         jobs=_jobs(session, holder, now),
@@ -153,22 +151,21 @@ def _job(job: Job, run: JobRun | None, holder: str | None, now: datetime) -> Job
 
 
 def _public_error(error: str | None) -> str | None:
-    """Return a run's failure as everybody may read it: of a mistake of ours its kind, for the words may tell of us."""
-    mistake = UNEXPECTED_ERROR.match(error or "")
-    return f"{mistake.group(1)} (see the log for details)" if mistake else error
+    """Return a run's error for the public page: only the exception's name for a bug, whose message may be private."""
+    bug = UNEXPECTED_ERROR.match(error or "")
+    return f"{bug.group(1)} (see the log for details)" if bug else error
 
 
 def _counts(result: Mapping[str, Any] | None) -> tuple[tuple[str, int], ...]:
-    """Return the counts of a run; whatever else it may have noted is for the log."""
-    found = (result or {}).items()
-    return tuple((_label(name, number), number) for name, number in found if type(number) is int and number)
+    """Return the nonzero counts of a run's result."""
+    return tuple((_label(name, count), count) for name, count in (result or {}).items() if type(count) is int and count)
 
 
-def _label(name: str, number: int) -> str:
-    """Return a count's name in words for people."""
+def _label(name: str, count: int) -> str:
+    """Return the display name of a count."""
     if name in set(RefreshResult):
         return RefreshResult(name).label
-    return "paused host" if name == "paused hosts" and number == 1 else name.replace("_", " ")
+    return "paused host" if name == "paused hosts" and count == 1 else name.replace("_", " ")
 
 
 def _hosts(session: Session, now: datetime) -> list[HostStatus]:
@@ -181,10 +178,10 @@ def _host(state: HostState, source_error: tuple[str, datetime] | None, now: date
     last_response_at, is_paused = state.last_answer_at, state.paused_until is not None and state.paused_until > now
     error, error_at = state.last_error, state.last_error_at
     if error is None and last_response_at is None and source_error:
-        # Too few of its packages failed for a pause, but it has told us nothing at all.
+        # Too few failures for a pause, but no response at all.
         error, error_at = source_error
     if last_response_at and error_at and error_at < last_response_at and not is_paused:
-        error = error_at = None  # it has answered since
+        error = error_at = None  # it has responded since
     return HostStatus(
         host=state.host,
         last_answer_at=last_response_at,
@@ -192,26 +189,26 @@ def _host(state: HostState, source_error: tuple[str, datetime] | None, now: date
         last_error=error,
         last_error_at=error_at,
         checked_at=state.checked_at,
-        quotas=tuple(_quota(name, counts_by_source, now) for name, counts_by_source in sorted(state.quotas.items())),
+        quotas=tuple(_quota(name, values, now) for name, values in sorted(state.quotas.items())),
     )
 
 
 def _errors_by_host(session: Session) -> dict[str, tuple[str, datetime]]:
-    """Return the last failure of any source of each host, where there is one."""
-    position = func.row_number().over(
+    """Return the last error of any source of each host, with its time."""
+    rank = func.row_number().over(
         partition_by=SourceState.host, order_by=[SourceState.last_error_at.desc(), SourceState.id]
     )
-    failed = select(SourceState.host, SourceState.last_error, SourceState.last_error_at, position.label("place"))
+    failed = select(SourceState.host, SourceState.last_error, SourceState.last_error_at, rank.label("rank"))
     ranked = failed.where(HAS_FAILED).subquery().c
-    rows = session.execute(select(ranked.host, ranked.last_error, ranked.last_error_at).where(ranked.place == 1))
-    return {host: (error, at) for host, error, at in rows}
+    rows = session.execute(select(ranked.host, ranked.last_error, ranked.last_error_at).where(ranked.rank == 1))
+    return {host: (error, error_at) for host, error, error_at in rows}
 
 
-def _quota(name: str, counts_by_source: Mapping[str, Any], now: datetime) -> QuotaStatus:
-    resets_at = datetime.fromisoformat(counts_by_source["resets_at"])
+def _quota(name: str, values: Mapping[str, Any], now: datetime) -> QuotaStatus:
+    resets_at = datetime.fromisoformat(values["resets_at"])
     if resets_at <= now:
-        return QuotaStatus(name, counts_by_source["whole"], counts_by_source["whole"], None)
-    return QuotaStatus(name, counts_by_source["whole"], counts_by_source["left"], resets_at)
+        return QuotaStatus(name, values["whole"], values["whole"], None)
+    return QuotaStatus(name, values["whole"], values["left"], resets_at)
 
 
 def _sources(session: Session, now: datetime) -> list[SourceStatus]:
@@ -224,30 +221,28 @@ def _sources(session: Session, now: datetime) -> list[SourceStatus]:
             for condition in (SourceState.next_due_at <= now, SourceState.failures > 0, SourceState.misses > 0)
         ],
     ).group_by(SourceState.source)
-    found = {source: tuple(numbers) for source, *numbers in session.execute(counts)}
-    counts_by_source = {source: found.get(source, (0, 0, 0, 0, 0)) for source in Source}
-    percentiles = iter(
-        _fetch_percentiles(session, {source: numbers[1] for source, numbers in counts_by_source.items()})
-    )
+    rows = {source: tuple(row) for source, *row in session.execute(counts)}
+    counts_by_source = {source: rows.get(source, (0, 0, 0, 0, 0)) for source in Source}
+    percentiles = iter(_fetch_percentiles(session, {source: row[1] for source, row in counts_by_source.items()}))
     return [
-        SourceStatus(source, number, number - fetched, due, failing, missing, next(percentiles), next(percentiles))
-        for source, (number, fetched, due, failing, missing) in counts_by_source.items()
+        SourceStatus(source, total, total - fetched, due, failing, missing, next(percentiles), next(percentiles))
+        for source, (total, fetched, due, failing, missing) in counts_by_source.items()
     ]
 
 
 def _fetch_percentiles(session: Session, fetched: Mapping[Source, int]) -> Sequence[datetime | None]:
-    """Return, for each source and percentile, since when so many of 100 have been fetched.
+    """Return, for each source and percentile, the time since which that share of packages has been fetched.
 
-    The index by source and age is walked to the place in question; no ages are read but those that are returned.
+    Each value is read by its offset in the index by source and time, without reading the others.
     """
     percentiles = [
         select(SourceState.fetched_at)
         .where(SourceState.source == source, SourceState.fetched_at.is_not(None))
         .order_by(SourceState.fetched_at.desc())
-        .offset(max(-(-number * percentile // 100) - 1, 0))
+        .offset(max(-(-count * percentile // 100) - 1, 0))
         .limit(1)
         .scalar_subquery()
-        for source, number in fetched.items()
+        for source, count in fetched.items()
         for percentile in PERCENTILES
     ]
     return tuple(session.execute(select(*percentiles)).one())
@@ -270,7 +265,7 @@ def _failures(session: Session) -> list[SourceFailure]:
         .limit(MAX_FAILURES)
     )
     return [
-        SourceFailure(slug, title, Source(source), host, str(error), at, next_at)
-        for slug, title, source, host, error, at, next_at in rows
-        if at is not None
+        SourceFailure(slug, title, Source(source), host, str(error), failed_at, next_at)
+        for slug, title, source, host, error, failed_at, next_at in rows
+        if failed_at is not None
     ]

@@ -27,7 +27,7 @@ def run_command(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Re
 @pytest.fixture
 def fake_site() -> FakeV4Site:
     """A site of two categories, five grids and eleven packages, three to a page, with all that can be wrong."""
-    site = FakeV4Site(most_per_page=3)
+    site = FakeV4Site(max_per_page=3)
     site.add_category(1, "apps")
     site.add_category(2, "frameworks")
     for number, slug in enumerate(("caching", "C#", "two__words", "Upper", "ünïcode"), start=5):

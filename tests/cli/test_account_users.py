@@ -29,7 +29,7 @@ def users(app: Flask, session: Session) -> Callable[..., tuple[int, str]]:
 Users = Callable[..., tuple[int, str]]
 
 
-def test_the_first_staff_account(session: Session, app: Flask, users: Users) -> None:
+def test_create_the_first_staff_account(session: Session, app: Flask, users: Users) -> None:
     status, said = users(
         "create", "ada", "--role", "staff", "--email", "ada@example.org", typed=f"{PASSWORD}\n{PASSWORD}\n"
     )
@@ -42,7 +42,7 @@ def test_the_first_staff_account(session: Session, app: Flask, users: Users) -> 
     assert LoginClient(app).log_in().status_code == 303
 
 
-def test_the_start_says_how_to_make_it(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
+def test_server_start_explains_how_to_create_a_staff_account(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
     command = ".venv/bin/flask --app wsgi users create NAME --role staff"
     prepare_database()
     assert command in capsys.readouterr().err
@@ -54,7 +54,7 @@ def test_the_start_says_how_to_make_it(session: Session, capsys: pytest.CaptureF
     assert command not in capsys.readouterr().err
 
 
-def test_a_password_from_standard_input(session: Session, app: Flask, users: Users) -> None:
+def test_password_from_standard_input(session: Session, app: Flask, users: Users) -> None:
     assert users("create", "ada", "--password-stdin", typed=f"{PASSWORD}\n")[0] == 0
     assert LoginClient(app).log_in().status_code == 303
     user = session.query(User).one()
@@ -79,7 +79,7 @@ def test_a_password_from_standard_input(session: Session, app: Flask, users: Use
         (("reset-link", "nobody"), "", "No account found for nobody."),
     ],
 )
-def test_what_can_not_be_is_said(
+def test_invalid_arguments_are_reported(
     session: Session, users: Users, arguments: tuple[str, ...], typed: str, words: str
 ) -> None:
     make_login_user(session, "bob")
@@ -91,12 +91,12 @@ def test_what_can_not_be_is_said(
     assert session.query(User).count() == 1
 
 
-def test_a_password_is_no_argument(users: Users) -> None:
+def test_password_is_not_an_option(users: Users) -> None:
     assert users("create", "ada", "--password", PASSWORD)[0] == 2
     assert users("create", "ada", "--role", "king")[0] == 2
 
 
-def test_a_role_is_given_and_taken(session: Session, users: Users) -> None:
+def test_promote_changes_the_role(session: Session, users: Users) -> None:
     ada = make_login_user(session).id
     for arguments, role in ((("ADA",), "moderator"), (("ada@example.org", "--role", "staff"), "staff"),
                             (("ada", "--role", "user"), "user")):  # fmt: skip
@@ -106,7 +106,7 @@ def test_a_role_is_given_and_taken(session: Session, users: Users) -> None:
         assert session.get_one(User, ada).role == role
 
 
-def test_an_account_is_closed_and_opened_again(session: Session, app: Flask, users: Users) -> None:
+def test_account_is_disabled_and_enabled_again(session: Session, app: Flask, users: Users) -> None:
     make_login_user(session)
     browser = LoginClient(app)
     browser.log_in()
@@ -120,7 +120,7 @@ def test_an_account_is_closed_and_opened_again(session: Session, app: Flask, use
     assert LoginClient(app).log_in().status_code == 303
 
 
-def test_a_link_for_who_has_forgotten_the_password(make_app: Callable[..., Flask]) -> None:
+def test_reset_link(make_app: Callable[..., Flask]) -> None:
     app = make_app(MAIL="off", PUBLIC_URL="https://packages.example.org")
     with app.app_context():
         make_login_user(db.session(), email_confirmed_at=None)

@@ -123,12 +123,12 @@ def test_killed_between_transactions(
     """Each run dies while it waits for a page: the first for its first one, the others for their second."""
     address = serve_app(fake_site)
     for done in range(PAGES):
-        silence = HangingResponse()
-        fake_site.scripted_responses = {len(fake_site.request_log) + (1 if done == 0 else 2): silence}
+        hanging = HangingResponse()
+        fake_site.scripted_responses = {len(fake_site.request_log) + (1 if done == 0 else 2): hanging}
         process = command("-m", "flask", "--app", "wsgi", "import-v4", address)
-        while not silence.asked.wait(timeout=0.02):
+        while not hanging.requested.wait(timeout=0.02):
             assert process.poll() is None, process.communicate()[1]
         process.kill()
         process.communicate()
-        silence.over.set()
+        hanging.released.set()
     assert_whole(run_command("import-v4", address), session, clean)

@@ -18,7 +18,7 @@ from pkgsite.models import ImportProgress, Package
 from tests.databases import free_port
 from tests.factories import make_package
 from tests.fakes.v4_site import (
-    Answer,
+    WsgiApp,
     FakeV4Site,
     HangingResponse,
     connection_reset,
@@ -44,7 +44,7 @@ packages       7 added,     0 changed,     0 unchanged,     4 skipped
 """
 
 
-def test_a_site_is_copied_and_a_second_run_says_that_nothing_has_changed(
+def test_second_import_reports_no_changes(
     run_command: Run, serve_app: Serve, fake_site: FakeV4Site, session: Session
 ) -> None:
     address = serve_app(fake_site)
@@ -74,8 +74,8 @@ def test_a_site_is_copied_and_a_second_run_says_that_nothing_has_changed(
         connection_reset,
     ],
 )
-def test_failures_that_pass_are_survived(
-    run_command: Run, serve_app: Serve, fake_site: FakeV4Site, failure: Answer
+def test_transient_failures_are_retried(
+    run_command: Run, serve_app: Serve, fake_site: FakeV4Site, failure: WsgiApp
 ) -> None:
     fake_site.scripted_responses = dict.fromkeys((1, 2, 4, 7), failure)
     result = run_command("import-v4", serve_app(fake_site))
@@ -83,14 +83,14 @@ def test_failures_that_pass_are_survived(
     assert result.stdout == SUMMARY
 
 
-def test_a_slow_answer_is_asked_for_again(
+def test_slow_response_is_retried(
     run_command: Run, serve_app: Serve, fake_site: FakeV4Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    silence = HangingResponse()
-    fake_site.scripted_responses = {5: silence}
+    hanging = HangingResponse()
+    fake_site.scripted_responses = {5: hanging}
     monkeypatch.setattr(cli, "TIMEOUTS", Timeouts(read_timeout_s=0.3, attempts=5, backoff_s=0, jitter_s=0))
     result = run_command("import-v4", serve_app(fake_site))
-    silence.over.set()
+    hanging.released.set()
     assert result.stdout == SUMMARY
 
 
@@ -104,8 +104,8 @@ def test_a_slow_answer_is_asked_for_again(
         (response("302 Found", b"", Location="https://elsewhere.example/"), "redirected to another host:"),
     ],
 )
-def test_a_failure_that_stays_stops_it_and_the_next_run_goes_on(
-    run_command: Run, serve_app: Serve, fake_site: FakeV4Site, session: Session, failure: Answer, words: str
+def test_persistent_failure_stops_the_import_and_the_next_run_resumes(
+    run_command: Run, serve_app: Serve, fake_site: FakeV4Site, session: Session, failure: WsgiApp, words: str
 ) -> None:
     address = serve_app(fake_site)
     fake_site.scripted_responses = dict.fromkeys((5, 6, 7), failure)  # 4 was the first page of packages
@@ -129,7 +129,7 @@ def test_a_failure_that_stays_stops_it_and_the_next_run_goes_on(
 @pytest.mark.parametrize(
     "wrong", [html_response(), response("404 Not Found", b"<h1>No</h1>", "text/html"), response("200 OK", {})]
 )
-def test_a_wrong_url(run_command: Run, serve_app: Serve, session: Session, wrong: Answer) -> None:
+def test_wrong_url(run_command: Run, serve_app: Serve, session: Session, wrong: WsgiApp) -> None:
     address = serve_app(wrong)
     result = run_command("import-v4", f"{address}/somewhere")
     assert result.exit_code == 1
@@ -138,14 +138,14 @@ def test_a_wrong_url(run_command: Run, serve_app: Serve, session: Session, wrong
     assert session.scalars(select(ImportProgress)).all() == []
 
 
-def test_a_host_that_is_not_there(run_command: Run) -> None:
+def test_unreachable_host(run_command: Run) -> None:
     address = f"http://127.0.0.1:{free_port()}"
     result = run_command("import-v4", address)
     assert result.exit_code == 1
     assert f"Could not connect to {address}/api/v4/categories/?limit=100&offset=0: Connection refused." in result.stderr
 
 
-def test_what_is_not_an_address(run_command: Run) -> None:
+def test_invalid_url(run_command: Run) -> None:
     result = run_command("import-v4", "packages.example.org")
     assert result.exit_code == 1
     assert result.stderr == (
@@ -153,7 +153,7 @@ def test_what_is_not_an_address(run_command: Run) -> None:
     )
 
 
-def test_ctrl_c_says_that_the_next_run_goes_on(
+def test_ctrl_c_explains_that_the_next_run_resumes(
     run_command: Run, serve_app: Serve, fake_site: FakeV4Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address = serve_app(fake_site)
@@ -174,7 +174,7 @@ def test_ctrl_c_says_that_the_next_run_goes_on(
     assert finished.stdout == SUMMARY
 
 
-def test_the_site_is_told_who_asks(make_app: Callable[..., Flask], serve_app: Serve) -> None:
+def test_user_agent_has_the_public_url(make_app: Callable[..., Flask], serve_app: Serve) -> None:
     seen = []
 
     def site(environ: dict[str, Any], start_response: Any) -> Any:
@@ -186,7 +186,7 @@ def test_the_site_is_told_who_asks(make_app: Callable[..., Flask], serve_app: Se
     assert set(seen) == {"pkgsite (+https://packages.example.org)"}
 
 
-def test_without_tables_it_says_what_to_do(run_command: Run, app: Flask) -> None:
+def test_missing_tables_are_explained(run_command: Run, app: Flask) -> None:
     run_command("db", "downgrade", "base")
     for command in (["import-v4", "http://h.example"], ["load-catalogue"]):
         result = run_command(*command)

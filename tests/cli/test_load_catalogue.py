@@ -16,7 +16,7 @@ from tests.factories import make_package
 Run = Callable[..., Result]
 
 
-def test_the_shipped_catalogue_is_loaded_and_a_second_time_nothing_changes(run_command: Run, session: Session) -> None:
+def test_bundled_catalogue_is_loaded_once(run_command: Run, session: Session) -> None:
     first = run_command("load-catalogue")
     assert first.exit_code == 0, first.output
     lines = first.stdout.splitlines()
@@ -32,14 +32,14 @@ def test_the_shipped_catalogue_is_loaded_and_a_second_time_nothing_changes(run_c
     assert make_package(session, "ours").id > 5890
 
 
-def test_a_file_of_ones_own(run_command: Run, tmp_path: Path, session: Session) -> None:
+def test_custom_file(run_command: Run, tmp_path: Path, session: Session) -> None:
     file = tmp_path / "mine.json"
     file.write_bytes(BUNDLED_CATALOGUE.read_bytes())
     assert run_command("load-catalogue", str(file)).exit_code == 0
     assert session.scalar(select(func.count()).select_from(Package)) == 87
 
 
-def test_a_bad_file_is_named_with_the_place_and_changes_nothing(
+def test_invalid_file_is_reported_with_positions_and_changes_nothing(
     run_command: Run, tmp_path: Path, session: Session
 ) -> None:
     file = tmp_path / "mine.json"
@@ -55,7 +55,7 @@ def test_a_bad_file_is_named_with_the_place_and_changes_nothing(
     assert session.scalar(select(func.count()).select_from(Package)) == 0
 
 
-def test_a_file_that_is_not_there(run_command: Run) -> None:
+def test_missing_file(run_command: Run) -> None:
     result = run_command("load-catalogue", "nowhere.json")
     assert result.exit_code == 2
     assert "'nowhere.json': No such file or directory" in result.stderr

@@ -137,7 +137,7 @@ def wait_until(is_so: Callable[[], bool], process: Process) -> None:
         time.sleep(0.02)
 
 
-def test_what_is_due_is_fetched_and_nothing_else(site: RefreshedSite, world: FakeHosts, run_command: Run) -> None:
+def test_only_due_sources_are_fetched(site: RefreshedSite, world: FakeHosts, run_command: Run) -> None:
     site.add_package("known", repo_url=GITHUB)
     assert run_command().exit_code == 0
     asked = len(world.github.request_log)
@@ -169,7 +169,7 @@ def stars(site: RefreshedSite) -> list[int | None]:
     return [site.package(slug).stars for slug in ("one", "two", "three")]
 
 
-def test_named_packages_are_fetched_at_once_and_no_others(
+def test_named_packages_are_fetched_immediately(
     site: RefreshedSite, world: FakeHosts, run_command: Run
 ) -> None:
     add_three(site, world)
@@ -182,7 +182,7 @@ def test_named_packages_are_fetched_at_once_and_no_others(
     assert fetched(site, "three") == fetched(site, "due") == set()
 
 
-def test_everything_is_fetched_on_demand(site: RefreshedSite, world: FakeHosts, run_command: Run) -> None:
+def test_all_fetches_everything(site: RefreshedSite, world: FakeHosts, run_command: Run) -> None:
     add_three(site, world)
     result = run_command("--all")
     assert (result.exit_code, result.stderr) == (0, "")
@@ -200,7 +200,7 @@ def test_everything_is_fetched_on_demand(site: RefreshedSite, world: FakeHosts, 
         (("one", "--all"), {"one": ALL_OF_REPO, "two": set(), "due": set()}),
     ],
 )
-def test_one_source_only(
+def test_source_option_selects_sources(
     site: RefreshedSite, world: FakeHosts, run_command: Run, arguments: tuple[str, ...], found: dict[str, set[Source]]
 ) -> None:
     add_three(site, world)
@@ -210,7 +210,7 @@ def test_one_source_only(
     assert {slug: fetched(site, slug) for slug in found} == found
 
 
-def test_a_source_that_there_is_not(site: RefreshedSite, run_command: Run) -> None:
+def test_unknown_source(site: RefreshedSite, run_command: Run) -> None:
     site.add_package("due", repo_url=GITLAB)
     result = run_command("--source", "weather")
     assert result.exit_code == 2
@@ -219,7 +219,7 @@ def test_a_source_that_there_is_not(site: RefreshedSite, run_command: Run) -> No
 
 
 @pytest.mark.parametrize("arguments", [("nope", "due", "nada"), ("nope", "due", "nada", "--all")])
-def test_an_unknown_package_is_named_and_nothing_is_fetched(
+def test_unknown_package_is_reported_and_nothing_is_fetched(
     site: RefreshedSite, world: FakeHosts, run_command: Run, arguments: tuple[str, ...]
 ) -> None:
     site.add_package("due", repo_url=GITLAB)
@@ -231,7 +231,7 @@ def test_an_unknown_package_is_named_and_nothing_is_fetched(
     assert site.source_state("due", Source.REPO).next_due_at == due_at
 
 
-def test_a_host_that_fails_is_named_and_the_others_are_read(
+def test_failing_host_is_reported_and_others_are_fetched(
     site: RefreshedSite, world: FakeHosts, run_command: Run
 ) -> None:
     number = site.add_package("broken", repo_url=GITLAB)
@@ -252,14 +252,14 @@ def test_a_host_that_fails_is_named_and_the_others_are_read(
     assert fetched(site, "whole") == ALL_OF_REPO
 
 
-def test_what_is_gone_was_not_read(site: RefreshedSite, world: FakeHosts, run_command: Run) -> None:
+def test_missing_repository_is_reported(site: RefreshedSite, world: FakeHosts, run_command: Run) -> None:
     number = site.add_package("gone", repo_url="https://github.com/ada/gone")
     result = run_command("--source", "repo")
     assert result.exit_code == 1
     assert result.stdout.startswith(f"repo       1 not found\n  package {number}, repo: ")
 
 
-def test_a_host_that_wants_to_be_left_alone(site: RefreshedSite, world: FakeHosts, run_command: Run) -> None:
+def test_rate_limited_host_is_paused(site: RefreshedSite, world: FakeHosts, run_command: Run) -> None:
     site.add_package("limited", repo_url=GITLAB)
     world.gitlab.faults[""] = response("429 Too Many Requests", {}, Retry_After="600")
     result = run_command()
@@ -297,7 +297,7 @@ def add_many(site: RefreshedSite) -> None:
     site.sync_sources()
 
 
-def test_ctrl_c_finishes_what_is_being_asked(site: RefreshedSite, world: FakeHosts, start: Start) -> None:
+def test_ctrl_c_finishes_active_requests(site: RefreshedSite, world: FakeHosts, start: Start) -> None:
     add_many(site)
     held = Held(world.gitlab)
     process = start("refresh")
@@ -314,7 +314,7 @@ def test_ctrl_c_finishes_what_is_being_asked(site: RefreshedSite, world: FakeHos
     assert count(site, SourceState.next_due_at <= utc_now()) == 3 * MANY - done
 
 
-def test_ctrl_c_is_again_what_it_was(site: RefreshedSite, run_command: Run) -> None:
+def test_signal_handler_is_restored(site: RefreshedSite, run_command: Run) -> None:
     before = signal.getsignal(signal.SIGINT)
     site.add_package("one", repo_url=GITHUB)
     assert run_command().exit_code == 0
@@ -340,7 +340,7 @@ def terminal() -> Iterator[tuple[int, Callable[[], str]]]:
     os.close(ours)
 
 
-def test_a_terminal_shows_how_far_it_has_come(site: RefreshedSite, start: Start) -> None:
+def test_progress_bar_on_a_terminal(site: RefreshedSite, start: Start) -> None:
     site.add_package("one", repo_url=GITLAB)
     with terminal() as (theirs, written):
         process = start("refresh", stderr=theirs)
@@ -352,7 +352,7 @@ def test_a_terminal_shows_how_far_it_has_come(site: RefreshedSite, start: Start)
     assert said == "repo       1 fetched\nactivity   1 fetched\npeople     1 fetched\n"
 
 
-def test_a_terminal_shows_no_bar_where_there_is_nothing_to_do(site: RefreshedSite, start: Start) -> None:
+def test_no_progress_bar_if_nothing_is_due(site: RefreshedSite, start: Start) -> None:
     with terminal() as (theirs, written):
         process = start("refresh", stderr=theirs)
         shown = written()
@@ -360,7 +360,7 @@ def test_a_terminal_shows_no_bar_where_there_is_nothing_to_do(site: RefreshedSit
     assert (process.returncode, said, shown) == (0, "Nothing is due.\n", "")
 
 
-def test_a_file_gets_no_bar(site: RefreshedSite, start: Start) -> None:
+def test_no_progress_bar_without_a_terminal(site: RefreshedSite, start: Start) -> None:
     site.add_package("one", repo_url=GITLAB)
     process = start("refresh")
     said, warned = process.communicate(timeout=DEADLINE_S)
@@ -399,7 +399,7 @@ def test_jobs_run_until_they_are_stopped(site: RefreshedSite, start: Start, numb
     assert holders(site) == []
 
 
-def test_jobs_give_up_their_lease_while_a_host_still_answers(
+def test_lease_is_released_while_a_request_is_active(
     site: RefreshedSite, world: FakeHosts, start: Start
 ) -> None:
     add_many(site)

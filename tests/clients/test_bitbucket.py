@@ -1,4 +1,4 @@
-"""What Bitbucket Cloud tells of its repositories, and how it fails."""
+"""The Bitbucket client: facts, requests and errors."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from tests.fakes.rest_host import (
     repo_requests,
     single_facts,
 )
-from tests.fakes.v4_site import Answer, HangingResponse, response
+from tests.fakes.v4_site import HangingResponse, WsgiApp, response
 
 HOST = "bitbucket.org"
 PATH = "ada/engine"
-ODDLY = Timeouts(read_timeout_s=5, attempts=2, backoff_s=0, jitter_s=0)
+FAST_TIMEOUTS = Timeouts(read_timeout_s=5, attempts=2, backoff_s=0, jitter_s=0)
 REF = RepoRef("bitbucket", HOST, PATH)
 EMPTY_YEAR = ActivityFacts((0,) * 52)
 
@@ -41,15 +41,15 @@ def fake() -> FakeBitbucket:
 @pytest.fixture
 def bitbucket(serve_app: Serve, fake: FakeBitbucket) -> Bitbucket:
     address = serve_app(fake)
-    reader = JsonClient(user_agent="pkgsite", timeouts=ODDLY)
-    return Bitbucket(reader, api=lambda _host: f"{address}/2.0", tokens={HOST: "secret"})
+    client = JsonClient(user_agent="pkgsite", timeouts=FAST_TIMEOUTS)
+    return Bitbucket(client, api=lambda _host: f"{address}/2.0", tokens={HOST: "secret"})
 
 
-def test_where_the_api_is() -> None:
+def test_default_api_url() -> None:
     assert Bitbucket.default_api_url("bitbucket.org") == "https://api.bitbucket.org/2.0"
 
 
-def test_a_repository_is_told_of_and_watchers_are_not_stars(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
+def test_repository_facts_without_stars(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
     (fetched,) = bitbucket.repo_facts(repo_requests("bitbucket", HOST, PATH), now=NOW)
     assert fetched == Fetched(
         RepoFacts(
@@ -59,56 +59,56 @@ def test_a_repository_is_told_of_and_watchers_are_not_stars(fake: FakeBitbucket,
             forks=3,
             open_issues=4,
             default_branch=MAIN_BRANCH,
-            last_commit_at=fake.repositories[PATH].commits[0].at.astimezone(UTC),
+            last_commit_at=fake.repositories[PATH].commits[0].committed_at.astimezone(UTC),
         ),
         {"node_id": uuid(42)},
     )
     assert len(fake.request_log) == 4
-    assert {head["HTTP_AUTHORIZATION"] for head in fake.request_headers} == {"Bearer secret"}
+    assert {headers["HTTP_AUTHORIZATION"] for headers in fake.request_headers} == {"Bearer secret"}
 
 
-def test_a_token_is_for_its_host_only(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
+def test_token_is_sent_to_its_host_only(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
     single_facts(bitbucket.repo_facts(repo_requests("bitbucket", "other.example.org", PATH), now=NOW))
     bitbucket.activity_facts(replace(REF, host="other.example.org"), validators={}, now=NOW)
-    assert not any("HTTP_AUTHORIZATION" in head for head in fake.request_headers)
+    assert not any("HTTP_AUTHORIZATION" in headers for headers in fake.request_headers)
 
 
-def test_one_without_issues_is_not_asked_for_them(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
+def test_issues_are_not_requested_if_disabled(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
     fake.repositories[PATH].fields["has_issues"] = False
     assert single_facts(bitbucket.repo_facts(repo_requests("bitbucket", HOST, PATH), now=NOW)).open_issues is None
-    assert not any("/issues" in written for written in fake.request_log)
+    assert not any("/issues" in url for url in fake.request_log)
 
 
 @pytest.mark.parametrize("part", ["/forks", "/issues", "/commits"])
 @pytest.mark.parametrize(("fault", "kind"), FAULTS)
-def test_only_a_refusal_leaves_the_rest_of_a_repository_told(
-    fake: FakeBitbucket, bitbucket: Bitbucket, part: str, fault: Answer, kind: type[UpstreamError]
+def test_denied_access_to_a_part_leaves_only_that_part_unknown(
+    fake: FakeBitbucket, bitbucket: Bitbucket, part: str, fault: WsgiApp, kind: type[UpstreamError]
 ) -> None:
-    whole = single_facts(bitbucket.repo_facts(repo_requests("bitbucket", HOST, PATH), now=NOW))
+    complete = single_facts(bitbucket.repo_facts(repo_requests("bitbucket", HOST, PATH), now=NOW))
     fake.faults[part] = fault
     (outcome,) = bitbucket.repo_facts(repo_requests("bitbucket", HOST, PATH), now=NOW)
     if kind is NotAllowed:
         name = {"/forks": "forks", "/issues": "open_issues", "/commits": "last_commit_at"}[part]
-        assert single_facts([outcome]) == replace(whole, **{name: None})
+        assert single_facts([outcome]) == replace(complete, **{name: None})
     else:
         assert type(outcome) is kind
 
 
-def test_a_size_that_is_not_told_is_none(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
+def test_missing_size_is_none(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
     fake.faults["/forks"] = response("200 OK", {"values": [], "pagelen": 1})
     assert single_facts(bitbucket.repo_facts(repo_requests("bitbucket", HOST, PATH), now=NOW)).forks is None
 
 
-def test_an_empty_repository_is_no_error(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
+def test_empty_repository_is_not_an_error(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
     fake.repositories[PATH].commits.clear()
     facts = single_facts(bitbucket.repo_facts(repo_requests("bitbucket", HOST, PATH), now=NOW))
     assert (facts.default_branch, facts.last_commit_at, facts.commit_count) == (None, None, 0)
     assert bitbucket.activity_facts(REF, validators={}, now=NOW).facts == EMPTY_YEAR
     assert bitbucket.participant_facts(REF, validators={}).facts == ParticipantFacts((), is_complete=True)
-    assert not any("/commits" in written for written in fake.request_log)
+    assert not any("/commits" in url for url in fake.request_log)
 
 
-def test_hidden_code_is_not_a_lost_repository(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
+def test_repository_with_hidden_code_is_not_missing(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
     fake.repositories[PATH].hides_code = True
     facts = single_facts(bitbucket.repo_facts(repo_requests("bitbucket", HOST, PATH), now=NOW))
     assert (facts.forks, facts.last_commit_at, facts.commit_count) == (3, None, None)
@@ -120,7 +120,7 @@ def test_hidden_code_is_not_a_lost_repository(fake: FakeBitbucket, bitbucket: Bi
         bitbucket.activity_facts(replace(REF, path="ada/lost"), validators={}, now=NOW)
 
 
-def test_a_renamed_repository_is_followed(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
+def test_renamed_repository_is_followed(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
     fake.moved["ada/loom"] = fake.repositories[PATH]
     facts = single_facts(bitbucket.repo_facts(repo_requests("bitbucket", HOST, "ada/loom", node_id=uuid(42)), now=NOW))
     assert facts.web_url == "https://bitbucket.org/ada/engine"
@@ -129,33 +129,33 @@ def test_a_renamed_repository_is_followed(fake: FakeBitbucket, bitbucket: Bitbuc
     assert counted == ActivityFacts(expected_weekly_counts(fake.repositories[PATH].commits))
 
 
-def test_a_reused_name_is_another_repository(bitbucket: Bitbucket) -> None:
+def test_reused_name_is_rejected(bitbucket: Bitbucket) -> None:
     (failure,) = bitbucket.repo_facts(repo_requests("bitbucket", HOST, PATH, node_id=uuid(7)), now=NOW)
     assert isinstance(failure, Gone)
     assert str(failure) == "bitbucket.org/ada/engine: the name now belongs to a different repository"
 
 
-def test_one_that_is_missing_takes_no_other_with_it(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
+def test_missing_repository_does_not_affect_others(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
     fake.repositories["ada/loom"] = FakeRepository("ada/loom", 43, make_commits(1))
-    found = bitbucket.repo_facts(repo_requests("bitbucket", HOST, PATH, "ada/lost", "ada/loom"), now=NOW)
-    assert [type(outcome) for outcome in found] == [Fetched, Gone, Fetched]
+    outcomes = bitbucket.repo_facts(repo_requests("bitbucket", HOST, PATH, "ada/lost", "ada/loom"), now=NOW)
+    assert [type(outcome) for outcome in outcomes] == [Fetched, Gone, Fetched]
 
 
-def test_only_the_host_that_is_busy_is_left_alone(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
+def test_rate_limit_stops_requests_to_that_host_only(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
     fake.repositories["ada/loom"] = FakeRepository("ada/loom", 43, make_commits(1))
     fake.faults["engine/forks"] = response("429 Too Many Requests", {}, Retry_After="600")
-    busy, other = (
+    limited, other = (
         repo_requests("bitbucket", HOST, PATH, "ada/loom"),
         repo_requests("bitbucket", "other.example.org", "ada/loom"),
     )
-    found = bitbucket.repo_facts([*busy, *other], now=NOW)
-    assert [type(outcome) for outcome in found] == [RateLimited, RateLimited, Fetched]
-    assert sum(written.endswith("/loom") for written in fake.request_log) == 1
+    outcomes = bitbucket.repo_facts([*limited, *other], now=NOW)
+    assert [type(outcome) for outcome in outcomes] == [RateLimited, RateLimited, Fetched]
+    assert sum(url.endswith("/loom") for url in fake.request_log) == 1
 
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("knows_fields", [True, False])
-def test_weeks_are_counted_over_all_pages(
+def test_weekly_counts_include_all_pages(
     fake: FakeBitbucket, bitbucket: Bitbucket, seed: int, knows_fields: bool
 ) -> None:
     commits = make_commits(450, seed=seed, days=600)
@@ -163,10 +163,10 @@ def test_weeks_are_counted_over_all_pages(
     fake.knows_fields = knows_fields
     fetched = bitbucket.activity_facts(REF, validators={}, now=NOW)
     assert fetched.facts == ActivityFacts(expected_weekly_counts(commits))
-    assert len(fake.request_log) == 5  # the repository, the pages of the year, and one that is older
+    assert len(fake.request_log) == 5  # the repository, the pages of the year, and an older page
 
 
-def test_commits_before_the_window_are_not_read(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
+def test_older_commits_are_not_requested(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
     old = [FakeCommit(f"old {ago}", NOW - timedelta(days=400 + ago)) for ago in range(500)]
     fake.repositories[PATH].commits = [*make_commits(150, days=300), *old]
     counted = bitbucket.activity_facts(REF, validators={}, now=NOW).facts
@@ -175,7 +175,7 @@ def test_commits_before_the_window_are_not_read(fake: FakeBitbucket, bitbucket: 
     assert len(fake.request_log) == 4
 
 
-def test_nothing_new_costs_one_page(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
+def test_unchanged_activity_requests_one_page(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
     first = bitbucket.activity_facts(REF, validators={}, now=NOW)
     fake.request_log.clear()
     again = bitbucket.activity_facts(REF, validators=first.validators, now=NOW + timedelta(hours=3))
@@ -186,7 +186,7 @@ def test_nothing_new_costs_one_page(fake: FakeBitbucket, bitbucket: Bitbucket) -
 
 
 @pytest.mark.parametrize("knows_fields", [True, False])
-def test_people_are_the_newest_commits_accounts_and_never_their_mail(
+def test_participants_are_accounts_and_never_email_addresses(
     fake: FakeBitbucket, bitbucket: Bitbucket, knows_fields: bool
 ) -> None:
     fake.knows_fields = knows_fields
@@ -199,7 +199,7 @@ def test_people_are_the_newest_commits_accounts_and_never_their_mail(
     assert bitbucket.participant_facts(REF, validators=fetched.validators).facts is None
 
 
-def test_people_are_not_complete_where_some_are_unknown(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
+def test_participants_are_incomplete_if_authors_are_unknown(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
     fake.repositories[PATH].commits[5].login = None
     fetched = bitbucket.participant_facts(REF, validators={})
     assert fetched.facts
@@ -213,7 +213,7 @@ def test_people_are_not_complete_where_some_are_unknown(fake: FakeBitbucket, bit
 
 
 @pytest.mark.parametrize(
-    ("user", "people"),
+    ("user", "participants"),
     [
         ({"nickname": "ada", "display_name": "Ada L."}, ("ada",)),
         ({"display_name": "Ada L."}, ("Ada L.",)),
@@ -224,18 +224,18 @@ def test_people_are_not_complete_where_some_are_unknown(fake: FakeBitbucket, bit
         (None, ()),
     ],
 )
-def test_an_account_is_called_by_its_nickname(
-    fake: FakeBitbucket, bitbucket: Bitbucket, user: object, people: tuple[str, ...]
+def test_participants_are_named_by_nickname(
+    fake: FakeBitbucket, bitbucket: Bitbucket, user: object, participants: tuple[str, ...]
 ) -> None:
     author = {"raw": "Ada <ada@example.org>", "user": user}
     commit = {"hash": "a", "date": "2026-01-01T00:00:00+00:00", "author": author}
     fake.faults["/commits"] = response("200 OK", {"values": [commit]})
-    assert bitbucket.participant_facts(REF, validators={}).facts == ParticipantFacts(people, is_complete=bool(people))
+    assert bitbucket.participant_facts(REF, validators={}).facts == ParticipantFacts(
+        participants, is_complete=bool(participants)
+    )
 
 
-def test_a_list_without_end_is_refused(
-    fake: FakeBitbucket, bitbucket: Bitbucket, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_endless_list_is_rejected(fake: FakeBitbucket, bitbucket: Bitbucket, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pkgsite.clients.rest.MAX_PAGES", 2)
     fake.repositories[PATH].commits = make_commits(300, days=300)
     with pytest.raises(BadResponse, match="has more than 2 pages"):
@@ -243,7 +243,7 @@ def test_a_list_without_end_is_refused(
 
 
 @pytest.mark.parametrize(
-    "there",
+    "next_url",
     [
         "https://elsewhere.example/2.0/repositories/ada/engine/commits?page=2",
         "{address}.elsewhere.example/2.0/x",
@@ -253,11 +253,11 @@ def test_a_list_without_end_is_refused(
         "javascript:alert(1)",
     ],
 )
-def test_a_next_page_elsewhere_is_not_asked_for(fake: FakeBitbucket, bitbucket: Bitbucket, there: str) -> None:
+def test_next_page_outside_the_api_is_not_requested(fake: FakeBitbucket, bitbucket: Bitbucket, next_url: str) -> None:
     bitbucket.repo_facts(repo_requests("bitbucket", HOST, PATH), now=NOW)
-    there = there.format(address=f"http://{fake.request_headers[0]['HTTP_HOST']}")
+    next_url = next_url.format(address=f"http://{fake.request_headers[0]['HTTP_HOST']}")
     commit = {"hash": "a", "date": NOW.isoformat(), "author": {}}
-    fake.faults["/commits"] = response("200 OK", {"values": [commit], "next": there})
+    fake.faults["/commits"] = response("200 OK", {"values": [commit], "next": next_url})
     fake.request_log.clear()
     with pytest.raises(BadResponse, match="links to a next page outside this API"):
         bitbucket.activity_facts(REF, validators={}, now=NOW)
@@ -265,8 +265,8 @@ def test_a_next_page_elsewhere_is_not_asked_for(fake: FakeBitbucket, bitbucket: 
 
 
 @pytest.mark.parametrize(("fault", "kind"), FAULTS)
-def test_every_fault_has_its_name(
-    fake: FakeBitbucket, bitbucket: Bitbucket, fault: Answer, kind: type[UpstreamError]
+def test_each_fault_raises_its_error(
+    fake: FakeBitbucket, bitbucket: Bitbucket, fault: WsgiApp, kind: type[UpstreamError]
 ) -> None:
     fake.faults["engine"] = fault
     (failure,) = bitbucket.repo_facts(repo_requests("bitbucket", HOST, PATH), now=NOW)
@@ -279,8 +279,8 @@ def test_every_fault_has_its_name(
 
 @pytest.mark.parametrize("part", ["/commits", "page=2"])
 @pytest.mark.parametrize(("fault", "kind"), FAULTS)
-def test_on_a_later_page_too(
-    fake: FakeBitbucket, bitbucket: Bitbucket, part: str, fault: Answer, kind: type[UpstreamError]
+def test_each_fault_raises_its_error_on_later_pages(
+    fake: FakeBitbucket, bitbucket: Bitbucket, part: str, fault: WsgiApp, kind: type[UpstreamError]
 ) -> None:
     fake.faults[part] = fault
     with pytest.raises(kind):
@@ -289,15 +289,15 @@ def test_on_a_later_page_too(
         bitbucket.participant_facts(REF, validators={})
 
 
-def test_a_host_that_keeps_silent(serve_app: Serve) -> None:
-    silence = HangingResponse()
-    address = serve_app(silence)
-    reader = JsonClient(user_agent="pkgsite", timeouts=Timeouts(read_timeout_s=0.05, attempts=1))
-    (failure,) = Bitbucket(reader, api=lambda _host: address).repo_facts(
+def test_host_that_does_not_respond_is_unavailable(serve_app: Serve) -> None:
+    hanging = HangingResponse()
+    address = serve_app(hanging)
+    client = JsonClient(user_agent="pkgsite", timeouts=Timeouts(read_timeout_s=0.05, attempts=1))
+    (failure,) = Bitbucket(client, api=lambda _host: address).repo_facts(
         repo_requests("bitbucket", HOST, PATH), now=NOW
     )
     assert isinstance(failure, Unavailable)
-    silence.over.set()
+    hanging.released.set()
 
 
 @pytest.mark.parametrize(
@@ -311,7 +311,7 @@ def test_a_host_that_keeps_silent(serve_app: Serve) -> None:
         ("description", 5),
     ],
 )
-def test_fields_of_another_type_are_refused_by_name(
+def test_error_names_the_field_with_a_wrong_type(
     fake: FakeBitbucket, bitbucket: Bitbucket, field: str, value: object
 ) -> None:
     fake.repositories[PATH].fields[field] = value
@@ -320,7 +320,7 @@ def test_fields_of_another_type_are_refused_by_name(
     assert field in str(failure)
 
 
-def test_only_null_says_that_there_is_no_branch(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
+def test_missing_main_branch_is_an_error(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
     fake.faults["/engine"] = response("200 OK", {"uuid": uuid(42)})
     with pytest.raises(BadResponse, match="missing field mainbranch"):
         bitbucket.activity_facts(REF, validators={}, now=NOW)
@@ -337,31 +337,31 @@ def test_only_null_says_that_there_is_no_branch(fake: FakeBitbucket, bitbucket: 
         [],
     ],
 )
-def test_a_page_of_another_form_is_refused(fake: FakeBitbucket, bitbucket: Bitbucket, page: object) -> None:
+def test_malformed_page_is_rejected(fake: FakeBitbucket, bitbucket: Bitbucket, page: object) -> None:
     fake.faults["/commits"] = response("200 OK", page)
     with pytest.raises(BadResponse):
         bitbucket.activity_facts(REF, validators={}, now=NOW)
 
 
 @pytest.mark.parametrize("size", [-1, True, "3"])
-def test_a_size_of_another_type_is_refused(fake: FakeBitbucket, bitbucket: Bitbucket, size: object) -> None:
+def test_invalid_size_is_rejected(fake: FakeBitbucket, bitbucket: Bitbucket, size: object) -> None:
     fake.faults["/forks"] = response("200 OK", {"size": size})
     (failure,) = bitbucket.repo_facts(repo_requests("bitbucket", HOST, PATH), now=NOW)
     assert isinstance(failure, BadResponse)
 
 
 @pytest.mark.parametrize("date", ["yesterday", "2026-01-01T00:00:00", "0001-01-01T00:00:00+02:00", None])
-def test_an_unreadable_date_is_refused(fake: FakeBitbucket, bitbucket: Bitbucket, date: str | None) -> None:
+def test_invalid_date_is_rejected(fake: FakeBitbucket, bitbucket: Bitbucket, date: str | None) -> None:
     fake.faults["/commits"] = response("200 OK", {"values": [{"hash": "a", "date": date, "author": {}}]})
     with pytest.raises(BadResponse, match="date"):
         bitbucket.activity_facts(REF, validators={}, now=NOW)
 
 
-def test_what_is_not_told_is_none(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
+def test_unknown_facts_are_none(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
     fake.faults["/forks"] = response("403 Forbidden", {"type": "error"})
     links = {"html": {"href": "javascript:alert(1)"}}
     fake.faults["/engine"] = response(
         "200 OK", {"uuid": uuid(42), "links": links, "description": None, "mainbranch": None}
     )
-    told = single_facts(bitbucket.repo_facts(repo_requests("bitbucket", HOST, PATH), now=NOW))
-    assert told == RepoFacts(node_id=uuid(42), description="", commit_count=0)
+    facts = single_facts(bitbucket.repo_facts(repo_requests("bitbucket", HOST, PATH), now=NOW))
+    assert facts == RepoFacts(node_id=uuid(42), description="", commit_count=0)

@@ -1,4 +1,4 @@
-"""What a Forgejo host tells of its repositories, and how it fails."""
+"""The Forgejo client: facts, requests and errors."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from tests.fakes.rest_host import (
     repo_requests,
     single_facts,
 )
-from tests.fakes.v4_site import Answer, HangingResponse, response
+from tests.fakes.v4_site import HangingResponse, WsgiApp, response
 
 HOST = "forge.example.org"
-ODDLY = Timeouts(read_timeout_s=5, attempts=2, backoff_s=0, jitter_s=0)
+FAST_TIMEOUTS = Timeouts(read_timeout_s=5, attempts=2, backoff_s=0, jitter_s=0)
 REF = RepoRef("forgejo", HOST, "ada/engine")
 EMPTY_YEAR = ActivityFacts((0,) * 52)
 
@@ -40,18 +40,18 @@ def fake() -> FakeForgejo:
 @pytest.fixture
 def forgejo(serve_app: Serve, fake: FakeForgejo) -> Forgejo:
     address = serve_app(fake)
-    reader = JsonClient(user_agent="pkgsite", timeouts=ODDLY)
-    return Forgejo(reader, api=lambda _host: f"{address}/api/v1", tokens={HOST: "secret"})
+    client = JsonClient(user_agent="pkgsite", timeouts=FAST_TIMEOUTS)
+    return Forgejo(client, api=lambda _host: f"{address}/api/v1", tokens={HOST: "secret"})
 
 
-def test_where_an_api_is() -> None:
+def test_default_api_url() -> None:
     assert Forgejo.default_api_url("codeberg.org") == "https://codeberg.org/api/v1"
 
 
-def test_a_repository_is_told_of_and_stars_are_stars(fake: FakeForgejo, forgejo: Forgejo) -> None:
+def test_repository_facts(fake: FakeForgejo, forgejo: Forgejo) -> None:
     fake.repositories["ada/engine"].fields["licenses"] = ["MIT"]
     (fetched,) = forgejo.repo_facts(repo_requests("forgejo", HOST, "ada/engine"), now=NOW)
-    last = fake.repositories["ada/engine"].commits[0].at.astimezone(UTC).replace(microsecond=0)
+    last_commit_at = fake.repositories["ada/engine"].commits[0].committed_at.astimezone(UTC).replace(microsecond=0)
     assert fetched == Fetched(
         RepoFacts(
             node_id="42",
@@ -62,7 +62,7 @@ def test_a_repository_is_told_of_and_stars_are_stars(fake: FakeForgejo, forgejo:
             open_issues=4,
             is_archived=False,
             default_branch="main",
-            last_commit_at=last,
+            last_commit_at=last_commit_at,
             commit_count=130,
             licence="MIT",
             topics=("django", "admin"),
@@ -70,20 +70,20 @@ def test_a_repository_is_told_of_and_stars_are_stars(fake: FakeForgejo, forgejo:
         {"node_id": "42"},
     )
     assert len(fake.request_log) == 2
-    assert {head["HTTP_AUTHORIZATION"] for head in fake.request_headers} == {"token secret"}
+    assert {headers["HTTP_AUTHORIZATION"] for headers in fake.request_headers} == {"token secret"}
 
 
-def test_of_several_licences_none_is_told(fake: FakeForgejo, forgejo: Forgejo) -> None:
+def test_several_licences_are_unknown(fake: FakeForgejo, forgejo: Forgejo) -> None:
     fake.repositories["ada/engine"].fields["licenses"] = ["MIT", "Apache-2.0"]
     assert single_facts(forgejo.repo_facts(repo_requests("forgejo", HOST, "ada/engine"), now=NOW)).licence is None
 
 
-def test_an_archived_repository_says_so(fake: FakeForgejo, forgejo: Forgejo) -> None:
+def test_archived_repository(fake: FakeForgejo, forgejo: Forgejo) -> None:
     fake.repositories["ada/engine"].fields["archived"] = True
     assert single_facts(forgejo.repo_facts(repo_requests("forgejo", HOST, "ada/engine"), now=NOW)).is_archived is True
 
 
-def test_an_empty_repository_is_no_error(fake: FakeForgejo, forgejo: Forgejo) -> None:
+def test_empty_repository_is_not_an_error(fake: FakeForgejo, forgejo: Forgejo) -> None:
     fake.repositories["ada/engine"].commits.clear()
     facts = single_facts(forgejo.repo_facts(repo_requests("forgejo", HOST, "ada/engine"), now=NOW))
     assert (facts.last_commit_at, facts.commit_count) == (None, 0)
@@ -91,14 +91,14 @@ def test_an_empty_repository_is_no_error(fake: FakeForgejo, forgejo: Forgejo) ->
     assert forgejo.participant_facts(REF, validators={}).facts == ParticipantFacts((), is_complete=True)
 
 
-def test_one_that_grew_empty_between_two_requests_is_none_either(fake: FakeForgejo, forgejo: Forgejo) -> None:
+def test_repository_that_became_empty_between_two_requests(fake: FakeForgejo, forgejo: Forgejo) -> None:
     fake.repositories["ada/engine"].commits.clear()
     fake.repositories["ada/engine"].fields["empty"] = False
     facts = single_facts(forgejo.repo_facts(repo_requests("forgejo", HOST, "ada/engine"), now=NOW))
     assert (facts.last_commit_at, facts.commit_count) == (None, 0)
 
 
-def test_hidden_code_is_not_a_lost_repository(fake: FakeForgejo, forgejo: Forgejo) -> None:
+def test_repository_with_hidden_code_is_not_missing(fake: FakeForgejo, forgejo: Forgejo) -> None:
     fake.repositories["ada/engine"].hides_code = True
     facts = single_facts(forgejo.repo_facts(repo_requests("forgejo", HOST, "ada/engine"), now=NOW))
     assert (facts.stars, facts.last_commit_at, facts.commit_count) == (12, None, None)
@@ -108,7 +108,7 @@ def test_hidden_code_is_not_a_lost_repository(fake: FakeForgejo, forgejo: Forgej
         forgejo.activity_facts(replace(REF, path="ada/lost"), validators={}, now=NOW)
 
 
-def test_a_renamed_repository_is_followed(fake: FakeForgejo, forgejo: Forgejo) -> None:
+def test_renamed_repository_is_followed(fake: FakeForgejo, forgejo: Forgejo) -> None:
     fake.moved["ada/loom"] = fake.repositories["ada/engine"]
     facts = single_facts(forgejo.repo_facts(repo_requests("forgejo", HOST, "ada/loom", node_id="42"), now=NOW))
     assert facts.web_url == "https://forge.example.org/ada/engine"
@@ -117,28 +117,28 @@ def test_a_renamed_repository_is_followed(fake: FakeForgejo, forgejo: Forgejo) -
     assert counted == ActivityFacts(expected_weekly_counts(fake.repositories["ada/engine"].commits))
 
 
-def test_a_reused_name_is_another_repository(forgejo: Forgejo) -> None:
+def test_reused_name_is_rejected(forgejo: Forgejo) -> None:
     (failure,) = forgejo.repo_facts(repo_requests("forgejo", HOST, "ada/engine", node_id="7"), now=NOW)
     assert isinstance(failure, Gone)
     assert str(failure) == "forge.example.org/ada/engine: the name now belongs to a different repository"
 
 
-def test_one_that_is_missing_takes_no_other_with_it(fake: FakeForgejo, forgejo: Forgejo) -> None:
+def test_missing_repository_does_not_affect_others(fake: FakeForgejo, forgejo: Forgejo) -> None:
     fake.repositories["ada/loom"] = FakeRepository("ada/loom", 43, make_commits(1))
-    found = forgejo.repo_facts(repo_requests("forgejo", HOST, "ada/engine", "ada/lost", "ada/loom"), now=NOW)
-    assert [type(outcome) for outcome in found] == [Fetched, Gone, Fetched]
+    outcomes = forgejo.repo_facts(repo_requests("forgejo", HOST, "ada/engine", "ada/lost", "ada/loom"), now=NOW)
+    assert [type(outcome) for outcome in outcomes] == [Fetched, Gone, Fetched]
 
 
-def test_a_host_that_is_busy_is_left_alone(fake: FakeForgejo, forgejo: Forgejo) -> None:
+def test_rate_limit_stops_further_requests(fake: FakeForgejo, forgejo: Forgejo) -> None:
     fake.faults["engine"] = response("429 Too Many Requests", {}, Retry_After="600")
-    found = forgejo.repo_facts(repo_requests("forgejo", HOST, "ada/engine", "ada/loom"), now=NOW)
-    assert [type(outcome) for outcome in found] == [RateLimited, RateLimited]
+    outcomes = forgejo.repo_facts(repo_requests("forgejo", HOST, "ada/engine", "ada/loom"), now=NOW)
+    assert [type(outcome) for outcome in outcomes] == [RateLimited, RateLimited]
     assert len(fake.request_log) == 1
 
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("knows_since", [True, False])
-def test_weeks_are_counted_over_all_pages(fake: FakeForgejo, forgejo: Forgejo, seed: int, knows_since: bool) -> None:
+def test_weekly_counts_include_all_pages(fake: FakeForgejo, forgejo: Forgejo, seed: int, knows_since: bool) -> None:
     commits = make_commits(170, seed=seed, days=700)
     fake.repositories["ada/engine"].commits = commits
     fake.knows_since = knows_since
@@ -150,14 +150,14 @@ def test_weeks_are_counted_over_all_pages(fake: FakeForgejo, forgejo: Forgejo, s
 
 def test_commits_out_of_order_are_counted(fake: FakeForgejo, forgejo: Forgejo) -> None:
     fake.knows_since = False
-    late = [FakeCommit("old", NOW - timedelta(days=900)), FakeCommit("older", NOW - timedelta(days=901))]
-    fake.repositories["ada/engine"].commits = [*late, *make_commits(120, days=300)]
+    old = [FakeCommit("old", NOW - timedelta(days=900)), FakeCommit("older", NOW - timedelta(days=901))]
+    fake.repositories["ada/engine"].commits = [*old, *make_commits(120, days=300)]
     counted = forgejo.activity_facts(REF, validators={}, now=NOW).facts
     assert counted
     assert sum(counted.commits_over_52) == 120
 
 
-def test_nothing_new_costs_one_request(fake: FakeForgejo, forgejo: Forgejo) -> None:
+def test_unchanged_activity_costs_one_request(fake: FakeForgejo, forgejo: Forgejo) -> None:
     first = forgejo.activity_facts(REF, validators={}, now=NOW)
     fake.request_log.clear()
     again = forgejo.activity_facts(REF, validators=first.validators, now=NOW + timedelta(hours=3))
@@ -171,7 +171,7 @@ def test_nothing_new_costs_one_request(fake: FakeForgejo, forgejo: Forgejo) -> N
     assert pushed.facts == ActivityFacts(expected_weekly_counts(fake.repositories["ada/engine"].commits))
 
 
-def test_people_are_the_newest_commits_accounts(fake: FakeForgejo, forgejo: Forgejo) -> None:
+def test_participants_are_the_authors_of_the_newest_commits(fake: FakeForgejo, forgejo: Forgejo) -> None:
     fetched = forgejo.participant_facts(REF, validators={})
     assert fetched.facts
     assert fetched.facts.participants[0] == "ada"
@@ -180,7 +180,7 @@ def test_people_are_the_newest_commits_accounts(fake: FakeForgejo, forgejo: Forg
     assert forgejo.participant_facts(REF, validators=fetched.validators).facts is None
 
 
-def test_people_are_not_complete_where_some_are_unknown(fake: FakeForgejo, forgejo: Forgejo) -> None:
+def test_participants_are_incomplete_if_authors_are_unknown(fake: FakeForgejo, forgejo: Forgejo) -> None:
     fake.repositories["ada/engine"].commits[5].login = None
     fetched = forgejo.participant_facts(REF, validators={})
     assert fetched.facts
@@ -193,15 +193,15 @@ def test_people_are_not_complete_where_some_are_unknown(fake: FakeForgejo, forge
     assert len(fake.request_log) == 4
 
 
-def test_a_list_without_end_is_refused(fake: FakeForgejo, forgejo: Forgejo, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_endless_list_is_rejected(fake: FakeForgejo, forgejo: Forgejo, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pkgsite.clients.rest.MAX_PAGES", 2)
     with pytest.raises(BadResponse, match="has more than 2 pages"):
         forgejo.activity_facts(REF, validators={}, now=NOW)
 
 
 @pytest.mark.parametrize(("fault", "kind"), FAULTS)
-def test_every_fault_has_its_name(
-    fake: FakeForgejo, forgejo: Forgejo, fault: Answer, kind: type[UpstreamError]
+def test_each_fault_raises_its_error(
+    fake: FakeForgejo, forgejo: Forgejo, fault: WsgiApp, kind: type[UpstreamError]
 ) -> None:
     fake.faults["engine"] = fault
     (failure,) = forgejo.repo_facts(repo_requests("forgejo", HOST, "ada/engine"), now=NOW)
@@ -213,21 +213,23 @@ def test_every_fault_has_its_name(
 
 
 @pytest.mark.parametrize(("fault", "kind"), FAULTS)
-def test_on_a_later_page_too(fake: FakeForgejo, forgejo: Forgejo, fault: Answer, kind: type[UpstreamError]) -> None:
+def test_each_fault_raises_its_error_on_later_pages(
+    fake: FakeForgejo, forgejo: Forgejo, fault: WsgiApp, kind: type[UpstreamError]
+) -> None:
     fake.faults["page=2"] = fault
     with pytest.raises(kind):
         forgejo.activity_facts(REF, validators={}, now=NOW)
 
 
-def test_a_host_that_keeps_silent(serve_app: Serve) -> None:
-    silence = HangingResponse()
-    address = serve_app(silence)
-    reader = JsonClient(user_agent="pkgsite", timeouts=Timeouts(read_timeout_s=0.05, attempts=1))
-    (failure,) = Forgejo(reader, api=lambda _host: address).repo_facts(
+def test_host_that_does_not_respond_is_unavailable(serve_app: Serve) -> None:
+    hanging = HangingResponse()
+    address = serve_app(hanging)
+    client = JsonClient(user_agent="pkgsite", timeouts=Timeouts(read_timeout_s=0.05, attempts=1))
+    (failure,) = Forgejo(client, api=lambda _host: address).repo_facts(
         repo_requests("forgejo", HOST, "ada/engine"), now=NOW
     )
     assert isinstance(failure, Unavailable)
-    silence.over.set()
+    hanging.released.set()
 
 
 @pytest.mark.parametrize(
@@ -243,7 +245,7 @@ def test_a_host_that_keeps_silent(serve_app: Serve) -> None:
         ("description", 5),
     ],
 )
-def test_fields_of_another_type_are_refused_by_name(
+def test_error_names_the_field_with_a_wrong_type(
     fake: FakeForgejo, forgejo: Forgejo, field: str, value: object
 ) -> None:
     fake.repositories["ada/engine"].fields[field] = value
@@ -253,14 +255,14 @@ def test_fields_of_another_type_are_refused_by_name(
 
 
 @pytest.mark.parametrize("date", ["yesterday", "2026-01-01T00:00:00", "0001-01-01T00:00:00+02:00", None])
-def test_an_unreadable_date_is_refused(fake: FakeForgejo, forgejo: Forgejo, date: str | None) -> None:
+def test_invalid_date_is_rejected(fake: FakeForgejo, forgejo: Forgejo, date: str | None) -> None:
     commit = {"sha": "a", "commit": {"committer": {"date": date}}, "author": None}
     fake.faults["/commits"] = response("200 OK", [commit])
     with pytest.raises(BadResponse, match="date"):
         forgejo.activity_facts(REF, validators={}, now=NOW)
 
 
-def test_what_is_not_told_is_none(fake: FakeForgejo, forgejo: Forgejo) -> None:
+def test_unknown_facts_are_none(fake: FakeForgejo, forgejo: Forgejo) -> None:
     fake.faults["/commits"] = response("200 OK", [])
     fake.faults["/engine"] = response("200 OK", {"id": 42, "html_url": "javascript:alert(1)", "description": None})
     assert single_facts(forgejo.repo_facts(repo_requests("forgejo", HOST, "ada/engine"), now=NOW)) == RepoFacts(
@@ -268,9 +270,9 @@ def test_what_is_not_told_is_none(fake: FakeForgejo, forgejo: Forgejo) -> None:
     )
 
 
-def test_a_quota_is_noted_where_it_is_told(fake: FakeForgejo, forgejo: Forgejo) -> None:
-    told = {"X_RateLimit_Limit": "500", "X_RateLimit_Remaining": "499", "X_RateLimit_Reset": "1767830400"}
-    fake.faults["/engine"] = response("200 OK", {"id": 42, "empty": True}, **told)
+def test_reported_quota_is_recorded(fake: FakeForgejo, forgejo: Forgejo) -> None:
+    quota = {"X_RateLimit_Limit": "500", "X_RateLimit_Remaining": "499", "X_RateLimit_Reset": "1767830400"}
+    fake.faults["/engine"] = response("200 OK", {"id": 42, "empty": True}, **quota)
     assert forgejo.quotas == {}
     forgejo.repo_facts(repo_requests("forgejo", HOST, "ada/engine"), now=NOW)
     assert forgejo.quotas == {HOST: Quota(500, 499, NOW.replace(day=8, hour=0, minute=0))}

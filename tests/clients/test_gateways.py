@@ -1,10 +1,11 @@
-"""Each setting reaches the client that it is for: addresses, tokens, and whom the site may ask at all."""
+"""Gateways from settings: URLs, tokens and allowed hosts."""
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 import config
-from pkgsite.clients.base import Fetched, Gateways, RepoRef, RepoRequest
+from pkgsite.clients.base import DownloadFacts, Fetched, Gateways, RepoRef, RepoRequest
 from pkgsite.clients.gateways import netloc, open_gateways, user_agent
 from pkgsite.clients.http import Timeouts
 from pkgsite.errors import BadResponse, NotAllowed, Unavailable, UpstreamError
@@ -29,12 +30,12 @@ PATH = "ada/one"
 
 
 def open_test_gateways(**settings: str) -> Gateways:
-    """Return the gateways of a site with these settings, as its environment gives them."""
+    """Return the gateways of a site with these environment variables."""
     return open_gateways(config.read_settings(settings), timeouts=FAST_TIMEOUTS)
 
 
-def ask_repo(gateways: Gateways, host: str) -> UpstreamError | None:
-    """Ask a code host for a repository, and return how it failed, if it did."""
+def fetch_repo_error(gateways: Gateways, host: str) -> UpstreamError | None:
+    """Fetch a repository from a code host, and return the error, if any."""
     (outcome,) = gateways.code_hosts[host].repo_facts(
         [RepoRequest(RepoRef(gateways.host_kinds[host], host, PATH), {})], now=NOW
     )
@@ -43,50 +44,55 @@ def ask_repo(gateways: Gateways, host: str) -> UpstreamError | None:
 
 @dataclass(frozen=True)
 class OutgoingRequest:
-    """A request on its way out."""
+    """A request that a client tried to send."""
 
     url: str
-    head: Mapping[str, str]
+    headers: Mapping[str, str]
 
 
 @pytest.fixture
 def outgoing_requests(monkeypatch: pytest.MonkeyPatch) -> list[OutgoingRequest]:
-    """What would have been sent: each request gets this far only if it may, and then no further."""
-    found: list[OutgoingRequest] = []
+    """The requests that would have been sent; each passes the egress check and then fails."""
+    recorded: list[OutgoingRequest] = []
 
-    def note(_self: HTTPAdapter, request: requests.PreparedRequest, *_args: Any, **_options: Any) -> requests.Response:
-        found.append(OutgoingRequest(request.url or "", request.headers))
-        raise requests.ConnectionError("the cable is out")
+    def record(
+        _self: HTTPAdapter, request: requests.PreparedRequest, *_args: Any, **_options: Any
+    ) -> requests.Response:
+        recorded.append(OutgoingRequest(request.url or "", request.headers))
+        raise requests.ConnectionError("no network")
 
-    monkeypatch.setattr(HTTPAdapter, "send", note)
-    return found
+    monkeypatch.setattr(HTTPAdapter, "send", record)
+    return recorded
 
 
 def fetch_everything(gateways: Gateways) -> None:
-    """Ask every host of all that it can tell."""
+    """Fetch all kinds of facts from every host, which fails."""
     for name, host in gateways.code_hosts.items():
         ref = RepoRef(gateways.host_kinds[name], name, PATH)
-        ask_repo(gateways, name)
-        for ask in (
-            lambda host=host, ref=ref: host.activity_facts(ref, validators={}, now=NOW),
-            lambda host=host, ref=ref: host.participant_facts(ref, validators={}),
-        ):
+        fetch_repo_error(gateways, name)
+        host_fetches: list[Callable[[], object]] = [
+            partial(host.activity_facts, ref, validators={}, now=NOW),
+            partial(host.participant_facts, ref, validators={}),
+        ]
+        for fetch in host_fetches:
             with pytest.raises(Unavailable):
-                ask()
-    for ask in (
+                fetch()
+    index_fetches: list[Callable[[], object]] = [
         lambda: gateways.index.index_facts("one", validators={}),
         lambda: gateways.index.serials(["one"], validators={}),
         lambda: gateways.index.download_facts("one"),
-    ):
+    ]
+    for fetch in index_fetches:
         with pytest.raises(Unavailable):
-            ask()
+            fetch()
 
 
 def api_roots(outgoing_requests: list[OutgoingRequest]) -> list[str]:
-    """Return the address of each API that was asked, in order: up to where it is asked for something."""
-    words = ("graphql", "repos/", "projects/", "repositories/", "pypi/", "simple/", "api/packages/")
-    starts = [one.url[: min(one.url.find(word) for word in words if word in one.url)] for one in outgoing_requests]
-    return list(dict.fromkeys(starts))
+    """Return the root URL of each API that was requested, in order."""
+    resources = ("graphql", "repos/", "projects/", "repositories/", "pypi/", "simple/", "api/packages/")
+    urls = [request.url for request in outgoing_requests]
+    roots = [url[: min(url.find(resource) for resource in resources if resource in url)] for url in urls]
+    return list(dict.fromkeys(roots))
 
 
 DEFAULT_API_URLS = [
@@ -100,7 +106,7 @@ DEFAULT_API_URLS = [
 
 
 @pytest.mark.parametrize("tokens", ["", "github.com=ghp_x"])
-def test_without_settings_the_usual_hosts_are_asked(outgoing_requests: list[OutgoingRequest], tokens: str) -> None:
+def test_default_settings_use_the_public_hosts(outgoing_requests: list[OutgoingRequest], tokens: str) -> None:
     gateways = open_test_gateways(CODE_HOST_TOKENS=tokens)
     fetch_everything(gateways)
     assert api_roots(outgoing_requests) == DEFAULT_API_URLS
@@ -115,7 +121,7 @@ def test_without_settings_the_usual_hosts_are_asked(outgoing_requests: list[Outg
 
 
 @pytest.mark.parametrize(
-    ("host", "start"),
+    ("host", "root"),
     [
         ("git.example.org github", "https://git.example.org/api/v3/"),
         ("git.example.org github https://api.example.org/", "https://api.example.org/"),
@@ -128,21 +134,21 @@ def test_without_settings_the_usual_hosts_are_asked(outgoing_requests: list[Outg
         ("git.example.org bitbucket https://api.example.org/2.0", "https://api.example.org/2.0/"),
     ],
 )
-def test_a_code_host_of_ones_own(outgoing_requests: list[OutgoingRequest], host: str, start: str) -> None:
+def test_self_hosted_code_host(outgoing_requests: list[OutgoingRequest], host: str, root: str) -> None:
     gateways = open_test_gateways(CODE_HOSTS=host)
     (name,) = gateways.code_hosts
-    assert isinstance(ask_repo(gateways, name), Unavailable)
-    assert api_roots(outgoing_requests) == [start]
+    assert isinstance(fetch_repo_error(gateways, name), Unavailable)
+    assert api_roots(outgoing_requests) == [root]
 
 
-def test_an_index_of_ones_own(outgoing_requests: list[OutgoingRequest]) -> None:
+def test_self_hosted_index(outgoing_requests: list[OutgoingRequest]) -> None:
     gateways = open_test_gateways(
         CODE_HOSTS="",
         PACKAGE_INDEX_URL="https://Index.example:444/pypi-mirror/",
         DOWNLOAD_COUNTS_URL="http://counts.example",
     )
     fetch_everything(gateways)
-    assert [one.url for one in outgoing_requests] == [
+    assert [request.url for request in outgoing_requests] == [
         "https://index.example:444/pypi-mirror/pypi/one/json",
         "https://index.example:444/pypi-mirror/simple/",
         "http://counts.example/api/packages/one/recent",
@@ -150,7 +156,7 @@ def test_an_index_of_ones_own(outgoing_requests: list[OutgoingRequest]) -> None:
     assert (gateways.package_index_host, gateways.downloads_host) == ("index.example:444", "counts.example")
 
 
-def test_a_token_goes_to_its_own_host_only(outgoing_requests: list[OutgoingRequest]) -> None:
+def test_token_is_sent_to_its_host_only(outgoing_requests: list[OutgoingRequest]) -> None:
     hosts = {
         "github.com": ("github https://api.github.com", "Bearer {}"),
         "hub.example": ("github", "Bearer {}"),
@@ -165,18 +171,18 @@ def test_a_token_goes_to_its_own_host_only(outgoing_requests: list[OutgoingReque
         outgoing_requests.clear()
         fetch_everything(open_test_gateways(CODE_HOSTS=code_hosts, CODE_HOST_TOKENS=f"{owner.upper()}=s3cret"))
         api = netloc(api_roots(outgoing_requests)[list(hosts).index(owner)])
-        told = {netloc(one.url) for one in outgoing_requests if one.head.get("Authorization")}
-        assert told == {api}
-        assert {one.head.get("Authorization") for one in outgoing_requests if netloc(one.url) == api} == {
+        hosts_with_token = {netloc(sent.url) for sent in outgoing_requests if sent.headers.get("Authorization")}
+        assert hosts_with_token == {api}
+        assert {sent.headers.get("Authorization") for sent in outgoing_requests if netloc(sent.url) == api} == {
             scheme.format("s3cret")
         }
-        assert not [one for one in outgoing_requests if "s3cret" in one.url]
+        assert not [sent for sent in outgoing_requests if "s3cret" in sent.url]
 
 
-def test_a_token_of_a_host_that_is_not_asked_goes_nowhere(outgoing_requests: list[OutgoingRequest]) -> None:
+def test_token_of_an_unused_host_is_not_sent(outgoing_requests: list[OutgoingRequest]) -> None:
     fetch_everything(open_test_gateways(CODE_HOST_TOKENS="git.example.org=s3cret,pypi.org=s3cret,pypistats.org=s3cret"))
     assert api_roots(outgoing_requests) == DEFAULT_API_URLS
-    assert {one.head.get("Authorization") for one in outgoing_requests} == {None}
+    assert {sent.headers.get("Authorization") for sent in outgoing_requests} == {None}
 
 
 @pytest.mark.parametrize(
@@ -187,12 +193,12 @@ def test_a_token_of_a_host_that_is_not_asked_goes_nowhere(outgoing_requests: lis
         ({"PUBLIC_URL": "https://packages.example", "CONTACT": "ada@example.org"}, "pkgsite (+ada@example.org)"),
     ],
 )
-def test_every_host_is_told_whom_it_can_write_to(
+def test_user_agent_has_contact_details(
     outgoing_requests: list[OutgoingRequest], settings: dict[str, str], name: str
 ) -> None:
     fetch_everything(open_test_gateways(**settings))
     assert api_roots(outgoing_requests) == DEFAULT_API_URLS
-    assert {one.head["User-Agent"] for one in outgoing_requests} == {name}
+    assert {sent.headers["User-Agent"] for sent in outgoing_requests} == {name}
     assert user_agent(config.read_settings(settings)) == name
 
 
@@ -204,7 +210,7 @@ REST_HOSTS: dict[str, tuple[type[FakeHost], str]] = {
 
 
 def make_fake_host(kind: str) -> tuple[Any, str]:
-    """Return a host with one repository, and where its API is."""
+    """Return a host with one repository, and the path of its API."""
     if kind == "github":
         github = FakeGitHub()
         github.add(PATH)
@@ -214,53 +220,58 @@ def make_fake_host(kind: str) -> tuple[Any, str]:
 
 
 @pytest.mark.parametrize("kind", ["github", "gitlab", "bitbucket", "forgejo"])
-def test_a_host_on_this_machine_is_asked_only_if_it_is_named(serve_app: Serve, kind: str) -> None:
+def test_local_code_host_needs_to_be_allowed(serve_app: Serve, kind: str) -> None:
     fake, api = make_fake_host(kind)
     address = serve_app(fake)
     settings = {"CODE_HOSTS": f"git.example.org {kind} {address}{api}"}
-    failure = ask_repo(open_test_gateways(**settings), "git.example.org")
+    failure = fetch_repo_error(open_test_gateways(**settings), "git.example.org")
     assert isinstance(failure, NotAllowed)
     assert "a non-public address" in str(failure)
     assert isinstance(
-        ask_repo(open_test_gateways(**settings, ALLOWED_HOSTS_OUT="127.0.0.1:9"), "git.example.org"), NotAllowed
+        fetch_repo_error(open_test_gateways(**settings, ALLOWED_HOSTS_OUT="127.0.0.1:9"), "git.example.org"), NotAllowed
     )
-    assert fake.asked == []
-    assert ask_repo(open_test_gateways(**settings, ALLOWED_HOSTS_OUT=netloc(address)), "git.example.org") is None
-    assert fake.asked
+    assert fake.request_log == []
+    assert (
+        fetch_repo_error(open_test_gateways(**settings, ALLOWED_HOSTS_OUT=netloc(address)), "git.example.org") is None
+    )
+    assert fake.request_log
 
 
-def test_an_index_on_this_machine_is_asked_only_if_it_is_named(serve_app: Serve) -> None:
+def test_local_index_needs_to_be_allowed(serve_app: Serve) -> None:
     fake = FakePyPI()
     fake.add("one", "1.0", downloads=30)
     address = serve_app(fake)
     settings = {"PACKAGE_INDEX_URL": address, "DOWNLOAD_COUNTS_URL": address}
-    refused = open_test_gateways(**settings).index
-    for ask in (
-        lambda: refused.index_facts("one", validators={}),
-        lambda: refused.serials(["one"], validators={}),
-        lambda: refused.download_facts("one"),
-    ):
+    restricted = open_test_gateways(**settings).index
+    fetches: list[Callable[[], object]] = [
+        lambda: restricted.index_facts("one", validators={}),
+        lambda: restricted.serials(["one"], validators={}),
+        lambda: restricted.download_facts("one"),
+    ]
+    for fetch in fetches:
         with pytest.raises(NotAllowed):
-            ask()
+            fetch()
     assert fake.request_log == []
     index = open_test_gateways(**settings, ALLOWED_HOSTS_OUT=netloc(address)).index
-    told = index.index_facts("one", validators={}).facts, index.download_facts("one").facts
-    assert (told[0] and told[0].version, told[1] and told[1].last_month) == ("1.0", 30)
+    index_facts, download_facts = index.index_facts("one", validators={}).facts, index.download_facts("one").facts
+    assert index_facts is not None
+    assert index_facts.version == "1.0"
+    assert download_facts == DownloadFacts(30)
     assert index.serials(["one"], validators={}).facts == {"one": fake.projects["one"].serial}
 
 
 def point_host_at(monkeypatch: pytest.MonkeyPatch, name: str, address: str) -> None:
-    """Let a name lead to an address on this machine, as whoever owns the name can."""
+    """Make a name resolve to a local address, as the owner of the name could."""
     host, _, port = address.removeprefix("http://").partition(":")
 
-    def look_up(asked: str, *_args: object, **_options: object) -> list[Any]:
-        assert asked == name
+    def getaddrinfo(requested: str, *_args: object, **_options: object) -> list[Any]:
+        assert requested == name
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, int(port)))]
 
-    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
 
 
-def test_a_name_that_leads_to_this_machine_is_refused_unless_it_is_named(
+def test_name_that_resolves_to_this_machine_needs_to_be_allowed(
     serve_app: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake, api = make_fake_host("gitlab")
@@ -269,20 +280,20 @@ def test_a_name_that_leads_to_this_machine_is_refused_unless_it_is_named(
     port = address.rpartition(":")[2]
     settings = {"CODE_HOSTS": f"git.example.org gitlab http://git.example.org:{port}{api}"}
     for allowed in ("", "other.example", f"127.0.0.1:{port}", "git.example.org:1"):
-        failure = ask_repo(open_test_gateways(**settings, ALLOWED_HOSTS_OUT=allowed), "git.example.org")
+        failure = fetch_repo_error(open_test_gateways(**settings, ALLOWED_HOSTS_OUT=allowed), "git.example.org")
         assert isinstance(failure, NotAllowed), allowed
         assert str(failure) == "git.example.org resolves to a non-public address"
-    assert fake.asked == []
+    assert fake.request_log == []
     for allowed in ("git.example.org", f"other.example, GIT.example.org:{port}"):
-        assert ask_repo(open_test_gateways(**settings, ALLOWED_HOSTS_OUT=allowed), "git.example.org") is None
+        assert fetch_repo_error(open_test_gateways(**settings, ALLOWED_HOSTS_OUT=allowed), "git.example.org") is None
 
 
 def redirect_response(location: str) -> Callable[[dict[str, Any], Any], Iterable[bytes]]:
     return response("302 Found", b"", Location=location)
 
 
-def test_no_answer_leads_to_another_host(serve_app: Serve) -> None:
-    """Not to one that may be asked too, since our token would go with the question; nor to one that may not."""
+def test_redirects_to_other_hosts_are_rejected(serve_app: Serve) -> None:
+    """Even if the other host is allowed, because our token would be sent to it."""
     fake, api = make_fake_host("gitlab")
     other = FakeGitLab(FakeRepository(PATH, 7, make_commits(3)))
     address, elsewhere = serve_app(fake), serve_app(other)
@@ -292,19 +303,19 @@ def test_no_answer_leads_to_another_host(serve_app: Serve) -> None:
         ALLOWED_HOSTS_OUT=f"{netloc(address)},{netloc(elsewhere)}",
     )
     fake.faults[""] = redirect_response(f"{elsewhere}{api}/projects/ada%2Fone")
-    assert isinstance(ask_repo(gateways, "git.example.org"), BadResponse)
-    fake.faults[""] = redirect_response(f"https://127.0.0.1{api}/projects/ada%2Fone")  # its own name, but not its port
-    failure = ask_repo(gateways, "git.example.org")
+    assert isinstance(fetch_repo_error(gateways, "git.example.org"), BadResponse)
+    fake.faults[""] = redirect_response(f"https://127.0.0.1{api}/projects/ada%2Fone")  # the same name, but another port
+    failure = fetch_repo_error(gateways, "git.example.org")
     assert isinstance(failure, NotAllowed)
     assert str(failure) == "Requests to 127.0.0.1 are not allowed (see the setting ALLOWED_HOSTS_OUT)"
-    assert {head["HTTP_AUTHORIZATION"] for head in fake.heads} == {"Bearer s3cret"}
+    assert {headers["HTTP_AUTHORIZATION"] for headers in fake.request_headers} == {"Bearer s3cret"}
     assert other.request_log == []
-    assert ask_repo(gateways, "other.example") is None
-    assert not [head for head in other.request_headers if "HTTP_AUTHORIZATION" in head]
+    assert fetch_repo_error(gateways, "other.example") is None
+    assert not [headers for headers in other.request_headers if "HTTP_AUTHORIZATION" in headers]
 
 
-def test_what_one_host_gave_us_to_keep_no_other_host_gets(serve_app: Serve) -> None:
-    """Cookies know no ports: with one session for all, hosts on one machine would get each other's."""
+def test_cookies_are_not_sent_to_other_hosts(serve_app: Serve) -> None:
+    """Cookies ignore ports: with a shared session, hosts on one machine would get each other's cookies."""
     one, api = make_fake_host("gitlab")
     two, _ = make_fake_host("gitlab")
     addresses = serve_app(one), serve_app(two)
@@ -314,9 +325,9 @@ def test_what_one_host_gave_us_to_keep_no_other_host_gets(serve_app: Serve) -> N
     )
     one.faults[""] = response("401 Unauthorized", {}, Set_Cookie="visitor=7; Path=/")
     for name in ("one.example", "one.example", "two.example"):
-        ask_repo(gateways, name)
-    assert one.heads[-1]["HTTP_COOKIE"] == "visitor=7"
-    assert not [head for head in two.heads if "HTTP_COOKIE" in head]
+        fetch_repo_error(gateways, name)
+    assert one.request_headers[-1]["HTTP_COOKIE"] == "visitor=7"
+    assert not [headers for headers in two.request_headers if "HTTP_COOKIE" in headers]
 
 
 @pytest.mark.parametrize(
@@ -328,5 +339,5 @@ def test_what_one_host_gave_us_to_keep_no_other_host_gets(serve_app: Serve) -> N
         ("", ""),
     ],
 )
-def test_a_host_is_known_by_name_and_port(url: str, name: str) -> None:
+def test_netloc(url: str, name: str) -> None:
     assert netloc(url) == name

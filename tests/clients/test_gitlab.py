@@ -1,4 +1,4 @@
-"""What a GitLab host tells of its repositories, and how it fails."""
+"""The GitLab client: facts, requests and errors."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from tests.fakes.rest_host import (
     repo_requests,
     single_facts,
 )
-from tests.fakes.v4_site import Answer, HangingResponse, response
+from tests.fakes.v4_site import HangingResponse, WsgiApp, response
 
 HOST = "git.example.org"
-PATH = "ada/parts/engine"  # a repository in a group within a group
-ODDLY = Timeouts(read_timeout_s=5, attempts=2, backoff_s=0, jitter_s=0)
+PATH = "ada/parts/engine"  # in a nested group
+FAST_TIMEOUTS = Timeouts(read_timeout_s=5, attempts=2, backoff_s=0, jitter_s=0)
 REF = RepoRef("gitlab", HOST, PATH)
 EMPTY_YEAR = ActivityFacts((0,) * 52)
 Make = Callable[..., GitLab]
@@ -44,14 +44,14 @@ def fake() -> FakeGitLab:
 
 @pytest.fixture
 def make(serve_app: Serve, fake: FakeGitLab) -> Make:
-    """Make clients of the fake host, which answers by whatever name it is asked."""
+    """A function that creates a client of the fake host, which responds under any host name."""
     address = serve_app(fake)
 
-    def made(**tokens: str) -> GitLab:
-        reader = JsonClient(user_agent="pkgsite", timeouts=ODDLY)
-        return GitLab(reader, api=lambda _host: f"{address}/api/v4", tokens=tokens)
+    def create(**tokens: str) -> GitLab:
+        client = JsonClient(user_agent="pkgsite", timeouts=FAST_TIMEOUTS)
+        return GitLab(client, api=lambda _host: f"{address}/api/v4", tokens=tokens)
 
-    return made
+    return create
 
 
 @pytest.fixture
@@ -63,13 +63,13 @@ def gitlab(make: Make) -> GitLab:
     ("host", "api"),
     [("gitlab.com", "https://gitlab.com/api/v4"), ("git.example.org:8443", "https://git.example.org:8443/api/v4")],
 )
-def test_where_an_api_is(host: str, api: str) -> None:
+def test_default_api_url(host: str, api: str) -> None:
     assert GitLab.default_api_url(host) == api
 
 
-def test_a_repository_is_told_of_with_all_of_its_groups(fake: FakeGitLab, gitlab: GitLab) -> None:
+def test_facts_of_a_repository_in_nested_groups(fake: FakeGitLab, gitlab: GitLab) -> None:
     (fetched,) = gitlab.repo_facts(repo_requests("gitlab", HOST, PATH), now=NOW)
-    last = fake.repositories[PATH].commits[0].at.astimezone(UTC)
+    last = fake.repositories[PATH].commits[0].committed_at.astimezone(UTC)
     assert fetched == Fetched(
         RepoFacts(
             node_id="42",
@@ -89,17 +89,17 @@ def test_a_repository_is_told_of_with_all_of_its_groups(fake: FakeGitLab, gitlab
     )
     assert fake.request_log[0] == "/api/v4/projects/ada%2Fparts%2Fengine?license=true"
     assert len(fake.request_log) == 3
-    assert {head["HTTP_AUTHORIZATION"] for head in fake.request_headers} == {"Bearer secret"}
+    assert {headers["HTTP_AUTHORIZATION"] for headers in fake.request_headers} == {"Bearer secret"}
 
 
-def test_a_token_is_for_its_host_only(fake: FakeGitLab, gitlab: GitLab) -> None:
+def test_token_is_sent_to_its_host_only(fake: FakeGitLab, gitlab: GitLab) -> None:
     facts = single_facts(gitlab.repo_facts(repo_requests("gitlab", "other.example.org", PATH), now=NOW))
     gitlab.participant_facts(replace(REF, host="other.example.org"), validators={})
-    assert not any("HTTP_AUTHORIZATION" in head for head in fake.request_headers)
+    assert not any("HTTP_AUTHORIZATION" in headers for headers in fake.request_headers)
     assert (facts.stars, facts.is_archived, facts.open_issues, facts.commit_count) == (12, None, None, 130)
 
 
-def test_an_instance_of_ones_own_with_a_port(serve_app: Serve, fake: FakeGitLab) -> None:
+def test_self_managed_instance_with_a_port(serve_app: Serve, fake: FakeGitLab) -> None:
     port = urlsplit(serve_app(fake)).port
     ref = parse_repo_ref(
         f"https://localhost.localdomain:{port}/{PATH}/-/issues", {f"localhost.localdomain:{port}": "gitlab"}
@@ -111,14 +111,14 @@ def test_an_instance_of_ones_own_with_a_port(serve_app: Serve, fake: FakeGitLab)
         hosts.append(host)
         return f"http://127.0.0.1:{host.rpartition(':')[2]}/api/v4"
 
-    reader = JsonClient(user_agent="pkgsite", timeouts=ODDLY)
-    gitlab = GitLab(reader, api=api, tokens={ref.host: "secret"})
+    client = JsonClient(user_agent="pkgsite", timeouts=FAST_TIMEOUTS)
+    gitlab = GitLab(client, api=api, tokens={ref.host: "secret"})
     assert single_facts(gitlab.repo_facts(repo_requests("gitlab", ref.host, ref.path), now=NOW)).is_archived is False
     assert set(hosts) == {f"localhost.localdomain:{port}"}
 
 
 @pytest.mark.parametrize(
-    ("licence", "told"),
+    ("licence", "expected"),
     [
         ({"key": "mit", "name": "MIT License"}, "MIT"),
         ({"key": "bsd-3-clause"}, "BSD-3-Clause"),
@@ -132,23 +132,23 @@ def test_an_instance_of_ones_own_with_a_port(serve_app: Serve, fake: FakeGitLab)
         (None, None),
     ],
 )
-def test_only_a_licence_without_doubt_is_told(
-    fake: FakeGitLab, gitlab: GitLab, licence: object, told: str | None
+def test_ambiguous_licences_are_unknown(
+    fake: FakeGitLab, gitlab: GitLab, licence: object, expected: str | None
 ) -> None:
     fake.repositories[PATH].fields["license"] = licence
-    assert single_facts(gitlab.repo_facts(repo_requests("gitlab", HOST, PATH), now=NOW)).licence == told
+    assert single_facts(gitlab.repo_facts(repo_requests("gitlab", HOST, PATH), now=NOW)).licence == expected
 
 
-def test_licences_are_spelt_as_spdx_spells_them() -> None:
+def test_licences_are_spdx_identifiers() -> None:
     assert all(canonicalize_license_expression(key) == name for key, name in LICENCES.items())
 
 
-def test_an_archived_repository_says_so(fake: FakeGitLab, gitlab: GitLab) -> None:
+def test_archived_repository(fake: FakeGitLab, gitlab: GitLab) -> None:
     fake.repositories[PATH].fields["archived"] = True
     assert single_facts(gitlab.repo_facts(repo_requests("gitlab", HOST, PATH), now=NOW)).is_archived is True
 
 
-def test_an_empty_repository_is_no_error(fake: FakeGitLab, gitlab: GitLab) -> None:
+def test_empty_repository_is_not_an_error(fake: FakeGitLab, gitlab: GitLab) -> None:
     fake.repositories[PATH].commits.clear()
     facts = single_facts(gitlab.repo_facts(repo_requests("gitlab", HOST, PATH), now=NOW))
     assert (facts.last_commit_at, facts.commit_count) == (None, 0)
@@ -159,48 +159,49 @@ def test_an_empty_repository_is_no_error(fake: FakeGitLab, gitlab: GitLab) -> No
     assert gitlab.participant_facts(REF, validators=people.validators).facts is None
 
 
-def test_an_empty_list_of_commits_is_an_empty_repository_too(fake: FakeGitLab, make: Make) -> None:
+def test_empty_list_of_commits_is_an_empty_repository(fake: FakeGitLab, make: Make) -> None:
     fake.repositories[PATH].commits.clear()
     fake.empty_repository_status = None
-    anybody = make()
-    facts = single_facts(anybody.repo_facts(repo_requests("gitlab", HOST, PATH), now=NOW))
+    anonymous = make()
+    facts = single_facts(anonymous.repo_facts(repo_requests("gitlab", HOST, PATH), now=NOW))
     assert (facts.last_commit_at, facts.commit_count) == (None, 0)
-    assert anybody.activity_facts(REF, validators={}, now=NOW).facts == EMPTY_YEAR
-    assert anybody.participant_facts(REF, validators={}).facts == ParticipantFacts((), is_complete=True)
+    assert anonymous.activity_facts(REF, validators={}, now=NOW).facts == EMPTY_YEAR
+    assert anonymous.participant_facts(REF, validators={}).facts == ParticipantFacts((), is_complete=True)
 
 
 @pytest.mark.parametrize("status", ["403 Forbidden", "404 Not Found"])
-def test_hidden_code_is_not_a_lost_repository(fake: FakeGitLab, gitlab: GitLab, status: str) -> None:
+def test_repository_with_hidden_code_is_not_missing(fake: FakeGitLab, gitlab: GitLab, status: str) -> None:
     fake.repositories[PATH].hides_code = True
     fake.hidden_code_status = status
     facts = single_facts(gitlab.repo_facts(repo_requests("gitlab", HOST, PATH), now=NOW))
     assert (facts.stars, facts.forks, facts.last_commit_at, facts.commit_count) == (12, None, None, None)
-    for ask in (
+    fetches: list[Callable[[], object]] = [
         lambda: gitlab.activity_facts(REF, validators={}, now=NOW),
         lambda: gitlab.participant_facts(REF, validators={}),
-    ):
+    ]
+    for fetch in fetches:
         with pytest.raises(NotAllowed):
-            ask()
+            fetch()
     with pytest.raises(Gone):
         gitlab.activity_facts(replace(REF, path="ada/lost"), validators={}, now=NOW)
     with pytest.raises(Gone):
         gitlab.participant_facts(replace(REF, path="ada/lost"), validators={})
 
 
-def test_older_hosts_do_not_number_their_commits(fake: FakeGitLab, gitlab: GitLab) -> None:
+def test_commit_count_is_unknown_on_older_hosts(fake: FakeGitLab, gitlab: GitLab) -> None:
     fake.has_sequence = False
     facts = single_facts(gitlab.repo_facts(repo_requests("gitlab", HOST, PATH), now=NOW))
     assert facts.last_commit_at
     assert facts.commit_count is None
 
 
-def test_a_list_of_people_that_fails_is_not_a_lost_repository(fake: FakeGitLab, gitlab: GitLab) -> None:
+def test_failing_contributor_list_is_not_a_missing_repository(fake: FakeGitLab, gitlab: GitLab) -> None:
     fake.faults["/contributors"] = response("404 Not Found", {"message": "404 Not Found"})
     with pytest.raises(NotAllowed, match="ada/parts/engine: the contributor list is not available"):
         gitlab.participant_facts(REF, validators={})
 
 
-def test_a_renamed_repository_is_followed(fake: FakeGitLab, gitlab: GitLab) -> None:
+def test_renamed_repository_is_followed(fake: FakeGitLab, gitlab: GitLab) -> None:
     fake.moved["ada/loom"] = fake.repositories[PATH]
     facts = single_facts(gitlab.repo_facts(repo_requests("gitlab", HOST, "ada/loom", node_id="42"), now=NOW))
     assert facts.web_url == "https://git.example.org/ada/parts/engine"
@@ -211,45 +212,43 @@ def test_a_renamed_repository_is_followed(fake: FakeGitLab, gitlab: GitLab) -> N
     assert gitlab.participant_facts(moved, validators={}).facts == gitlab.participant_facts(REF, validators={}).facts
 
 
-def test_a_reused_name_is_another_repository(gitlab: GitLab) -> None:
+def test_reused_name_is_rejected(gitlab: GitLab) -> None:
     (failure,) = gitlab.repo_facts(repo_requests("gitlab", HOST, PATH, node_id="7"), now=NOW)
     assert isinstance(failure, Gone)
     assert str(failure) == "git.example.org/ada/parts/engine: the name now belongs to a different repository"
 
 
-def test_one_that_is_missing_takes_no_other_with_it(fake: FakeGitLab, gitlab: GitLab) -> None:
+def test_missing_repository_does_not_affect_others(fake: FakeGitLab, gitlab: GitLab) -> None:
     fake.repositories["ada/loom"] = FakeRepository("ada/loom", 43, make_commits(1))
-    found = gitlab.repo_facts(repo_requests("gitlab", HOST, PATH, "ada/lost", "ada/loom"), now=NOW)
-    assert [type(outcome) for outcome in found] == [Fetched, Gone, Fetched]
+    outcomes = gitlab.repo_facts(repo_requests("gitlab", HOST, PATH, "ada/lost", "ada/loom"), now=NOW)
+    assert [type(outcome) for outcome in outcomes] == [Fetched, Gone, Fetched]
 
 
-def test_only_the_host_that_is_busy_is_left_alone(fake: FakeGitLab, gitlab: GitLab) -> None:
+def test_rate_limit_stops_requests_to_that_host_only(fake: FakeGitLab, gitlab: GitLab) -> None:
     fake.repositories["ada/loom"] = FakeRepository("ada/loom", 43, make_commits(1))
     fake.faults["engine"] = response("429 Too Many Requests", {}, Retry_After="600")
-    busy, other = (
+    limited, other = (
         repo_requests("gitlab", HOST, PATH, "ada/loom"),
         repo_requests("gitlab", "other.example.org", "ada/loom"),
     )
-    found = gitlab.repo_facts([*busy, *other], now=NOW)
-    assert [type(outcome) for outcome in found] == [RateLimited, RateLimited, Fetched]
-    assert [written for written in fake.request_log if "loom?" in written] == [
-        "/api/v4/projects/ada%2Floom?license=true"
-    ]
+    outcomes = gitlab.repo_facts([*limited, *other], now=NOW)
+    assert [type(outcome) for outcome in outcomes] == [RateLimited, RateLimited, Fetched]
+    assert [url for url in fake.request_log if "loom?" in url] == ["/api/v4/projects/ada%2Floom?license=true"]
 
 
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("count", [170, 300])  # 300: mostly more than two pages of a year
-def test_weeks_are_counted_over_all_pages(fake: FakeGitLab, gitlab: GitLab, seed: int, count: int) -> None:
+@pytest.mark.parametrize("count", [170, 300])  # 300: usually more than two pages in a year
+def test_weekly_counts_include_all_pages(fake: FakeGitLab, gitlab: GitLab, seed: int, count: int) -> None:
     commits = make_commits(count, seed=seed, days=500)
     fake.repositories[PATH].commits = commits
     fetched = gitlab.activity_facts(REF, validators={}, now=NOW)
     assert fetched.facts == ActivityFacts(expected_weekly_counts(commits))
     assert len(fake.request_log) <= 4
     assert "since=2025-01-13T00%3A00%3A00Z" in fake.request_log[0]
-    assert not any("astray" in written for written in fake.request_log)
+    assert not any("astray" in url for url in fake.request_log)
 
 
-def test_a_full_last_page_is_followed_by_an_empty_one(fake: FakeGitLab, gitlab: GitLab) -> None:
+def test_full_last_page_is_followed_by_an_empty_one(fake: FakeGitLab, gitlab: GitLab) -> None:
     fake.repositories[PATH].commits = make_commits(200, days=300)
     counted = gitlab.activity_facts(REF, validators={}, now=NOW).facts
     assert counted
@@ -257,7 +256,7 @@ def test_a_full_last_page_is_followed_by_an_empty_one(fake: FakeGitLab, gitlab: 
     assert len(fake.request_log) == 3
 
 
-def test_nothing_new_costs_one_request(fake: FakeGitLab, gitlab: GitLab) -> None:
+def test_unchanged_activity_costs_one_request(fake: FakeGitLab, gitlab: GitLab) -> None:
     first = gitlab.activity_facts(REF, validators={}, now=NOW)
     people = gitlab.participant_facts(REF, validators={})
     fake.request_log.clear()
@@ -273,7 +272,7 @@ def test_nothing_new_costs_one_request(fake: FakeGitLab, gitlab: GitLab) -> None
     assert "Mary S." in joined.participants
 
 
-def test_people_are_named_most_commits_first_and_never_by_their_mail(fake: FakeGitLab, gitlab: GitLab) -> None:
+def test_participants_are_names_and_never_email_addresses(fake: FakeGitLab, gitlab: GitLab) -> None:
     fetched = gitlab.participant_facts(REF, validators={})
     assert fetched.facts
     assert fetched.facts.participants[0] == "Ada X."
@@ -282,7 +281,7 @@ def test_people_are_named_most_commits_first_and_never_by_their_mail(fake: FakeG
     assert "@" not in repr(fetched)
 
 
-def test_one_person_with_two_addresses_is_one(fake: FakeGitLab, gitlab: GitLab) -> None:
+def test_one_person_with_two_email_addresses_is_one_participant(fake: FakeGitLab, gitlab: GitLab) -> None:
     logins = ["grace"] * 5 + ["ada"] * 3 + ["ada.at.work"] * 4
     names = {"grace": "Grace", "ada": "Ada", "ada.at.work": " Ada "}
     fake.repositories[PATH].commits = [
@@ -293,24 +292,24 @@ def test_one_person_with_two_addresses_is_one(fake: FakeGitLab, gitlab: GitLab) 
 
 
 @pytest.mark.parametrize("name", ["ada@example.org", "Ada <ada@example.org>", "", "  "])
-def test_who_is_named_by_an_address_is_among_others(fake: FakeGitLab, gitlab: GitLab, name: str) -> None:
+def test_participants_named_by_an_email_address_are_left_out(fake: FakeGitLab, gitlab: GitLab, name: str) -> None:
     fake.repositories[PATH].commits = [FakeCommit("b", NOW, "grace", "Grace"), FakeCommit("a", NOW, "ada", name)]
     assert gitlab.participant_facts(REF, validators={}).facts == ParticipantFacts(("Grace",), is_complete=False)
 
 
-def test_people_of_many_pages(fake: FakeGitLab, gitlab: GitLab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_participants_of_many_pages(fake: FakeGitLab, gitlab: GitLab, monkeypatch: pytest.MonkeyPatch) -> None:
     fake.repositories[PATH].commits = [
         FakeCommit(f"{number}", NOW - timedelta(hours=number), f"p{number}", f"P {number}") for number in range(250)
     ]
-    everybody = gitlab.participant_facts(REF, validators={}).facts
-    assert everybody
-    assert (len(everybody.participants), everybody.is_complete) == (250, True)
+    contributors = gitlab.participant_facts(REF, validators={}).facts
+    assert contributors
+    assert (len(contributors.participants), contributors.is_complete) == (250, True)
     monkeypatch.setattr("pkgsite.clients.gitlab.CONTRIBUTOR_PAGES", 2)
-    batch = gitlab.participant_facts(REF, validators={}).facts
-    assert batch == ParticipantFacts(everybody.participants[:200], is_complete=False)
+    limited = gitlab.participant_facts(REF, validators={}).facts
+    assert limited == ParticipantFacts(contributors.participants[:200], is_complete=False)
 
 
-def test_a_list_without_end_is_refused(fake: FakeGitLab, gitlab: GitLab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_endless_list_is_rejected(fake: FakeGitLab, gitlab: GitLab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pkgsite.clients.rest.MAX_PAGES", 2)
     fake.repositories[PATH].commits = make_commits(300, days=300)
     with pytest.raises(BadResponse, match="has more than 2 pages"):
@@ -318,7 +317,9 @@ def test_a_list_without_end_is_refused(fake: FakeGitLab, gitlab: GitLab, monkeyp
 
 
 @pytest.mark.parametrize(("fault", "kind"), FAULTS)
-def test_every_fault_has_its_name(fake: FakeGitLab, gitlab: GitLab, fault: Answer, kind: type[UpstreamError]) -> None:
+def test_each_fault_raises_its_error(
+    fake: FakeGitLab, gitlab: GitLab, fault: WsgiApp, kind: type[UpstreamError]
+) -> None:
     fake.faults["engine"] = fault
     (failure,) = gitlab.repo_facts(repo_requests("gitlab", HOST, PATH), now=NOW)
     assert type(failure) is kind
@@ -329,7 +330,9 @@ def test_every_fault_has_its_name(fake: FakeGitLab, gitlab: GitLab, fault: Answe
 
 
 @pytest.mark.parametrize(("fault", "kind"), FAULTS)
-def test_on_a_later_page_too(fake: FakeGitLab, gitlab: GitLab, fault: Answer, kind: type[UpstreamError]) -> None:
+def test_each_fault_raises_its_error_on_later_pages(
+    fake: FakeGitLab, gitlab: GitLab, fault: WsgiApp, kind: type[UpstreamError]
+) -> None:
     fake.repositories[PATH].commits = [
         FakeCommit(f"{number}", NOW - timedelta(hours=number), f"p{number}", f"P {number}") for number in range(130)
     ]
@@ -342,8 +345,8 @@ def test_on_a_later_page_too(fake: FakeGitLab, gitlab: GitLab, fault: Answer, ki
 
 @pytest.mark.parametrize("part", ["/commits?", "/sequence"])
 @pytest.mark.parametrize(("fault", "kind"), FAULTS)
-def test_only_a_refusal_leaves_the_rest_of_a_repository_told(
-    fake: FakeGitLab, gitlab: GitLab, part: str, fault: Answer, kind: type[UpstreamError]
+def test_denied_access_to_a_part_leaves_only_that_part_unknown(
+    fake: FakeGitLab, gitlab: GitLab, part: str, fault: WsgiApp, kind: type[UpstreamError]
 ) -> None:
     fake.faults[part] = fault
     (outcome,) = gitlab.repo_facts(repo_requests("gitlab", HOST, PATH), now=NOW)
@@ -354,13 +357,13 @@ def test_only_a_refusal_leaves_the_rest_of_a_repository_told(
         assert type(outcome) is kind
 
 
-def test_a_host_that_keeps_silent(serve_app: Serve) -> None:
-    silence = HangingResponse()
-    address = serve_app(silence)
-    reader = JsonClient(user_agent="pkgsite", timeouts=Timeouts(read_timeout_s=0.05, attempts=1))
-    (failure,) = GitLab(reader, api=lambda _host: address).repo_facts(repo_requests("gitlab", HOST, PATH), now=NOW)
+def test_host_that_does_not_respond_is_unavailable(serve_app: Serve) -> None:
+    hanging = HangingResponse()
+    address = serve_app(hanging)
+    client = JsonClient(user_agent="pkgsite", timeouts=Timeouts(read_timeout_s=0.05, attempts=1))
+    (failure,) = GitLab(client, api=lambda _host: address).repo_facts(repo_requests("gitlab", HOST, PATH), now=NOW)
     assert isinstance(failure, Unavailable)
-    silence.over.set()
+    hanging.released.set()
 
 
 @pytest.mark.parametrize(
@@ -378,9 +381,7 @@ def test_a_host_that_keeps_silent(serve_app: Serve) -> None:
         ("license", "mit"),
     ],
 )
-def test_fields_of_another_type_are_refused_by_name(
-    fake: FakeGitLab, gitlab: GitLab, field: str, value: object
-) -> None:
+def test_error_names_the_field_with_a_wrong_type(fake: FakeGitLab, gitlab: GitLab, field: str, value: object) -> None:
     fake.repositories[PATH].fields[field] = value
     (failure,) = gitlab.repo_facts(repo_requests("gitlab", HOST, PATH), now=NOW)
     assert isinstance(failure, BadResponse)
@@ -388,27 +389,27 @@ def test_fields_of_another_type_are_refused_by_name(
 
 
 @pytest.mark.parametrize("date", ["yesterday", "2026-01-01T00:00:00", "0001-01-01T00:00:00+02:00", None])
-def test_an_unreadable_date_is_refused(fake: FakeGitLab, gitlab: GitLab, date: str | None) -> None:
+def test_invalid_date_is_rejected(fake: FakeGitLab, gitlab: GitLab, date: str | None) -> None:
     fake.faults["/commits"] = response("200 OK", [{"id": "a", "committed_date": date}])
     with pytest.raises(BadResponse, match="committed_date"):
         gitlab.activity_facts(REF, validators={}, now=NOW)
 
 
 @pytest.mark.parametrize("people", [[{"name": 5}], [{"name": "Ada", "commits": "5"}], ["Ada"], {"name": "Ada"}])
-def test_people_of_another_form_are_refused(fake: FakeGitLab, gitlab: GitLab, people: object) -> None:
+def test_malformed_contributors_are_rejected(fake: FakeGitLab, gitlab: GitLab, people: object) -> None:
     fake.faults["/contributors"] = response("200 OK", people)
     with pytest.raises(BadResponse):
         gitlab.participant_facts(REF, validators={})
 
 
-def test_a_commits_name_stays_one_segment(fake: FakeGitLab, gitlab: GitLab) -> None:
+def test_commit_sha_is_quoted_as_one_segment(fake: FakeGitLab, gitlab: GitLab) -> None:
     fake.faults["/commits?"] = response("200 OK", [{"id": "../../x?y#z", "committed_date": "2026-01-01T00:00:00Z"}])
     fake.faults["/sequence"] = response("200 OK", {"count": 1})
     gitlab.repo_facts(repo_requests("gitlab", HOST, PATH), now=NOW)
     assert fake.request_log[-1].endswith("/repository/commits/..%2F..%2Fx%3Fy%23z/sequence")
 
 
-def test_what_is_not_told_is_none(fake: FakeGitLab, gitlab: GitLab) -> None:
+def test_unknown_facts_are_none(fake: FakeGitLab, gitlab: GitLab) -> None:
     fake.faults["/commits"] = response("403 Forbidden", {"message": "403 Forbidden"})
     fake.faults["engine?"] = response("200 OK", {"id": 42, "web_url": "javascript:alert(1)", "description": None})
     assert single_facts(gitlab.repo_facts(repo_requests("gitlab", HOST, PATH), now=NOW)) == RepoFacts(
@@ -416,9 +417,9 @@ def test_what_is_not_told_is_none(fake: FakeGitLab, gitlab: GitLab) -> None:
     )
 
 
-def test_a_quota_is_noted_where_it_is_told(fake: FakeGitLab, gitlab: GitLab) -> None:
-    told = {"RateLimit_Limit": "500", "RateLimit_Remaining": "499", "RateLimit_Reset": "1767830400"}
-    fake.faults["engine"] = response("200 OK", {"id": 42, "empty_repo": True}, **told)
+def test_reported_quota_is_recorded(fake: FakeGitLab, gitlab: GitLab) -> None:
+    quota = {"RateLimit_Limit": "500", "RateLimit_Remaining": "499", "RateLimit_Reset": "1767830400"}
+    fake.faults["engine"] = response("200 OK", {"id": 42, "empty_repo": True}, **quota)
     assert gitlab.quotas == {}
     gitlab.repo_facts(repo_requests("gitlab", HOST, PATH), now=NOW)
     assert gitlab.quotas == {HOST: Quota(500, 499, NOW.replace(day=8, hour=0, minute=0))}

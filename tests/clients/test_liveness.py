@@ -1,4 +1,4 @@
-"""An API that is not there says nothing of its repositories; one that is may say that they are gone."""
+"""Liveness: a 404 is trusted only if the API is reachable."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from pkgsite.clients.forgejo import Forgejo
 from pkgsite.clients.github import GitHub
 from pkgsite.clients.gitlab import GitLab
 from pkgsite.clients.http import JsonClient, Timeouts
+from pkgsite.clients.rest_host import RestHost
 from pkgsite.errors import BadResponse, Gone, Unavailable, UpstreamError
 from pkgsite.rules.repo_urls import RepoRef
 from tests.fakes.bitbucket import FakeBitbucket
 from tests.fakes.forgejo import FakeForgejo
 from tests.fakes.github import FakeGitHub
 from tests.fakes.gitlab import FakeGitLab
-from tests.fakes.rest_host import NOW, FakeRepository, Serve, make_commits, repo_requests
-from tests.fakes.v4_site import Answer, response
+from tests.fakes.rest_host import NOW, FakeHost, FakeRepository, Serve, make_commits, repo_requests
+from tests.fakes.v4_site import WsgiApp, response
 
 FAST_TIMEOUTS = Timeouts(read_timeout_s=5, attempts=1)
 HOST = "git.example.org"
@@ -30,24 +31,24 @@ ROOTS = {"github": "", "gitlab": "/api/v4", "bitbucket": "/2.0", "forgejo": "/ap
 
 
 def fake_host(kind: str) -> Any:
-    """Return a host that keeps the repository "ada/engine"."""
+    """Return a host with the repository "ada/engine"."""
     if kind == "github":
-        host = FakeGitHub()
-        host.add("ada/engine")
-        return host
-    fakes = {"gitlab": FakeGitLab, "bitbucket": FakeBitbucket, "forgejo": FakeForgejo}
+        github = FakeGitHub()
+        github.add("ada/engine")
+        return github
+    fakes: dict[str, type[FakeHost]] = {"gitlab": FakeGitLab, "bitbucket": FakeBitbucket, "forgejo": FakeForgejo}
     return fakes[kind](FakeRepository("ada/engine", 42, make_commits(1)))
 
 
 def client_of(kind: str, api: str) -> CodeHost:
-    reader = JsonClient(user_agent="pkgsite", timeouts=FAST_TIMEOUTS)
+    client = JsonClient(user_agent="pkgsite", timeouts=FAST_TIMEOUTS)
     if kind == "github":
-        return GitHub(api, reader, None)
-    clients = {"gitlab": GitLab, "bitbucket": Bitbucket, "forgejo": Forgejo}
-    return clients[kind](reader, api=lambda _host: api)
+        return GitHub(api, client, None)
+    clients: dict[str, type[RestHost]] = {"gitlab": GitLab, "bitbucket": Bitbucket, "forgejo": Forgejo}
+    return clients[kind](client, api=lambda _host: api)
 
 
-def break_probe(host: Any, kind: str, fault: Answer) -> None:
+def break_probe(host: Any, kind: str, fault: WsgiApp) -> None:
     if isinstance(host, FakeGitHub):
         host.add_fault(fault, path=PROBE_PATHS[kind])
     else:
@@ -59,8 +60,8 @@ def count_probes(host: Any, kind: str) -> int:
 
 
 def outcome(client: CodeHost, kind: str, path: str) -> Outcome:
-    (found,) = client.repo_facts(repo_requests(kind, HOST, path), now=NOW)
-    return found
+    (result,) = client.repo_facts(repo_requests(kind, HOST, path), now=NOW)
+    return result
 
 
 @pytest.fixture(params=PROBE_PATHS)
@@ -68,35 +69,35 @@ def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def test_behind_a_wrong_address_nothing_is_gone(serve_app: Serve, kind: str) -> None:
+def test_nothing_is_gone_behind_a_wrong_api_url(serve_app: Serve, kind: str) -> None:
     host = fake_host(kind)
     client = client_of(kind, f"{serve_app(host)}{ROOTS[kind]}")
-    nowhere = response("404 Not Found", b"404 page not found", "text/plain")
+    not_found = response("404 Not Found", b"404 page not found", "text/plain")
     if isinstance(host, FakeGitHub):
-        host.add_fault(nowhere)
+        host.add_fault(not_found)
     else:
-        host.faults[""] = nowhere
-    found = outcome(client, kind, "ada/engine")
-    assert isinstance(found, BadResponse)
-    assert "is not this host's API: " in str(found)
+        host.faults[""] = not_found
+    failure = outcome(client, kind, "ada/engine")
+    assert isinstance(failure, BadResponse)
+    assert "is not this host's API: " in str(failure)
     ref = RepoRef(kind, HOST, "ada/engine")
-    attempts: list[Callable[[], object]] = [
+    fetches: list[Callable[[], object]] = [
         lambda: client.activity_facts(ref, validators={}, now=NOW),
         lambda: client.participant_facts(ref, validators={}),
     ]
-    for attempt in attempts:
+    for fetch in fetches:
         with pytest.raises(BadResponse):
-            attempt()
+            fetch()
 
 
-def test_a_page_for_people_is_no_api(serve_app: Serve, kind: str) -> None:
+def test_html_page_is_not_an_api(serve_app: Serve, kind: str) -> None:
     host = fake_host(kind)
     client = client_of(kind, f"{serve_app(host)}{ROOTS[kind]}")
     break_probe(host, kind, response("200 OK", b"<h1>Sign in</h1>", "text/html"))
     assert isinstance(outcome(client, kind, "ada/lost"), BadResponse)
 
 
-def test_one_that_is_there_is_believed_and_asked_once(serve_app: Serve, kind: str) -> None:
+def test_reachable_api_is_trusted_and_probed_once(serve_app: Serve, kind: str) -> None:
     host = fake_host(kind)
     client = client_of(kind, f"{serve_app(host)}{ROOTS[kind]}")
     assert isinstance(outcome(client, kind, "ada/lost"), Gone)
@@ -104,7 +105,7 @@ def test_one_that_is_there_is_believed_and_asked_once(serve_app: Serve, kind: st
     assert count_probes(host, kind) == 1
 
 
-def test_one_that_has_just_answered_need_not_show_itself(serve_app: Serve, kind: str) -> None:
+def test_api_that_has_just_responded_is_not_probed(serve_app: Serve, kind: str) -> None:
     host = fake_host(kind)
     client = client_of(kind, f"{serve_app(host)}{ROOTS[kind]}")
     assert isinstance(outcome(client, kind, "ada/engine"), Fetched)
@@ -112,7 +113,7 @@ def test_one_that_has_just_answered_need_not_show_itself(serve_app: Serve, kind:
     assert count_probes(host, kind) == 0
 
 
-def test_an_answer_is_good_for_a_while_only(serve_app: Serve, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_liveness_expires(serve_app: Serve, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     host = fake_host(kind)
     client = client_of(kind, f"{serve_app(host)}{ROOTS[kind]}")
     assert isinstance(outcome(client, kind, "ada/engine"), Fetched)
@@ -121,7 +122,7 @@ def test_an_answer_is_good_for_a_while_only(serve_app: Serve, kind: str, monkeyp
     assert count_probes(host, kind) == 1
 
 
-def test_one_that_can_not_tell_now_is_not_believed_yet(serve_app: Serve, kind: str) -> None:
+def test_failing_probe_is_raised(serve_app: Serve, kind: str) -> None:
     host = fake_host(kind)
     client = client_of(kind, f"{serve_app(host)}{ROOTS[kind]}")
     break_probe(host, kind, response("503 Service Unavailable", {}))

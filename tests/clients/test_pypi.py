@@ -1,4 +1,4 @@
-"""What the package index reports about its projects, and how it fails."""
+"""The PyPI client: projects, serials, downloads and errors."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from pkgsite.clients.pypi import PyPI
 from pkgsite.errors import BadResponse, Gone, Unavailable, UpstreamError
 from tests.fakes.pypi import FIRST_UPLOAD, SIMPLE_JSON, FakePyPI, project_body
 from tests.fakes.rest_host import FAULTS, Serve
-from tests.fakes.v4_site import Answer, HangingResponse, response
+from tests.fakes.v4_site import HangingResponse, WsgiApp, response
 
 FAST_TIMEOUTS = Timeouts(read_timeout_s=5, attempts=2, backoff_s=0, jitter_s=0)
 DAY = timedelta(days=1)
 NAMES = ("django-x", "a", "b", "other")
 
 
-def reader(patience: Timeouts = FAST_TIMEOUTS) -> JsonClient:
-    return JsonClient(user_agent="pkgsite", timeouts=patience)
+def json_client(timeouts: Timeouts = FAST_TIMEOUTS) -> JsonClient:
+    return JsonClient(user_agent="pkgsite", timeouts=timeouts)
 
 
 @pytest.fixture
 def fake() -> FakePyPI:
-    made = FakePyPI()
-    made.add("django-x", "1.0", "1.1", downloads=12345)
-    return made
+    fake = FakePyPI()
+    fake.add("django-x", "1.0", "1.1", downloads=12345)
+    return fake
 
 
 @pytest.fixture
@@ -40,17 +40,17 @@ def address(serve_app: Serve, fake: FakePyPI) -> str:
 
 @pytest.fixture
 def pypi(address: str) -> PackageIndex:
-    return PyPI(address, f"{address}/", reader())
+    return PyPI(address, f"{address}/", json_client())
 
 
 @pytest.fixture
 def facts(pypi: PackageIndex) -> Callable[..., IndexFacts]:
-    """A function that returns what the index tells of a project."""
+    """A function that returns the facts about a project."""
 
     def fetched_facts(name: str = "django-x") -> IndexFacts:
-        found = pypi.index_facts(name, validators={}).facts
-        assert found is not None
-        return found
+        project = pypi.index_facts(name, validators={}).facts
+        assert project is not None
+        return project
 
     return fetched_facts
 
@@ -58,10 +58,10 @@ def facts(pypi: PackageIndex) -> Callable[..., IndexFacts]:
 Facts = Callable[..., IndexFacts]
 
 
-# A project, and its releases.
+# Projects and releases
 
 
-def test_a_project_is_told_of(fake: FakePyPI, pypi: PackageIndex) -> None:
+def test_project_facts(fake: FakePyPI, pypi: PackageIndex) -> None:
     fake["django-x"].info |= {
         "classifiers": ["Development Status :: 5 - Production/Stable", "License :: OSI Approved :: MIT License"],
         "project_urls": {"Docs": "https://x.example.org/", "Source": "https://git.example.org/x"},
@@ -92,7 +92,7 @@ def test_a_project_is_told_of(fake: FakePyPI, pypi: PackageIndex) -> None:
     assert fake.counts == {"project": 1}
 
 
-def test_what_has_not_changed_is_not_told_again(fake: FakePyPI, pypi: PackageIndex) -> None:
+def test_unchanged_project_has_no_facts(fake: FakePyPI, pypi: PackageIndex) -> None:
     first = pypi.index_facts("django-x", validators={})
     again = pypi.index_facts("django-x", validators=first.validators)
     assert again == Fetched(None, first.validators)
@@ -105,174 +105,178 @@ def test_what_has_not_changed_is_not_told_again(fake: FakePyPI, pypi: PackageInd
     assert changed.validators["etag"] != first.validators["etag"]
 
 
-def test_an_unasked_not_modified_is_not_believed(fake: FakePyPI, pypi: PackageIndex) -> None:
+def test_304_to_an_unconditional_request_is_not_trusted(fake: FakePyPI, pypi: PackageIndex) -> None:
     fake.faults["django-x"] = response("304 Not Modified", b"")
     with pytest.raises(BadResponse):
         pypi.index_facts("django-x", validators={})
 
 
-def test_a_name_written_in_another_way_is_followed(fake: FakePyPI, pypi: PackageIndex) -> None:
+def test_redirect_to_the_normalised_name_is_followed(fake: FakePyPI, pypi: PackageIndex) -> None:
     first = pypi.index_facts("Django_X", validators={})
     assert first.facts
     assert first.facts.name == "django-x"
     assert fake.request_log == ["/pypi/Django_X/json", "/pypi/django-x/json"]
-    assert pypi.index_facts("Django_X", validators=first.validators).facts is None  # the condition goes along
+    assert (
+        pypi.index_facts("Django_X", validators=first.validators).facts is None
+    )  # the redirect keeps the conditional header
 
 
-def test_the_name_is_told_as_the_project_writes_it(fake: FakePyPI, facts: Facts) -> None:
+def test_name_is_spelled_as_by_the_project(fake: FakePyPI, facts: Facts) -> None:
     fake.add("Django.Y", "1")
     assert facts("django-y").name == "Django.Y"
 
 
-def test_a_project_that_is_missing_is_gone(fake: FakePyPI, pypi: PackageIndex) -> None:
+def test_missing_project_is_gone(fake: FakePyPI, pypi: PackageIndex) -> None:
     fake.remove("django-x")
     with pytest.raises(Gone, match="/pypi/django-x/json returned 404"):
         pypi.index_facts("django-x", validators={})
 
 
 @pytest.mark.parametrize("name", ["", "-", "a/../b", "django x", "..", "dj?ngo", "django\n", "naïve"])
-def test_what_can_be_no_name_is_gone_without_a_question(fake: FakePyPI, pypi: PackageIndex, name: str) -> None:
+def test_invalid_name_is_gone_without_a_request(fake: FakePyPI, pypi: PackageIndex, name: str) -> None:
     with pytest.raises(Gone, match="is not a valid project name"):
         pypi.index_facts(name, validators={})
     assert pypi.download_facts(name).facts == DownloadFacts(None)
     assert fake.request_log == []
 
 
-def test_an_answer_about_another_project_is_refused(fake: FakePyPI, pypi: PackageIndex) -> None:
+def test_response_about_another_project_is_rejected(fake: FakePyPI, pypi: PackageIndex) -> None:
     fake["django-x"].info["name"] = "django-y"
     with pytest.raises(BadResponse, match="a different project: 'django-y'"):
         pypi.index_facts("django-x", validators={})
 
 
-@pytest.mark.parametrize("head", [{}, {"X_PyPI_Last_Serial": "soon"}, {"X_PyPI_Last_Serial": "9" * 30}])
-def test_the_serial_is_in_the_body_too(fake: FakePyPI, pypi: PackageIndex, head: dict[str, str]) -> None:
-    fake.faults["django-x"] = response("200 OK", project_body(fake["django-x"]), **head)
+@pytest.mark.parametrize("headers", [{}, {"X_PyPI_Last_Serial": "soon"}, {"X_PyPI_Last_Serial": "9" * 30}])
+def test_serial_is_read_from_the_body_without_a_header(
+    fake: FakePyPI, pypi: PackageIndex, headers: dict[str, str]
+) -> None:
+    fake.faults["django-x"] = response("200 OK", project_body(fake["django-x"]), **headers)
     assert pypi.index_facts("django-x", validators={}).validators == {"serial": str(fake["django-x"].serial)}
-    fake.faults["django-x"] = response("200 OK", project_body(fake["django-x"]) | {"last_serial": None}, **head)
+    fake.faults["django-x"] = response("200 OK", project_body(fake["django-x"]) | {"last_serial": None}, **headers)
     assert pypi.index_facts("django-x", validators={}).validators == {}
 
 
-def test_the_newest_final_release_is_the_present_one(fake: FakePyPI, facts: Facts) -> None:
+def test_newest_final_release_is_the_current_one(fake: FakePyPI, facts: Facts) -> None:
     fake.add("django-x", "1.10", "2.0rc1", "1.9", "2.0.dev3", "1.10.post1")
-    told = facts()
-    assert told.version == "1.10.post1"
-    assert [release.number for release in told.releases] == ["2.0rc1", "2.0.dev3", "1.10.post1", "1.10", "1.9"]
-    assert [release.is_prerelease for release in told.releases] == [True, True, False, False, False]
+    project = facts()
+    assert project.version == "1.10.post1"
+    assert [release.number for release in project.releases] == ["2.0rc1", "2.0.dev3", "1.10.post1", "1.10", "1.9"]
+    assert [release.is_prerelease for release in project.releases] == [True, True, False, False, False]
 
 
-def test_of_pre_releases_only_the_newest_is_taken(fake: FakePyPI, facts: Facts) -> None:
+def test_newest_prerelease_is_current_without_final_releases(fake: FakePyPI, facts: Facts) -> None:
     fake.add("django-x", "0.1a1", "0.1b2", "0.1b1")
     assert facts().version == "0.1b2"
 
 
-def test_a_yanked_release_is_kept_and_not_chosen(fake: FakePyPI, facts: Facts) -> None:
+def test_yanked_release_is_listed_but_not_current(fake: FakePyPI, facts: Facts) -> None:
     fake.yank("django-x", "1.1", "It deletes everything.")
-    told = facts()
-    assert (told.version, told.released_at) == ("1.0", FIRST_UPLOAD)
-    assert [release.yanked_reason for release in told.releases] == ["It deletes everything.", None]
-    assert told.vulnerabilities == ()
+    project = facts()
+    assert (project.version, project.released_at) == ("1.0", FIRST_UPLOAD)
+    assert [release.yanked_reason for release in project.releases] == ["It deletes everything.", None]
+    assert project.vulnerabilities == ()
     fake.yank("django-x", "1.1")
     assert facts().releases[0].yanked_reason == ""
     fake.unyank("django-x", "1.1")
     assert facts().version == "1.1"
 
 
-def test_a_release_stands_while_one_of_its_files_does(fake: FakePyPI, facts: Facts) -> None:
+def test_release_with_one_file_left_is_not_yanked(fake: FakePyPI, facts: Facts) -> None:
     fake.yank("django-x", "1.1", "No.")
     fake["django-x"].releases["1.1"].files[1]["yanked"] = False
     assert facts().version == "1.1"
     assert facts().releases[0].yanked_reason is None
 
 
-def test_the_first_reason_that_is_told_counts(fake: FakePyPI, facts: Facts) -> None:
+def test_first_yanked_reason_is_used(fake: FakePyPI, facts: Facts) -> None:
     fake.yank("django-x", "1.1", "Broken.")
     fake["django-x"].releases["1.1"].files[0]["yanked_reason"] = None
     assert facts().releases[0].yanked_reason == "Broken."
 
 
-def test_where_all_is_yanked_the_index_still_describes_one(fake: FakePyPI, facts: Facts) -> None:
+def test_described_release_is_current_if_all_are_yanked(fake: FakePyPI, facts: Facts) -> None:
     fake.yank("django-x", "1.0")
     fake.yank("django-x", "1.1")
     assert (facts().version, facts().released_at) == ("1.1", FIRST_UPLOAD + DAY)
 
 
-def test_a_release_without_files_is_kept_and_not_chosen(fake: FakePyPI, facts: Facts) -> None:
+def test_release_without_files_is_listed_but_not_current(fake: FakePyPI, facts: Facts) -> None:
     fake.release("django-x", "1.2", files=0)
-    told = facts()
-    assert told.version == "1.1"
-    assert told.releases[0] == ReleaseFacts("1.2", None, False, None, ">=3.10", True)
-    assert told.vulnerabilities is None  # the index describes 1.2
+    project = facts()
+    assert project.version == "1.1"
+    assert project.releases[0] == ReleaseFacts("1.2", None, False, None, ">=3.10", True)
+    assert project.vulnerabilities is None  # the index describes 1.2
 
 
-def test_where_no_release_has_files_the_newest_is_the_present_one(fake: FakePyPI, facts: Facts) -> None:
+def test_newest_release_is_current_if_none_has_files(fake: FakePyPI, facts: Facts) -> None:
     fake.add("django-x")
     fake.release("django-x", "1.0", files=0)
     fake.release("django-x", "1.1", files=0)
     assert (facts().version, facts().released_at) == ("1.1", None)
 
 
-def test_without_releases_the_described_version_is_the_present_one(fake: FakePyPI, facts: Facts) -> None:
+def test_described_version_is_current_without_releases(fake: FakePyPI, facts: Facts) -> None:
     fake["django-x"].fields = {"releases": None}
-    told = facts()
-    assert (told.version, told.released_at, told.releases) == ("1.1", None, ())
-    assert (told.requires_python, told.supports_python3) == (">=3.10", True)
+    project = facts()
+    assert (project.version, project.released_at, project.releases) == ("1.1", None, ())
+    assert (project.requires_python, project.supports_python3) == (">=3.10", True)
 
 
-def test_a_release_is_as_old_as_its_first_file(fake: FakePyPI, facts: Facts) -> None:
+def test_upload_time_is_that_of_the_first_file(fake: FakePyPI, facts: Facts) -> None:
     files = fake["django-x"].releases["1.1"].files
     files[0]["upload_time_iso_8601"] = "2024-05-01T01:00:00+05:30"
     files[1]["upload_time_iso_8601"] = "2024-04-30T19:30:01Z"
     assert facts().released_at == datetime(2024, 4, 30, 19, 30, tzinfo=UTC)
-    files[0]["upload_time_iso_8601"] = "2024-04-30T19:29:00"  # the index means UTC
+    files[0]["upload_time_iso_8601"] = "2024-04-30T19:29:00"  # UTC by default
     assert facts().released_at == datetime(2024, 4, 30, 19, 29, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("written", [None, "", "yesterday", "2026-13-01T00:00:00Z", "0001-01-01T00:00:00+02:00"])
-def test_a_file_without_a_time_sinks_nothing(fake: FakePyPI, facts: Facts, written: str | None) -> None:
+@pytest.mark.parametrize("text", [None, "", "yesterday", "2026-13-01T00:00:00Z", "0001-01-01T00:00:00+02:00"])
+def test_invalid_upload_time_is_skipped(fake: FakePyPI, facts: Facts, text: str | None) -> None:
     files = fake["django-x"].releases["1.1"].files
-    files[0]["upload_time_iso_8601"] = written
+    files[0]["upload_time_iso_8601"] = text
     assert facts().released_at == FIRST_UPLOAD + DAY + timedelta(seconds=1)
     del files[1]["upload_time_iso_8601"]
-    told = facts()
-    assert (told.version, told.released_at, len(told.releases)) == ("1.1", None, 2)
+    project = facts()
+    assert (project.version, project.released_at, len(project.releases)) == ("1.1", None, 2)
 
 
-def test_pythons_are_those_of_each_release(fake: FakePyPI, facts: Facts) -> None:
+def test_supported_pythons_of_each_release(fake: FakePyPI, facts: Facts) -> None:
     fake.add("django-x", classifiers=["Programming Language :: Python :: 3.12"])
-    for number, wanted in {"1": "<3", "2": None, "3": ">=3.8", "4": None}.items():
-        fake.release("django-x", number, requires_python=wanted)
-    told = facts()
-    found = [(release.requires_python, release.supports_python3) for release in told.releases]
-    assert found == [(None, True), (">=3.8", True), (None, None), ("<3", False)]
-    assert (told.requires_python, told.supports_python3) == (None, True)
+    for version, requires_python in {"1": "<3", "2": None, "3": ">=3.8", "4": None}.items():
+        fake.release("django-x", version, requires_python=requires_python)
+    project = facts()
+    pythons = [(release.requires_python, release.supports_python3) for release in project.releases]
+    assert pythons == [(None, True), (">=3.8", True), (None, None), ("<3", False)]
+    assert (project.requires_python, project.supports_python3) == (None, True)
 
 
-def test_after_a_yank_the_pythons_are_those_of_the_present_release(fake: FakePyPI, facts: Facts) -> None:
+def test_supported_pythons_are_those_of_the_current_release(fake: FakePyPI, facts: Facts) -> None:
     fake.add("django-x")
     fake.release("django-x", "1", requires_python=">=2.7,<3")
     fake.release("django-x", "2", requires_python=">=3.12", files=0)
     assert (facts().version, facts().requires_python, facts().supports_python3) == ("1", ">=2.7,<3", False)
 
 
-@pytest.mark.parametrize("number", ["1" * 101, "9.9\n", "9.9\x1b[2J", "9\x00", "9\ud800", "9\u202e", ""])
-def test_a_number_that_can_not_be_shown_is_left_out(fake: FakePyPI, facts: Facts, number: str) -> None:
-    fake.release("django-x", number)
-    fake["django-x"].info["version"] = number
-    told = facts()
-    assert [release.number for release in told.releases] == ["1.1", "1.0"]
-    assert told.version == "1.1"
+@pytest.mark.parametrize("version", ["1" * 101, "9.9\n", "9.9\x1b[2J", "9\x00", "9\ud800", "9\u202e", ""])
+def test_unprintable_versions_are_left_out(fake: FakePyPI, facts: Facts, version: str) -> None:
+    fake.release("django-x", version)
+    fake["django-x"].info["version"] = version
+    project = facts()
+    assert [release.number for release in project.releases] == ["1.1", "1.0"]
+    assert project.version == "1.1"
 
 
-def test_numbers_of_before_the_rules_are_the_oldest(fake: FakePyPI, facts: Facts) -> None:
+def test_versions_that_are_not_pep_440_are_the_oldest(fake: FakePyPI, facts: Facts) -> None:
     fake.add("django-x", "2009-spring", "0.1", "9" * 100)
     assert [release.number for release in facts().releases] == ["9" * 100, "0.1", "2009-spring"]
 
 
-# What the present release says of itself.
+# The current release
 
 
 @pytest.mark.parametrize(
-    ("expression", "words", "classifiers", "named"),
+    ("expression", "licence", "classifiers", "expected"),
     [
         ("mit OR apache-2.0", "BSD", [], ("MIT OR Apache-2.0",)),
         (None, "BSD-3-Clause", [], ("BSD-3-Clause",)),
@@ -285,15 +289,20 @@ def test_numbers_of_before_the_rules_are_the_oldest(fake: FakePyPI, facts: Facts
     ],
 )
 def test_licences(
-    fake: FakePyPI, facts: Facts, expression: str, words: str, classifiers: list[str], named: tuple[str, ...] | None
+    fake: FakePyPI,
+    facts: Facts,
+    expression: str,
+    licence: str,
+    classifiers: list[str],
+    expected: tuple[str, ...] | None,
 ) -> None:
-    fake["django-x"].info |= {"license_expression": expression, "license": words, "classifiers": classifiers}
-    assert facts().licences == named
-    assert facts().licence == (named[0] if named else None)
+    fake["django-x"].info |= {"license_expression": expression, "license": licence, "classifiers": classifiers}
+    assert facts().licences == expected
+    assert facts().licence == (expected[0] if expected else None)
 
 
 @pytest.mark.parametrize(
-    ("urls", "docs_url", "found"),
+    ("urls", "docs_url", "expected"),
     [
         ({"Documentation": "https://a.example/", "Docs": "https://b.example/"}, None, "https://a.example/"),
         ({"API reference": "https://a.example/", "DOCS": "https://b.example/"}, None, "https://b.example/"),
@@ -310,14 +319,14 @@ def test_licences(
         ({"docs": None}, None, None),
     ],
 )
-def test_where_the_documentation_is(
-    fake: FakePyPI, facts: Facts, urls: dict[str, str] | None, docs_url: str | None, found: str | None
+def test_documentation_url(
+    fake: FakePyPI, facts: Facts, urls: dict[str, str] | None, docs_url: str | None, expected: str | None
 ) -> None:
     fake["django-x"].info |= {"project_urls": urls, "docs_url": docs_url}
-    assert facts().documentation_url == found
+    assert facts().documentation_url == expected
 
 
-def test_addresses_that_are_none_are_left_out(fake: FakePyPI, facts: Facts) -> None:
+def test_unsafe_project_urls_are_left_out(fake: FakePyPI, facts: Facts) -> None:
     fake["django-x"].info["project_urls"] = {
         "Home": "https://example.org/",
         "Chat": "irc://example.org/x",
@@ -331,16 +340,16 @@ def test_addresses_that_are_none_are_left_out(fake: FakePyPI, facts: Facts) -> N
     assert facts().project_urls == {"Home": "https://example.org/"}
 
 
-@pytest.mark.parametrize("nothing", [None, "", "UNKNOWN", "  "])
-def test_what_says_nothing_is_not_told(fake: FakePyPI, facts: Facts, nothing: str | None) -> None:
+@pytest.mark.parametrize("placeholder", [None, "", "UNKNOWN", "  "])
+def test_placeholders_are_unknown(fake: FakePyPI, facts: Facts, placeholder: str | None) -> None:
     fake.add("django-x")
-    fake.release("django-x", "1.0", requires_python=nothing)
-    fake["django-x"].info |= {"summary": nothing, "license": nothing, "license_expression": nothing}
-    told = facts()
-    assert (told.summary, told.licence, told.licences, told.requires_python) == (None, None, None, None)
+    fake.release("django-x", "1.0", requires_python=placeholder)
+    fake["django-x"].info |= {"summary": placeholder, "license": placeholder, "license_expression": placeholder}
+    project = facts()
+    assert (project.summary, project.licence, project.licences, project.requires_python) == (None, None, None, None)
 
 
-def test_the_least_that_a_project_can_tell(fake: FakePyPI, facts: Facts) -> None:
+def test_minimal_project(fake: FakePyPI, facts: Facts) -> None:
     fake.faults["django-x"] = response("200 OK", {"info": {"name": "django-x"}})
     assert facts() == IndexFacts(
         name="django-x",
@@ -361,21 +370,21 @@ def test_the_least_that_a_project_can_tell(fake: FakePyPI, facts: Facts) -> None
     )
 
 
-def test_what_no_database_can_hold_is_taken_out(fake: FakePyPI, facts: Facts) -> None:
+def test_unstorable_characters_are_removed(fake: FakePyPI, facts: Facts) -> None:
     fake["django-x"].info |= {
         "summary": "Does\x00 one \ud800thing.",
         "classifiers": ["Framework\x00 :: Django"],
         "project_urls": {"Ho\x00me": "https://example.org/"},
     }
-    told = facts()
-    assert (told.summary, told.classifiers) == ("Does one thing.", ("Framework :: Django",))
-    assert told.project_urls == {"Home": "https://example.org/"}
+    project = facts()
+    assert (project.summary, project.classifiers) == ("Does one thing.", ("Framework :: Django",))
+    assert project.project_urls == {"Home": "https://example.org/"}
 
 
-# Vulnerabilities.
+# Vulnerabilities
 
 
-def test_vulnerabilities_are_those_that_still_hold(fake: FakePyPI, facts: Facts) -> None:
+def test_withdrawn_vulnerabilities_are_left_out(fake: FakePyPI, facts: Facts) -> None:
     fake.add_vulnerability(
         "django-x",
         "PYSEC-1",
@@ -398,22 +407,22 @@ def test_vulnerabilities_are_those_that_still_hold(fake: FakePyPI, facts: Facts)
     )
 
 
-def test_vulnerabilities_of_another_release_are_not_told(fake: FakePyPI, facts: Facts) -> None:
+def test_vulnerabilities_of_another_release_are_unknown(fake: FakePyPI, facts: Facts) -> None:
     fake.add_vulnerability("django-x", "PYSEC-1")
     fake["django-x"].info["version"] = "1.0"
     assert (facts().version, facts().vulnerabilities) == ("1.1", None)
 
 
-def test_a_mirror_that_knows_of_no_vulnerabilities_tells_none(fake: FakePyPI, facts: Facts) -> None:
+def test_vulnerabilities_are_unknown_on_a_mirror_without_them(fake: FakePyPI, facts: Facts) -> None:
     fake["django-x"].fields = {"vulnerabilities": None}
     assert facts().vulnerabilities is None
 
 
-# What can't be read.
+# Malformed responses
 
 
 @pytest.mark.parametrize(
-    ("where", "field", "value", "named"),
+    ("overrides", "field", "value", "reported_field"),
     [
         ("info", "name", None, "name"),
         ("info", "name", 5, "name"),
@@ -436,16 +445,16 @@ def test_a_mirror_that_knows_of_no_vulnerabilities_tells_none(fake: FakePyPI, fa
         ("fields", "vulnerabilities", [{"id": None}], "id"),
     ],
 )
-def test_fields_of_another_type_are_refused_by_name(
-    fake: FakePyPI, pypi: PackageIndex, where: str, field: str, value: Any, named: str
+def test_error_names_the_field_with_a_wrong_type(
+    fake: FakePyPI, pypi: PackageIndex, overrides: str, field: str, value: Any, reported_field: str
 ) -> None:
-    getattr(fake["django-x"], where)[field] = value
-    with pytest.raises(BadResponse, match=f": (invalid value for|missing field) {named}"):
+    getattr(fake["django-x"], overrides)[field] = value
+    with pytest.raises(BadResponse, match=f": (invalid value for|missing field) {reported_field}"):
         pypi.index_facts("django-x", validators={})
 
 
 @pytest.mark.parametrize("value", [2**63, -1, "12", 1.5, True])
-def test_numbers_that_are_none_are_refused(fake: FakePyPI, pypi: PackageIndex, value: Any) -> None:
+def test_invalid_counts_are_rejected(fake: FakePyPI, pypi: PackageIndex, value: Any) -> None:
     listed = {"projects": [{"name": "django-x", "_last-serial": value}]}
     fake.faults["/simple/"] = response("200 OK", listed, SIMPLE_JSON)
     with pytest.raises(BadResponse, match="_last-serial"):
@@ -458,13 +467,13 @@ def test_numbers_that_are_none_are_refused(fake: FakePyPI, pypi: PackageIndex, v
         pypi.index_facts("django-x", validators={})
 
 
-def test_a_number_of_thousands_of_digits_is_refused(fake: FakePyPI, pypi: PackageIndex) -> None:
+def test_number_with_thousands_of_digits_is_rejected(fake: FakePyPI, pypi: PackageIndex) -> None:
     fake.faults["/recent"] = response("200 OK", b'{"data": {"last_month": ' + b"9" * 10_000 + b"}}")
     with pytest.raises(BadResponse):
         pypi.download_facts("django-x")
 
 
-# The serials of projects.
+# Serials
 
 
 def test_serials_are_listed_by_normalised_name(fake: FakePyPI, pypi: PackageIndex) -> None:
@@ -478,7 +487,7 @@ def test_serials_are_listed_by_normalised_name(fake: FakePyPI, pypi: PackageInde
     assert fake.counts == {"serials": 1}
 
 
-def test_serials_that_have_not_changed_are_not_told_again(fake: FakePyPI, pypi: PackageIndex) -> None:
+def test_unchanged_serials_have_no_facts(fake: FakePyPI, pypi: PackageIndex) -> None:
     first = pypi.serials(NAMES, validators={})
     assert pypi.serials(NAMES, validators=first.validators) == Fetched(None, first.validators)
     assert fake.unchanged == {"serials": 1}
@@ -501,7 +510,7 @@ def test_serials_are_those_of_the_projects(fake: FakePyPI, pypi: PackageIndex) -
     assert pypi.index_facts("django-x", validators={}).validators["serial"] == str(after["django-x"])
 
 
-def test_of_the_whole_list_only_what_is_asked_for_is_kept(fake: FakePyPI, pypi: PackageIndex) -> None:
+def test_only_requested_serials_are_returned(fake: FakePyPI, pypi: PackageIndex) -> None:
     fake.add("other", "1.0")
     assert pypi.serials(["django-x"], validators={}).facts == {"django-x": fake["django-x"].serial}
     assert pypi.serials([], validators={}).facts == {}
@@ -516,63 +525,65 @@ def test_projects_without_a_serial_are_skipped(fake: FakePyPI, pypi: PackageInde
 @pytest.mark.parametrize(
     "body", [{}, {"projects": None}, {"projects": {}}, {"projects": ["a"]}, {"projects": [{"_last-serial": 1}]}]
 )
-def test_a_list_that_is_none_is_refused(fake: FakePyPI, pypi: PackageIndex, body: object) -> None:
+def test_malformed_list_is_rejected(fake: FakePyPI, pypi: PackageIndex, body: object) -> None:
     fake.faults["/simple/"] = response("200 OK", body, SIMPLE_JSON)
     with pytest.raises(BadResponse):
         pypi.serials(NAMES, validators={})
 
 
-def test_the_list_of_all_may_be_larger_than_other_answers(fake: FakePyPI, address: str) -> None:
+def test_list_of_all_projects_has_its_own_size_limit(fake: FakePyPI, address: str) -> None:
     for number in range(500):
         fake.add(f"project-{number}", "1.0")
-    strict = reader(replace(FAST_TIMEOUTS, max_bytes=16 * 2**10))
-    found = PyPI(address, address, strict, serials_client=reader()).serials(["Project.7"], validators={})
-    assert found.facts == {"project-7": fake["project-7"].serial}
+    strict = json_client(replace(FAST_TIMEOUTS, max_bytes=16 * 2**10))
+    serials = PyPI(address, address, strict, serials_client=json_client()).serials(["Project.7"], validators={})
+    assert serials.facts == {"project-7": fake["project-7"].serial}
     with pytest.raises(BadResponse, match="returned more than"):
         PyPI(address, address, strict).serials(NAMES, validators={})
     with pytest.raises(BadResponse, match="returned more than"):
-        PyPI(address, address, reader(), serials_client=strict).serials(NAMES, validators={})
+        PyPI(address, address, json_client(), serials_client=strict).serials(NAMES, validators={})
 
 
-# Downloads.
+# Downloads
 
 
-def test_downloads_are_those_of_the_last_month(fake: FakePyPI, pypi: PackageIndex) -> None:
+def test_downloads_of_the_last_month(fake: FakePyPI, pypi: PackageIndex) -> None:
     assert pypi.download_facts("django-x") == Fetched(DownloadFacts(12345), {})
     assert pypi.download_facts("Django_X") == Fetched(DownloadFacts(12345), {})
     assert fake.counts == {"downloads": 2}
     assert set(fake.request_log) == {"/api/packages/django-x/recent"}
 
 
-def test_a_project_that_is_not_counted_has_no_count(fake: FakePyPI, pypi: PackageIndex) -> None:
+def test_project_without_a_download_count(fake: FakePyPI, pypi: PackageIndex) -> None:
     fake["django-x"].downloads = None
     assert pypi.download_facts("django-x") == Fetched(DownloadFacts(None), {})
     fake.faults["/recent"] = response("200 OK", {"data": {"last_month": None}})
     assert pypi.download_facts("django-x") == Fetched(DownloadFacts(None), {})
 
 
-# Failures.
+# Failures
 
 
 @pytest.mark.parametrize(("fault", "kind"), FAULTS)
-def test_every_fault_has_its_name(fake: FakePyPI, pypi: PackageIndex, fault: Answer, kind: type[UpstreamError]) -> None:
+def test_each_fault_raises_its_error(
+    fake: FakePyPI, pypi: PackageIndex, fault: WsgiApp, kind: type[UpstreamError]
+) -> None:
     fake.faults["/"] = fault
-    asks: list[Callable[[], object]] = [
+    fetches: list[Callable[[], object]] = [
         lambda: pypi.index_facts("django-x", validators={"etag": '"a"'}),
         lambda: pypi.serials(NAMES, validators={}),
         lambda: pypi.download_facts("django-x"),
     ]
-    for ask in asks:
+    for fetch in fetches:
         with pytest.raises(UpstreamError) as failure:
-            ask()
+            fetch()
         assert type(failure.value) is kind
     assert set(fake.counts) == {"project", "serials", "downloads"}
 
 
-def test_a_host_that_keeps_silent(serve_app: Serve) -> None:
-    silence = HangingResponse()
-    address = serve_app(silence)
-    pypi = PyPI(address, address, reader(Timeouts(read_timeout_s=0.05, attempts=1)))
+def test_host_that_does_not_respond_is_unavailable(serve_app: Serve) -> None:
+    hanging = HangingResponse()
+    address = serve_app(hanging)
+    pypi = PyPI(address, address, json_client(Timeouts(read_timeout_s=0.05, attempts=1)))
     with pytest.raises(Unavailable):
         pypi.index_facts("django-x", validators={})
-    silence.over.set()
+    hanging.released.set()

@@ -1,4 +1,4 @@
-"""What the clients of REST APIs make of JSON that strangers wrote."""
+"""Type-checked access to JSON of REST APIs."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from pkgsite.clients.rest import JsonObject
 from pkgsite.errors import BadResponse
 
 
-def web_url(written: object) -> str | None:
-    return JsonObject("https://git.example.org/api/v4/x", {"web_url": written}).web_url("web_url")
+def web_url(value: object) -> str | None:
+    return JsonObject("https://git.example.org/api/v4/x", {"web_url": value}).web_url("web_url")
 
 
 @pytest.mark.parametrize("url", ["https://git.example.org/ada/one", "http://[::1]:8080/ada", "https://git.example.org"])
-def test_an_address_of_the_web_is_told(url: str) -> None:
+def test_web_urls_are_kept(url: str) -> None:
     assert web_url(url) == url
 
 
 @pytest.mark.parametrize(
     "url",
     [
-        "https://[::1/ada",  # these three urlsplit itself refuses
+        "https://[::1/ada",  # urlsplit rejects these three
         "https://]git.example.org/ada",
         "https://[git.example.org]/ada",
         "javascript:alert(1)",
@@ -32,11 +32,11 @@ def test_an_address_of_the_web_is_told(url: str) -> None:
         None,
     ],
 )
-def test_what_can_not_be_linked_to_is_not_told(url: str | None) -> None:
+def test_unsafe_urls_are_none(url: str | None) -> None:
     assert web_url(url) is None
 
 
-@pytest.mark.parametrize("written", [7, ["https://git.example.org/"], {}, True])
-def test_what_is_no_text_is_a_bad_answer(written: object) -> None:
+@pytest.mark.parametrize("value", [7, ["https://git.example.org/"], {}, True])
+def test_other_types_are_a_bad_response(value: object) -> None:
     with pytest.raises(BadResponse, match="invalid value for web_url"):
-        web_url(written)
+        web_url(value)

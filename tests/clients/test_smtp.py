@@ -1,4 +1,4 @@
-"""Letters through a real SMTP server on loopback."""
+"""Sending email through a real SMTP server on loopback."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from tests.login_client import PASSWORD, LoginClient, make_login_user
 
 
 class SmtpHandler:
-    """Takes every message, or answers what it is told to."""
+    """Accepts every message, or sends another reply."""
 
     def __init__(self) -> None:
         self.messages: list[EmailMessage] = []
-        self.answer = "250 OK"
+        self.reply = "250 OK"
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Envelope) -> str:
         assert isinstance(envelope.content, bytes)
-        if self.answer.startswith("250"):
-            self.messages.append(message_from_bytes(envelope.content, policy=policy.default))  # type: ignore[arg-type]
-        return self.answer
+        if self.reply.startswith("250"):
+            self.messages.append(message_from_bytes(envelope.content, policy=policy.default))
+        return self.reply
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def received_emails() -> SmtpHandler:
 
 @pytest.fixture
 def smtp_server(received_emails: SmtpHandler) -> Iterator[Callable[..., int]]:
-    """A function that starts the catcher, with the options of an SMTP server, and returns its port."""
+    """A function that starts the server with options of `Controller`, and returns its port."""
     started: list[Controller] = []
 
     def start(**options: Any) -> int:
@@ -58,15 +58,17 @@ def smtp_server(received_emails: SmtpHandler) -> Iterator[Callable[..., int]]:
 
 
 def mailer(port: int, **changed: Any) -> SmtpEmailSender:
-    given: dict[str, Any] = {
+    options: dict[str, Any] = {
         "host": "127.0.0.1", "port": port, "user": "", "password": "", "tls": "none",
         "sender": "Packages <packages@example.org>", "domain": "packages.example.org", "timeout_s": 5,
     }  # fmt: skip
-    return SmtpEmailSender(**given | changed)
+    return SmtpEmailSender(**options | changed)
 
 
 def send(sender: SmtpEmailSender, to: str = "ada@example.org") -> None:
-    sender.send(to=to, subject="A new pässword", body="Öpen this:\n\nhttps://packages.example.org/" + "x" * 200 + "\n")
+    sender.send(
+        to=to, subject="Reset your pässword", body="Öpen this:\n\nhttps://packages.example.org/" + "x" * 200 + "\n"
+    )
 
 
 def smtp_settings(port: int) -> dict[str, str]:
@@ -74,11 +76,11 @@ def smtp_settings(port: int) -> dict[str, str]:
             "MAIL_FROM": "Packages <packages@example.org>", "PUBLIC_URL": "http://localhost"}  # fmt: skip
 
 
-def test_a_letter_arrives_as_it_was_written(received_emails: SmtpHandler, smtp_server: Callable[..., int]) -> None:
+def test_email_arrives_unchanged(received_emails: SmtpHandler, smtp_server: Callable[..., int]) -> None:
     send(mailer(smtp_server()))
     (message,) = received_emails.messages
     assert (message["To"], message["From"]) == ("ada@example.org", "Packages <packages@example.org>")
-    assert message["Subject"] == "A new pässword"
+    assert message["Subject"] == "Reset your pässword"
     assert message["Auto-Submitted"] == "auto-generated"
     assert message["Message-ID"].endswith("@packages.example.org>")
     assert message["Date"]
@@ -88,7 +90,7 @@ def test_a_letter_arrives_as_it_was_written(received_emails: SmtpHandler, smtp_s
 
 
 @pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
-def test_a_server_that_wants_a_name_gets_it(received_emails: SmtpHandler, smtp_server: Callable[..., int]) -> None:
+def test_server_with_authentication(received_emails: SmtpHandler, smtp_server: Callable[..., int]) -> None:
     def check(_server: Any, _session: Any, _envelope: Any, _mechanism: str, data: Any) -> AuthResult:
         return AuthResult(success=(data.login, data.password) == (b"me", b"a secret"), handled=False)
 
@@ -101,7 +103,7 @@ def test_a_server_that_wants_a_name_gets_it(received_emails: SmtpHandler, smtp_s
         send(mailer(port))
 
 
-def test_a_secret_talk_is_not_had_in_the_open(received_emails: SmtpHandler, smtp_server: Callable[..., int]) -> None:
+def test_starttls_is_never_downgraded(received_emails: SmtpHandler, smtp_server: Callable[..., int]) -> None:
     with pytest.raises(NotAllowed):
         send(mailer(smtp_server(), tls="starttls", user="me", password="a secret"))
     assert received_emails.messages == []
@@ -119,37 +121,37 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("tls", ["starttls", "tls"])
-def test_tls_in_both_ways(
+def test_starttls_and_implicit_tls(
     received_emails: SmtpHandler, smtp_server: Callable[..., int], certificate: Path, tls: str
 ) -> None:
-    theirs = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    theirs.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
-    ours = ssl.create_default_context(cafile=str(certificate / "cert.pem"))
+    server_context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server_context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+    client_context = ssl.create_default_context(cafile=str(certificate / "cert.pem"))
     options: dict[str, Any] = (
-        {"ssl_context": theirs} if tls == "tls" else {"tls_context": theirs, "require_starttls": True}
+        {"ssl_context": server_context} if tls == "tls" else {"tls_context": server_context, "require_starttls": True}
     )
     port = smtp_server(**options)
-    send(mailer(port, tls=tls, context=ours))
+    send(mailer(port, tls=tls, context=client_context))
     assert len(received_emails.messages) == 1
     with pytest.raises(NotAllowed, match="certificate verify failed"):
         send(mailer(port, tls=tls))
 
 
-@pytest.mark.parametrize(("answer", "kind"), [("451 Come back later", Unavailable), ("554 No", BadResponse)])
-def test_a_refusal_is_told_apart(
-    received_emails: SmtpHandler, smtp_server: Callable[..., int], answer: str, kind: type[Exception]
+@pytest.mark.parametrize(("reply", "kind"), [("451 Come back later", Unavailable), ("554 No", BadResponse)])
+def test_transient_and_permanent_rejections_differ(
+    received_emails: SmtpHandler, smtp_server: Callable[..., int], reply: str, kind: type[Exception]
 ) -> None:
-    received_emails.answer = answer
-    with pytest.raises(kind, match=answer):
+    received_emails.reply = reply
+    with pytest.raises(kind, match=reply):
         send(mailer(smtp_server()))
 
 
-def test_a_server_that_is_not_there(smtp_server: Callable[..., int]) -> None:
+def test_unreachable_server_is_unavailable(smtp_server: Callable[..., int]) -> None:
     with pytest.raises(Unavailable, match="could not connect to the mail server: Connection refused"):
         send(mailer(free_port()))
 
 
-def test_a_person_registers_by_real_mail(
+def test_registration_by_email(
     session: Session, make_app: Callable[..., Flask], received_emails: SmtpHandler, smtp_server: Callable[..., int]
 ) -> None:
     app = make_app(**smtp_settings(smtp_server()))
@@ -165,21 +167,21 @@ def test_a_person_registers_by_real_mail(
     assert browser.get("/account/outbox/").status_code == 404
 
 
-def test_a_failing_server_loses_nothing(session: Session, make_app: Callable[..., Flask]) -> None:
+def test_failing_mail_server_loses_nothing(session: Session, make_app: Callable[..., Flask]) -> None:
     make_login_user(session)
     app = make_app(**smtp_settings(free_port()))
     browser = LoginClient(app)
-    answers = set()
+    results = set()
     for data in ({"username": "new", "email": "new@example.org"}, {"username": "new", "email": "ada@example.org"}):
         response = browser.post("/account/register/", data)
-        answers.add((response.status_code, "Try again" in response.text))
+        results.add((response.status_code, "Try again" in response.text))
         assert f'value="{data["email"]}"' in response.text
     for email in ("ada@example.org", "nobody@example.org"):
         response = browser.post("/account/reset/", {"email": email})
-        answers.add((response.status_code, "Try again" in response.text))
+        results.add((response.status_code, "Try again" in response.text))
     browser.log_in()
     response = browser.post("/account/email/", {"email": "new@example.org", "current_password": PASSWORD})
-    answers.add((response.status_code, "Try again" in response.text))
-    assert answers == {(503, True)}
+    results.add((response.status_code, "Try again" in response.text))
+    assert results == {(503, True)}
     response = browser.post("/account/password/", {"current_password": PASSWORD, "password": "three green bicycles"})
-    assert response.status_code == 303, "what is done is done, whether or not its letter arrives"
+    assert response.status_code == 303, "the change is saved even if the email fails"

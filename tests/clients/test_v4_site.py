@@ -1,4 +1,4 @@
-"""Reading an API v4 site page by page."""
+"""The client for sites with an API v4."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def site_at(address: str) -> V4Site:
     return V4Site(address, JsonClient(user_agent="pkgsite", timeouts=Timeouts(backoff_s=0, jitter_s=0)))
 
 
-def test_a_list_is_read_in_the_pages_that_the_site_gives(serve_app: Serve) -> None:
-    fake = FakeV4Site(most_per_page=2)
-    for number in range(1, 6):
-        fake.add_package(number, f"django-{number}")
+def test_list_is_read_in_the_site_page_size(serve_app: Serve) -> None:
+    fake = FakeV4Site(max_per_page=2)
+    for package_id in range(1, 6):
+        fake.add_package(package_id, f"django-{package_id}")
     site = site_at(serve_app(fake))
     pages = [site.page("packages", offset) for offset in (0, 2, 4)]
     assert [[record.id for record in page.records] for page in pages] == [[5, 4], [3, 2], [1]]
@@ -32,7 +32,7 @@ def test_a_list_is_read_in_the_pages_that_the_site_gives(serve_app: Serve) -> No
     assert fake.request_log == [f"/api/v4/packages/?limit=100&offset={offset}" for offset in (0, 2, 4)]
 
 
-def test_good_and_bad_records_come_side_by_side(serve_app: Serve) -> None:
+def test_valid_and_invalid_records_are_returned_in_order(serve_app: Serve) -> None:
     fake = FakeV4Site()
     fake.add_package(1, "good")
     fake.add_package(2, "bad", title=None)
@@ -42,13 +42,13 @@ def test_good_and_bad_records_come_side_by_side(serve_app: Serve) -> None:
     assert records[1] == InvalidRecord(2, "bad", ("title is not a string",))
 
 
-def test_an_empty_list_is_a_whole_one(serve_app: Serve) -> None:
+def test_empty_list_is_complete(serve_app: Serve) -> None:
     page = site_at(serve_app(FakeV4Site())).page("grids", 0)
     assert (page.count, list(page.records), page.is_last) == (0, [], True)
 
 
 @pytest.mark.parametrize(
-    ("envelope", "words"),
+    ("envelope", "message"),
     [
         ({"count": 3, "next": "http://x/", "results": []}, "paging error"),
         ({"count": 1, "next": "http://x/", "results": [{}]}, "paging error"),
@@ -60,15 +60,15 @@ def test_an_empty_list_is_a_whole_one(serve_app: Serve) -> None:
         (None, "did not return an API v4 list page"),
     ],
 )
-def test_an_envelope_that_can_not_be_followed(serve_app: Serve, envelope: Any, words: str) -> None:
-    with pytest.raises(BadResponse, match=f"/api/v4/packages/.*{words}"):
+def test_invalid_envelope_is_rejected(serve_app: Serve, envelope: Any, message: str) -> None:
+    with pytest.raises(BadResponse, match=f"/api/v4/packages/.*{message}"):
         site_at(serve_app(response("200 OK", envelope))).page("packages", 0)
 
 
 @pytest.mark.parametrize(
     "address", ["http://h.example", "http://h.example/", "http://h.example/api/v4", " HTTP://H.Example/api/v4/ "]
 )
-def test_one_site_has_one_root(address: str) -> None:
+def test_root_is_canonical(address: str) -> None:
     assert site_at(address).root == "http://h.example/api/v4/"
 
 
@@ -77,6 +77,6 @@ def test_one_site_has_one_root(address: str) -> None:
     ["", "h.example", "ftp://h.example/", "http://", "http://me:secret@h.example/", "http://h.example:port/",
      "http://h.example/?q=1", "http://[::1/", "http://h.example/" + "a" * 500],
 )  # fmt: skip
-def test_what_is_not_an_address_is_refused(address: str) -> None:
+def test_invalid_url_is_rejected(address: str) -> None:
     with pytest.raises(Invalid, match="is not a valid site URL"):
         site_at(address)

@@ -1,4 +1,4 @@
-"""Bitbucket Cloud, as its API 2.0 speaks: the next page's address in the body, and parts of answers where asked for."""
+"""A fake Bitbucket Cloud API 2.0: the next page's URL is in the body, and `fields` selects parts of a response."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from typing import Any
 from urllib.parse import unquote, urlencode
 
 from tests.fakes.rest_host import FakeCommit, FakeHost, FakeRepository, paginate
-from tests.fakes.v4_site import Answer, response
+from tests.fakes.v4_site import WsgiApp, response
 
 MAX_PER_PAGE = 100
 MAIN_BRANCH = "release/1.x"  # a branch whose name has a slash
 
 
 class FakeBitbucket(FakeHost):
-    """Speaks as Bitbucket Cloud does.
+    """Implements the API of Bitbucket Cloud.
 
     Attributes:
-        knows_fields: Whether it leaves out of its lists what was not asked for.
+        knows_fields: Whether it supports the `fields` parameter.
     """
 
     knows_fields = True
     probe_path = "/2.0/hook_events"
 
-    def respond(self, root: str, path: str, query: dict[str, str]) -> Answer:
+    def respond(self, root: str, path: str, query: dict[str, str]) -> WsgiApp:
         workspace, slug, *rest = unquote(path).removeprefix("/2.0/repositories/").split("/")
         moved = self.moved.get(f"{workspace}/{slug}")
         if moved:
@@ -44,23 +44,23 @@ class FakeBitbucket(FakeHost):
                 return self.commits(root, path, repository, query)
         return error_response("Resource not found")
 
-    def commits(self, root: str, path: str, repository: FakeRepository, query: dict[str, str]) -> Answer:
+    def commits(self, root: str, path: str, repository: FakeRepository, query: dict[str, str]) -> WsgiApp:
         if query.get("include") != MAIN_BRANCH or not repository.commits:
             return error_response("Commit not found")
         page, pages = paginate(repository.commits, query, "pagelen", 30, MAX_PER_PAGE)
-        number = int(query.get("page", 1))
+        page_number = int(query.get("page", 1))
         body: dict[str, Any] = {"values": [commit_body(commit) for commit in page], "pagelen": len(page)}
-        if number < pages:
-            body["next"] = f"{root}{path}?{urlencode(query | {'page': str(number + 1)})}"
+        if page_number < pages:
+            body["next"] = f"{root}{path}?{urlencode(query | {'page': str(page_number + 1)})}"
         if self.knows_fields and "fields" in query:
             body = select_fields(body, [field.split(".") for field in query["fields"].split(",")])
         return response("200 OK", body)
 
 
 def select_fields(value: Any, fields: list[list[str]]) -> Any:
-    """Return what is left of an answer if only these fields are asked for."""
+    """Return a response reduced to the requested fields."""
     if isinstance(value, list):
-        return [select_fields(item, fields) for item in value]
+        return [select_fields(element, fields) for element in value]
     if not isinstance(value, dict) or [] in fields:
         return value
     return {
@@ -70,18 +70,18 @@ def select_fields(value: Any, fields: list[list[str]]) -> Any:
     }
 
 
-def error_response(message: str) -> Answer:
+def error_response(message: str) -> WsgiApp:
     return response("404 Not Found", {"type": "error", "error": {"message": message}})
 
 
-def uuid(number: int) -> str:
-    return f"{{{number:08x}-0000-4000-8000-000000000000}}"
+def uuid(repository_id: int) -> str:
+    return f"{{{repository_id:08x}-0000-4000-8000-000000000000}}"
 
 
 def repository_body(repository: FakeRepository) -> dict[str, Any]:
     return {
         "type": "repository",
-        "uuid": uuid(repository.number),
+        "uuid": uuid(repository.id),
         "full_name": repository.path,
         "name": repository.path.partition("/")[2],
         "description": "Does one thing.",
@@ -107,7 +107,7 @@ def commit_body(commit: FakeCommit) -> dict[str, Any]:
     return {
         "type": "commit",
         "hash": commit.sha,
-        "date": commit.at.isoformat(),
+        "date": commit.committed_at.isoformat(),
         "author": author,
         "message": "Change one thing\n",
         "summary": {"raw": "Change one thing\n", "html": "<p>Change one thing</p>"},

@@ -1,4 +1,4 @@
-"""A Forgejo host, as its API v1 speaks: paging by Link and X-Total-Count, 409 for an empty repository."""
+"""A fake Forgejo API v1: pagination by Link and X-Total-Count headers, 409 for an empty repository."""
 
 from __future__ import annotations
 
@@ -7,54 +7,54 @@ from typing import Any
 from urllib.parse import unquote, urlencode
 
 from tests.fakes.rest_host import FakeCommit, FakeHost, FakeRepository, paginate
-from tests.fakes.v4_site import Answer, response
+from tests.fakes.v4_site import WsgiApp, response
 
 MAX_PER_PAGE = 50
 
 
 class FakeForgejo(FakeHost):
-    """Speaks as one Forgejo does.
+    """Implements the API of a Forgejo host.
 
     Attributes:
-        knows_since: Whether its list of commits can be cut at a time, as that of newer versions can.
+        knows_since: Whether it supports the `since` parameter, like newer versions.
     """
 
     knows_since = True
     probe_path = "/api/v1/version"
 
-    def respond(self, root: str, path: str, query: dict[str, str]) -> Answer:
+    def respond(self, root: str, path: str, query: dict[str, str]) -> WsgiApp:
         owner, name, *rest = unquote(path).removeprefix("/api/v1/repos/").split("/")
         moved = self.moved.get(f"{owner}/{name}")
         if moved:
             location = f"/api/v1/repos/{moved.path}/{'/'.join(rest)}".rstrip("/")
             return response("307 Temporary Redirect", b"", Location=f"{location}?{urlencode(query)}".rstrip("?"))
-        found = self.repositories.get(f"{owner}/{name}")
-        if not found or (rest and found.hides_code):
+        repository = self.repositories.get(f"{owner}/{name}")
+        if not repository or (rest and repository.hides_code):
             return response(
                 "404 Not Found",
                 {"errors": None, "message": "The target couldn't be found.", "url": f"{root}/api/swagger"},
             )
         return (
-            self.commits(root, path, found, query)
+            self.commits(root, path, repository, query)
             if rest == ["commits"]
-            else response("200 OK", repository_body(found))
+            else response("200 OK", repository_body(repository))
         )
 
-    def commits(self, root: str, path: str, repository: FakeRepository, query: dict[str, str]) -> Answer:
+    def commits(self, root: str, path: str, repository: FakeRepository, query: dict[str, str]) -> WsgiApp:
         if not repository.commits:
             return response("409 Conflict", {"message": "Git Repository is empty.", "url": f"{root}/api/swagger"})
         commits = repository.commits
         if self.knows_since and "since" in query:
             since = datetime.fromisoformat(query["since"])
-            commits = [commit for commit in commits if commit.at >= since]
+            commits = [commit for commit in commits if commit.committed_at >= since]
         page, pages = paginate(commits, query, "limit", 30, MAX_PER_PAGE)
-        number = int(query.get("page", 1))
+        page_number = int(query.get("page", 1))
         links = []
-        if number < pages:
-            links += [f'<{root}{path}?page={number + 1}>; rel="next"', f'<{root}{path}?page={pages}>; rel="last"']
-        if number > 1:
-            links += [f'<{root}{path}?page=1>; rel="first"', f'<{root}{path}?page={number - 1}>; rel="prev"']
-        headers = {"X_Total_Count": str(len(commits)), "X_HasMore": str(number < pages).lower()}
+        if page_number < pages:
+            links += [f'<{root}{path}?page={page_number + 1}>; rel="next"', f'<{root}{path}?page={pages}>; rel="last"']
+        if page_number > 1:
+            links += [f'<{root}{path}?page=1>; rel="first"', f'<{root}{path}?page={page_number - 1}>; rel="prev"']
+        headers = {"X_Total_Count": str(len(commits)), "X_HasMore": str(page_number < pages).lower()}
         if links:
             headers["Link"] = ",".join(links)
         return response("200 OK", [commit_body(commit) for commit in page], **headers)
@@ -63,7 +63,7 @@ class FakeForgejo(FakeHost):
 def repository_body(repository: FakeRepository) -> dict[str, Any]:
     owner, name = repository.path.split("/")
     body = {
-        "id": repository.number,
+        "id": repository.id,
         "owner": {"id": 9, "login": owner, "username": owner},
         "name": name,
         "full_name": repository.path,
@@ -88,16 +88,16 @@ def repository_body(repository: FakeRepository) -> dict[str, Any]:
 
 
 def commit_body(commit: FakeCommit) -> dict[str, Any]:
-    at = commit.at.isoformat().replace("+00:00", "Z")
+    committed_at = commit.committed_at.isoformat().replace("+00:00", "Z")
     signed = {"name": commit.name, "email": "someone@example.org"}
     user = {"id": 5, "login": commit.login, "full_name": commit.name} if commit.login else None
     return {
         "url": f"https://forge.example.org/api/v1/repos/x/y/git/commits/{commit.sha}",
         "sha": commit.sha,
-        "created": at,
+        "created": committed_at,
         "commit": {
             "author": {**signed, "date": "2001-01-01T00:00:00Z"},
-            "committer": {**signed, "date": at},
+            "committer": {**signed, "date": committed_at},
             "message": "Change one thing\n",
         },
         "author": user,

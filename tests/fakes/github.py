@@ -1,8 +1,7 @@
-"""A GitHub, small and obedient: its GraphQL, the five REST addresses that we read, its quotas, and its moods.
+"""A fake GitHub: its GraphQL API, the REST endpoints that the site uses, its quotas, and faults.
 
-As the real one does, it counts GraphQL points apart from REST's requests, takes nothing for a 304 (where a token
-asked), makes another ETag for each token, answers under the new name who asks for the old one, and counts pull
-requests among REST's open issues.
+Like the real one, it counts GraphQL points separately from REST requests, does not count 304 responses (with a token),
+has different ETags for each token, redirects former names, and includes pull requests in REST's open issues.
 """
 
 from __future__ import annotations
@@ -13,22 +12,23 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
 
 from tests.fakes.graphql import FieldError, InvalidQuery, QueryDocument, aliases, execute
-from tests.fakes.v4_site import Answer, response
+from tests.fakes.v4_site import WsgiApp, response
 
 HOUR_S = 3600
 ANONYMOUS_LIMIT = 60
+RestResponse = tuple[str, Any, dict[str, str]]  # status, body, headers
 REPO = re.compile(r"^/(?:repos/([^/]+/[^/]+)|repositories/(\d+))(/.*)?$")
 
 
 @dataclass
 class FakeRepo:
-    """A repository; `weeks` None: still being counted (202)."""
+    """A repository. With `weeks` None, its weekly commits are pending (202)."""
 
     id: int
     node_id: str
@@ -88,18 +88,25 @@ class FakeRepo:
         }
 
 
+@dataclass
+class _Fault:
+    response: WsgiApp
+    path: str  # part of the path of the requests that fail
+    remaining: int | None  # None for all requests
+
+
 class FakeGitHub:
     """A WSGI application over a few repositories.
 
     Attributes:
-        tokens: Who may ask GraphQL, and 5,000 times an hour.
-        limits: Of the quotas "core" and "graphql", for an hour that ends at `resets_at`.
-        spent: What was taken from them.
-        request_log: Method, path and query of every request so far.
+        tokens: Valid tokens, which GraphQL requires and which raise the limits.
+        limits: Limits of the quotas "core" and "graphql" until `resets_at`.
+        spent: Used amounts of these quotas.
+        request_log: Method, path and query of every request.
         graphql_bodies: The bodies of the GraphQL requests.
-        max_aliases: Batches of more are answered 502.
-        failing_from_alias: Of a batch, the aliases from this number on are null, and the error beside names no cause.
-        graphql_errors: Repositories that GraphQL can't tell of, however it is asked: name to type of error, None for none.
+        max_aliases: Maximum batch size; larger batches fail with 502.
+        failing_from_alias: Index of the first repository of a batch that fails with a resource limit.
+        graphql_errors: Types of the errors of repositories that always fail, by name; None for no type.
     """
 
     def __init__(self, *tokens: str) -> None:
@@ -111,7 +118,7 @@ class FakeGitHub:
         self.graphql_bodies: list[Any] = []
         self.max_aliases = self.failing_from_alias = 1000
         self.graphql_errors: dict[str, str | None] = {}
-        self._faults: list[list[Any]] = []
+        self._faults: list[_Fault] = []
         self._repos: dict[str, FakeRepo] = {}
         self._repos_by_id: dict[int, FakeRepo] = {}
         self._moved: dict[str, int] = {}
@@ -131,9 +138,9 @@ class FakeGitHub:
     def remove(self, name: str) -> None:
         del self._repos_by_id[self._repos.pop(name.lower()).id]
 
-    def add_fault(self, fault: Answer, *, path: str = "", times: int | None = None) -> None:
-        """Answer the next requests to an address that contains `path` by a fault, for ever without `times`."""
-        self._faults.append([fault, path, times])
+    def add_fault(self, fault: WsgiApp, *, path: str = "", times: int | None = None) -> None:
+        """Respond with a fault to the next requests whose path contains `path`: `times` requests, or all."""
+        self._faults.append(_Fault(fault, path, times))
 
     def clear_faults(self) -> None:
         self._faults.clear()
@@ -141,15 +148,15 @@ class FakeGitHub:
         self.max_aliases = self.failing_from_alias = 1000
 
     def count_requests(self, start: str) -> int:
-        """Return how many requests began with these words, as in "POST /graphql"."""
-        return sum(asked.startswith(start) for asked in self.request_log)
+        """Return the number of requests that start with a text such as "POST /graphql"."""
+        return sum(request.startswith(start) for request in self.request_log)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         with self._lock:
             respond = self._respond(environ)
         return respond(environ, start_response)
 
-    def _respond(self, environ: dict[str, Any]) -> Answer:
+    def _respond(self, environ: dict[str, Any]) -> WsgiApp:
         path, query = environ["PATH_INFO"], environ["QUERY_STRING"]
         self.request_log.append(f"{environ['REQUEST_METHOD']} {path}" + (f"?{query}" if query else ""))
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
@@ -166,14 +173,15 @@ class FakeGitHub:
             return primary_limit_response(limit, self.resets_at)
         return self._rest(environ, token, limit)
 
-    def _fault(self, path: str) -> Answer | None:
+    def _fault(self, path: str) -> WsgiApp | None:
         for fault in self._faults:
-            if fault[1] in path and fault[2] != 0:
-                fault[2] = fault[2] and fault[2] - 1
-                return fault[0]
+            if fault.path in path and fault.remaining != 0:
+                if fault.remaining is not None:
+                    fault.remaining -= 1
+                return fault.response
         return None
 
-    def _graphql(self, token: str, body: dict[str, Any]) -> Answer:
+    def _graphql(self, token: str, body: dict[str, Any]) -> WsgiApp:
         self.graphql_bodies.append(body)
         if not token:
             return response("401 Unauthorized", {"message": "This endpoint requires you to be authenticated."})
@@ -182,21 +190,21 @@ class FakeGitHub:
             return response("200 OK", {"errors": [error]}, **self._quota("graphql", self.limits["graphql"]))
         try:
             document = QueryDocument(body["query"], body["variables"])
-            asked = aliases(document, "repository")
-            if len(asked) > self.max_aliases:
+            requested = aliases(document, "repository")
+            if len(requested) > self.max_aliases:
                 return response("502 Bad Gateway", {"message": "We couldn't respond to your request in time."})
-            cost = max(1, 3 * len(asked) // 100)  # three connections of each, a hundred to the point
+            cost = max(1, 3 * len(requested) // 100)  # three connections per repository, one point per hundred
             self.spent["graphql"] += cost
             result = execute(
-                document, {"rateLimit": lambda _: self._rate(cost), "repository": self._repository_resolver(asked)}
+                document, {"rateLimit": lambda _: self._rate(cost), "repository": self._repository_resolver(requested)}
             )
         except InvalidQuery as error:
             result = {"errors": [{"message": str(error)}]}
         return response("200 OK", result, **self._quota("graphql", self.limits["graphql"]))
 
-    def _repository_resolver(self, asked: list[str]) -> Any:
+    def _repository_resolver(self, requested: list[str]) -> Any:
         def repository(alias: str, owner: str, name: str) -> dict[str, Any]:
-            if asked.index(alias) >= self.failing_from_alias:
+            if requested.index(alias) >= self.failing_from_alias:
                 raise FieldError("Resource limits for this query exceeded.", "RESOURCE_LIMITS_EXCEEDED")
             full = f"{owner}/{name}"
             if full in self.graphql_errors:
@@ -209,22 +217,22 @@ class FakeGitHub:
         return repository
 
     def _repo(self, name: str) -> FakeRepo | None:
-        """Return the repository that has a name or had it; a new one of the name goes before one that moved."""
-        found = self._repos.get(name.lower())
-        return found or self._by_id(self._moved.get(name.lower()))
+        """Return the repository with this current or former name; a current name takes precedence."""
+        current = self._repos.get(name.lower())
+        return current or self._by_id(self._moved.get(name.lower()))
 
-    def _by_id(self, number: int | None) -> FakeRepo | None:
-        return None if number is None else self._repos_by_id.get(number)
+    def _by_id(self, repo_id: int | None) -> FakeRepo | None:
+        return None if repo_id is None else self._repos_by_id.get(repo_id)
 
     def _rate(self, cost: int) -> dict[str, Any]:
-        left = max(0, self.limits["graphql"] - self.spent["graphql"])
-        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.resets_at))
-        return {"limit": self.limits["graphql"], "remaining": left, "resetAt": at, "cost": cost}
+        remaining = max(0, self.limits["graphql"] - self.spent["graphql"])
+        resets_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self.resets_at))
+        return {"limit": self.limits["graphql"], "remaining": remaining, "resetAt": resets_at, "cost": cost}
 
     def _quota(self, name: str, limit: int) -> dict[str, str]:
         return quota_headers(name, limit, max(0, limit - self.spent[name]), self.resets_at)
 
-    def _rest(self, environ: dict[str, Any], token: str, limit: int) -> Answer:
+    def _rest(self, environ: dict[str, Any], token: str, limit: int) -> WsgiApp:
         status, body, headers = self._rest_response(environ)
         data = b"" if body is None else json.dumps(body).encode()
         if status == "200 OK":
@@ -234,78 +242,80 @@ class FakeGitHub:
         self.spent["core"] += not (status.startswith("304") and token)
         return response(status, data, "application/json; charset=utf-8", **headers, **self._quota("core", limit))
 
-    def _rest_response(self, environ: dict[str, Any]) -> tuple[str, Any, dict[str, str]]:
-        """Return status, body and headers of a REST address."""
+    def _rest_response(self, environ: dict[str, Any]) -> RestResponse:
+        """Return the status, body and headers of a REST response."""
         if environ["PATH_INFO"] == "/meta":
             return "200 OK", {"verifiable_password_authentication": False}, {}
         match = REPO.match(environ["PATH_INFO"])
-        missing = "404 Not Found", {"message": "Not Found"}, {}
+        missing: RestResponse = ("404 Not Found", {"message": "Not Found"}, {})
         if match is None or environ["REQUEST_METHOD"] != "GET":
             return missing
-        name, number, rest = match.groups()
-        repo = self._repo(name) if name else self._by_id(int(number))
+        name, repo_id, rest = match.groups()
+        repo = self._repo(name) if name else self._by_id(int(repo_id))
         if repo is None:
             return missing
         if name and repo.name.lower() != name.lower():
             query = f"?{environ['QUERY_STRING']}" if environ["QUERY_STRING"] else ""
             location = f"http://{environ['HTTP_HOST']}/repositories/{repo.id}{rest or ''}{query}"
             return "301 Moved Permanently", {"message": "Moved Permanently", "url": location}, {"Location": location}
-        return {
+        handlers: dict[str, Callable[[FakeRepo, dict[str, Any]], RestResponse]] = {
             "": self._repository,
             "/commits": self._commits,
             "/stats/participation": self._participation,
             "/contributors": self._contributors,
-        }.get(rest or "", lambda *_: missing)(repo, environ)
+        }
+        handler = handlers.get(rest or "")
+        return handler(repo, environ) if handler else missing
 
-    def _repository(self, repo: FakeRepo, _environ: dict[str, Any]) -> tuple[str, Any, dict[str, str]]:
+    def _repository(self, repo: FakeRepo, _environ: dict[str, Any]) -> RestResponse:
         return "200 OK", repo.rest(), {}
 
-    def _commits(self, repo: FakeRepo, _environ: dict[str, Any]) -> tuple[str, Any, dict[str, str]]:
+    def _commits(self, repo: FakeRepo, _environ: dict[str, Any]) -> RestResponse:
         if repo.is_empty:
             return "409 Conflict", {"message": "Git Repository is empty."}, {}
-        early = {"date": "2001-01-01T00:00:00Z"}  # when it was written, not when it was committed
-        return "200 OK", [{"sha": "0" * 40, "commit": {"author": early, "committer": {"date": repo.committed_at}}}], {}
+        author = {"date": "2001-01-01T00:00:00Z"}  # earlier than the committer's date
+        return "200 OK", [{"sha": "0" * 40, "commit": {"author": author, "committer": {"date": repo.committed_at}}}], {}
 
-    def _participation(self, repo: FakeRepo, _environ: dict[str, Any]) -> tuple[str, Any, dict[str, str]]:
+    def _participation(self, repo: FakeRepo, _environ: dict[str, Any]) -> RestResponse:
         if repo.weeks is None:
             return "202 Accepted", {}, {}
         weeks = [0] * 52 if repo.is_empty else repo.weeks
         return "200 OK", {"all": weeks, "owner": [0] * len(weeks)}, {}
 
-    def _contributors(self, repo: FakeRepo, environ: dict[str, Any]) -> tuple[str, Any, dict[str, str]]:
+    def _contributors(self, repo: FakeRepo, environ: dict[str, Any]) -> RestResponse:
         if repo.is_empty:
             return "204 No Content", None, {}
         query = {name: int(values[0]) for name, values in parse_qs(environ["QUERY_STRING"]).items()}
         page, size = query.get("page", 1), min(query.get("per_page", 30), 100)
-        found = repo.people[(page - 1) * size : page * size]
-        here = f"<http://{environ['HTTP_HOST']}/repositories/{repo.id}/contributors?per_page={size}&page="
-        links = [f'{here}{page - 1}>; rel="prev"'] if page > 1 else []
-        links += [f'{here}{page + 1}>; rel="next"'] if page * size < len(repo.people) else []
-        people = [{"login": login, "type": "User"} if login else {"type": "Anonymous"} for login in found]
-        return "200 OK", people, {"Link": ", ".join(links)} if links else {}
+        people = repo.people[(page - 1) * size : page * size]
+        url = f"<http://{environ['HTTP_HOST']}/repositories/{repo.id}/contributors?per_page={size}&page="
+        links = [f'{url}{page - 1}>; rel="prev"'] if page > 1 else []
+        links += [f'{url}{page + 1}>; rel="next"'] if page * size < len(repo.people) else []
+        body = [{"login": login, "type": "User"} if login else {"type": "Anonymous"} for login in people]
+        return "200 OK", body, {"Link": ", ".join(links)} if links else {}
 
 
-def quota_headers(name: str, limit: int, left: int, resets_at: int) -> dict[str, str]:
-    numbers = {"Limit": limit, "Remaining": left, "Used": limit - left, "Reset": resets_at}
-    return {f"X_RateLimit_{key}": str(value) for key, value in numbers.items()} | {"X_RateLimit_Resource": name}
+def quota_headers(name: str, limit: int, remaining: int, resets_at: int) -> dict[str, str]:
+    values = {"Limit": limit, "Remaining": remaining, "Used": limit - remaining, "Reset": resets_at}
+    return {f"X_RateLimit_{key}": str(value) for key, value in values.items()} | {"X_RateLimit_Resource": name}
 
 
-def primary_limit_response(limit: int = 5000, resets_at: int | None = None) -> Answer:
-    """The hour's quota is used up."""
+def primary_limit_response(limit: int = 5000, resets_at: int | None = None) -> WsgiApp:
+    """Return the response to requests after the hourly quota is used up."""
     resets_at = resets_at or int(time.time()) + HOUR_S
     message = {"message": "API rate limit exceeded for 127.0.0.1."}
     return response("403 rate limit exceeded", message, **quota_headers("core", limit, 0, resets_at))
 
 
-def secondary_limit_response(status: str = "403 Forbidden", after: str = "60") -> Answer:
-    """Too many requests in too short a time; the hour's quota is not touched."""
+def secondary_limit_response(status: str = "403 Forbidden", after: str = "60") -> WsgiApp:
+    """Return the response to too many requests in a short time; the hourly quota is not affected."""
     message = {"message": "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."}
-    left = quota_headers("core", 5000, 4000, int(time.time()) + HOUR_S)
-    return response(status, message, Retry_After=after, **left)
+    quota = quota_headers("core", 5000, 4000, int(time.time()) + HOUR_S)
+    return response(status, message, Retry_After=after, **quota)
 
 
-def delayed_response(seconds: float) -> Answer:
-    """An answer that comes too late."""
+def delayed_response(seconds: float) -> WsgiApp:
+    """Return a response that is sent after a delay."""
 
     def respond(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         time.sleep(seconds)

@@ -1,4 +1,4 @@
-"""As much GraphQL as a fake host needs: variables, aliases, fragments; a field that does not exist is an error."""
+"""The part of GraphQL that the fake GitHub needs: variables, aliases, fragments, and errors for unknown fields."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ SPACE = re.compile(r"[\s,]*")
 
 
 class InvalidQuery(Exception):
-    """The question itself is wrong: nothing of it is answered."""
+    """The query is invalid, so there is no data."""
 
 
 class FieldError(Exception):
-    """A field of the root can't be answered: it is null, and an error beside the data says why."""
+    """A root field failed: it is null, and `errors` has the reason."""
 
     def __init__(self, message: str, kind: str | None) -> None:
         super().__init__(message)
@@ -23,7 +23,7 @@ class FieldError(Exception):
 
 
 class QueryDocument:
-    """A question, read."""
+    """A parsed query."""
 
     def __init__(self, text: str, variables: Mapping[str, Any]) -> None:
         self._tokens = _tokenise(text)
@@ -32,17 +32,17 @@ class QueryDocument:
         self.fragments: dict[str, list[Any]] = {}
         self.selection: list[Any] = []
         while self._tokens:
-            word = self._next()
-            if word == "query":
+            token = self._next()
+            if token == "query":
                 self._declarations()
                 self.selection = self._selection()
-            elif word == "fragment":
+            elif token == "fragment":
                 name = self._next()
                 self._expect("on")
                 self._next()
                 self.fragments[name] = self._selection()
             else:
-                raise InvalidQuery(f"Parse error on {word!r}")
+                raise InvalidQuery(f"Parse error on {token!r}")
         if self._declared != set(variables):
             raise InvalidQuery(f"Variables declared and given differ: {sorted(self._declared ^ set(variables))}")
 
@@ -54,9 +54,9 @@ class QueryDocument:
     def _peek(self) -> str:
         return self._tokens[-1] if self._tokens else ""
 
-    def _expect(self, word: str) -> None:
-        if self._next() != word:
-            raise InvalidQuery(f"Parse error: expected {word!r}")
+    def _expect(self, token: str) -> None:
+        if self._next() != token:
+            raise InvalidQuery(f"Parse error: expected {token!r}")
 
     def _declarations(self) -> None:
         if self._peek() != "(":
@@ -64,60 +64,66 @@ class QueryDocument:
         self._next()
         while self._peek() != ")":
             self._declared.add(self._next().removeprefix("$"))
-            for word in (":", "String", "!"):
-                self._expect(word)
+            for token in (":", "String", "!"):
+                self._expect(token)
         self._next()
 
     def _selection(self) -> list[Any]:
         """Return (alias, name, arguments, selection) for a field, (None, name, type, selection) for a fragment."""
         self._expect("{")
-        found: list[Any] = []
+        fields: list[Any] = []
         while self._peek() != "}":
-            word = self._next()
-            if word == "...":
+            token = self._next()
+            if token == "...":
                 name = self._next()
-                found.append((None, None, self._next(), self._selection()) if name == "on" else (None, name, None, []))
+                fields.append((None, None, self._next(), self._selection()) if name == "on" else (None, name, None, []))
                 continue
-            name = word
+            name = token
             if self._peek() == ":":
                 self._next()
                 name = self._next()
             arguments = self._arguments() if self._peek() == "(" else {}
-            found.append((word, name, arguments, self._selection() if self._peek() == "{" else None))
+            fields.append((token, name, arguments, self._selection() if self._peek() == "{" else None))
         self._next()
-        return found
+        return fields
 
     def _arguments(self) -> dict[str, Any]:
         self._expect("(")
-        found = {}
+        arguments: dict[str, Any] = {}
         while self._peek() != ")":
             name = self._next()
             self._expect(":")
             value = self._next()
-            found[name] = self._variables.get(value[1:]) if value.startswith("$") else value.strip('"')
+            arguments[name] = self._variables.get(value[1:]) if value.startswith("$") else value.strip('"')
         self._next()
-        return found
+        return arguments
 
 
 def _tokenise(text: str) -> list[str]:
-    """Return the words of a question, the last one first."""
-    found, position = [], SPACE.match(text).end()  # type: ignore[union-attr]
+    """Return the tokens of a query in reverse order."""
+    tokens, position = [], _skip_space(text, 0)
     while position < len(text):
         match = TOKEN.match(text, position)
         if match is None:
             raise InvalidQuery(f"Parse error on {text[position]!r}")
-        found.append(match.group())
-        position = SPACE.match(text, match.end()).end()  # type: ignore[union-attr]
-    return found[::-1]
+        tokens.append(match.group())
+        position = _skip_space(text, match.end())
+    return tokens[::-1]
+
+
+def _skip_space(text: str, position: int) -> int:
+    match = SPACE.match(text, position)
+    assert match is not None  # the pattern also matches an empty text
+    return match.end()
 
 
 def aliases(document: QueryDocument, name: str) -> list[str]:
-    """Return under which names a field of the root is asked for."""
+    """Return the aliases under which a root field is requested."""
     return [alias for alias, field, _, _ in document.selection if field == name]
 
 
 def execute(document: QueryDocument, root: Mapping[str, Callable[..., Any]]) -> dict[str, Any]:
-    """Return the envelope: data, and errors where fields of the root failed."""
+    """Return the response: data, and errors if root fields failed."""
     data: dict[str, Any] = {}
     errors: list[dict[str, Any]] = []
     for alias, name, arguments, selection in document.selection:
@@ -133,20 +139,22 @@ def execute(document: QueryDocument, root: Mapping[str, Callable[..., Any]]) -> 
 
 
 def resolve(value: Any, selection: list[Any] | None, fragments: Mapping[str, list[Any]]) -> Any:
-    """Return of a value what the selection asks for. Arguments written out are part of a field's name."""
+    """Return the selected parts of a value; literal arguments are part of a field's name."""
     if isinstance(value, list):
-        return [resolve(one, selection, fragments) for one in value]
+        return [resolve(element, selection, fragments) for element in value]
     if value is None or selection is None:
         if isinstance(value, dict):
             raise InvalidQuery("Objects must have selections")
         return value
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     for alias, name, arguments, inner in selection:
         if alias is None:
-            found |= resolve(value, fragments[name] if name else inner, fragments)
+            result |= resolve(value, fragments[name] if name else inner, fragments)
             continue
-        arguments_text = f"({', '.join(f'{key}: {one}' for key, one in arguments.items())})" if arguments else ""
+        arguments_text = (
+            f"({', '.join(f'{key}: {argument}' for key, argument in arguments.items())})" if arguments else ""
+        )
         if f"{name}{arguments_text}" not in value:
             raise InvalidQuery(f"Field '{name}{arguments_text}' doesn't exist")
-        found[alias] = resolve(value[f"{name}{arguments_text}"], inner, fragments)
-    return found
+        result[alias] = resolve(value[f"{name}{arguments_text}"], inner, fragments)
+    return result

@@ -1,9 +1,9 @@
-"""Runs `flask` and kills it, as by `kill -9`, inside a transaction.
+"""Runs `flask` and kills it inside a transaction, as `kill -9` would.
 
     python -m tests.fakes.killed_command TRANSACTION STATEMENT COMMAND...
 
 The process dies before the given statement of the given writing transaction (both counted from 1), or before that
-transaction's COMMIT where it has fewer statements. A transaction writes if it begins with `begin_exclusive_import`.
+transaction's COMMIT if it has fewer statements. A transaction writes if it begins with `begin_exclusive_import`.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from flask.cli import main
 from sqlalchemy import Engine, event
 
 from pkgsite.services.importing import site_import as importer
+from pkgsite.services.importing.records import begin_exclusive_import
 
 
 def kill_at(transaction: int, statement: int) -> None:
     transaction_count = statement_count = 0
-    begin_alone = importer.begin_exclusive_import
 
-    def counted(session: Any) -> None:
+    def begin_and_count(session: Any) -> None:
         nonlocal transaction_count, statement_count
         transaction_count, statement_count = transaction_count + 1, 0
-        begin_alone(session)
+        begin_exclusive_import(session)
 
-    importer.begin_exclusive_import = counted
+    setattr(importer, "begin_exclusive_import", begin_and_count)  # noqa: B010 - not exported for type checkers
 
     @event.listens_for(Engine, "before_cursor_execute")
     def before_statement(*_: object) -> None:

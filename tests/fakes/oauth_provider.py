@@ -1,4 +1,4 @@
-"""GitHub and GitLab as places to log in: the real protocol over HTTP, PKCE checked, codes that work once."""
+"""Fake login providers, GitHub and GitLab: OAuth over HTTP, with PKCE and single-use codes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from tests.fakes.v4_site import Answer, response
+from tests.fakes.v4_site import WsgiApp, response
 
 CLIENT_ID, CLIENT_SECRET = "a-client", "a secret & more"
 PATHS = {
@@ -21,9 +21,9 @@ PATHS = {
 
 @dataclass
 class FakePerson:
-    """Who is logged in at the provider, in the browser that comes."""
+    """The person who is logged in at the provider."""
 
-    number: int = 17
+    id: int = 17
     login: str = "ada"
     email: str | None = "ada@elsewhere.example"
     is_verified: bool = True
@@ -31,7 +31,7 @@ class FakePerson:
 
 @dataclass
 class Grant:
-    """A code that was given out."""
+    """The grant behind an issued code or token."""
 
     person: FakePerson
     redirect_uri: str
@@ -45,15 +45,15 @@ class FakeProvider:
 
     Attributes:
         kind: "github" or "gitlab".
-        person: Who is asked at the authorize page.
-        is_consenting: Whether they agree.
-        faults: For a part of an address the answer that is given in place of the true one.
+        person: The person at the authorize page.
+        is_consenting: Whether they consent.
+        faults: Responses by part of a path, which replace the real ones.
     """
 
     kind: str = "github"
     person: FakePerson = field(default_factory=FakePerson)
     is_consenting: bool = True
-    faults: dict[str, Answer] = field(default_factory=dict)
+    faults: dict[str, WsgiApp] = field(default_factory=dict)
     request_log: list[str] = field(default_factory=list)
     codes: dict[str, Grant] = field(default_factory=dict)
     tokens: dict[str, Grant] = field(default_factory=dict)
@@ -67,15 +67,15 @@ class FakeProvider:
         authorize, token = PATHS[self.kind]
         query = {name: values[0] for name, values in parse_qs(environ["QUERY_STRING"]).items()}
         if path == authorize:
-            found = response("302 Found", b"", Location=self.callback_url(query))
+            respond = response("302 Found", b"", Location=self.callback_url(query))
         elif path == token and environ["REQUEST_METHOD"] == "POST":
-            found = self.token_response(environ)
+            respond = self.token_response(environ)
         else:
-            found = self.api_response(path, environ.get("HTTP_AUTHORIZATION", ""))
-        return found(environ, start_response)
+            respond = self.api_response(path, environ.get("HTTP_AUTHORIZATION", ""))
+        return respond(environ, start_response)
 
     def callback_url(self, query: dict[str, str]) -> str:
-        """Return where the person is sent back to, with a code or a refusal."""
+        """Return the callback URL that the person is redirected to, with a code or an error."""
         assert query["client_id"] == CLIENT_ID
         assert query["response_type"] == "code"
         assert query["code_challenge_method"] == "S256"
@@ -89,12 +89,12 @@ class FakeProvider:
         return f"{query['redirect_uri']}?{urlencode(params | {'state': query['state']})}"
 
     def authorize(self, url: str) -> str:
-        """Do what the person's browser does at the authorize page; return where it is led."""
+        """Act as the person's browser at the authorize page; return the URL it is redirected to."""
         parts = urlsplit(url)
         assert parts.path == PATHS[self.kind][0]
         return self.callback_url({name: values[0] for name, values in parse_qs(parts.query).items()})
 
-    def token_response(self, environ: dict[str, Any]) -> Answer:
+    def token_response(self, environ: dict[str, Any]) -> WsgiApp:
         body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])).decode()
         sent = {name: values[0] for name, values in parse_qs(body).items()}
         assert "application/json" in environ["HTTP_ACCEPT"]
@@ -113,22 +113,24 @@ class FakeProvider:
             payload |= {"token_type": "Bearer", "expires_in": 7200, "refresh_token": "r", "created_at": 1607635748}
         return response("200 OK", payload)
 
-    def oauth_error(self, at_github: str, at_gitlab: str) -> Answer:
-        """Refuse as each does: GitHub with 200."""
+    def oauth_error(self, github_code: str, gitlab_code: str) -> WsgiApp:
+        """Return an OAuth error in the provider's format; GitHub's has status 200."""
         if self.kind == "github":
             return response(
-                "200 OK", {"error": at_github, "error_description": "The code passed is incorrect or expired."}
+                "200 OK", {"error": github_code, "error_description": "The code passed is incorrect or expired."}
             )
-        return response("400 Bad Request", {"error": at_gitlab, "error_description": "The provided grant is invalid."})
+        return response(
+            "400 Bad Request", {"error": gitlab_code, "error_description": "The provided grant is invalid."}
+        )
 
-    def api_response(self, path: str, authorization: str) -> Answer:
+    def api_response(self, path: str, authorization: str) -> WsgiApp:
         grant = self.tokens.get(authorization.removeprefix("Bearer "))
         if not grant:
             return response("401 Unauthorized", {"message": "Bad credentials"})
         person = grant.person
         if self.kind == "github" and path == "/user":
             assert "read:user" in grant.scope
-            return response("200 OK", {"id": person.number, "login": person.login, "email": None, "type": "User"})
+            return response("200 OK", {"id": person.id, "login": person.login, "email": None, "type": "User"})
         if self.kind == "github" and path == "/user/emails":
             assert "user:email" in grant.scope
             first = {"email": "old@elsewhere.example", "primary": False, "verified": True, "visibility": None}
@@ -137,18 +139,18 @@ class FakeProvider:
         if self.kind == "gitlab" and path == "/api/v4/user":
             assert grant.scope == "read_user"
             confirmed = "2012-05-23T09:05:22Z" if person.is_verified else None
-            return response("200 OK", {"id": person.number, "username": person.login, "email": person.email,
+            return response("200 OK", {"id": person.id, "username": person.login, "email": person.email,
                                      "confirmed_at": confirmed, "state": "active"})  # fmt: skip
         return response("404 Not Found", {"message": "Not Found"})
 
 
 def provider_settings(kind: str, address: str) -> dict[str, str]:
-    """Return the settings of a site whose people log in by a provider at this address."""
+    """Return the settings of a site that uses the provider at this URL."""
     prefix = f"OAUTH_{kind.upper()}"
-    found = {
+    settings = {
         f"{prefix}_ID": CLIENT_ID,
         f"{prefix}_SECRET": CLIENT_SECRET,
         f"{prefix}_URL": address,
         "ALLOWED_HOSTS_OUT": urlsplit(address).netloc,
     }
-    return found | ({"OAUTH_GITHUB_API": address} if kind == "github" else {})
+    return settings | ({"OAUTH_GITHUB_API": address} if kind == "github" else {})

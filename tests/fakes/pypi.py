@@ -1,7 +1,7 @@
-"""PyPI and the host that counts its downloads, in one application, as both speak.
+"""A fake PyPI and a fake host of its download counts, in one application.
 
-It keeps what the real index keeps: a serial that grows with every change, redirects to the normalised name, an ETag for
-each body, and an `info` that is about the newest release which was not yanked.
+Like the real index, it has serials that grow with every change, redirects to normalised names, ETags, and an `info`
+that describes the newest release that is not yanked.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from tests.fakes.v4_site import Answer, response
+from tests.fakes.v4_site import WsgiApp, response
 
 FIRST_UPLOAD = datetime(2024, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
@@ -29,9 +29,9 @@ NO_DOWNLOAD_COUNT = response("404 Not Found", b"<!doctype html><title>404</title
 
 @dataclass
 class FakeRelease:
-    """A release; `files` are as the index shows them, so that a test may break one."""
+    """A release, with its `files` in the index's format."""
 
-    number: str
+    version: str
     files: list[dict[str, Any]]
     info: dict[str, Any]
 
@@ -41,9 +41,9 @@ class FakeProject:
     """A project.
 
     Attributes:
-        info: In place of, or besides, what the index would tell in `info`; a release's own comes before it.
-        fields: The same for the whole answer.
-        downloads: Of the last month; None where the other host has no count.
+        info: Overrides fields of `info`, even those of a release.
+        fields: Overrides fields of the response.
+        downloads: Downloads of the last month; None if there is no count.
     """
 
     name: str
@@ -55,21 +55,21 @@ class FakeProject:
     downloads: int | None = None
 
     def described_release(self) -> FakeRelease | None:
-        """Return the release that `info` is about: one that stands, a final one, the newest."""
+        """Return the release that `info` describes: preferably not yanked, final, and the newest."""
         return max(self.releases.values(), key=_release_order, default=None)
 
 
 class FakePyPI:
-    """A WSGI application that is both hosts: serve it once, and give a client its address twice.
+    """A WSGI application for both hosts: serve it once, and use its URL for both.
 
     Attributes:
-        projects: By normalised name.
-        serial: Of the last change on the whole index.
-        request_log: Path and query of every request so far, as they were written.
-        request_headers: The request headers of each.
-        counts: How many requests there were of each kind: "project", "serials", "downloads", "other".
-        unchanged: How many of these were answered by 304.
-        faults: For a part of an address the answer that is given in place of the true one.
+        projects: Projects by normalised name.
+        serial: Serial of the last change of the index.
+        request_log: Path and query of every request, without decoding.
+        request_headers: The WSGI environment of each request.
+        counts: Number of requests by kind: "project", "serials", "downloads", "other".
+        unchanged: Number of 304 responses by kind.
+        faults: Responses by part of a URL, which replace the real ones.
     """
 
     def __init__(self) -> None:
@@ -79,64 +79,64 @@ class FakePyPI:
         self.request_headers: list[dict[str, Any]] = []
         self.counts: Counter[str] = Counter()
         self.unchanged: Counter[str] = Counter()
-        self.faults: dict[str, Answer] = {}
+        self.faults: dict[str, WsgiApp] = {}
         self._lock = threading.RLock()
 
-    def add(self, name: str, *numbers: str, downloads: int | None = None, **info: Any) -> FakeProject:
-        """Add a project with these releases, a day apart, in this order; `info` is told of all of them."""
+    def add(self, name: str, *versions: str, downloads: int | None = None, **info: Any) -> FakeProject:
+        """Add a project with these releases, a day apart, in this order; `info` applies to all of them."""
         with self._lock:
             project = FakeProject(name, self.serial, info=info, downloads=downloads)
             self.projects[canonicalize_name(name)] = project
             self._bump_serial(project)
-            for number in numbers:
-                self.release(name, number)
+            for version in versions:
+                self.release(name, version)
         return project
 
     def release(
         self,
         name: str,
-        number: str,
+        version: str,
         *,
-        at: datetime | None = None,
+        uploaded_at: datetime | None = None,
         files: int = 2,
         requires_python: str | None = ">=3.10",
         **info: Any,
     ) -> FakeRelease:
-        """Upload a release: a wheel `at` this time, its sdist a second later …; `info` is told of this release only.
+        """Upload a release: a wheel, and a second later its sdist; `info` applies to this release only.
 
-        Without `at` it is a day after the release before; without `files` it is a release that was emptied.
+        By default, it is uploaded a day after the previous release. With `files=0`, its files have been deleted.
         """
         with self._lock:
             project = self[name]
-            first = at or FIRST_UPLOAD + timedelta(days=len(project.releases))
-            shown = [
-                _file(project.name, number, first + timedelta(seconds=second), requires_python, is_wheel=not second)
+            first = uploaded_at or FIRST_UPLOAD + timedelta(days=len(project.releases))
+            file_records = [
+                _file(project.name, version, first + timedelta(seconds=second), requires_python, is_wheel=not second)
                 for second in range(files)
             ]
-            release = FakeRelease(number, shown, {"requires_python": requires_python} | info)
-            project.releases[number] = release
+            release = FakeRelease(version, file_records, {"requires_python": requires_python} | info)
+            project.releases[version] = release
             self._bump_serial(project)
         return release
 
-    def yank(self, name: str, number: str, reason: str | None = None) -> None:
-        """Take a release back, with or without a reason."""
-        self._set_yanked(name, number, is_yanked=True, reason=reason)
+    def yank(self, name: str, version: str, reason: str | None = None) -> None:
+        """Yank a release, with or without a reason."""
+        self._set_yanked(name, version, is_yanked=True, reason=reason)
 
-    def unyank(self, name: str, number: str) -> None:
-        """Let a release stand again."""
-        self._set_yanked(name, number, is_yanked=False, reason=None)
+    def unyank(self, name: str, version: str) -> None:
+        """Undo the yanking of a release."""
+        self._set_yanked(name, version, is_yanked=False, reason=None)
 
-    def add_vulnerability(self, name: str, number: str, **fields: Any) -> dict[str, Any]:
-        """Make a vulnerability known, by its id, of the release that the index describes.
+    def add_vulnerability(self, name: str, vulnerability_id: str, **fields: Any) -> dict[str, Any]:
+        """Add a vulnerability to the described release.
 
-        The serial stays: the index learns of vulnerabilities from others, without an event of the project's own.
+        The serial does not change: vulnerabilities come from elsewhere, without a change of the project.
         """
         vulnerability = {
-            "id": number,
+            "id": vulnerability_id,
             "source": "osv",
-            "link": f"https://osv.dev/vulnerability/{number}",
+            "link": f"https://osv.dev/vulnerability/{vulnerability_id}",
             "aliases": [],
-            "details": "Somebody can do something.\n\nIn many words.",
+            "details": "Attackers can do something.\n\nIn many words.",
             "summary": None,
             "fixed_in": [],
             "withdrawn": None,
@@ -145,7 +145,7 @@ class FakePyPI:
         return vulnerability
 
     def remove(self, name: str) -> None:
-        """Delete a project: it is neither told of nor listed any more."""
+        """Delete a project."""
         with self._lock:
             del self.projects[canonicalize_name(name)]
             self.serial += 1
@@ -166,8 +166,8 @@ class FakePyPI:
                 self.unchanged[kind] += 1
         return (fault or real_response or response("304 Not Modified", b""))(environ, start_response)
 
-    def _respond(self, parts: list[str], environ: dict[str, Any]) -> tuple[str, Answer | None]:
-        """Return the kind of a request and the true answer to it; None for "as you know it"."""
+    def _respond(self, parts: list[str], environ: dict[str, Any]) -> tuple[str, WsgiApp | None]:
+        """Return the kind of a request and the real response; None for 304."""
         match parts:
             case ["pypi", name, "json"]:
                 return "project", self._project(name, environ)
@@ -177,7 +177,7 @@ class FakePyPI:
                 return "downloads", self._recent(name)
         return "other", NOT_FOUND
 
-    def _project(self, name: str, environ: dict[str, Any]) -> Answer | None:
+    def _project(self, name: str, environ: dict[str, Any]) -> WsgiApp | None:
         project = self.projects.get(canonicalize_name(name))
         if not project or not project.releases:
             return NOT_FOUND
@@ -185,24 +185,24 @@ class FakePyPI:
             return response("301 Moved Permanently", b"", Location=f"/pypi/{canonicalize_name(name)}/json")
         return _conditional_response(project_body(project), "application/json", project.serial, environ)
 
-    def _simple(self, environ: dict[str, Any]) -> Answer | None:
+    def _simple(self, environ: dict[str, Any]) -> WsgiApp | None:
         if SIMPLE_JSON not in environ.get("HTTP_ACCEPT", ""):
             return response("200 OK", b"<!doctype html><title>Simple index</title>", "text/html; charset=utf-8")
         listed = [{"_last-serial": project.serial, "name": project.name} for project in self.projects.values()]
         body = {"meta": {"_last-serial": self.serial, "api-version": "1.4"}, "projects": listed}
         return _conditional_response(body, SIMPLE_JSON, self.serial, environ)
 
-    def _recent(self, name: str) -> Answer:
-        """Answer as the other host does, which knows the normalised name only."""
+    def _recent(self, name: str) -> WsgiApp:
+        """Return the download counts, which exist for normalised names only."""
         project = self.projects.get(name)
         if not project or project.downloads is None:
             return NO_DOWNLOAD_COUNT
         recent = {"last_day": project.downloads // 30, "last_month": project.downloads, "last_week": 7}
         return response("200 OK", {"data": recent, "package": name, "type": "recent_downloads"})
 
-    def _set_yanked(self, name: str, number: str, *, is_yanked: bool, reason: str | None) -> None:
+    def _set_yanked(self, name: str, version: str, *, is_yanked: bool, reason: str | None) -> None:
         with self._lock:
-            for file in self[name].releases[number].files:
+            for file in self[name].releases[version].files:
                 file.update(yanked=is_yanked, yanked_reason=reason)
             self._bump_serial(self[name])
 
@@ -212,7 +212,7 @@ class FakePyPI:
 
 
 def project_body(project: FakeProject) -> dict[str, Any]:
-    """Return a project as the index shows it."""
+    """Return a project in the index's JSON format."""
     described = project.described_release()
     info = {
         "author": "Ada L.",
@@ -236,22 +236,24 @@ def project_body(project: FakeProject) -> dict[str, Any]:
         "provides_extra": None,
         "requires_dist": ["Django>=5.2"],
         "summary": "Does one thing.",
-        "version": described and described.number,
+        "version": described and described.version,
         "yanked": bool(described and _is_yanked(described)),
         "yanked_reason": described and described.files[0]["yanked_reason"] if described and described.files else None,
     }
     return {
         "info": info | (described.info if described else {}) | project.info,
         "last_serial": project.serial,
-        "releases": {number: release.files for number, release in project.releases.items()},
+        "releases": {version: release.files for version, release in project.releases.items()},
         "urls": described.files if described else [],
         "vulnerabilities": project.vulnerabilities,
     } | project.fields
 
 
-def _file(name: str, number: str, at: datetime, requires_python: str | None, *, is_wheel: bool) -> dict[str, Any]:
+def _file(
+    name: str, version: str, uploaded_at: datetime, requires_python: str | None, *, is_wheel: bool
+) -> dict[str, Any]:
     url = canonicalize_name(name).replace("-", "_")
-    filename = f"{url}-{number}-py3-none-any.whl" if is_wheel else f"{url}-{number}.tar.gz"
+    filename = f"{url}-{version}-py3-none-any.whl" if is_wheel else f"{url}-{version}.tar.gz"
     return {
         "comment_text": None,
         "digests": {
@@ -267,16 +269,16 @@ def _file(name: str, number: str, at: datetime, requires_python: str | None, *, 
         "python_version": "py3" if is_wheel else "source",
         "requires_python": requires_python,
         "size": 4321,
-        "upload_time": at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
-        "upload_time_iso_8601": at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "upload_time": uploaded_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S"),
+        "upload_time_iso_8601": uploaded_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "url": f"https://files.pythonhosted.org/packages/{filename}",
         "yanked": False,
         "yanked_reason": None,
     }
 
 
-def _conditional_response(body: dict[str, Any], kind: str, serial: int, environ: dict[str, Any]) -> Answer | None:
-    """Answer with a body's ETag, or None where the asker has that body already."""
+def _conditional_response(body: dict[str, Any], kind: str, serial: int, environ: dict[str, Any]) -> WsgiApp | None:
+    """Return a response with an ETag, or None if the client already has this body."""
     data = json.dumps(body).encode()
     etag = f'"{hashlib.md5(data).hexdigest()}"'
     if environ.get("HTTP_IF_NONE_MATCH") == etag:
@@ -289,9 +291,9 @@ def _is_yanked(release: FakeRelease) -> bool:
 
 
 def _release_order(release: FakeRelease) -> tuple[bool, bool, Version]:
-    """Return what the index chooses the described release by."""
+    """Return the sort key of the described release."""
     try:
-        version = Version(release.number)
+        version = Version(release.version)
     except InvalidVersion:
         version = Version("0")
     return not _is_yanked(release), not version.is_prerelease, version

@@ -1,4 +1,4 @@
-"""A site in a world of fake hosts."""
+"""A site that refreshes from fake hosts."""
 
 from __future__ import annotations
 
@@ -24,5 +24,5 @@ def site(fake_hosts: FakeHosts, make_app: Callable[..., Flask]) -> RefreshedSite
 
 @pytest.fixture(autouse=True)
 def _no_request_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait no second between two questions: on loopback nobody is spared by it."""
+    """Send requests to the download counts without waiting."""
     monkeypatch.setattr(refresh, "REQUEST_INTERVALS_S", {})

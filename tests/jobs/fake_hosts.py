@@ -1,4 +1,4 @@
-"""A small outside world: one host of each kind, all on loopback, and a site that refreshes its facts from them."""
+"""One fake host of each kind on loopback, and a site that refreshes its facts from them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ REPOSITORIES = {
 
 
 class FakeHosts:
-    """The hosts, their addresses, and the site's clock, which a test may move on."""
+    """The hosts, and the site's clock, which tests can move by `clock_offset`."""
 
     def __init__(self, serve_app: Callable[[Any], str]) -> None:
         self.github = FakeGitHub(TOKEN)
@@ -56,21 +56,21 @@ class FakeHosts:
         self.clock_offset = timedelta(0)
 
     def settings(self) -> dict[str, str]:
-        """Return the settings of a site in this world."""
+        """Return the settings of a site that uses these hosts."""
         apis = {
             "github.com": f"github {self.serve(self.github)}",
             "gitlab.com": f"gitlab {self.serve(self.gitlab)}/api/v4",
             "bitbucket.org": f"bitbucket {self.serve(self.bitbucket)}/2.0",
             "codeberg.org": f"forgejo {self.serve(self.forgejo)}/api/v1",
         }
-        index, counts = self.serve(self.pypi), self.serve(self.download_counts)
-        addresses = [api.split()[1] for api in apis.values()] + [index, counts]
+        index_url, downloads_url = self.serve(self.pypi), self.serve(self.download_counts)
+        urls = [api.split()[1] for api in apis.values()] + [index_url, downloads_url]
         return {
             "CODE_HOSTS": ", ".join(f"{name} {api}" for name, api in apis.items()),
             "CODE_HOST_TOKENS": f"github.com={TOKEN}",
-            "PACKAGE_INDEX_URL": index,
-            "DOWNLOAD_COUNTS_URL": counts,
-            "ALLOWED_HOSTS_OUT": ",".join(urlsplit(address).netloc for address in addresses),
+            "PACKAGE_INDEX_URL": index_url,
+            "DOWNLOAD_COUNTS_URL": downloads_url,
+            "ALLOWED_HOSTS_OUT": ",".join(urlsplit(url).netloc for url in urls),
         }
 
     def add_project(self, name: str) -> None:
@@ -82,16 +82,16 @@ class FakeHosts:
 
 
 class RefreshedSite:
-    """A site in a world."""
+    """A site with the fake hosts."""
 
     def __init__(self, app: Flask, fake_hosts: FakeHosts) -> None:
-        self.app, self.world = app, fake_hosts
+        self.app, self.fake_hosts = app, fake_hosts
         app.extensions["gateways"] = open_gateways(app.config, timeouts=FAST_TIMEOUTS)
         with app.app_context():
             self.gateways = gateways()
 
     def add_package_per_host(self) -> None:
-        """Add a package for each code host, the first of which is on the index too, and find their sources."""
+        """Add a package for each code host; the first one is on the index too."""
         with self.app.app_context():
             for number, (host, url) in enumerate(REPOSITORIES.items()):
                 make_package(
@@ -102,59 +102,59 @@ class RefreshedSite:
 
     def add_package(self, slug: str, **fields: Any) -> int:
         with self.app.app_context():
-            number = make_package(db.session(), slug, **fields).id
+            package_id = make_package(db.session(), slug, **fields).id
             db.session.commit()
         self.sync_sources()
-        return number
+        return package_id
 
     def sync_sources(self) -> int:
         with self.app.app_context():
-            changed = sync_sources(db.session(), self.gateways, now=self.world.now())
+            changed = sync_sources(db.session(), self.gateways, now=self.fake_hosts.now())
             db.session.commit()
             return changed
 
-    def refresher(self, only: SourceFilter = ALL_SOURCES, **options: Any) -> Refresher:
-        return Refresher(self.app, self.gateways, source_filter=only, clock=self.world.now, **options)
+    def refresher(self, source_filter: SourceFilter = ALL_SOURCES, **options: Any) -> Refresher:
+        return Refresher(self.app, self.gateways, source_filter=source_filter, clock=self.fake_hosts.now, **options)
 
     def refresh(self, *sources: Source) -> RefreshSummary:
         return self.refresher(SourceFilter(sources=sources or None)).run()
 
     def query_one(self, statement: Any) -> Any:
-        """Return the one value or row that a query finds, as it is committed."""
+        """Return the only committed value or row of a query."""
         with self.app.app_context():
-            found = db.session.execute(statement).scalars().one()
+            value = db.session.execute(statement).scalars().one()
             db.session.expunge_all()
-            return found
+            return value
 
     def package(self, slug: str) -> Package:
-        found: Package = self.query_one(select(Package).where(Package.slug == slug))
-        return found
+        package: Package = self.query_one(select(Package).where(Package.slug == slug))
+        return package
 
     def source_state(self, slug: str, source: Source) -> SourceState:
-        of_package = SourceState.package_id == select(Package.id).where(Package.slug == slug).scalar_subquery()
-        found: SourceState = self.query_one(select(SourceState).where(of_package, SourceState.source == source))
-        return found
+        is_of_package = SourceState.package_id == select(Package.id).where(Package.slug == slug).scalar_subquery()
+        state: SourceState = self.query_one(select(SourceState).where(is_of_package, SourceState.source == source))
+        return state
 
     def host_state(self, name: str) -> HostState:
-        found: HostState = self.query_one(select(HostState).where(HostState.host == name))
-        return found
+        state: HostState = self.query_one(select(HostState).where(HostState.host == name))
+        return state
 
     def facts(self) -> dict[str, dict[str, Any]]:
-        """Return every package's record, less the times at which it was looked at."""
+        """Return every package's columns by slug, without the times of the refresh."""
         with self.app.app_context():
             packages = db.session.scalars(select(Package)).all()
-            left_out = {"last_fetched_at", "changed_at"}
-            names = [column.key for column in Package.__table__.columns if column.key not in left_out]
+            excluded = {"last_fetched_at", "changed_at"}
+            names = [column.key for column in Package.__table__.columns if column.key not in excluded]
             return {package.slug: {name: getattr(package, name) for name in names} for package in packages}
 
 
 class ResultRecorder:
-    """Gathers what a refresh reports, from several threads."""
+    """Collects the results of a refresh, from several threads."""
 
     def __init__(self) -> None:
         self.recorded: list[tuple[Claim, RefreshResult]] = []
         self._lock = threading.Lock()
 
-    def __call__(self, claimed: Claim, result: RefreshResult) -> None:
+    def __call__(self, claim: Claim, result: RefreshResult) -> None:
         with self._lock:
-            self.recorded.append((claimed, result))
+            self.recorded.append((claim, result))

@@ -1,4 +1,4 @@
-"""Every host in every mood: the outcome has its name, nothing known is lost, and the other hosts' facts come in."""
+"""Every fault on every host: it has the right result, loses no facts, and does not affect the other hosts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pkgsite.errors import Gone, RateLimited, UpstreamError
 from pkgsite.rules.freshness import Source
 from pkgsite.services.refresh.queue import RefreshResult
 from tests.fakes.rest_host import FAULTS
-from tests.fakes.v4_site import Answer, response
+from tests.fakes.v4_site import WsgiApp, response
 from tests.jobs.fake_hosts import FakeHosts, RefreshedSite
 
 MISSING = pytest.param(response("404 Not Found", {"message": "Not Found"}), Gone, id="404")
@@ -24,12 +24,12 @@ LIMITED = pytest.param(
 GITHUB_FAULTS = [*FAULTS, MISSING, LIMITED]
 
 
-def break_github(fake_hosts: FakeHosts, fault: Answer) -> None:
+def break_github(fake_hosts: FakeHosts, fault: WsgiApp) -> None:
     fake_hosts.github.add_fault(fault)
 
 
-def break_host(name: str) -> Callable[[FakeHosts, Answer], None]:
-    def with_fault(fake_hosts: FakeHosts, fault: Answer) -> None:
+def break_host(name: str) -> Callable[[FakeHosts, WsgiApp], None]:
+    def with_fault(fake_hosts: FakeHosts, fault: WsgiApp) -> None:
         getattr(fake_hosts, name).faults[""] = fault
 
     return with_fault
@@ -41,58 +41,62 @@ HOSTS = {
     "bitbucket.org": (break_host("bitbucket"), {Source.REPO, Source.ACTIVITY, Source.PEOPLE}),
     "codeberg.org": (break_host("forgejo"), {Source.REPO, Source.ACTIVITY, Source.PEOPLE}),
     "index": (break_host("pypi"), {Source.INDEX}),
-    "counts": (break_host("counts"), {Source.DOWNLOADS}),
+    "counts": (break_host("download_counts"), {Source.DOWNLOADS}),
 }
 GOOD = {RefreshResult.FETCHED, RefreshResult.UNCHANGED}
 
 
 def expected(host: str, kind: type[UpstreamError]) -> set[RefreshResult]:
-    """Return the outcomes that a failure must have."""
+    """Return the expected results of a failure."""
     if kind is RateLimited:
         return {RefreshResult.PAUSED}
     if kind is Gone and host == "counts":
-        return set()  # that host keeps counts of what was downloaded at all: unknown is an answer
+        return set()  # that host only knows projects with downloads: an unknown count is not a failure
     if kind is Gone and host == "github.com":
-        # GraphQL is one address for all: without it the host is broken, and no repository missing.
+        # GraphQL is one URL for all repositories: a 404 is a failure of the host.
         return {RefreshResult.FAILED, RefreshResult.MISSING}
     return {RefreshResult.MISSING} if kind is Gone else {RefreshResult.FAILED}
 
 
 @pytest.mark.parametrize(("fault", "kind"), GITHUB_FAULTS)
 @pytest.mark.parametrize("host", HOSTS)
-def test_a_host_that_fails(
-    site: RefreshedSite, fake_hosts: FakeHosts, host: str, fault: Answer, kind: type[UpstreamError]
+def test_failing_host_affects_only_its_own_sources(
+    site: RefreshedSite, fake_hosts: FakeHosts, host: str, fault: WsgiApp, kind: type[UpstreamError]
 ) -> None:
     site.add_package_per_host()
     first = site.refresh()
     assert set(first.totals()) == {"fetched"}, first.failures
     known = site.facts()
-    fake_hosts.clock_offset = timedelta(days=60)  # all is due again
-    breaks, sources = HOSTS[host]
-    breaks(fake_hosts, fault)
+    fake_hosts.clock_offset = timedelta(days=60)  # everything is due again
+    break_it, sources = HOSTS[host]
+    break_it(fake_hosts, fault)
 
-    tally = site.refresh()
+    summary = site.refresh()
 
-    broken: set[RefreshResult] = set()
-    for source, result in tally.counts:
+    failures: set[RefreshResult] = set()
+    for source, result in summary.counts:
         if result not in GOOD:
             assert source in sources
-            broken.add(result)
-    assert broken == expected(host, kind)
+            failures.add(result)
+    assert failures == expected(host, kind)
     assert unchanged_facts(site.facts()) == unchanged_facts(known)
     for name in REFRESHED:
         if name != host:
             slug, source = REFRESHED[name]
-            assert site.source_state(slug, source).fetched_at > fake_hosts.now() - timedelta(hours=1), name
+            fetched_at = site.source_state(slug, source).fetched_at
+            assert fetched_at is not None, name
+            assert fetched_at > fake_hosts.now() - timedelta(hours=1), name
     slug, source = REFRESHED[host]
     state = site.source_state(slug, source)
     assert state.claimed_by is None
-    if RefreshResult.PAUSED in broken:
-        assert site.host_state(state.host).paused_until > fake_hosts.now() + timedelta(minutes=5)
+    if RefreshResult.PAUSED in failures:
+        paused_until = site.host_state(state.host).paused_until
+        assert paused_until is not None
+        assert paused_until > fake_hosts.now() + timedelta(minutes=5)
         assert (state.failures, state.last_error) == (0, None)
         assert state.next_due_at <= fake_hosts.now()
-    elif broken:
-        assert (state.failures, state.misses) == (1, int(broken == {RefreshResult.MISSING}))
+    elif failures:
+        assert (state.failures, state.misses) == (1, int(failures == {RefreshResult.MISSING}))
         assert state.last_error
         assert fake_hosts.now() < state.next_due_at < fake_hosts.now() + timedelta(minutes=15)
 
@@ -105,8 +109,11 @@ REFRESHED = {
     "index": ("at-github-com", Source.INDEX),
     "counts": ("at-github-com", Source.DOWNLOADS),
 }
-AGES = {"commits_over_52", "score"}  # these grow old by themselves: the world's clock was moved on
+TIME_DEPENDENT_FACTS = {"commits_over_52", "score"}
 
 
 def unchanged_facts(facts: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    return {slug: {name: value for name, value in record.items() if name not in AGES} for slug, record in facts.items()}
+    return {
+        slug: {name: value for name, value in record.items() if name not in TIME_DEPENDENT_FACTS}
+        for slug, record in facts.items()
+    }

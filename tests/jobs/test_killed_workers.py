@@ -1,4 +1,4 @@
-"""Four workers on one database, two of them killed at random: nothing is lost, nothing is asked twice at a time."""
+"""Four workers on one database, two of them killed at random: nothing is lost, and no source is claimed twice."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ pytestmark = pytest.mark.e2e
 AT_GITHUB, AT_FORGEJO = 90, 30
 SOURCES = (AT_GITHUB + AT_FORGEJO) * 3
 DEADLINE_S = 120
-STARTUP_TIMEOUT_S = 10  # well below the workers' patience with a host
+STARTUP_TIMEOUT_S = 10  # well below the workers' timeouts
 
-Claimed = tuple[int, float]  # a source, and until when
+ClaimInterval = tuple[int, float]  # id of the source, and expiry
 
 
 class GatedApp:
-    """Answers nothing until all workers are at work, and then takes its time, so that a kill hits work in progress."""
+    """Delays the first responses until all workers have claims, and each one a bit, so that a kill hits active work."""
 
-    def __init__(self, host: FakeGitHub | FakeForgejo, hosts_may_answer: threading.Event) -> None:
-        self._host, self._opened = host, hosts_may_answer
+    def __init__(self, host: FakeGitHub | FakeForgejo, responses_allowed: threading.Event) -> None:
+        self._host, self._opened = host, responses_allowed
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         self._opened.wait(STARTUP_TIMEOUT_S)
@@ -52,37 +52,39 @@ class GatedApp:
 
 
 @pytest.fixture
-def hosts_may_answer() -> Iterator[threading.Event]:
-    """Once it is set, the hosts answer."""
+def responses_allowed() -> Iterator[threading.Event]:
+    """The hosts respond once it is set."""
     event = threading.Event()
     yield event
     event.set()
 
 
 @pytest.fixture
-def world(serve_app: Callable[[Any], str], hosts_may_answer: threading.Event) -> FakeHosts:
-    world = FakeHosts(
-        lambda host: serve_app(GatedApp(host, hosts_may_answer) if isinstance(host, FakeGitHub | FakeForgejo) else host)
+def fake_hosts(serve_app: Callable[[Any], str], responses_allowed: threading.Event) -> FakeHosts:
+    hosts = FakeHosts(
+        lambda host: serve_app(
+            GatedApp(host, responses_allowed) if isinstance(host, FakeGitHub | FakeForgejo) else host
+        )
     )
-    world.github = FakeGitHub(TOKEN)
+    hosts.github = FakeGitHub(TOKEN)
     for number in range(AT_GITHUB):
-        world.github.add(f"ada/repo-{number}")
+        hosts.github.add(f"ada/repo-{number}")
     commits = make_commits(30, now=utc_now())
-    world.forgejo = FakeForgejo(
+    hosts.forgejo = FakeForgejo(
         *(FakeRepository(f"ada/repo-{number}", number + 1, commits) for number in range(AT_FORGEJO))
     )
-    return world
+    return hosts
 
 
 @pytest.fixture
 def settings(fake_hosts: FakeHosts) -> dict[str, str]:
-    """Where the world's hosts are served, for the test and for its workers."""
+    """The settings of the test's site and its workers."""
     return fake_hosts.settings()
 
 
 @pytest.fixture
 def site(fake_hosts: FakeHosts, settings: dict[str, str], make_app: Callable[..., Flask]) -> RefreshedSite:
-    """A site all of whose packages are due."""
+    """A site with packages that are all due."""
     site = RefreshedSite(make_app(**settings), fake_hosts)
     with site.app.app_context():
         for host, packages in (("github.com", AT_GITHUB), ("codeberg.org", AT_FORGEJO)):
@@ -96,82 +98,82 @@ def site(fake_hosts: FakeHosts, settings: dict[str, str], make_app: Callable[...
 
 
 @pytest.fixture
-def start(database_url: str, settings: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., Any]]:
-    """A function that starts a worker process on the test's database, with its clock moved on."""
+def start(database_url: str, settings: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., Process]]:
+    """A function that starts a worker process on the test's database, with a shifted clock."""
     own = {"DATABASE_URL": database_url, "DATA_DIR": str(tmp_path), "SECRET_KEY": "for tests only"}
     started: list[Process] = []
 
-    def begin(later_s: float = 0) -> Process:
+    def start_worker(clock_offset_s: float = 0) -> Process:
         environment = os.environ | settings | own
-        started.append(processes.start("-m", "tests.jobs.worker", str(later_s), env=environment))
+        started.append(processes.start("-m", "tests.jobs.worker", str(clock_offset_s), env=environment))
         return started[-1]
 
-    yield begin
+    yield start_worker
     for process in started:
         if process.poll() is None:
             process.kill()
             process.communicate()
 
 
-def test_two_of_four_workers_are_killed(
-    site: RefreshedSite, start: Callable[..., Process], hosts_may_answer: threading.Event
+def test_killed_workers_lose_nothing(
+    site: RefreshedSite, start: Callable[..., Process], responses_allowed: threading.Event
 ) -> None:
     seed = random.randrange(10**6)
-    print(f"seed {seed}")  # noqa: T201 - shown where the test fails
+    print(f"seed {seed}")  # noqa: T201 - shown if the test fails
     dice = random.Random(seed)
     workers = [start() for _ in range(4)]
     wait_for(lambda: all(claimed_sources(site, worker) for worker in workers), STARTUP_TIMEOUT_S)
-    hosts_may_answer.set()
-    left: set[int] = set()
-    for doomed in workers[:2]:
-        left |= kill_worker(site, doomed, dice)
-    told = [worker.communicate(timeout=DEADLINE_S) for worker in workers]
-    assert [worker.returncode for worker in workers] == [-signal.SIGKILL] * 2 + [0] * 2, told
-    claims = [claim for out, _ in told for claim in parse_claims(out)]
+    responses_allowed.set()
+    abandoned: set[int] = set()
+    for worker in workers[:2]:
+        abandoned |= kill_worker(site, worker, dice)
+    outputs = [worker.communicate(timeout=DEADLINE_S) for worker in workers]
+    assert [worker.returncode for worker in workers] == [-signal.SIGKILL] * 2 + [0] * 2, outputs
+    claims = [claim for stdout, _ in outputs for claim in parse_claims(stdout)]
 
-    # The survivors did all else, and left what the dead ones held.
-    assert ids(site, SourceState.claimed_by.is_not(None)) == left
-    assert ids(site, SourceState.fetched_at.is_(None)) <= left
-    # Nobody takes that over before its lease has run out …
+    # The survivors fetched everything except the claims of the killed workers.
+    assert ids(site, SourceState.claimed_by.is_not(None)) == abandoned
+    assert ids(site, SourceState.fetched_at.is_(None)) <= abandoned
+    # These are not claimed before they expire …
     claims += wait_for_claims(start())
-    assert ids(site, SourceState.claimed_by.is_not(None)) == left
-    # … and then somebody does.
-    late = wait_for_claims(start(CLAIM_TTL.total_seconds() + 1))
-    assert left <= {source for source, _ in late}
+    assert ids(site, SourceState.claimed_by.is_not(None)) == abandoned
+    # … but afterwards.
+    late_claims = wait_for_claims(start(CLAIM_TTL.total_seconds() + 1))
+    assert abandoned <= {source for source, _ in late_claims}
 
     assert ids(site, SourceState.claimed_by.is_not(None) | SourceState.claimed_until.is_not(None)) == set()
     assert ids(site, SourceState.fetched_at.is_(None)) == set()
     assert_facts_applied(site)
-    assert_no_overlapping_claims(claims + late)
+    assert_no_overlapping_claims(claims + late_claims)
 
 
-def kill_worker(site: RefreshedSite, doomed: Process, dice: random.Random) -> set[int]:
-    """Kill a worker at a random moment, and return the sources that it held then.
+def kill_worker(site: RefreshedSite, worker: Process, dice: random.Random) -> set[int]:
+    """Kill a worker at a random moment, and return the sources that it had claimed.
 
-    It is stopped first, so that what it holds can be looked at; between two batches it holds nothing, and may go on.
+    It is suspended first to read its claims; between two batches it has none and is resumed.
     """
     while True:
         time.sleep(dice.uniform(0, 0.5))
-        assert doomed.poll() is None, "it was done before"
-        doomed.send_signal(signal.SIGSTOP)
-        if claimed_sources(site, doomed):
-            doomed.kill()
-            doomed.wait()
-            return claimed_sources(site, doomed)
-        doomed.send_signal(signal.SIGCONT)
+        assert worker.poll() is None, "the worker ended too early"
+        worker.send_signal(signal.SIGSTOP)
+        if claimed_sources(site, worker):
+            worker.kill()
+            worker.wait()
+            return claimed_sources(site, worker)
+        worker.send_signal(signal.SIGCONT)
 
 
-def wait_for_claims(worker_id: Process) -> list[Claimed]:
-    """Return what a worker claimed until nothing was due."""
-    out, errors = worker_id.communicate(timeout=DEADLINE_S)
-    assert worker_id.returncode == 0, errors
-    return parse_claims(out)
+def wait_for_claims(worker: Process) -> list[ClaimInterval]:
+    """Wait for a worker to end, and return its claims."""
+    stdout, stderr = worker.communicate(timeout=DEADLINE_S)
+    assert worker.returncode == 0, stderr
+    return parse_claims(stdout)
 
 
-def parse_claims(told: str) -> list[Claimed]:
-    """Return what a worker said that it claimed."""
-    words = [claimed.partition("@") for claimed in told.split()]
-    return [(int(number), float(until)) for number, _, until in words]
+def parse_claims(stdout: str) -> list[ClaimInterval]:
+    """Return the claims that a worker has printed."""
+    claims = [claim.partition("@") for claim in stdout.split()]
+    return [(int(source_id), float(expires_at)) for source_id, _, expires_at in claims]
 
 
 def assert_facts_applied(site: RefreshedSite) -> None:
@@ -182,31 +184,31 @@ def assert_facts_applied(site: RefreshedSite) -> None:
         db.session.remove()
 
 
-def assert_no_overlapping_claims(claims: list[Claimed]) -> None:
-    """Of each source the leases do not overlap: what one worker had settled or a dead one held, no other took."""
+def assert_no_overlapping_claims(claims: list[ClaimInterval]) -> None:
+    """Check that no source was claimed while another worker's claim was active."""
     times: defaultdict[int, list[float]] = defaultdict(list)
-    for source, until in claims:
-        times[source].append(until)
+    for source, expires_at in claims:
+        times[source].append(expires_at)
     assert len(times) == SOURCES
-    for source, untils in times.items():
-        apart = [second - first for first, second in pairwise(sorted(untils))]
-        assert all(gap >= CLAIM_TTL.total_seconds() for gap in apart), (source, untils)
+    for source, expiries in times.items():
+        gaps = [second - first for first, second in pairwise(sorted(expiries))]
+        assert all(gap >= CLAIM_TTL.total_seconds() for gap in gaps), (source, expiries)
 
 
 def ids(site: RefreshedSite, condition: Any) -> set[int]:
     with site.app.app_context():
-        found = set(db.session.scalars(select(SourceState.id).where(condition)))
+        source_ids = set(db.session.scalars(select(SourceState.id).where(condition)))
         db.session.remove()
-        return found
+        return source_ids
 
 
-def claimed_sources(site: RefreshedSite, worker_id: Process) -> set[int]:
-    """Return the sources that a worker has claimed; its process's number is part of its name."""
-    return ids(site, SourceState.claimed_by.like(f"%:{worker_id.pid}:%"))
+def claimed_sources(site: RefreshedSite, worker: Process) -> set[int]:
+    """Return the ids of the sources that a worker has claimed; its name includes the process id."""
+    return ids(site, SourceState.claimed_by.like(f"%:{worker.pid}:%"))
 
 
 def wait_for(condition: Callable[[], bool], seconds: float) -> None:
-    """Wait until something comes true, or this long: on a busy machine a worker may be late, and that is no failure."""
+    """Wait for a condition, but only for this long: a late worker on a busy machine is not a failure."""
     ends_at = time.monotonic() + seconds
     while not condition() and time.monotonic() < ends_at:
         time.sleep(0.02)

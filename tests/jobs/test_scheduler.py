@@ -1,4 +1,4 @@
-"""The timetable in one process: what starts it, what a run leaves in the log, and how it ends."""
+"""The scheduler of one process: start, log of runs, and stop."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ def start(site: RefreshedSite) -> Iterator[Start]:
     """A function that starts a scheduler in this process."""
     started: list[Scheduler] = []
 
-    def begin() -> Scheduler:
+    def start_scheduler() -> Scheduler:
         started.append(Scheduler(site.app))
         started[-1].start()
         return started[-1]
 
-    yield begin
-    for one in started:
-        if not one._stop.is_set():
-            one.stop()
+    yield start_scheduler
+    for scheduler in started:
+        if not scheduler._stop.is_set():
+            scheduler.stop()
     assert wait_for(lambda: not threads()), threads()
 
 
 def threads() -> list[str]:
-    """Return the threads of schedulers and of their jobs: the database must not go while one of them uses it."""
+    """Return the threads of schedulers and jobs, which must end before the database is removed."""
     names = ("APScheduler", "ThreadPoolExecutor")
     return [thread.name for thread in threading.enumerate() if thread.name.startswith(names)]
 
@@ -56,48 +56,50 @@ def wait_for(condition: Callable[[], Any]) -> bool:
     return True
 
 
-def ended(site: RefreshedSite, job: str) -> JobRun | None:
+def ended_run(site: RefreshedSite, job: str) -> JobRun | None:
     with site.app.app_context():
-        found = db.session.scalar(select(JobRun).where(JobRun.job == job, JobRun.ended_at.is_not(None)))
+        run = db.session.scalar(select(JobRun).where(JobRun.job == job, JobRun.ended_at.is_not(None)))
         db.session.expunge_all()
         db.session.remove()
-        return found
+        return run
 
 
 def test_every_job_runs_and_is_logged(site: RefreshedSite, start: Start) -> None:
     site.add_package_per_host()
     start()
-    assert wait_for(lambda: all(ended(site, job.name) for job in JOB_FUNCTIONS)), [
-        ended(site, job.name) for job in JOB_FUNCTIONS
+    assert wait_for(lambda: all(ended_run(site, job.name) for job in JOB_FUNCTIONS)), [
+        ended_run(site, job.name) for job in JOB_FUNCTIONS
     ]
-    found = {job: ended(site, job.name) for job in (SOURCES, SAMPLES, SCORES, HOUSEKEEPING)}
-    assert all(run and run.error is None and run.result is not None for run in found.values())
+    runs = {job: ended_run(site, job.name) for job in (SOURCES, SAMPLES, SCORES, HOUSEKEEPING)}
+    assert all(run and run.error is None and run.result is not None for run in runs.values())
     assert site.package("at-github-com").stars == 511
 
 
-def test_a_failing_job_is_logged_and_stops_no_other(
+def test_failing_job_is_logged_and_does_not_stop_others(
     site: RefreshedSite, start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail(_work: object) -> dict[str, Any]:
+    def fail(_context: object) -> dict[str, Any]:
         raise ZeroDivisionError("by zero")
 
-    def unreachable(_work: object) -> dict[str, Any]:
-        raise Unavailable("nobody answers")
+    def unreachable(_context: object) -> dict[str, Any]:
+        raise Unavailable("host is unreachable")
 
     monkeypatch.setitem(JOB_FUNCTIONS, SAMPLES, fail)
     monkeypatch.setitem(JOB_FUNCTIONS, SCORES, unreachable)
     start()
-    assert wait_for(lambda: ended(site, SAMPLES.name) and ended(site, SCORES.name) and ended(site, SOURCES.name))
-    errors = {job: (ended(site, job.name) or JobRun()).error for job in (SAMPLES, SCORES, SOURCES)}
-    assert errors == {SAMPLES: "ZeroDivisionError: by zero", SCORES: "nobody answers", SOURCES: None}
+    assert wait_for(
+        lambda: ended_run(site, SAMPLES.name) and ended_run(site, SCORES.name) and ended_run(site, SOURCES.name)
+    )
+    errors = {job: (ended_run(site, job.name) or JobRun()).error for job in (SAMPLES, SCORES, SOURCES)}
+    assert errors == {SAMPLES: "ZeroDivisionError: by zero", SCORES: "host is unreachable", SOURCES: None}
     assert "samples failed" in caplog.text
 
 
-def test_one_of_two_has_the_duty_and_gives_it_up(site: RefreshedSite, start: Start) -> None:
+def test_one_of_two_schedulers_holds_the_lease_and_releases_it(site: RefreshedSite, start: Start) -> None:
     first = start()
     assert wait_for(lambda: first.holds_lease)
     second = start()
-    assert wait_for(lambda: ended(site, HOUSEKEEPING.name))
+    assert wait_for(lambda: ended_run(site, HOUSEKEEPING.name))
     assert not second.holds_lease
     first.stop()
     assert not first.holds_lease
@@ -108,24 +110,24 @@ def test_one_of_two_has_the_duty_and_gives_it_up(site: RefreshedSite, start: Sta
         db.session.remove()
 
 
-def test_a_database_that_does_not_answer_once_loses_nothing(
+def test_lease_survives_one_database_failure(
     site: RefreshedSite, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = start()
-    assert wait_for(lambda: one.holds_lease)
+    scheduler = start()
+    assert wait_for(lambda: scheduler.holds_lease)
 
     def fail(*_args: object, **_options: object) -> bool:
         raise OperationalError("SELECT", {}, Exception("gone away"))
 
     with monkeypatch.context() as patch:
         patch.setattr(scheduling, "acquire_lease", fail)
-        one._heartbeat()
-    assert one.holds_lease  # it still is: the time that was granted has not run out
-    one._heartbeat()
-    assert one.holds_lease
+        scheduler._heartbeat()
+    assert scheduler.holds_lease  # the lease has not expired yet
+    scheduler._heartbeat()
+    assert scheduler.holds_lease
 
 
-def test_nothing_starts_it_but_a_serving_worker(make_app: Callable[..., Flask]) -> None:
+def test_only_serving_workers_start_the_scheduler(make_app: Callable[..., Flask]) -> None:
     app = make_app(SCHEDULER="web")
     assert app.test_client().get("/").status_code == 200
     assert app.test_cli_runner().invoke(args=["jobs", "--help"]).exit_code == 0

@@ -1,8 +1,8 @@
-"""A worker process for tests: refreshes what is due by the real engine, and says on its output what it claims.
+"""A worker process for tests: refreshes due sources with the real refresher, and prints its claims.
 
     python -m tests.jobs.worker SECONDS
 
-A line is printed for each batch of claims before any of it is asked for: "id@until" of each. SECONDS moves the clock.
+Prints a line for each batch of claims before the requests: "id@expiry" of each claim. SECONDS shifts the clock.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import os
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 
 import config
 from pkgsite import create_app
@@ -22,11 +21,11 @@ from pkgsite.services.refresh.queue import Claim
 
 
 class ReportingRefresher(Refresher):
-    """A refresher that tells what it has claimed."""
+    """A refresher that prints its claims."""
 
     def _process_claims(self, host: str, claims: Sequence[Claim]) -> None:
-        line = " ".join(f"{one.id}@{one.expires_at.timestamp():.6f}" for one in claims)
-        os.write(1, f"{line}\n".encode())  # at once, and whole: this process may be killed at any moment
+        line = " ".join(f"{claim.id}@{claim.expires_at.timestamp():.6f}" for claim in claims)
+        os.write(1, f"{line}\n".encode())  # unbuffered, because this process may be killed at any moment
         super()._process_claims(host, claims)
 
 
@@ -34,8 +33,7 @@ def main() -> int:
     clock_offset = timedelta(seconds=float(sys.argv[1]))
     app = create_app(config.load_config())
     with app.app_context():
-        options: dict[str, Any] = {"clock": lambda: utc_now() + clock_offset}
-        refresher = ReportingRefresher(app, gateways(), **options)
+        refresher = ReportingRefresher(app, gateways(), clock=lambda: utc_now() + clock_offset)
     refresher.run()
     return 0
 

@@ -1,1 +1,1 @@
-"""Refreshing facts from their hosts."""
+"""Refreshing facts from code hosts and the package index."""

@@ -1,4 +1,4 @@
-"""Puts what the sources tell into the packages' records. `None` means "not told", and leaves what is known alone."""
+"""Stores facts in the packages' records. `None` means "unknown" and does not overwrite a known value."""
 
 from __future__ import annotations
 
@@ -15,17 +15,24 @@ from pkgsite.models import Package, Release
 from pkgsite.rules.repo_urls import repo_key
 from pkgsite.rules.scores import score
 
-BATCH_SIZE = 500  # packages that are asked for together; SQLite takes some 32,000 values a question
+BATCH_SIZE = 500  # packages per query; SQLite allows about 32,000 parameters
 
-# What the index tells of the present release alone; another release may have none of it.
-RELEASE_FIELDS = ("licences", "classifiers", "requires_python", "requires_dist", "supports_python3", "development_status",
-              "vulnerabilities")  # fmt: skip
+# Facts of the current release only; they are reset when the release changes.
+RELEASE_FIELDS = (
+    "licences",
+    "classifiers",
+    "requires_python",
+    "requires_dist",
+    "supports_python3",
+    "development_status",
+    "vulnerabilities",
+)
 
 Facts = RepoFacts | ActivityFacts | ParticipantFacts | IndexFacts | DownloadFacts
 
 
 def apply_facts(session: Session, package: Package, facts: Facts, *, now: datetime) -> None:
-    """Put what a source told into a package's record."""
+    """Store the facts from a source in a package's record."""
     match facts:
         case RepoFacts():
             _apply_repo_facts(package, facts, now)
@@ -40,7 +47,7 @@ def apply_facts(session: Session, package: Package, facts: Facts, *, now: dateti
 
 
 def update_score(package: Package, *, now: datetime) -> None:
-    """Bring a package's score in line with its facts."""
+    """Recalculate a package's score from its facts."""
     package.score = score(
         stars=package.stars,
         last_commit_at=package.last_commit_at,
@@ -50,7 +57,7 @@ def update_score(package: Package, *, now: datetime) -> None:
 
 
 def update_scores(session: Session, package_ids: Collection[int], *, now: datetime) -> None:
-    """Bring the scores of these packages in line with their facts, in one query for some hundreds of them."""
+    """Recalculate the scores of these packages, `BATCH_SIZE` per query."""
     ids = sorted(package_ids)
     for start in range(0, len(ids), BATCH_SIZE):
         for package in session.scalars(select(Package).where(Package.id.in_(ids[start : start + BATCH_SIZE]))):
@@ -64,13 +71,13 @@ def _set_known(record: object, values: Mapping[str, Any]) -> None:
 
 
 def _apply_repo_facts(package: Package, facts: RepoFacts, now: datetime) -> None:
-    # The licence is the index's word; the host's stands in where the index has none.
+    # The index's licence takes precedence over the code host's.
     is_from_host = not package.licences and package.licence in {None, package.repo_licence}
     licence = facts.licence if is_from_host else None
     _set_known(
         package,
         {
-            "description": facts.description or None,  # a repository without one leaves the index's summary
+            "description": facts.description or None,  # an empty description keeps the index's summary
             "stars": facts.stars,
             "forks": facts.forks,
             "open_issues": facts.open_issues,
@@ -91,7 +98,7 @@ def _apply_repo_facts(package: Package, facts: RepoFacts, now: datetime) -> None
 
 def _apply_index_facts(session: Session, package: Package, facts: IndexFacts, now: datetime) -> None:
     if facts.version not in {None, package.pypi_version}:
-        for name in RELEASE_FIELDS:  # what is known is known of another release
+        for name in RELEASE_FIELDS:  # the known values are those of another release
             setattr(package, name, None)
         package.licence = package.repo_licence
     _set_known(
@@ -119,7 +126,7 @@ def _apply_index_facts(session: Session, package: Package, facts: IndexFacts, no
 
 
 def _apply_releases(session: Session, package: Package, facts: IndexFacts, now: datetime) -> None:
-    """Make the package's releases those that the index lists; an index that lists none has not told."""
+    """Replace the package's releases by those of the index, unless the index lists none."""
     if not facts.releases:
         return
     known = {row.number: row for row in session.scalars(select(Release).where(Release.package_id == package.id))}
@@ -127,7 +134,7 @@ def _apply_releases(session: Session, package: Package, facts: IndexFacts, now: 
     for number, row in known.items():
         if number not in listed_numbers:
             session.delete(row)
-    for release in reversed(facts.releases):  # the oldest first, as ids grow
+    for release in reversed(facts.releases):  # oldest first, for ascending ids
         row = known.get(release.number) or Release(package_id=package.id, number=release.number, created_at=now)
         _apply_release(row, release, facts)
         session.add(row)
@@ -140,7 +147,7 @@ def _apply_release(row: Release, release: ReleaseFacts, facts: IndexFacts) -> No
         "requires_python": release.requires_python,
         "supports_python3": release.supports_python3,
     }
-    if release.number == facts.version:  # what else is told, is told of the present one
+    if release.number == facts.version:  # the other facts are those of the current release
         values |= {
             "licence": facts.licence,
             "licences": _as_list(facts.licences),

@@ -1,4 +1,4 @@
-"""Who does the scheduled work, and the log of what came of it."""
+"""Leases, which decide which process runs the scheduled jobs, and the log of job runs."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from sqlalchemy.orm import Session
 
 from pkgsite.models import JobRun, Lease, begin_write
 
-MAX_ERROR_LENGTH = 500  # characters that the log keeps
+MAX_ERROR_LENGTH = 500  # in characters
 
 
 def acquire_lease(session: Session, name: str, *, holder: str, ttl: timedelta, now: datetime) -> bool:
-    """Take or renew a duty, and tell whether it is ours: it is not while another holder's time has not run out."""
+    """Acquire or renew a lease; return False if another holder's lease has not expired."""
     begin_write(session)
     lease = session.get(Lease, name, with_for_update=True)
     if lease is None:
@@ -28,15 +28,15 @@ def acquire_lease(session: Session, name: str, *, holder: str, ttl: timedelta, n
 
 
 def release_lease(session: Session, name: str, *, holder: str, now: datetime) -> None:
-    """Let another take a duty at once, if it is ours."""
+    """Release a lease if it is held by `holder`."""
     session.execute(update(Lease).where(Lease.name == name, Lease.holder == holder).values(held_until=now))
 
 
 def start_run(session: Session, job: str, tick_at: datetime, *, lease: str, holder: str, now: datetime) -> int | None:
-    """Note that a job begins to run for a tick, and return the run's id; None if that tick has had its run.
+    """Record that a job starts for a tick, and return the run's id; None if that tick has run already.
 
-    A run that another holder began and did not end died with it: it is begun anew. So only who has the duty may begin
-    one: another may have taken it while this holder still believed in it (a machine that slept, clocks that differ).
+    An unfinished run of another holder died with it and is restarted. The lease is checked again here, because it may
+    have been lost without the holder noticing (after suspend, or if clocks differ).
     """
     begin_write(session)
     if session.scalar(select(Lease.holder).where(Lease.name == lease).with_for_update(read=True)) != holder:
@@ -54,7 +54,7 @@ def start_run(session: Session, job: str, tick_at: datetime, *, lease: str, hold
 def finish_run(
     session: Session, run_id: int, *, now: datetime, result: Mapping[str, Any] | None = None, error: str | None = None
 ) -> None:
-    """Note what came of a run."""
+    """Record the end of a run, with its result or error."""
     message = error[:MAX_ERROR_LENGTH] if error else None
     session.execute(
         update(JobRun)
@@ -64,14 +64,14 @@ def finish_run(
 
 
 def delete_old_runs(session: Session, *, before: datetime) -> int:
-    """Remove runs from the log that began before a time, but the last of each job; return how many."""
+    """Delete runs that started before a time, except the last of each job; return the number of deleted runs."""
     last = select(func.max(JobRun.id)).group_by(JobRun.job)
     result = session.execute(delete(JobRun).where(JobRun.started_at < before, JobRun.id.not_in(last)))
     return result.rowcount  # type: ignore[attr-defined,no-any-return]
 
 
 def _try_insert(session: Session, row: Lease | JobRun) -> bool:
-    """Add a row, unless another process has added it at this moment."""
+    """Insert a row; return False if another process has inserted it concurrently."""
     try:
         with session.begin_nested():
             session.add(row)

@@ -1,7 +1,7 @@
-"""The refresh of facts: what is due is claimed, fetched by an edge with no transaction open, and taken in.
+"""The refresh queue: due sources are claimed, fetched by the caller without an open transaction, and recorded.
 
-A claim is a lease: who holds it asks, until it runs out; who dies loses it to others by and by. Each function is one
-short transaction, which its caller commits.
+A claim is a lease: if its holder dies, it expires and others can claim the source. Each function needs one short
+transaction, which the caller commits.
 """
 
 from __future__ import annotations
@@ -23,44 +23,44 @@ from pkgsite.services.refresh.apply import Facts, apply_facts, update_score
 
 CLAIM_TTL = timedelta(minutes=15)
 MAX_PAUSE = timedelta(days=1)
-DEFAULT_PAUSE = timedelta(minutes=15)  # where a host asks us to stay away and names no time
-INITIAL_FAILURE_PAUSE = timedelta(minutes=5)  # of a host that fails, doubling each time
-MAX_ERROR_LENGTH = 500  # characters of a failure's words that are kept
+DEFAULT_PAUSE = timedelta(minutes=15)  # after a rate limit without a time
+INITIAL_FAILURE_PAUSE = timedelta(minutes=5)  # of a failing host; doubles each time
+MAX_ERROR_LENGTH = 500  # in characters
 COMMIT_SOURCES = (Source.ACTIVITY, Source.PEOPLE)
 
 
 class RefreshResult(StrEnum):
-    """What came of asking a source."""
+    """The result of refreshing a source."""
 
     FETCHED = "fetched"
     UNCHANGED = "unchanged"
-    PENDING = "later"  # the host is still working it out
-    MISSING = "missing"  # the host answers that there is no such thing
+    PENDING = "later"  # the host is still computing it
+    MISSING = "missing"  # the host returned "not found"
     FAILED = "failed"
-    PAUSED = "paused"  # the host wants to be left alone; it stays due
-    LOST = "lost"  # the claim had run out and was another's, or the package is gone from the site
+    PAUSED = "paused"  # the host is paused; the source stays due
+    LOST = "lost"  # the claim had expired and another worker took it, or the package was deleted
 
     @property
     def label(self) -> str:
-        """The result in words for people; the value is what runs of jobs store."""
+        """The display name; the value is stored in the results of job runs."""
         return {"later": "deferred", "missing": "not found", "lost": "skipped"}.get(self.value, self.value)
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFilter:
-    """A part of the sources; None: all of them."""
+    """Restricts an operation to some packages and sources; None means all."""
 
     package_ids: Collection[int] | None = None
     sources: Collection[Source] | None = None
 
     @property
     def conditions(self) -> list[ColumnElement[bool]]:
-        found: list[ColumnElement[bool]] = []
+        conditions: list[ColumnElement[bool]] = []
         if self.package_ids is not None:
-            found.append(SourceState.package_id.in_(self.package_ids))
+            conditions.append(SourceState.package_id.in_(self.package_ids))
         if self.sources is not None:
-            found.append(SourceState.source.in_(list(self.sources)))
-        return found
+            conditions.append(SourceState.source.in_(list(self.sources)))
+        return conditions
 
 
 ALL_SOURCES = SourceFilter()
@@ -68,7 +68,7 @@ ALL_SOURCES = SourceFilter()
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A source that is ours to ask, until the lease runs out."""
+    """A source that a worker may fetch until the claim expires."""
 
     id: int
     package_id: int
@@ -81,20 +81,20 @@ class Claim:
 
 
 def due_hosts(session: Session, *, now: datetime, source_filter: SourceFilter = ALL_SOURCES) -> list[str]:
-    """Return the hosts that have something due and are not paused."""
+    """Return the hosts that have due sources and are not paused."""
     rows = select(SourceState.host).where(*_due(now), *source_filter.conditions, ~_is_paused(now)).distinct()
     return sorted(session.scalars(rows))
 
 
 def count_due(session: Session, *, now: datetime, source_filter: SourceFilter = ALL_SOURCES) -> int:
-    """Return how many sources are due, those of paused hosts too."""
+    """Return the number of due sources, including those of paused hosts."""
     return (
         session.scalar(select(func.count()).select_from(SourceState).where(*_due(now), *source_filter.conditions)) or 0
     )
 
 
 def paused_hosts(session: Session, *, now: datetime) -> list[tuple[str, datetime, str]]:
-    """Return the hosts that are left alone now: each with until when and why."""
+    """Return the paused hosts, each with the end of the pause and the reason."""
     rows = select(HostState.host, HostState.paused_until, HostState.last_error).where(HostState.paused_until > now)
     return [
         (host, until, reason or "") for host, until, reason in session.execute(rows.order_by(HostState.host)) if until
@@ -110,28 +110,28 @@ def claim_due(
     now: datetime,
     source_filter: SourceFilter = ALL_SOURCES,
 ) -> list[Claim]:
-    """Claim what of a host comes first, all of one source; nothing, if nothing is due or the host is paused.
+    """Claim the next due items of a host, all of the same source; none if nothing is due or the host is paused.
 
     Args:
-        host: Whose sources.
-        holder: Who claims: a name of its own for each that works at the same time.
-        sizes: How many of each source at most.
-        now: The present instant; the claims run out `CLAIM_TTL` later.
-        source_filter: A part of the sources.
+        host: Host name.
+        holder: Unique name of the worker.
+        sizes: Maximum number of claims by source.
+        now: Current time; the claims expire after `CLAIM_TTL`.
+        source_filter: Sources to claim.
     """
     begin_write(session)
     due = [SourceState.host == host, *_due(now), *source_filter.conditions, ~_is_paused(now)]
     order = (SourceState.priority.desc(), SourceState.next_due_at, SourceState.id)
     skipped: list[str] = []
     while True:
-        # What others claim at this moment is passed over; if that was all of a source, the next one is tried.
+        # Rows locked by other workers are skipped; if these are all of a source, the next source is tried.
         source = session.scalar(
             select(SourceState.source).where(*due, SourceState.source.not_in(skipped)).order_by(*order).limit(1)
         )
         if source is None:
             return []
-        first = select(SourceState).where(*due, SourceState.source == source).order_by(*order)
-        states = session.scalars(first.limit(sizes[Source(source)]).with_for_update(skip_locked=True)).all()
+        candidates = select(SourceState).where(*due, SourceState.source == source).order_by(*order)
+        states = session.scalars(candidates.limit(sizes[Source(source)]).with_for_update(skip_locked=True)).all()
         if states:
             break
         skipped.append(source)
@@ -145,13 +145,13 @@ def claim_due(
 def record_result(
     session: Session, claim: Claim, outcome: Fetched[Any] | UpstreamError, *, now: datetime
 ) -> RefreshResult:
-    """Take in what came of asking, and return what that was.
+    """Record the outcome of a claim.
 
-    A failure leaves every known value as it is. Only a source's own failures put it off; one that must wait for its
-    host stays due.
+    A failure keeps all known values. It delays the next request for this source, unless it is the host's rate limit:
+    then the source stays due.
     """
     begin_write(session)
-    # The package first, as everywhere: of two that settle its sources at once, the second sees what the first wrote.
+    # Lock the package first, as everywhere: a concurrent worker then sees these changes to the package.
     package = session.get(Package, claim.package_id, with_for_update={"of": Package})
     state = session.get(SourceState, claim.id, with_for_update=True)
     if state is None or package is None or state.claimed_by != claim.holder:
@@ -159,22 +159,22 @@ def record_result(
     state.claimed_by = state.claimed_until = None
     requested = (state.next_due_at, state.priority) if state.next_due_at > claim.expires_at - CLAIM_TTL else None
     result = _record_outcome(session, state, package, outcome, now)
-    if requested:  # something brought it forward while it was being asked: it is asked once more
+    if requested:  # made due during the request: fetch it again
         state.next_due_at, state.priority = requested
     return result
 
 
 def release_claims(session: Session, claims: Sequence[Claim]) -> None:
-    """Give back claims that were not asked: they stay due."""
+    """Release claims that were not fetched; they stay due."""
     session.execute(
         update(SourceState)
-        .where(SourceState.id.in_([one.id for one in claims]), SourceState.claimed_by == claims[0].holder)
+        .where(SourceState.id.in_([claim.id for claim in claims]), SourceState.claimed_by == claims[0].holder)
         .values(claimed_by=None, claimed_until=None)
     )
 
 
 def record_response(session: Session, host: str, quotas: Mapping[str, Quota], *, now: datetime) -> None:
-    """Note that a host answers, and what it says of our quotas."""
+    """Record that a host has responded, and the quotas that it reported."""
     quota_values = {
         name: {"whole": quota.limit, "left": quota.remaining, "resets_at": quota.resets_at.isoformat()}
         for name, quota in quotas.items()
@@ -184,16 +184,15 @@ def record_response(session: Session, host: str, quotas: Mapping[str, Quota], *,
 
 
 def pause_host(session: Session, host: str, failure: UpstreamError, *, now: datetime) -> datetime:
-    """Leave a host alone for a while, and return until when: as long as it asks, or longer with each failure."""
+    """Pause a host and return the end of the pause: as long as it requests, or longer with each failure."""
     begin_write(session)
     state = session.scalar(select(HostState).where(HostState.host == host).with_for_update())
     if state is None:
         state = HostState(host=host, failures=0)
         session.add(state)
     if isinstance(failure, RateLimited):
-        quota_values = failure.retry_after_s
-        longest = MAX_PAUSE.total_seconds()
-        wait = DEFAULT_PAUSE if quota_values is None else timedelta(seconds=min(max(quota_values, 1.0), longest))
+        wait_s = failure.retry_after_s
+        wait = DEFAULT_PAUSE if wait_s is None else timedelta(seconds=min(max(wait_s, 1.0), MAX_PAUSE.total_seconds()))
     else:
         wait = INITIAL_FAILURE_PAUSE * (1 << min(state.failures, 10))
         state.failures += 1
@@ -252,26 +251,28 @@ def _record_success(
     if _decides_if_missing(state, package):
         package.missing_since = None
     has_new_commits = before not in ((None, None), (package.last_commit_at, package.commit_count))
-    if state.source == Source.REPO and has_new_commits:  # of what was never told, all is due anyway
+    if state.source == Source.REPO and has_new_commits:  # after the first fetch, all are due anyway
         _make_commit_sources_due(session, package.id, now)
 
 
 def _make_commit_sources_due(session: Session, package_id: int, now: datetime) -> None:
-    """New commits change the weeks and the people: both are asked for now, rather than at their time."""
+    """Make the activity and the contributors due after new commits."""
     session.execute(
         update(SourceState)
         .where(
             SourceState.package_id == package_id,
             SourceState.source.in_(COMMIT_SOURCES),
             SourceState.failures == 0,
-            or_(SourceState.next_due_at > now, SourceState.claimed_until.is_not(None)),  # who asks may have the old
+            or_(
+                SourceState.next_due_at > now, SourceState.claimed_until.is_not(None)
+            ),  # an active request may return old data
         )
         .values(next_due_at=now, priority=Priority.UPSTREAM_CHANGE)
     )
 
 
 def _record_failure(state: SourceState, package: Package, failure: UpstreamError, now: datetime) -> RefreshResult:
-    if isinstance(failure, RateLimited):  # that is the host's affair, and does not count against the source
+    if isinstance(failure, RateLimited):  # does not count as a failure of the source
         return RefreshResult.PAUSED
     state.last_error, state.last_error_at = str(failure)[:MAX_ERROR_LENGTH], now
     source = Source(state.source)
@@ -290,5 +291,5 @@ def _record_failure(state: SourceState, package: Package, failure: UpstreamError
 
 
 def _decides_if_missing(state: SourceState, package: Package) -> bool:
-    """Tell whether this source decides if the package is gone: its repository, or its project if that is all it has."""
+    """Return whether this source decides if the package is missing: its repository, or else its project."""
     return state.source == Source.REPO or (state.source == Source.INDEX and not package.repo_url)

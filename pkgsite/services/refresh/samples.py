@@ -1,4 +1,4 @@
-"""The numbers that are kept or reckoned for all packages at once: samples of each day, and scores."""
+"""Daily samples and scores of all packages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SAMPLED_COLUMNS = (Package.stars, Package.forks, Package.pypi_downloads)
 
 
 def record_samples(session: Session, *, now: datetime) -> int:
-    """Keep the present numbers of each package that has any, once a day (UTC); return how many were new."""
+    """Record the current figures of each package, once a day (UTC); return the number of new samples."""
     begin_write(session)
     today = literal(now.date(), Date)
     already_sampled = (
@@ -23,28 +23,20 @@ def record_samples(session: Session, *, now: datetime) -> int:
     has_value = or_(*(column.is_not(None) for column in SAMPLED_COLUMNS))
     rows = select(Package.id, today, *SAMPLED_COLUMNS).where(Package.hidden_at.is_(None), has_value, ~already_sampled)
     columns = ["package_id", "day_on", "stars", "forks", "downloads"]
-    # Unless asked to, SQLAlchemy lets go of PostgreSQL's count.
+    # SQLAlchemy discards PostgreSQL's row count by default.
     statement = insert(DailySample).from_select(columns, rows).execution_options(preserve_rowcount=True)
     return session.execute(statement).rowcount  # type: ignore[attr-defined,no-any-return]
 
 
 def update_all_scores(session: Session, *, now: datetime) -> int:
-    """Bring every package's score in line with its facts and the present month; return how many changed."""
+    """Recalculate all scores, which depend on the facts and the current month; return the number of changed scores."""
     begin_write(session)
     rows = select(Package.id, Package.score, Package.stars, Package.last_commit_at, Package.supports_python3)
-    changed = [
-        {"id": row.id, "score": found}
-        for row in session.execute(rows)
-        if row.score
-        != (
-            found := score(
-                stars=row.stars,
-                last_commit_at=row.last_commit_at,
-                supports_python3=row.supports_python3,
-                now=now,
-            )
-        )
-    ]
+    changed = []
+    for package_id, old_score, stars, last_commit_at, supports_python3 in session.execute(rows):
+        new_score = score(stars=stars, last_commit_at=last_commit_at, supports_python3=supports_python3, now=now)
+        if new_score != old_score:
+            changed.append({"id": package_id, "score": new_score})
     if changed:
         session.execute(update(Package), changed)
     return len(changed)

@@ -1,4 +1,4 @@
-"""Which sources each package's facts come from, and which of them are asked first."""
+"""The sources of each package's facts, and their order in the refresh queue."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pkgsite.rules.repo_urls import parse_repo_ref
 REPO_SOURCES = (Source.REPO, Source.ACTIVITY, Source.PEOPLE)
 INDEX_SOURCES = (Source.INDEX, Source.DOWNLOADS)
 
-# What each group of sources tells, as it stands where nobody has told it.
+# The columns of each group of sources, with the values that mean "unknown".
 REPO_FACT_DEFAULTS: dict[str, Any] = {
     "stars": None,
     "forks": None,
@@ -56,36 +56,38 @@ INDEX_FACT_DEFAULTS: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class SourceLocation:
-    """Where a source of a package is found."""
+    """The host and the resource that a source is fetched from."""
 
     host: str
     target: str  # a repository's path in lower case, or a project's normalised name
 
 
 def source_locations(repo_url: str, pypi_url: str, gateways: Gateways) -> dict[Source, SourceLocation]:
-    """Return where each source of a package with these addresses is found; those that nobody can tell are left out."""
-    found: dict[Source, SourceLocation] = {}
+    """Return the location of each source of a package with these URLs; sources without a known host are omitted."""
+    locations: dict[Source, SourceLocation] = {}
     ref = parse_repo_ref(repo_url, gateways.host_kinds)
     if ref:
-        found |= dict.fromkeys(REPO_SOURCES, SourceLocation(ref.host, ref.path.lower()))
+        locations |= dict.fromkeys(REPO_SOURCES, SourceLocation(ref.host, ref.path.lower()))
     name = parse_pypi_name(pypi_url)
     if is_pypi_name(name):
         hosts = {Source.INDEX: gateways.package_index_host, Source.DOWNLOADS: gateways.downloads_host}
-        found |= {source: SourceLocation(host, str(canonicalize_name(name))) for source, host in hosts.items() if host}
-    return found
+        locations |= {
+            source: SourceLocation(host, str(canonicalize_name(name))) for source, host in hosts.items() if host
+        }
+    return locations
 
 
 def sync_sources(
     session: Session, gateways: Gateways, *, now: datetime, package_ids: Collection[int] | None = None
 ) -> int:
-    """Bring the sources in line with what people have written, and return how many packages had some to change.
+    """Update the sources after edits of the packages' URLs, and return the number of changed packages.
 
-    A source that is new or has moved is due at once. Facts go with the place that told them: where a package has no
-    repository or project any more, or another one, what the old one told is unknown again.
+    A new or changed source is due immediately. When a repository or project is removed or replaced, the facts from the
+    old one are reset to unknown.
 
     Args:
-        gateways: The hosts that can be asked.
-        package_ids: Look at these packages only; without it, at all.
+        gateways: The available hosts.
+        package_ids: Packages to update; all by default.
     """
     begin_write(session)
     return sync_sources_in_transaction(session, gateways, now=now, package_ids=package_ids)
@@ -94,7 +96,7 @@ def sync_sources(
 def sync_sources_in_transaction(
     session: Session, gateways: Gateways, *, now: datetime, package_ids: Collection[int] | None = None
 ) -> int:
-    """Do what `sync_sources` does within a transaction that already writes."""
+    """Do the work of `sync_sources` in a write transaction that has already begun."""
     packages = select(Package.id, Package.repo_url, Package.pypi_url, Package.hidden_at)
     states = select(SourceState.package_id, SourceState.source, SourceState.host, SourceState.target)
     if package_ids is not None:
@@ -124,16 +126,16 @@ def make_due(
     sources: Iterable[Source] | None = None,
     unless_fetched_since: datetime | None = None,
 ) -> int:
-    """Make sources due now, and return how many were brought forward.
+    """Make sources due now, and return the number of changed sources.
 
     Args:
-        priority: What brings them forward; a higher one stays.
-        package_ids: Of these packages only; without it, of all.
-        sources: These only; without it, all.
-        unless_fetched_since: Leave those that have been fetched since then.
+        priority: New priority; sources with a higher one are left unchanged.
+        package_ids: Packages to change; all by default.
+        sources: Sources to change; all by default.
+        unless_fetched_since: Skip sources that have been fetched since then.
     """
     due = update(SourceState).values(next_due_at=now, priority=priority)
-    # What is being asked at this moment is brought forward too: the answer may be older than what brings it.
+    # Includes claimed sources, because an active request may return older data.
     is_claimed = SourceState.claimed_until.is_not(None)
     due = due.where((SourceState.next_due_at > now) | (SourceState.priority < priority) | is_claimed)
     due = due.where(SourceState.priority <= priority)
@@ -147,25 +149,25 @@ def make_due(
 
 
 def index_names(session: Session, host: str) -> list[str]:
-    """Return the names of all projects that are read from this index."""
+    """Return the names of all projects that are fetched from this index."""
     names = select(SourceState.target).where(SourceState.host == host, SourceState.source == Source.INDEX)
     return list(session.scalars(names.distinct()))
 
 
 def index_validators(session: Session, host: str) -> dict[str, str]:
-    """Return what makes the next question for the index's serials cheap."""
+    """Return the validators for the next request for the index's serials."""
     return session.scalar(select(HostState.validators).where(HostState.host == host)) or {}
 
 
 def apply_serials(
     session: Session, host: str, serials: Mapping[str, int] | None, validators: Mapping[str, str], *, now: datetime
 ) -> int:
-    """Make projects due whose serial is another than ours, and return how many.
+    """Make the projects due whose serial has changed, and return their number.
 
     Args:
-        host: The index.
-        serials: By normalised name; None: nothing has changed since the last time.
-        validators: For the next question.
+        host: Host name of the index.
+        serials: Serials by normalised name; None if nothing has changed since the last request.
+        validators: Validators for the next request.
     """
     begin_write(session)
     states = select(SourceState.id, SourceState.target, SourceState.validators).where(
@@ -194,7 +196,7 @@ def _sync_package_sources(
     is_hidden: bool,
     now: datetime,
 ) -> None:
-    """Bring one package's sources in line."""
+    """Replace the changed sources of a package, and reset the facts from them."""
     session.execute(select(Package.id).where(Package.id == package_id).with_for_update())
     changed_sources = [source for source in current if expected.get(source) != current[source]]
     if changed_sources:

@@ -1,4 +1,4 @@
-"""Who does the scheduled work, and the log of what came of it."""
+"""Leases and the log of job runs."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ SECOND = timedelta(seconds=1)
 
 @pytest.fixture
 def acquire(session: Session) -> Iterator[Callable[..., bool]]:
-    """A function that tries to take the duty at a time, as another process would: in a transaction of its own."""
+    """A function that tries to acquire the lease at a time, in its own transaction like another process."""
 
-    def tried(holder: str, at: timedelta) -> bool:
+    def try_acquire(holder: str, offset: timedelta) -> bool:
         session.rollback()
-        has_it = acquire_lease(session, "duty", holder=holder, ttl=LEASE_TTL, now=NOW + at)
+        is_acquired = acquire_lease(session, "scheduler", holder=holder, ttl=LEASE_TTL, now=NOW + offset)
         session.commit()
-        return has_it
+        return is_acquired
 
-    yield tried
+    yield try_acquire
     session.rollback()
 
 
-def test_one_has_it_until_its_time_runs_out(acquire: Callable[..., bool]) -> None:
+def test_lease_is_exclusive_until_it_expires(acquire: Callable[..., bool]) -> None:
     assert acquire("one", 0 * SECOND)
     assert not acquire("two", 34 * SECOND)
     assert acquire("one", 30 * SECOND)  # renewed: until 65
@@ -45,12 +45,12 @@ def test_one_has_it_until_its_time_runs_out(acquire: Callable[..., bool]) -> Non
     assert not acquire("one", 66 * SECOND)
 
 
-def test_who_leaves_gives_it_up(session: Session, acquire: Callable[..., bool]) -> None:
+def test_released_lease_can_be_acquired(session: Session, acquire: Callable[..., bool]) -> None:
     assert acquire("one", 0 * SECOND)
-    release_lease(session, "duty", holder="two", now=NOW)
+    release_lease(session, "scheduler", holder="two", now=NOW)
     session.commit()
     assert not acquire("two", SECOND)
-    release_lease(session, "duty", holder="one", now=NOW + SECOND)
+    release_lease(session, "scheduler", holder="one", now=NOW + SECOND)
     session.commit()
     assert acquire("two", SECOND)
     assert session.scalars(select(Lease.holder)).all() == ["two"]
@@ -58,20 +58,20 @@ def test_who_leaves_gives_it_up(session: Session, acquire: Callable[..., bool]) 
 
 @pytest.fixture
 def start(session: Session, acquire: Callable[..., bool]) -> Callable[..., int | None]:
-    """A function that has a holder take the duty, after the one before, and begin a job's run for a tick."""
+    """A function that moves the lease to a holder and starts a run for a tick."""
 
-    def begun(holder: str, at: datetime, tick_at: datetime = NOW) -> int | None:
+    def start(holder: str, now: datetime, tick_at: datetime = NOW) -> int | None:
         session.execute(delete(Lease))
         session.commit()
-        assert acquire(holder, at - NOW)
-        run_id = start_run(session, "job", tick_at, lease="duty", holder=holder, now=at)
+        assert acquire(holder, now - NOW)
+        run_id = start_run(session, "job", tick_at, lease="scheduler", holder=holder, now=now)
         session.commit()
         return run_id
 
-    return begun
+    return start
 
 
-def test_a_tick_has_one_run(session: Session, start: Callable[..., int | None]) -> None:
+def test_tick_runs_once(session: Session, start: Callable[..., int | None]) -> None:
     first = start("one", NOW)
     assert first is not None
     assert start("one", NOW + SECOND) is None
@@ -83,67 +83,67 @@ def test_a_tick_has_one_run(session: Session, start: Callable[..., int | None]) 
     assert (run.result, run.error, run.ended_at) == ({"packages": 3}, None, NOW + SECOND)
 
 
-def test_a_run_that_died_with_its_holder_is_begun_anew(session: Session, start: Callable[..., int | None]) -> None:
+def test_unfinished_run_of_another_holder_is_restarted(session: Session, start: Callable[..., int | None]) -> None:
     first = start("one", NOW)
     assert start("two", NOW + SECOND) == first
     run = session.get_one(JobRun, first)
     assert (run.holder, run.started_at) == ("two", NOW + SECOND)
 
 
-def test_who_has_lost_the_duty_without_knowing_begins_nothing(
+def test_holder_without_lease_starts_no_run(
     session: Session, acquire: Callable[..., bool], start: Callable[..., int | None]
 ) -> None:
     assert acquire("one", 0 * SECOND)
-    assert acquire("two", 36 * SECOND)  # while the first slept
-    assert start_run(session, "job", NOW, lease="duty", holder="one", now=NOW + 36 * SECOND) is None
+    assert acquire("two", 36 * SECOND)  # while the first was suspended
+    assert start_run(session, "job", NOW, lease="scheduler", holder="one", now=NOW + 36 * SECOND) is None
     session.commit()
     assert session.scalars(select(JobRun)).all() == []
-    at_work = start("two", NOW + 36 * SECOND)
-    assert start_run(session, "job", NOW, lease="duty", holder="one", now=NOW + 37 * SECOND) is None
+    run_id = start("two", NOW + 36 * SECOND)
+    assert start_run(session, "job", NOW, lease="scheduler", holder="one", now=NOW + 37 * SECOND) is None
     session.commit()
-    assert session.execute(select(JobRun.id, JobRun.holder)).all() == [(at_work, "two")]
+    assert session.execute(select(JobRun.id, JobRun.holder)).all() == [(run_id, "two")]
 
 
-def run_concurrently(app: Flask, *works: Callable[[Session], object]) -> list[object]:
-    """Return what each work returned, all done at the same moment, in a session of its own."""
-    all_here = Barrier(len(works))
+def run_concurrently(app: Flask, *operations: Callable[[Session], object]) -> list[object]:
+    """Run operations at the same time, each in its own session, and return their results."""
+    barrier = Barrier(len(operations))
 
-    def done(work: Callable[[Session], object]) -> object:
+    def run(operation: Callable[[Session], object]) -> object:
         with app.app_context():
             session = db.session()
-            all_here.wait(timeout=30)
-            found = work(session)
+            barrier.wait(timeout=30)
+            result = operation(session)
             session.commit()
-            return found
+            return result
 
-    with ThreadPoolExecutor(len(works)) as pool:
-        return list(pool.map(done, works))
+    with ThreadPoolExecutor(len(operations)) as pool:
+        return list(pool.map(run, operations))
 
 
-def test_of_many_that_want_a_duty_at_once_one_has_it(app: Flask) -> None:
+def test_concurrent_acquire_has_one_winner(app: Flask) -> None:
     holders = "abcde"
-    wanted = [partial(acquire_lease, name="duty", holder=one, ttl=LEASE_TTL, now=NOW) for one in holders]
-    assert sorted(map(str, run_concurrently(app, *wanted))) == ["False"] * 4 + ["True"]
+    operations = [partial(acquire_lease, name="scheduler", holder=holder, ttl=LEASE_TTL, now=NOW) for holder in holders]
+    assert sorted(map(str, run_concurrently(app, *operations))) == ["False"] * 4 + ["True"]
 
 
-def test_of_many_that_begin_a_tick_at_once_one_does(app: Flask, acquire: Callable[..., bool]) -> None:
-    """All of them hold that they have the duty; one has."""
+def test_concurrent_start_has_one_winner(app: Flask, acquire: Callable[..., bool]) -> None:
+    """All of them assume that they hold the lease, but only one does."""
     assert acquire("c", 0 * SECOND)
-    wanted = [partial(start_run, job="job", tick_at=NOW, lease="duty", holder=one, now=NOW) for one in "abcde"]
-    begun = run_concurrently(app, *wanted)
-    assert [holder for holder, run_id in zip("abcde", begun, strict=True) if run_id is not None] == ["c"]
+    operations = [
+        partial(start_run, job="job", tick_at=NOW, lease="scheduler", holder=holder, now=NOW) for holder in "abcde"
+    ]
+    run_ids = run_concurrently(app, *operations)
+    assert [holder for holder, run_id in zip("abcde", run_ids, strict=True) if run_id is not None] == ["c"]
 
 
-def test_of_many_threads_of_one_holder_one_begins_a_tick(app: Flask, acquire: Callable[..., bool]) -> None:
+def test_concurrent_start_of_one_holder_has_one_winner(app: Flask, acquire: Callable[..., bool]) -> None:
     assert acquire("one", 0 * SECOND)
-    wanted = partial(start_run, job="job", tick_at=NOW, lease="duty", holder="one", now=NOW)
-    begun = run_concurrently(app, *[wanted] * 5)
-    assert len([one for one in begun if one is not None]) == 1
+    operation = partial(start_run, job="job", tick_at=NOW, lease="scheduler", holder="one", now=NOW)
+    run_ids = run_concurrently(app, *[operation] * 5)
+    assert len([run_id for run_id in run_ids if run_id is not None]) == 1
 
 
-def test_the_log_keeps_no_more_of_a_failure_than_it_can_show(
-    session: Session, start: Callable[..., int | None]
-) -> None:
+def test_long_errors_are_truncated(session: Session, start: Callable[..., int | None]) -> None:
     run_id = start("one", NOW)
     assert run_id is not None
     finish_run(session, run_id, now=NOW, error="x" * 5000)
@@ -152,12 +152,12 @@ def test_the_log_keeps_no_more_of_a_failure_than_it_can_show(
     assert (len(run.error or ""), run.result, run.ended_at) == (500, None, NOW)
 
 
-def test_old_runs_go_but_the_last_of_each_job_stays(session: Session) -> None:
+def test_old_runs_are_deleted_except_the_last_of_each_job(session: Session) -> None:
     for job, days in (("often", 20), ("often", 15), ("often", 1), ("rarely", 40), ("rarely", 30)):
-        at = NOW - timedelta(days=days)
-        session.add(JobRun(job=job, tick_at=at, started_at=at, holder="one", ended_at=at))
+        started_at = NOW - timedelta(days=days)
+        session.add(JobRun(job=job, tick_at=started_at, started_at=started_at, holder="one", ended_at=started_at))
         session.flush()
     assert delete_old_runs(session, before=NOW - timedelta(days=14)) == 3
     session.commit()
-    left = session.execute(select(JobRun.job, JobRun.started_at).order_by(JobRun.id)).all()
-    assert [(job, (NOW - at).days) for job, at in left] == [("often", 1), ("rarely", 30)]
+    remaining = session.execute(select(JobRun.job, JobRun.started_at).order_by(JobRun.id)).all()
+    assert [(job, (NOW - started_at).days) for job, started_at in remaining] == [("often", 1), ("rarely", 30)]

@@ -1,4 +1,4 @@
-"""Samples of each day, and scores."""
+"""Daily samples and scores."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pkgsite.services.refresh.samples import record_samples, update_all_scores
 from tests.factories import NOW, make_package
 
 
-def test_each_package_that_has_numbers_is_sampled_once_a_day(session: Session) -> None:
+def test_packages_with_figures_are_sampled_once_a_day(session: Session) -> None:
     one = make_package(session, "one", stars=5, forks=2, pypi_downloads=3_000_000_000)
     make_package(session, "two", stars=0)
-    make_package(session, "nothing-told")
+    make_package(session, "no-figures")
     make_package(session, "hidden", stars=9, hidden_at=NOW)
     session.commit()
     assert record_samples(session, now=NOW) == 2
@@ -25,7 +25,7 @@ def test_each_package_that_has_numbers_is_sampled_once_a_day(session: Session) -
     session.commit()
     assert record_samples(session, now=NOW + timedelta(hours=11)) == 0
     session.commit()
-    assert record_samples(session, now=NOW + timedelta(hours=12)) == 2  # another day, by UTC
+    assert record_samples(session, now=NOW + timedelta(hours=12)) == 2  # the next day in UTC
     session.commit()
     rows = session.execute(
         select(DailySample.day_on, DailySample.stars, DailySample.forks, DailySample.downloads)
@@ -38,7 +38,7 @@ def test_each_package_that_has_numbers_is_sampled_once_a_day(session: Session) -
     ]
 
 
-def test_scores_follow_facts_and_months(session: Session) -> None:
+def test_scores_depend_on_facts_and_month(session: Session) -> None:
     package = make_package(session, "one", stars=100, last_commit_at=NOW, supports_python3=True)
     make_package(session, "two")
     session.commit()
