@@ -20,6 +20,7 @@ from pkgsite.extensions import db
 from pkgsite.rules.slugs import parse_id, slug_problem
 from pkgsite.services.api_queries import deleted_packages, last_package_change_at, list_packages
 from pkgsite.services.packages import records as packages
+from pkgsite.services.packages.page import load_releases
 
 
 class PackageSchema(Schema):
@@ -151,9 +152,7 @@ def serialize(records: Sequence[packages.PackageRecord]) -> list[dict[str, Any]]
     expand, field_names = list_param("expand"), list_param("fields")
     expanded = [name for name in DETAIL.fields if name in expand or "all" in expand]
     if expanded:
-        releases = (
-            packages.load_releases(db.session(), [record.id for record in records]) if "releases" in expanded else {}
-        )
+        releases = load_releases(db.session(), [record.id for record in records]) if "releases" in expanded else {}
         for body, record in zip(bodies, records, strict=True):
             detail = DETAIL.dump(record) | {"releases": RELEASE.dump(releases.get(record.id, []), many=True)}
             body |= {name: detail[name] for name in expanded}

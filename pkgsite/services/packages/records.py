@@ -1,4 +1,4 @@
-"""Packages: one record as pages and API show it, found by id or slug, and the page of one package."""
+"""Packages as pages and the API show them: queries for records, and lookups by id and slug."""
 
 from __future__ import annotations
 
@@ -14,29 +14,19 @@ from sqlalchemy.orm import Session, aliased
 from pkgsite.errors import Moved, NotFound
 from pkgsite.models import (
     Category,
-    Favourite,
     Grid,
     GridPackage,
     Package,
     PackageSlugRedirect,
-    Release,
     Usage,
-    UsingSite,
 )
-from pkgsite.rules.health import HealthReport
 from pkgsite.rules.links import safe_url
 from pkgsite.rules.pypi_names import parse_pypi_name
-from pkgsite.rules.scores import ScoreParts
-from pkgsite.services.packages import health as package_health
-from pkgsite.services.packages.flags import ViewerState, viewer_state
-from pkgsite.services.packages.health import Activity, DailyNumbers, FreshnessBySource, Vulnerability
-from pkgsite.services.permissions import ANONYMOUS, Viewer
 
 AnySelect = Select[*tuple[Any, ...]]
 
 VISIBLE = Package.hidden_at.is_(None)
 ACTIVE = Package.archived_at.is_(None) & Package.deprecated_at.is_(None) & Package.replaced_by_id.is_(None)
-MAX_RELEASES = 200  # on a page
 BY_STARS = func.coalesce(Package.stars, literal_column("-1")).desc()  # unknown comes last; there is an index on it
 
 
@@ -144,47 +134,6 @@ class PackageSlice:
     records: list[PackageRecord]
 
 
-@dataclass(frozen=True, slots=True)
-class ReleaseRecord:
-    number: str
-    uploaded_at: datetime | None
-    is_prerelease: bool
-    yanked_reason: str | None
-    requires_python: str | None
-    licence: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class UsingSiteRecord:
-    id: int
-    title: str
-    url: str
-    is_approved: bool | None  # None: nobody has decided yet; shown to its adder alone
-    created_by_id: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class PackagePage:
-    """Everything on a package's page."""
-
-    package: PackageRecord
-    sources: FreshnessBySource
-    activity: Activity
-    samples: list[DailyNumbers]  # of the last 400 days, oldest first
-    health: HealthReport
-    score: ScoreParts
-    vulnerabilities: list[Vulnerability] | None  # of the present release; None: nobody has told
-    releases: list[ReleaseRecord]  # newest first; 200 at most
-    release_count: int  # of all
-    sites: list[UsingSiteRecord]
-    replaced_by: Ref | None
-    replaced_packages: list[Ref]
-    related_packages: list[PackageRecord]  # living packages of the same grids, most stars first, six at most
-    favourite_count: int
-    usage_count: int
-    viewer_state: ViewerState  # what is for the person who looks alone
-
-
 def select_packages(*, include_hidden: bool = False) -> AnySelect:
     """Return the query that `load_records` reads; callers add conditions, order and limits."""
     category = [Category.title.label("category_title"), Category.slug.label("category_slug")]
@@ -210,20 +159,6 @@ def load_records(session: Session, statement: AnySelect) -> list[PackageRecord]:
 
 def count_packages(session: Session, *conditions: ColumnElement[bool]) -> int:
     return session.scalar(select(func.count()).select_from(Package).where(VISIBLE, *conditions)) or 0
-
-
-def load_releases(session: Session, package_ids: Collection[int]) -> dict[int, list[ReleaseRecord]]:
-    """Return the newest releases of each of these packages, `MAX_RELEASES` at most, in one query."""
-    columns = [Release.package_id, Release.number, Release.uploaded_at, Release.is_prerelease, Release.yanked_reason,
-               Release.requires_python, Release.licence]  # fmt: skip
-    newest: list[ColumnElement[Any]] = [Release.uploaded_at.desc().nulls_last(), Release.id.desc()]
-    position = func.row_number().over(partition_by=Release.package_id, order_by=newest).label("place")
-    ranked = select(*columns, position).where(Release.package_id.in_(package_ids)).subquery()
-    rows = select(ranked).where(ranked.c.place <= MAX_RELEASES).order_by(ranked.c.package_id, ranked.c.place)
-    found: defaultdict[int, list[ReleaseRecord]] = defaultdict(list)
-    for package_id, *values, _ in session.execute(rows):
-        found[package_id].append(ReleaseRecord(*values))
-    return dict(found)
 
 
 def package_by_id(session: Session, package_id: int, *, include_hidden: bool = False) -> PackageRecord:
@@ -266,53 +201,6 @@ def missing_slug_error(session: Session, slug: str) -> Moved | NotFound:
     return Moved(target) if target and target != slug else NotFound("Package")
 
 
-def package_page(session: Session, slug: str, *, now: datetime, viewer: Viewer = ANONYMOUS) -> PackagePage:
-    """Return everything on the page of the package with this slug, in a fixed number of queries.
-
-    Raises:
-        Moved: a package once had this slug and has another one now, or was merged into another.
-        NotFound: none ever had it, or it is hidden from who looks.
-    """
-    package = package_by_slug(session, slug, include_hidden=viewer.is_moderator)
-    sources = package_health.load_freshness(session, package, now=now)
-    releases, release_count = _load_release_page(session, package.id)
-    columns = (UsingSite.id, UsingSite.title, UsingSite.url, UsingSite.is_approved, UsingSite.created_by_id)
-    site_visibility: ColumnElement[bool] = UsingSite.is_approved.is_(True)
-    if viewer.is_authenticated:
-        site_visibility |= UsingSite.created_by_id == viewer.user_id
-    sites = session.execute(
-        select(*columns)
-        .where(UsingSite.package_id == package.id, site_visibility)
-        .order_by(UsingSite.title, UsingSite.id)
-    )
-    replacement_condition = Package.replaced_by_id == package.id
-    if package.replaced_by_id is not None:
-        replacement_condition |= Package.id == package.replaced_by_id
-    replacement_refs = session.execute(
-        select(Package.id, Package.title, Package.slug)
-        .where(replacement_condition, VISIBLE)
-        .order_by(Package.title, Package.id)
-    ).all()
-    return PackagePage(
-        package=package,
-        sources=sources,
-        activity=package_health.package_activity(package, sources, now=now),
-        samples=package_health.load_samples(session, package.id, now=now),
-        health=package_health.health_report(package, sources, now=now),
-        score=package_health.package_score(package, now=now),
-        vulnerabilities=package_health.known_vulnerabilities(package),
-        releases=releases,
-        release_count=release_count,
-        sites=[UsingSiteRecord(*row) for row in sites],
-        replaced_by=next((Ref(*row) for row in replacement_refs if row.id == package.replaced_by_id), None),
-        replaced_packages=[Ref(*row) for row in replacement_refs if row.id != package.replaced_by_id],
-        related_packages=_related_packages(session, package),
-        favourite_count=_count(session, Favourite.package_id == package.id),
-        usage_count=_count(session, Usage.package_id == package.id),
-        viewer_state=viewer_state(session, package.id, viewer),
-    )
-
-
 def ids_by_slug(session: Session, slugs: Collection[str]) -> dict[str, int]:
     """Return the ids of the packages that have these slugs now; unknown slugs are left out."""
     rows = session.execute(select(Package.slug, Package.id).where(Package.slug.in_(slugs), VISIBLE))
@@ -331,40 +219,6 @@ def usage_counts(session: Session, package_ids: Iterable[int]) -> dict[int, int]
         select(Usage.package_id, func.count()).where(Usage.package_id.in_(list(package_ids))).group_by(Usage.package_id)
     )
     return {row.package_id: row[1] for row in rows}
-
-
-def _load_release_page(session: Session, package_id: int) -> tuple[list[ReleaseRecord], int]:
-    """Return the newest releases, and how many there are of all."""
-    rows = session.execute(
-        select(
-            func.count().over().label("of_all"),
-            Release.number,
-            Release.uploaded_at,
-            Release.is_prerelease,
-            Release.yanked_reason,
-            Release.requires_python,
-            Release.licence,
-        )
-        .where(Release.package_id == package_id)
-        .order_by(Release.uploaded_at.desc().nulls_last(), Release.id.desc())
-        .limit(MAX_RELEASES)
-    ).all()
-    return [ReleaseRecord(*row[1:]) for row in rows], rows[0].of_all if rows else 0
-
-
-def _count(session: Session, condition: ColumnElement[bool]) -> int:
-    return session.scalar(select(func.count()).where(condition)) or 0
-
-
-def _related_packages(session: Session, package: PackageRecord) -> list[PackageRecord]:
-    in_the_same_grids = select(GridPackage.package_id).where(GridPackage.grid_id.in_(package.grid_ids))
-    return load_records(
-        session,
-        select_packages()
-        .where(Package.id.in_(in_the_same_grids), Package.id != package.id, ACTIVE)
-        .order_by(BY_STARS, Package.id)
-        .limit(6),
-    )
 
 
 def _load_grids(session: Session, package_ids: list[int]) -> defaultdict[int, list[Ref]]:
