@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pkgsite.rules.weights import WeightInputs, grid_weight, max_package_weight, package_weight
+from pkgsite.rules.weights import WeightInputs, grid_weight, package_weight
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 NOTHING = WeightInputs(
@@ -73,8 +73,3 @@ def test_grids_weigh_a_step_less_for_each_thing_missing(
     heaviest: int | None, locked: bool, header: bool, packages: bool, weight: int
 ) -> None:
     assert grid_weight(heaviest, is_locked=locked, header=header, has_packages=packages) == weight
-
-
-def test_the_heaviest_of_none_is_none() -> None:
-    assert max_package_weight([], NOW) is None
-    assert max_package_weight([NOTHING], NOW) == 12

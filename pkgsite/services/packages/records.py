@@ -41,16 +41,16 @@ class Ref:
 
 @dataclass(frozen=True, slots=True)
 class PackageRecord:
-    """All that the site says of a package in a list, on its page and in the API. `None` in a fact means "not told"."""
+    """A package as lists, its page and the API show it. A fact that is `None` is unknown."""
 
     id: int
     title: str
     slug: str
     category: Ref
-    grids: tuple[Ref, ...]  # in the order in which the package was put into them
+    grids: tuple[Ref, ...]  # in the order in which the package was added to them
     repo_url: str
     pypi_url: str
-    documentation_url: str | None  # what people wrote, or else what the package index tells
+    documentation_url: str | None  # entered by a user, otherwise from the package index
     has_index_documentation: bool
     repo_moved_to: str | None
     missing_since: datetime | None
@@ -65,12 +65,12 @@ class PackageRecord:
     replaced_by_id: int | None
     last_commit_at: datetime | None
     commit_count: int | None
-    commits_over_52: list[int]  # one number a week, oldest first; 52 or none
+    commits_over_52: list[int]  # commits per week, oldest first; 52 numbers or none
     participants: list[str]
     participants_complete: bool
     pypi_version: str | None
     released_at: datetime | None
-    pypi_downloads: int | None  # of the last month
+    pypi_downloads: int | None  # last month
     licence: str | None
     licences: list[str] | None
     classifiers: list[str] | None
@@ -78,7 +78,7 @@ class PackageRecord:
     supports_python3: bool | None
     development_status: int | None
     project_urls: dict[str, str] | None  # by label
-    vulnerabilities: list[dict[str, Any]] | None  # of the present release
+    vulnerabilities: list[dict[str, Any]] | None  # of the current release
     score: int | None  # as of the last fetch
     created_at: datetime
     modified_at: datetime
@@ -104,18 +104,18 @@ class PackageRecord:
 
     @property
     def pypi_name(self) -> str:
-        """The project's name on the package index; empty where there is none."""
+        """The project's name on the package index, or "" if it has none."""
         return parse_pypi_name(self.pypi_url)
 
     @property
     def commits_last_year(self) -> int | None:
-        """Commits of the last 52 weeks; None where the host has not told."""
+        """Number of commits in the last 52 weeks, or None if unknown."""
         return sum(self.commits_over_52) if self.commits_over_52 else None
 
     @property
     def project_links(self) -> list[tuple[str, str]]:
-        """The addresses that the package index lists, those that can be linked to, with their labels."""
-        return [(label, url) for label, links in (self.project_urls or {}).items() if (url := safe_url(links))]
+        """The safe URLs among those that the package index lists, with their labels."""
+        return [(label, safe) for label, url in (self.project_urls or {}).items() if (safe := safe_url(url))]
 
 
 _COMPUTED_FIELDS = {"category", "grids", "documentation_url", "has_index_documentation"}
@@ -128,21 +128,21 @@ _COLUMNS = [getattr(Package, name) for name in _COLUMN_FIELDS] + [
 
 @dataclass(frozen=True, slots=True)
 class PackageSlice:
-    """Some records out of `count`."""
+    """Some of `count` records."""
 
     count: int
     records: list[PackageRecord]
 
 
 def select_packages(*, include_hidden: bool = False) -> AnySelect:
-    """Return the query that `load_records` reads; callers add conditions, order and limits."""
+    """Return a query for `load_records`; callers add conditions, order and limit."""
     category = [Category.title.label("category_title"), Category.slug.label("category_slug")]
     statement = select(*_COLUMNS, Package.category_id, *category).join(Category)
     return statement if include_hidden else statement.where(VISIBLE)
 
 
 def load_records(session: Session, statement: AnySelect) -> list[PackageRecord]:
-    """Run a query made from `select_packages` and return whole records, in two queries whatever their number."""
+    """Run a query from `select_packages`, and return complete records, in two queries."""
     rows = session.execute(statement).all()
     grids = _load_grids(session, [row.id for row in rows])
     return [
@@ -165,44 +165,44 @@ def package_by_id(session: Session, package_id: int, *, include_hidden: bool = F
     """Return one package.
 
     Raises:
-        NotFound: no package has this id.
+        NotFound: No package has this id.
     """
-    found = load_records(session, select_packages(include_hidden=include_hidden).where(Package.id == package_id))
-    if not found:
+    records = load_records(session, select_packages(include_hidden=include_hidden).where(Package.id == package_id))
+    if not records:
         raise NotFound("Package")
-    return found[0]
+    return records[0]
 
 
 def package_by_slug(session: Session, slug: str, *, include_hidden: bool = False) -> PackageRecord:
-    """Return the package that has this slug now.
+    """Return the package with this slug.
 
     Raises:
-        Moved: a package once had this slug and has another one now, or was merged into another.
-        NotFound: none ever had it.
+        Moved: The slug is a former one, or the package was merged into another.
+        NotFound: No package has or had this slug.
     """
-    found = load_records(session, select_packages(include_hidden=include_hidden).where(Package.slug == slug))
-    if found:
-        return found[0]
-    raise missing_slug_error(session, slug)
+    records = load_records(session, select_packages(include_hidden=include_hidden).where(Package.slug == slug))
+    if not records:
+        raise missing_slug_error(session, slug)
+    return records[0]
 
 
 def missing_slug_error(session: Session, slug: str) -> Moved | NotFound:
-    """Return where a slug leads that is no visible package's, or that it leads nowhere."""
+    """Return the error for a slug that no visible package has: `Moved` if it redirects, otherwise `NotFound`."""
     merge_target = aliased(Package)
-    old = select(PackageSlugRedirect.package_id).where(PackageSlugRedirect.slug == slug)
+    redirects = select(PackageSlugRedirect.package_id).where(PackageSlugRedirect.slug == slug)
     row = session.execute(
-        select(Package.slug, Package.hidden_at, merge_target.slug.label("into"))
+        select(Package.slug, Package.hidden_at, merge_target.slug.label("target_slug"))
         .outerjoin(merge_target, (merge_target.id == Package.merged_into_id) & merge_target.hidden_at.is_(None))
-        .where((Package.slug == slug) | Package.id.in_(old))
+        .where((Package.slug == slug) | Package.id.in_(redirects))
         .order_by(Package.slug != slug)
         .limit(1)
     ).one_or_none()
-    target = None if row is None else row.slug if row.hidden_at is None else row.into
+    target = None if row is None else row.slug if row.hidden_at is None else row.target_slug
     return Moved(target) if target and target != slug else NotFound("Package")
 
 
 def ids_by_slug(session: Session, slugs: Collection[str]) -> dict[str, int]:
-    """Return the ids of the packages that have these slugs now; unknown slugs are left out."""
+    """Return the ids of the visible packages with these slugs; unknown slugs are omitted."""
     rows = session.execute(select(Package.slug, Package.id).where(Package.slug.in_(slugs), VISIBLE))
     return {row.slug: row.id for row in rows}
 
@@ -214,7 +214,7 @@ def slugs_by_id(session: Session, package_ids: Collection[int]) -> dict[int, str
 
 
 def usage_counts(session: Session, package_ids: Iterable[int]) -> dict[int, int]:
-    """Return how many people say that they use each of these packages; those without any are left out."""
+    """Return the numbers of users of these packages; packages without users are omitted."""
     rows = session.execute(
         select(Usage.package_id, func.count()).where(Usage.package_id.in_(list(package_ids))).group_by(Usage.package_id)
     )
