@@ -1,4 +1,4 @@
-"""Packages and grids as programs ask for them: a part of the list, in an order, and what has changed since."""
+"""Queries of the API for packages and grids: filters, order, slices, and changed and deleted records."""
 
 from __future__ import annotations
 
@@ -17,7 +17,15 @@ from pkgsite.rules.pypi_names import parse_pypi_name
 from pkgsite.rules.repo_urls import parse_repo_ref
 from pkgsite.rules.slugs import parse_id
 from pkgsite.services.grids.records import GridRecord, GridSlice, load_grids, select_grids
-from pkgsite.services.packages.records import VISIBLE, PackageRecord, PackageSlice, load_records, select_packages
+from pkgsite.services.packages.records import (
+    VISIBLE,
+    PackageRecord,
+    PackageSlice,
+    count_packages,
+    ids_by_slug,
+    load_records,
+    select_packages,
+)
 
 PACKAGE_ORDERS: dict[str, InstrumentedAttribute[Any]] = {
     "id": Package.id,
@@ -44,16 +52,16 @@ MAX_DELETED = 1000
 
 @dataclass(frozen=True, slots=True)
 class RecordFilter:
-    """What to look for; empty or None: everything.
+    """A filter and an order for records; an empty value or None matches all.
 
     Attributes:
-        words: All of which stand in the title, the slug or the description.
-        category: An id or a slug; an unknown one has no packages.
-        grid: The same.
-        ids: These records only.
-        updated_since: Changed at this instant or later, by whom or what ever.
-        include_deleted: Tell of what is gone, too.
-        ordering: A name of an order, with "-" before it for the opposite; an unknown one means the newest id first.
+        terms: Words that the title, the slug or the description must all contain.
+        category: The id or slug of a category; an unknown one has no packages.
+        grid: The id or slug of a grid; an unknown one has no packages.
+        ids: The ids of the records to return.
+        updated_since: The earliest time of the record's last change.
+        include_deleted: Whether to list deleted records, too.
+        ordering: The name of an order, with "-" in front for descending; highest id first if unknown.
     """
 
     terms: tuple[str, ...] = ()
@@ -67,7 +75,7 @@ class RecordFilter:
 
 @dataclass(frozen=True, slots=True)
 class DeletedRecord:
-    """A record that is gone: hidden, merged into another one, or deleted."""
+    """A record that was hidden, merged into another one, or deleted."""
 
     id: int
     slug: str
@@ -76,9 +84,9 @@ class DeletedRecord:
 
 
 def list_packages(session: Session, record_filter: RecordFilter, *, limit: int, offset: int) -> PackageSlice:
-    """Return a stretch of the packages that are looked for."""
+    """Return a slice of the matching packages."""
     conditions = package_conditions(record_filter)
-    count = session.scalar(select(func.count()).select_from(Package).where(VISIBLE, *conditions)) or 0
+    count = count_packages(session, *conditions)
     if offset >= count:
         return PackageSlice(count, [])
     order = order_by_clause(PACKAGE_ORDERS, record_filter.ordering)
@@ -87,48 +95,47 @@ def list_packages(session: Session, record_filter: RecordFilter, *, limit: int, 
 
 
 def list_grids(session: Session, record_filter: RecordFilter, *, limit: int, offset: int) -> GridSlice:
-    """Return a stretch of the grids that are looked for."""
+    """Return a slice of the matching grids."""
     conditions = grid_conditions(record_filter)
     count = session.scalar(select(func.count()).select_from(Grid).where(*conditions)) or 0
     if offset >= count:
         return GridSlice(count, [])
     order = order_by_clause(GRID_ORDERS, record_filter.ordering)
-    return GridSlice(
-        count, load_grids(session, select_grids().where(*conditions).order_by(*order).limit(limit).offset(offset))
-    )
+    statement = select_grids().where(*conditions).order_by(*order).limit(limit).offset(offset)
+    return GridSlice(count, load_grids(session, statement))
 
 
 def packages_after(session: Session, record_filter: RecordFilter, last_id: int, *, limit: int) -> list[PackageRecord]:
-    """Return the next packages that are looked for, by id."""
-    wanted = select_packages().where(*package_conditions(record_filter), Package.id > last_id)
-    return load_records(session, wanted.order_by(Package.id).limit(limit))
+    """Return the matching packages with the next higher ids."""
+    statement = select_packages().where(*package_conditions(record_filter), Package.id > last_id)
+    return load_records(session, statement.order_by(Package.id).limit(limit))
 
 
 def grids_after(session: Session, record_filter: RecordFilter, last_id: int, *, limit: int) -> list[GridRecord]:
-    """Return the next grids that are looked for, by id."""
-    return load_grids(
-        session, select_grids().where(*grid_conditions(record_filter), Grid.id > last_id).order_by(Grid.id).limit(limit)
-    )
+    """Return the matching grids with the next higher ids."""
+    statement = select_grids().where(*grid_conditions(record_filter), Grid.id > last_id)
+    return load_grids(session, statement.order_by(Grid.id).limit(limit))
 
 
 def packages_by_id(session: Session, package_ids: Collection[int]) -> list[PackageRecord]:
-    """Return these packages, by id; those that there aren't are left out."""
+    """Return these packages in order of their ids; unknown ids are omitted."""
     return load_records(session, select_packages().where(Package.id.in_(package_ids)).order_by(Package.id))
 
 
 def package_conditions(record_filter: RecordFilter) -> list[ColumnElement[bool]]:
-    found = _shared_conditions(Package, record_filter)
+    conditions = _shared_conditions(Package, record_filter)
     if record_filter.category:
-        package_id = parse_id(record_filter.category)
-        category_condition = (
-            Category.slug == record_filter.category if package_id is None else Category.id == package_id
-        )
-        found.append(Package.category_id.in_(select(Category.id).where(category_condition)))
+        categories = select(Category.id).where(_has_key(Category, record_filter.category))
+        conditions.append(Package.category_id.in_(categories))
     if record_filter.grid:
-        package_id = parse_id(record_filter.grid)
-        of_grid = Grid.slug == record_filter.grid if package_id is None else Grid.id == package_id
-        found.append(Package.id.in_(select(GridPackage.package_id).join(Grid).where(of_grid)))
-    return found
+        members = select(GridPackage.package_id).join(Grid).where(_has_key(Grid, record_filter.grid))
+        conditions.append(Package.id.in_(members))
+    return conditions
+
+
+def _has_key(model: type[Category | Grid], key: str) -> ColumnElement[bool]:
+    record_id = parse_id(key)
+    return model.slug == key if record_id is None else model.id == record_id
 
 
 def grid_conditions(record_filter: RecordFilter) -> list[ColumnElement[bool]]:
@@ -136,21 +143,21 @@ def grid_conditions(record_filter: RecordFilter) -> list[ColumnElement[bool]]:
 
 
 def _shared_conditions(model: type[Package | Grid], record_filter: RecordFilter) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = [
-        model.title.icontains(word, autoescape=True)
-        | model.slug.icontains(word, autoescape=True)
-        | model.description.icontains(word, autoescape=True)
-        for word in record_filter.terms
+    conditions: list[ColumnElement[bool]] = [
+        model.title.icontains(term, autoescape=True)
+        | model.slug.icontains(term, autoescape=True)
+        | model.description.icontains(term, autoescape=True)
+        for term in record_filter.terms
     ]
     if record_filter.ids:
-        found.append(model.id.in_(record_filter.ids))
+        conditions.append(model.id.in_(record_filter.ids))
     if record_filter.updated_since is not None:
-        found.append(model.changed_at >= record_filter.updated_since)
-    return found
+        conditions.append(model.changed_at >= record_filter.updated_since)
+    return conditions
 
 
 def order_by_clause(orders: Mapping[str, InstrumentedAttribute[Any]], ordering: str) -> list[Any]:
-    """Return an order: unknown values last either way, ties by id so that paging is stable."""
+    """Return an order: unknown values last in both directions, ties by id for stable paging."""
     column = orders.get(ordering.removeprefix("-"))
     newest = orders["id"].desc()
     if column is None:
@@ -160,7 +167,7 @@ def order_by_clause(orders: Mapping[str, InstrumentedAttribute[Any]], ordering: 
 
 
 def last_package_change_at(session: Session) -> datetime | None:
-    """Return when any package was last changed, those that are hidden too."""
+    """Return when any package, even a hidden one, was last changed."""
     return session.scalar(select(func.max(Package.changed_at)))
 
 
@@ -170,7 +177,7 @@ def last_grid_change_at(session: Session) -> datetime | None:
 
 
 def deleted_packages(session: Session, since: datetime | None) -> list[DeletedRecord]:
-    """Return the packages that are hidden or merged, the last first."""
+    """Return the hidden and merged packages, most recent first."""
     rows = select(Package.id, Package.slug, Package.merged_into_id, Package.changed_at).where(~VISIBLE)
     if since is not None:
         rows = rows.where(Package.changed_at >= since)
@@ -179,7 +186,7 @@ def deleted_packages(session: Session, since: datetime | None) -> list[DeletedRe
 
 
 def deleted_grids(session: Session, since: datetime | None) -> list[DeletedRecord]:
-    """Return the grids that people have deleted and nobody has brought back, the last first."""
+    """Return the grids that were deleted and not restored, most recent first."""
     rows = select(Revision.object_id, Revision.before, Revision.at).where(
         Revision.object_type == "grid",
         Revision.action == "delete",
@@ -187,54 +194,56 @@ def deleted_grids(session: Session, since: datetime | None) -> list[DeletedRecor
     )
     if since is not None:
         rows = rows.where(Revision.at >= since)
-    found: dict[int, DeletedRecord] = {}
-    for package_id, before, at in session.execute(rows.order_by(Revision.id.desc()).limit(MAX_DELETED)):
-        found.setdefault(package_id, DeletedRecord(package_id, str((before or {}).get("slug", "")), None, at))
-    return list(found.values())
+    records: dict[int, DeletedRecord] = {}
+    for grid_id, before, deleted_at in session.execute(rows.order_by(Revision.id.desc()).limit(MAX_DELETED)):
+        records.setdefault(grid_id, DeletedRecord(grid_id, str((before or {}).get("slug", "")), None, deleted_at))
+    return list(records.values())
 
 
 def lookup_packages(session: Session, keys: Sequence[str], host_kinds: Mapping[str, str]) -> dict[str, int]:
-    """Return the ids of the packages that these keys name, by key; those that name none are left out.
+    """Return the ids of the packages that these keys identify, by key; unknown keys are omitted.
 
     Args:
-        keys: Slugs that packages have or had, addresses of repositories in any form, names on the package index.
-        host_kinds: For each known code host its kind.
+        session: The database session.
+        keys: Current or former slugs, repository URLs in any form, or names on the package index.
+        host_kinds: The kinds of the supported code hosts, by host name.
     """
     stripped = {key: key.strip() for key in keys}
     by_slug = _ids_by_slug(session, set(stripped.values()))
-    repos = {key: ref for key, word in stripped.items() if (ref := parse_repo_ref(word, host_kinds))}
-    names = {key: str(canonicalize_name(parse_pypi_name(word))) for key, word in stripped.items() if key not in repos}
-    by_place = _ids_by_source(
+    repos = {key: ref for key, text in stripped.items() if (ref := parse_repo_ref(text, host_kinds))}
+    names = {key: str(canonicalize_name(parse_pypi_name(text))) for key, text in stripped.items() if key not in repos}
+    by_source = _ids_by_source(
         session,
         {(Source.REPO, ref.path.lower()) for ref in repos.values()} | {(Source.INDEX, name) for name in names.values()},
     )
-    found: dict[str, int] = {}
-    for key, word in stripped.items():
+    package_ids: dict[str, int] = {}
+    for key, text in stripped.items():
         ref = repos.get(key)
         source_key = (Source.REPO, ref.path.lower(), ref.host) if ref else (Source.INDEX, names[key], "")
-        package_id = by_slug.get(word) or by_place.get(source_key)
+        package_id = by_slug.get(text) or by_source.get(source_key)
         if package_id:
-            found[key] = package_id
-    return found
+            package_ids[key] = package_id
+    return package_ids
 
 
 def _ids_by_slug(session: Session, slugs: Collection[str]) -> dict[str, int]:
-    old = select(PackageSlugRedirect.slug, Package.id).join(Package, Package.id == PackageSlugRedirect.package_id)
-    current_slugs = select(Package.slug, Package.id)
-    redirects = session.execute(old.where(PackageSlugRedirect.slug.in_(slugs), VISIBLE))
-    current = session.execute(current_slugs.where(Package.slug.in_(slugs), VISIBLE))
-    return {row.slug: row.id for row in [*redirects, *current]}
+    redirects = session.execute(
+        select(PackageSlugRedirect.slug, Package.id)
+        .join(Package, Package.id == PackageSlugRedirect.package_id)
+        .where(PackageSlugRedirect.slug.in_(slugs), VISIBLE)
+    )
+    return {row.slug: row.id for row in redirects} | ids_by_slug(session, slugs)
 
 
 def _ids_by_source(session: Session, targets: Collection[tuple[Source, str]]) -> dict[tuple[Source, str, str], int]:
-    """Return packages by where their facts come from; of those on the index whatever host that is."""
+    """Return package ids by source, target and host; the host is "" for the package index."""
     rows = select(SourceState.source, SourceState.target, SourceState.host, SourceState.package_id)
     targets_condition = tuple_(SourceState.source, SourceState.target).in_(
         [(str(source), target) for source, target in targets]
     )
-    found: dict[tuple[Source, str, str], int] = {}
+    package_ids: dict[tuple[Source, str, str], int] = {}
     for source, target, host, package_id in session.execute(
         rows.where(targets_condition).order_by(SourceState.package_id)
     ):
-        found.setdefault((Source(source), target, host if source == Source.REPO else ""), package_id)
-    return found
+        package_ids.setdefault((Source(source), target, host if source == Source.REPO else ""), package_id)
+    return package_ids

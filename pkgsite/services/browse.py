@@ -1,13 +1,12 @@
-"""Lists of packages and of grids as pages show them: searched, filtered, sorted, a page at a time.
+"""Paginated lists of packages and grids, with search, filters and sorting.
 
-A value that can't be used (an unknown category, sort or page) never drops the others: it is left out, and the list
-says so.
+Invalid parameters (an unknown category, sort order or page) are ignored; the page lists them in `ignored`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -24,6 +23,7 @@ from pkgsite.services.packages.records import (
     BY_STARS,
     VISIBLE,
     PackageRecord,
+    count_packages,
     load_records,
     select_packages,
     usage_counts,
@@ -39,26 +39,26 @@ OrderExpression = SQLColumnExpression[Any]
 
 @dataclass(frozen=True, slots=True)
 class PackageQuery:
-    """What somebody asks of a list of packages, under the names that it has in an address."""
+    """The search, filters and order of a package list, as in the query string."""
 
     q: str = ""
     category: str = ""  # a slug; empty for all
     sort: str = DEFAULT_PACKAGE_SORT
     page: str = "1"
-    include_inactive: bool = False  # archived and deprecated packages too
+    include_inactive: bool = False  # whether to include archived and deprecated packages
 
 
 @dataclass(frozen=True, slots=True)
 class CategoryCount:
-    """A category, with the number of packages that a list would show of it."""
+    """A category, with the number of its packages that match a list's query."""
 
     id: int
     title: str
     slug: str
     description: str
     title_plural: str
-    count: int  # as the list is asked for
-    inactive_count: int  # archived and deprecated ones that it doesn't show
+    count: int  # packages that the list includes
+    inactive_count: int  # archived and deprecated packages that it leaves out
 
     @property
     def plural(self) -> str:
@@ -69,15 +69,15 @@ class CategoryCount:
 class PackageListPage:
     """A page of a list of packages."""
 
-    query: PackageQuery  # as it was understood
-    ignored: dict[str, str]  # what was not, by its name
+    query: PackageQuery  # with ignored values replaced by defaults
     paging: Pagination
     records: list[PackageRecord]
-    usage: dict[int, int]  # people who use a package, by its id
-    favourites: dict[int, int]
-    categories: list[CategoryCount]  # most packages first
-    category: CategoryCount | None
-    grid: GridRecord | None
+    usage: dict[int, int]  # numbers of users, by package id
+    favourites: dict[int, int] = field(default_factory=dict)  # numbers of favourites, by package id
+    ignored: dict[str, str] = field(default_factory=dict)  # invalid values, by parameter
+    categories: list[CategoryCount] = field(default_factory=list)  # most packages first
+    category: CategoryCount | None = None
+    grid: GridRecord | None = None
 
     @property
     def count_in_all_categories(self) -> int:
@@ -85,14 +85,14 @@ class PackageListPage:
 
     @property
     def inactive_count(self) -> int:
-        """Archived and deprecated packages that would be in the list as well."""
-        chosen = [self.category] if self.category else self.categories
-        return sum(category.inactive_count for category in chosen)
+        """Number of matching packages that are left out because they are archived or deprecated."""
+        categories = [self.category] if self.category else self.categories
+        return sum(category.inactive_count for category in categories)
 
 
 @dataclass(frozen=True, slots=True)
 class GridQuery:
-    """What somebody asks of the list of grids, under the names that it has in an address."""
+    """The search and order of the grid list, as in the query string."""
 
     q: str = ""
     sort: str = DEFAULT_GRID_SORT
@@ -125,15 +125,15 @@ class GridListPage:
 
 
 def browse_packages(session: Session, query: PackageQuery) -> PackageListPage:
-    """Return the asked page of all packages."""
+    """Return a page of all packages."""
     return _browse(session, query, None)
 
 
 def browse_category(session: Session, slug: str, query: PackageQuery) -> PackageListPage:
-    """Return the asked page of one category's packages.
+    """Return a page of a category's packages.
 
     Raises:
-        NotFound: no category has this slug.
+        NotFound: No category has this slug.
     """
     page = _browse(session, replace(query, category=slug), None)
     if page.category is None:
@@ -142,48 +142,54 @@ def browse_category(session: Session, slug: str, query: PackageQuery) -> Package
 
 
 def browse_grid_packages(session: Session, slug: str, query: PackageQuery) -> PackageListPage:
-    """Return the asked page of one grid's packages.
+    """Return a page of a grid's packages.
 
     Raises:
-        Moved: a grid once had this slug and has another one now.
-        NotFound: none ever had it.
+        Moved: The slug is a former one.
+        NotFound: No grid has or had this slug.
     """
     return _browse(session, query, grid_by_slug(session, slug))
 
 
 def recently_added_packages(session: Session, page: str) -> PackageListPage:
-    """Return a page of the living packages, last added first."""
-    count = session.scalar(select(func.count()).select_from(Package).where(VISIBLE, ACTIVE)) or 0
-    paging = paginate(page, size=LONG_PAGE_SIZE, count=count)
+    """Return a page of the active packages, newest first."""
+    paging = paginate(page, size=LONG_PAGE_SIZE, count=count_packages(session, ACTIVE))
     newest = select_packages().where(ACTIVE).order_by(Package.created_at.desc(), Package.id.desc())
     records = load_records(session, newest.limit(paging.page_size).offset(paging.offset))
-    return _unfiltered_page(paging, records, usage_counts(session, [record.id for record in records]), {})
+    usage = usage_counts(session, [record.id for record in records])
+    return PackageListPage(PackageQuery(page=str(paging.page_number)), paging, records, usage)
 
 
 def favourite_packages(session: Session, page: str) -> PackageListPage:
-    """Return a page of the packages that are somebody's favourite, most favoured first, whatever their state."""
-    likes = select(Favourite.package_id, func.count().label("likes")).group_by(Favourite.package_id).subquery()
-    count = session.scalar(select(func.count()).select_from(likes).join(Package).where(VISIBLE)) or 0
+    """Return a page of all users' favourites, including inactive packages, most favourites first."""
+    totals = select(Favourite.package_id, func.count().label("count")).group_by(Favourite.package_id).subquery()
+    count = session.scalar(select(func.count()).select_from(totals).join(Package).where(VISIBLE)) or 0
     paging = paginate(page, size=LONG_PAGE_SIZE, count=count)
-    favoured = (
+    favourites = (
         select_packages()
-        .join(likes, likes.c.package_id == Package.id)
-        .order_by(likes.c.likes.desc(), BY_STARS, Package.id)
+        .join(totals, totals.c.package_id == Package.id)
+        .order_by(totals.c["count"].desc(), BY_STARS, Package.id)
         .limit(paging.page_size)
         .offset(paging.offset)
     )
-    records = load_records(session, favoured)
+    records = load_records(session, favourites)
     ids = [record.id for record in records]
-    return _unfiltered_page(paging, records, usage_counts(session, ids), _favourite_counts(session, ids))
+    return PackageListPage(
+        query=PackageQuery(page=str(paging.page_number)),
+        paging=paging,
+        records=records,
+        usage=usage_counts(session, ids),
+        favourites=_favourite_counts(session, ids),
+    )
 
 
 def list_categories(session: Session) -> list[CategoryCount]:
-    """Return every category with its number of living packages, most first."""
+    """Return every category with its number of active packages, most packages first."""
     return _category_counts(session, PackageQuery(), [])
 
 
 def browse_grids(session: Session, query: GridQuery) -> GridListPage:
-    """Return the asked page of the grids that have packages."""
+    """Return a page of the grids that have packages."""
     normalised, ignored = GridQuery(q=clean_query(query.q), sort=query.sort, page=query.page), {}
     if normalised.sort.removeprefix("-") not in GRID_ORDERS:
         ignored["sort"] = clean_query(query.sort)
@@ -194,20 +200,20 @@ def browse_grids(session: Session, query: GridQuery) -> GridListPage:
     )
     joined = select(func.count()).select_from(Grid).join(grid_counts, grid_counts.c.grid_id == Grid.id)
     paging = paginate(query.page, size=PAGE_SIZE, count=session.scalar(joined.where(matching)) or 0)
-    lines = load_grid_summaries(
+    grids = load_grid_summaries(
         session,
         matching,
         order=_order_by(GRID_ORDERS, normalised.sort, Grid.id),
         limit=paging.page_size,
         offset=paging.offset,
     )
-    return GridListPage(replace(normalised, page=str(paging.page_number)), ignored, paging, lines)
+    return GridListPage(replace(normalised, page=str(paging.page_number)), ignored, paging, grids)
 
 
 def load_grid_summaries(
     session: Session, condition: ColumnElement[bool], *, order: list[OrderExpression], limit: int, offset: int = 0
 ) -> list[GridSummary]:
-    """Return grids with their numbers, in one query. The condition and the order may use `grid_counts`."""
+    """Return grid summaries, in one query; the condition and the order may use `grid_counts`."""
     features = select(func.count()).where(Feature.grid_id == Grid.id).correlate(Grid).scalar_subquery()
     statement = (
         select(
@@ -229,7 +235,7 @@ def load_grid_summaries(
 
 
 def match_conditions(q: str) -> list[ColumnElement[bool]]:
-    """Return the conditions that a package meets when each word is in its title, slug or description."""
+    """Return the conditions that a package has each word in its title, slug or description."""
     return [or_(*_contains(word, Package.title, Package.slug, Package.description)) for word in distinct_words(q)]
 
 
@@ -242,11 +248,11 @@ def _browse(session: Session, query: PackageQuery, grid: GridRecord | None) -> P
     if grid:
         conditions.append(Package.id.in_(select(GridPackage.package_id).where(GridPackage.grid_id == grid.id)))
     categories = _category_counts(session, normalised, conditions)
-    category = next((one for one in categories if one.slug == normalised.category), None)
+    category = next((category for category in categories if category.slug == normalised.category), None)
     if normalised.category and not category:
         ignored["category"] = normalised.category
         normalised = replace(normalised, category="")
-    count = category.count if category else sum(one.count for one in categories)
+    count = category.count if category else sum(category.count for category in categories)
     paging = paginate(query.page, size=PAGE_SIZE, count=count)
     if category:
         conditions.append(Package.category_id == category.id)
@@ -256,29 +262,20 @@ def _browse(session: Session, query: PackageQuery, grid: GridRecord | None) -> P
     records = load_records(session, statement.limit(paging.page_size).offset(paging.offset))
     return PackageListPage(
         query=replace(normalised, page=str(paging.page_number)),
-        ignored=ignored,
         paging=paging,
         records=records,
         usage=usage_counts(session, [record.id for record in records]),
-        favourites={},
+        ignored=ignored,
         categories=categories,
         category=category,
         grid=grid,
     )
 
 
-def _unfiltered_page(
-    paging: Pagination, records: list[PackageRecord], usage: dict[int, int], favourites: dict[int, int]
-) -> PackageListPage:
-    return PackageListPage(
-        PackageQuery(page=str(paging.page_number)), {}, paging, records, usage, favourites, [], None, None
-    )
-
-
 def _category_counts(
     session: Session, query: PackageQuery, conditions: list[ColumnElement[bool]]
 ) -> list[CategoryCount]:
-    """Return every category with the number of its packages that are wanted, shown and left out."""
+    """Return every category with the numbers of matching packages that the list includes and leaves out."""
     active = func.count(case((ACTIVE, Package.id)))
     total = func.count(Package.id)
     visible = total if query.include_inactive else active
@@ -313,9 +310,9 @@ def _contains(word: str, *columns: SQLColumnExpression[str]) -> list[ColumnEleme
 
 
 def _order_by(orders: Mapping[str, OrderExpression], sort: str, tie_breaker: OrderExpression) -> list[OrderExpression]:
-    """Return the order that a sort key means: unknown values last either way, ties by id so that paging is stable."""
+    """Return the order for a sort key: unknown values last in both directions, ties by id for stable paging."""
     if sort == DEFAULT_PACKAGE_SORT:
-        return [BY_STARS, tie_breaker]  # says the same, and has an index
+        return [BY_STARS, tie_breaker]  # equivalent, and has an index
     column = orders[sort.removeprefix("-")]
     return [(column.desc() if sort.startswith("-") else column.asc()).nulls_last(), tie_breaker]
 

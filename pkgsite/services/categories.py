@@ -1,11 +1,11 @@
-"""Categories: one record as pages and API show it."""
+"""Categories as pages and the API show them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from pkgsite.errors import NotFound
@@ -27,14 +27,14 @@ class CategoryRecord:
 
 @dataclass(frozen=True, slots=True)
 class CategorySlice:
-    """Some categories out of `count`."""
+    """Some of `count` categories."""
 
     count: int
     records: list[CategoryRecord]
 
 
 def category_list(session: Session, *, limit: int, offset: int, by_title: bool = False) -> CategorySlice:
-    """Return a stretch of all categories, newest id first, or by title."""
+    """Return a slice of all categories, highest id first, or by title."""
     order = (Category.title, Category.id) if by_title else (Category.id.desc(),)
     count = session.scalar(select(func.count()).select_from(Category)) or 0
     if offset >= count:
@@ -46,18 +46,18 @@ def category_by_id(session: Session, category_id: int) -> CategoryRecord:
     """Return one category.
 
     Raises:
-        NotFound: no category has this id.
+        NotFound: No category has this id.
     """
-    return _one_or_not_found(_load(session, _select().where(Category.id == category_id)))
+    return _get(session, Category.id == category_id)
 
 
 def category_by_slug(session: Session, slug: str) -> CategoryRecord:
     """Return one category.
 
     Raises:
-        NotFound: no category has this slug.
+        NotFound: No category has this slug.
     """
-    return _one_or_not_found(_load(session, _select().where(Category.slug == slug)))
+    return _get(session, Category.slug == slug)
 
 
 def _select() -> AnySelect:
@@ -77,7 +77,8 @@ def _load(session: Session, statement: AnySelect) -> list[CategoryRecord]:
     return [CategoryRecord(**row._mapping) for row in session.execute(statement)]
 
 
-def _one_or_not_found(found: list[CategoryRecord]) -> CategoryRecord:
-    if not found:
+def _get(session: Session, condition: ColumnElement[bool]) -> CategoryRecord:
+    records = _load(session, _select().where(condition))
+    if not records:
         raise NotFound("Category")
-    return found[0]
+    return records[0]

@@ -1,7 +1,8 @@
-"""The home page: what the site has, at a glance."""
+"""The home page."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -25,18 +26,18 @@ MAX_GRIDS = 24
 
 @dataclass(frozen=True, slots=True)
 class SiteStatistics:
-    """How much the site holds."""
+    """Totals for the entire site."""
 
     packages: int
     active: int
     grids: int
     categories: int
-    cells: int  # facts that people have written
+    cells: int  # non-empty cells of grids
     last_fetched_at: datetime | None
 
     @property
     def inactive(self) -> int:
-        """Packages that are archived or deprecated."""
+        """Number of archived or deprecated packages."""
         return self.packages - self.active
 
 
@@ -46,33 +47,33 @@ class HomePage:
 
     statistics: SiteStatistics
     categories: list[CategoryCount]
-    grids: list[GridSummary]  # those for the home page, by title
+    grids: list[GridSummary]  # those marked for the home page, sorted by title
     most_stars: list[PackageRecord]
     recently_added: list[PackageRecord]
     recently_updated: list[PackageRecord]
 
 
 def home_page(session: Session) -> HomePage:
-    """Return the home page; its lists hold living packages only."""
+    """Return the home page; its lists have active packages only."""
     orders: list[OrderExpression] = [BY_STARS, Package.created_at.desc(), Package.last_commit_at.desc().nulls_last()]
     id_queries = [
         select(Package.id).where(VISIBLE, ACTIVE).order_by(order, Package.id).limit(LIST_LENGTH) for order in orders
     ]
-    found = load_records(session, select_packages().where(or_(*[Package.id.in_(choice) for choice in id_queries])))
+    packages = load_records(session, select_packages().where(or_(*[Package.id.in_(ids) for ids in id_queries])))
     return HomePage(
         statistics=_statistics(session),
         categories=list_categories(session),
         grids=_grids(session),
-        most_stars=sorted(found, key=lambda one: (-(-1 if one.stars is None else one.stars), one.id))[:LIST_LENGTH],
-        recently_added=sorted(found, key=lambda one: (-one.created_at.timestamp(), one.id))[:LIST_LENGTH],
-        recently_updated=sorted(found, key=lambda one: (-_timestamp_or_minus_infinity(one.last_commit_at), one.id))[
-            :LIST_LENGTH
-        ],
+        most_stars=_highest(packages, lambda package: -1 if package.stars is None else package.stars),
+        recently_added=_highest(packages, lambda package: package.created_at.timestamp()),
+        recently_updated=_highest(
+            packages, lambda package: package.last_commit_at.timestamp() if package.last_commit_at else float("-inf")
+        ),
     )
 
 
-def _timestamp_or_minus_infinity(at: datetime | None) -> float:
-    return at.timestamp() if at else float("-inf")
+def _highest(packages: list[PackageRecord], value: Callable[[PackageRecord], float]) -> list[PackageRecord]:
+    return sorted(packages, key=lambda package: (-value(package), package.id))[:LIST_LENGTH]
 
 
 def _grids(session: Session) -> list[GridSummary]:

@@ -1,4 +1,4 @@
-"""Answers that are kept for a day, so that a program that did not hear one may ask again and do nothing twice."""
+"""Responses to requests with an Idempotency-Key, stored for a day so that clients can retry safely."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ RETENTION = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class StoredResponse:
-    """The place for the answer to a request.
+    """The stored response to a request, or the reservation for it.
 
     Attributes:
-        status: Of the answer that was given already; None: none was.
-        body: As JSON.
+        status: The status code; None if there is no response yet.
+        body: The body as JSON.
     """
 
     id: int
@@ -31,20 +31,20 @@ class StoredResponse:
 
 
 def reserve_response(session: Session, *, user_id: int, key: str, fingerprint: str, now: datetime) -> StoredResponse:
-    """Return the place for the answer to a request, with the answer where it was given already.
+    """Return the stored response to a request, or reserve a row for it.
 
-    Two equal requests at once come one after the other: the second waits here until the first has been committed or
-    rolled back. The caller has begun the transaction, and fills in the answer before committing it.
+    If the same request is being processed, wait until its transaction ends. The caller stores the response before it
+    commits.
 
     Args:
-        session: In a transaction that writes.
-        user_id: Whose program asks.
-        key: The program's name for this one request.
-        fingerprint: Equal for equal requests, and for no others.
-        now: The present instant.
+        session: A session in a write transaction.
+        user_id: The id of the user whose client sends the request.
+        key: The value of the Idempotency-Key header.
+        fingerprint: A digest of the request.
+        now: The current time.
 
     Raises:
-        Conflict: the key was used for another request.
+        Conflict: The key was already used for a different request.
     """
     session.execute(delete(IdempotentResponse).where(IdempotentResponse.at < now - RETENTION))
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
@@ -65,6 +65,6 @@ def reserve_response(session: Session, *, user_id: int, key: str, fingerprint: s
 
 
 def store_response(session: Session, stored: StoredResponse, *, status: int, location: str | None, body: str) -> None:
-    """Keep an answer in its place."""
+    """Store the response to a request in its reserved row."""
     statement = update(IdempotentResponse).where(IdempotentResponse.id == stored.id)
     session.execute(statement.values(status=status, location=location, body=body))

@@ -1,4 +1,4 @@
-"""Who asks, and what they may do."""
+"""The current user and their permissions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MODERATOR_ROLES = frozenset({"moderator", "staff"})
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """The person or program behind a request, as far as what they may see and do depends on it."""
+    """The user on whose behalf a request is made, anonymous if not logged in."""
 
     user_id: int | None = None
     username: str = ""
@@ -34,10 +34,10 @@ ANONYMOUS = Viewer()
 
 
 def require_login(viewer: Viewer) -> int:
-    """Return who is logged in.
+    """Return the id of the logged-in user.
 
     Raises:
-        Forbidden: nobody is.
+        Forbidden: The viewer is not logged in.
     """
     if viewer.user_id is None:
         raise Forbidden("Log in to continue.")
@@ -45,30 +45,30 @@ def require_login(viewer: Viewer) -> int:
 
 
 def require_moderator(viewer: Viewer) -> None:
-    """Refuse all but moderators.
+    """Raise an error unless the viewer is a moderator.
 
     Raises:
-        Forbidden: they are not one.
+        Forbidden: The viewer is not a moderator.
     """
     if not viewer.is_moderator:
         raise Forbidden("Only moderators can do this.")
 
 
 def require_staff(viewer: Viewer) -> None:
-    """Refuse all but staff.
+    """Raise an error unless the viewer is staff.
 
     Raises:
-        Forbidden: they are not.
+        Forbidden: The viewer is not staff.
     """
     if not viewer.is_staff:
         raise Forbidden("Only staff can do this.")
 
 
 def require_owner_or_moderator(viewer: Viewer, owner_id: int | None) -> None:
-    """Refuse all but the owner of a thing and moderators.
+    """Raise an error unless the viewer is the owner or a moderator.
 
     Raises:
-        Forbidden: they are neither.
+        Forbidden: The viewer is neither.
     """
     if owner_id is None or viewer.user_id != owner_id:
         require_moderator(viewer)

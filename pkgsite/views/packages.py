@@ -7,7 +7,7 @@ from flask import Blueprint, render_template
 from pkgsite.clock import utc_now
 from pkgsite.extensions import db
 from pkgsite.services.browse import browse_packages, favourite_packages, recently_added_packages
-from pkgsite.services.packages.records import package_page
+from pkgsite.services.packages.page import package_page
 from pkgsite.views.query_params import page_param, parse_package_query
 from pkgsite.views.viewer import current_viewer
 

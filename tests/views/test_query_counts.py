@@ -17,7 +17,7 @@ COSTS = {
     "/packages/?q=many&category=apps&sort=-usage_count&all=1": 4,
     "/packages/latest/": 4,
     "/packages/liked/": 5,
-    "/packages/p/many-000/": 11,
+    "/packages/p/many-000/": 10,
     "/packages/p/no-such-thing/": 2,
     "/grids/": 2,
     "/grids/g/many/": 7,

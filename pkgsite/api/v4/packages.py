@@ -22,6 +22,7 @@ from pkgsite.services.api_queries import deleted_packages, last_package_change_a
 from pkgsite.services.packages import records as packages
 from pkgsite.services.packages.edits import AddPackage, EditPackage
 from pkgsite.services.packages.fields import PackageChanges
+from pkgsite.services.packages.page import load_releases
 
 
 class PackageSchema(Schema):
@@ -153,9 +154,7 @@ def serialize(records: Sequence[packages.PackageRecord]) -> list[dict[str, Any]]
     expand, field_names = list_param("expand"), list_param("fields")
     expanded = [name for name in DETAIL.fields if name in expand or "all" in expand]
     if expanded:
-        releases = (
-            packages.load_releases(db.session(), [record.id for record in records]) if "releases" in expanded else {}
-        )
+        releases = load_releases(db.session(), [record.id for record in records]) if "releases" in expanded else {}
         for body, record in zip(bodies, records, strict=True):
             detail = DETAIL.dump(record) | {"releases": RELEASE.dump(releases.get(record.id, []), many=True)}
             body |= {name: detail[name] for name in expanded}

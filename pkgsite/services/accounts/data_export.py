@@ -1,4 +1,4 @@
-"""All that the site keeps of a person, for themselves to take away; no secret is in it."""
+"""The personal data export: everything the site stores about a user, without secrets."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from pkgsite.models import (
 )
 from pkgsite.services.permissions import Viewer, require_login
 
-# What is told of each kind of row, and how a row is theirs.
+# Section of the export, model, the column that refers to the user, and the exported columns.
 EXPORT_SECTIONS: tuple[tuple[str, type[Base], str, tuple[str, ...]], ...] = (
     ("identities", Identity, "user_id", ("provider", "subject", "login", "created_at")),
     ("sessions", LoginSession, "user_id", ("created_at", "last_seen_at", "address", "agent")),
@@ -37,7 +37,8 @@ EXPORT_SECTIONS: tuple[tuple[str, type[Base], str, tuple[str, ...]], ...] = (
     ("sites_added", UsingSite, "created_by_id", ("id", "package_id", "title", "url", "is_approved", "created_at")),
     ("packages_added", Package, "created_by_id", ("id", "slug", "title", "created_at")),
     ("grids_added", Grid, "created_by_id", ("id", "slug", "title", "created_at")),
-    ("held_edits", PendingEdit, "user_id", ("at", "action", "arguments", "title", "decided_at", "is_approved", "outcome")),
+    ("held_edits", PendingEdit, "user_id",
+     ("at", "action", "arguments", "title", "decided_at", "is_approved", "outcome")),
     ("revisions", Revision, "user_id",
      ("id", "at", "object_type", "object_id", "action", "before", "after", "reason", "via", "head_id")),
 )  # fmt: skip
@@ -48,21 +49,21 @@ SECTIONS_WITH_PACKAGES = {"favourites", "usages", "flags"}
 
 
 def export_account_data(session: Session, viewer: Viewer, *, now: datetime) -> dict[str, Any]:
-    """Return all that the site keeps of a person, in a fixed number of queries.
+    """Return everything the site stores about the viewer, in a fixed number of queries.
 
     Raises:
-        Forbidden: nobody is logged in.
+        Forbidden: The viewer is not logged in.
     """
     user_id = require_login(viewer)
     user = session.get_one(User, user_id)
     export: dict[str, Any] = {"exported_at": now, "account": {name: getattr(user, name) for name in USER_FIELDS}}
     export["account"]["has_password"] = user.password_hash is not None
-    for part, model, owner, names in EXPORT_SECTIONS:
-        export[part] = _rows(session, model, getattr(model, owner) == user_id, names)
-    packages = session.execute(select(Package.id, Package.slug).where(_is_marked_by(user_id)))
+    for section, model, owner, columns in EXPORT_SECTIONS:
+        export[section] = _rows(session, model, getattr(model, owner) == user_id, columns)
+    packages = session.execute(select(Package.id, Package.slug).where(_is_referenced_by(user_id)))
     slugs = {row.id: row.slug for row in packages}
-    for part in SECTIONS_WITH_PACKAGES:
-        for row in export[part]:
+    for section in SECTIONS_WITH_PACKAGES:
+        for row in export[section]:
             row["package"] = slugs[row["package_id"]]
     return export
 
@@ -75,8 +76,8 @@ def _rows(
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 
-def _is_marked_by(user_id: int) -> ColumnElement[bool]:
-    """Return the condition that a package is among those that a person has said something of."""
+def _is_referenced_by(user_id: int) -> ColumnElement[bool]:
+    """Return the condition that a package is among the user's favourites, usages or flags."""
     favourites = select(Favourite.package_id).where(Favourite.user_id == user_id)
     usages = select(Usage.package_id).where(Usage.user_id == user_id)
     flags = select(Flag.package_id).where(Flag.user_id == user_id)

@@ -1,4 +1,4 @@
-"""Accounts elsewhere by which people log in: GitHub, GitLab."""
+"""External identities: GitHub and GitLab accounts that users can log in with."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from pkgsite.clients.base import ExternalIdentity as ExternalIdentity
-from pkgsite.clients.base import LoginProvider as LoginProvider  # for the edges, which see no clients
+from pkgsite.clients.base import LoginProvider as LoginProvider  # re-exported for views, which must not import clients
 from pkgsite.errors import Conflict, Forbidden, Invalid, NotFound
 from pkgsite.models import Identity, User, begin_write
 from pkgsite.rules.usernames import suggest_username, username_problems
@@ -18,10 +18,10 @@ from pkgsite.services.permissions import Viewer, require_login
 
 
 def find_user_id(session: Session, external_identity: ExternalIdentity) -> int | None:
-    """Return whose account elsewhere this is; None if nobody's here. A login that has changed there is noted.
+    """Return the id of the user with this identity, or None, and update the stored login if it has changed.
 
     Raises:
-        Forbidden: their account here is closed.
+        Forbidden: The user's account is disabled.
     """
     begin_write(session)
     identity = _identity(session, external_identity)
@@ -36,12 +36,12 @@ def find_user_id(session: Session, external_identity: ExternalIdentity) -> int |
 
 
 def has_account_with_email(session: Session, external_identity: ExternalIdentity) -> bool:
-    """Tell whether the address that the other site vouches for belongs to an account here."""
+    """Return whether an account already has the email address that the provider has verified."""
     return bool(external_identity.email) and user_by_email(session, external_identity.email or "") is not None
 
 
 def available_username(session: Session, external_identity: ExternalIdentity) -> str:
-    """Return the username nearest to the login elsewhere if it is free; otherwise empty."""
+    """Return a username based on the login at the provider, or "" if it is invalid or already taken."""
     name = suggest_username(external_identity.login)
     if not name or username_problems(name):
         return ""
@@ -52,11 +52,11 @@ def available_username(session: Session, external_identity: ExternalIdentity) ->
 def register_with_identity(
     session: Session, external_identity: ExternalIdentity, username: str, *, now: datetime
 ) -> int:
-    """Make an account for somebody for whom another site vouches, and return its id.
+    """Create an account for an external identity, and return the user's id.
 
     Raises:
-        Invalid: the name can't be theirs.
-        Conflict: their account elsewhere, or their address, has an account here.
+        Invalid: The username is invalid or already taken.
+        Conflict: An account with this identity or email address already exists.
     """
     begin_write(session)
     validate_username(session, username)
@@ -70,41 +70,41 @@ def register_with_identity(
 
 
 def link_identity(session: Session, viewer: Viewer, external_identity: ExternalIdentity, *, now: datetime) -> None:
-    """Let a person who is logged in also log in by an account elsewhere; a second time changes nothing.
+    """Link an external identity to the viewer's account, unless it is linked already.
 
     Raises:
-        Conflict: it lets somebody else log in.
-        Forbidden: nobody is logged in.
+        Conflict: The identity is linked to another account.
+        Forbidden: The viewer is not logged in.
     """
     user_id = require_login(viewer)
     begin_write(session)
-    found = _identity(session, external_identity)
-    if found is None:
+    identity = _identity(session, external_identity)
+    if identity is None:
         _add_identity(session, user_id, external_identity, now)
-    elif found.user_id != user_id:
+    elif identity.user_id != user_id:
         raise Conflict("It is already linked to another account.")
 
 
 def unlink_identity(session: Session, viewer: Viewer, identity_id: int) -> str:
-    """Take away a way in, and return which provider's it was.
+    """Unlink an identity from the viewer's account, and return its provider.
 
     Raises:
-        NotFound: they have no such identity.
-        Invalid: it is their last way in.
+        NotFound: The viewer has no such identity.
+        Invalid: The identity is the viewer's only login method.
     """
     user_id = require_login(viewer)
     begin_write(session)
-    # Two requests at once must not take one of two each: the account's row is held.
+    # Lock the user's row, so that two concurrent requests can't remove the last two identities.
     user = session.scalars(select(User).where(User.id == user_id).with_for_update()).one()
-    rows = session.scalars(select(Identity).where(Identity.user_id == user_id)).all()
-    found = next((row for row in rows if row.id == identity_id), None)
-    if found is None:
+    identities = session.scalars(select(Identity).where(Identity.user_id == user_id)).all()
+    identity = next((identity for identity in identities if identity.id == identity_id), None)
+    if identity is None:
         raise NotFound("Linked account")
-    if len(rows) == 1 and user.password_hash is None:
+    if len(identities) == 1 and user.password_hash is None:
         raise Invalid({"identity": ["This is your only way to log in. Set a password first."]})
-    session.delete(found)
+    session.delete(identity)
     session.flush()
-    return found.provider
+    return identity.provider
 
 
 def _identity(session: Session, external_identity: ExternalIdentity) -> Identity | None:
@@ -127,6 +127,6 @@ def _add_identity(session: Session, user_id: int, external_identity: ExternalIde
     )
     try:
         session.flush()
-    except IntegrityError as clash:
+    except IntegrityError as error:
         session.rollback()
-        raise Conflict("It is already linked to another account.") from clash
+        raise Conflict("It is already linked to another account.") from error

@@ -1,6 +1,6 @@
-"""Passwords: kept as argon2id hashes, checked in the same time whether or not there is an account.
+"""Password hashing with argon2id; verification takes the same time whether or not the account exists.
 
-Hashing takes some 20 ms and 19 MiB on purpose. No transaction should be open meanwhile.
+Hashing deliberately takes about 20 ms and 19 MiB, so do it without an open transaction.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ def hash_password(password: str) -> str:
 
 
 def verify_password(password_hash: str | None, password: str) -> bool:
-    """Tell whether a password is the one whose hash is stored; without one (nobody, or no password) the work is the
-    same, and the answer no."""
+    """Return whether a password matches the stored hash.
+
+    Without a hash (no such account, or no password set), hash anyway, so that the time does not reveal it.
+    """
     try:
         HASHER.verify(password_hash or _dummy_hash(), _encode(password[: MAX_LENGTH + 1]))
     except (VerificationError, InvalidHashError):
@@ -31,13 +33,13 @@ def verify_password(password_hash: str | None, password: str) -> bool:
 
 
 def needs_rehash(password_hash: str) -> bool:
-    """Tell whether a hash was made at another cost than new ones are."""
+    """Return whether a hash was created with other parameters than the current ones."""
     return HASHER.check_needs_rehash(password_hash)
 
 
 @cache
 def _dummy_hash() -> str:
-    return hash_password("the password of nobody at all")
+    return hash_password("not the password of any account")
 
 
 def _encode(password: str) -> bytes:

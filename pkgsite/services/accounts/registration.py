@@ -1,4 +1,4 @@
-"""Making accounts."""
+"""Registration: validating and creating accounts."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ EMAIL_IN_USE_MESSAGE = "This email address is already used by another account."
 
 
 def validate_username(session: Session, username: str, field: str = "username") -> None:
-    """Refuse a name that nobody may have, or that somebody has.
+    """Raise an error unless the username is valid and available.
 
     Raises:
-        Invalid: with the words for the field.
+        Invalid: The errors, under `field`.
     """
     problems = username_problems(username)
     if not problems and session.scalar(select(User.id).where(func.lower(User.username) == username.lower())):
@@ -42,31 +42,32 @@ def validate_username(session: Session, username: str, field: str = "username") 
 
 
 def validate_email(email: str, field: str = "email") -> None:
-    """Refuse what is no e-mail address.
+    """Raise an error unless the text is a valid email address.
 
     Raises:
-        Invalid: with the words for the field.
+        Invalid: The errors, under `field`.
     """
     if problems := email_problems(email):
         raise Invalid({field: problems})
 
 
 def validate_new_password(password: str, *personal_values: str, field: str = "password") -> None:
-    """Refuse a password that is too easy to guess.
+    """Raise an error if the password is too easy to guess.
 
     Raises:
-        Invalid: with the words for the field.
+        Invalid: The errors, under `field`.
     """
     if problems := password_problems(password, *personal_values):
         raise Invalid({field: problems})
 
 
 def prepare_registration(session: Session, site: SiteContext, *, username: str, email: str) -> Email:
-    """Return the letter that answers somebody who registers: to whoever reads it, and to nobody else, it says whether
-    the address has an account already. Nothing is kept of them until they open its link.
+    """Return the email that continues a registration; nothing is stored until its link is opened.
+
+    Only the email says whether the address already has an account, so that others can't find out.
 
     Raises:
-        Invalid: the name can't be theirs, or the address is none.
+        Invalid: The username is invalid or already taken, or the email address is invalid.
     """
     validate_email(email)
     validate_username(session, username)
@@ -81,25 +82,25 @@ def prepare_registration(session: Session, site: SiteContext, *, username: str, 
 
 
 def verify_pending_registration(session: Session, key: str, token: str) -> RegistrationClaims:
-    """Return what a registration's link carries, as long as its address has no account.
+    """Return the claims of a registration link, as long as its address has no account.
 
     Raises:
-        NotFound: the link is not one of ours, too old, or has done its work.
+        NotFound: The link is invalid, expired or already used.
     """
-    told = verify_registration(key, token)
-    owner = user_by_email(session, told.email)
+    claims = verify_registration(key, token)
+    owner = user_by_email(session, claims.email)
     if owner and owner.email_confirmed_at:
         raise NotFound("Link")
-    return told
+    return claims
 
 
 def create_confirmed_user(
     session: Session, registration: RegistrationClaims, password_hash: str, *, now: datetime
 ) -> int:
-    """Make the account of somebody who has opened the link sent to their address, and return its id.
+    """Create an account after its registration link was opened, and return the user's id.
 
     Raises:
-        Invalid: the name was taken in the meantime, or the address got an account.
+        Invalid: The username has been taken since, or the email address has an account by now.
     """
     begin_write(session)
     validate_username(session, registration.username)
@@ -113,12 +114,13 @@ def create_confirmed_user(
 def create_unconfirmed_user(
     session: Session, registration: RegistrationClaims, password_hash: str, *, now: datetime
 ) -> int:
-    """Make an account at a site that sends no mail, and return its id.
+    """Create an account on a site that sends no email, and return the user's id.
 
-    An address that another account has is left out: nobody can be asked whose it is, and nobody is told of it.
+    An email address that another account has is silently dropped: without email, ownership can't be verified, and an
+    error would reveal that the account exists.
 
     Raises:
-        Invalid: the name or the address can't be theirs.
+        Invalid: The username or the email address is invalid, or the username is already taken.
     """
     begin_write(session)
     if registration.email:
@@ -138,10 +140,10 @@ def create_unconfirmed_user(
 def create_user_as_operator(
     session: Session, username: str, email: str, password_hash: str | None, role: str, *, now: datetime
 ) -> int:
-    """Make an account as the person at the machine says; an address that they give counts as confirmed.
+    """Create an account on behalf of the operator, with a confirmed email address, and return the user's id.
 
     Raises:
-        Invalid: the name, the address or the role can't be.
+        Invalid: The username, the email address or the role is invalid, or one of the first two is already taken.
     """
     begin_write(session)
     validate_username(session, username)
@@ -165,10 +167,10 @@ def create_user(
     now: datetime,
     role: str = "user",
 ) -> int:
-    """Add an account; who was faster by a moment has the name.
+    """Create an account, and return the user's id.
 
     Raises:
-        Invalid: name or address were taken by somebody else in this moment.
+        Invalid: A concurrent request has taken the username or the email address.
     """
     user = User(
         username=username,
@@ -181,9 +183,9 @@ def create_user(
     session.add(user)
     try:
         session.flush()
-    except IntegrityError as clash:
+    except IntegrityError as error:
         session.rollback()
-        raise Invalid({"username": [USERNAME_TAKEN_MESSAGE]}) from clash
+        raise Invalid({"username": [USERNAME_TAKEN_MESSAGE]}) from error
     return user.id
 
 
@@ -192,7 +194,7 @@ def user_by_email(session: Session, email: str) -> User | None:
 
 
 def clear_unconfirmed_email(session: Session, email: str) -> None:
-    """Take an address from an account that never confirmed it, for who has."""
+    """Remove an email address from the account that never confirmed it."""
     session.execute(
         update(User)
         .where(func.lower(User.email) == email.lower(), User.email_confirmed_at.is_(None))

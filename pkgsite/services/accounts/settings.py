@@ -1,4 +1,4 @@
-"""What people change about their accounts, and what the operator does for them."""
+"""Account settings, as users and operators change them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from pkgsite.services.permissions import Viewer, require_login
 
 @dataclass(frozen=True, slots=True)
 class LinkedIdentity:
-    """An account elsewhere by which a person can log in."""
+    """An external identity that the user can log in with."""
 
     id: int
     provider: str
@@ -44,7 +44,7 @@ class LinkedIdentity:
 
 @dataclass(frozen=True, slots=True)
 class ActiveSession:
-    """A browser in which a person is logged in."""
+    """A browser in which the user is logged in."""
 
     id: int
     address: str
@@ -66,34 +66,34 @@ class SettingsPage:
 
 
 def settings_page(session: Session, viewer: Viewer, session_id: int, *, now: datetime) -> SettingsPage:
-    """Return all that a person sees of their own account.
+    """Return the content of the viewer's account settings page.
 
     Raises:
-        Forbidden: nobody is logged in.
+        Forbidden: The viewer is not logged in.
     """
     account = get_own_account(session, viewer)
     identities = session.scalars(select(Identity).where(Identity.user_id == viewer.user_id).order_by(Identity.id))
-    sessions = session.scalars(
+    login_sessions = session.scalars(
         select(LoginSession)
         .where(LoginSession.user_id == viewer.user_id, LoginSession.last_seen_at > now - SESSION_TTL)
         .order_by(LoginSession.last_seen_at.desc(), LoginSession.id.desc())
     )
     return SettingsPage(
         account,
-        [LinkedIdentity(one.id, one.provider, one.login, one.created_at) for one in identities],
+        [LinkedIdentity(row.id, row.provider, row.login, row.created_at) for row in identities],
         [
-            ActiveSession(one.id, one.address, one.agent, one.created_at, one.last_seen_at, one.id == session_id)
-            for one in sessions
+            ActiveSession(row.id, row.address, row.agent, row.created_at, row.last_seen_at, row.id == session_id)
+            for row in login_sessions
         ],
     )
 
 
 def prepare_email_change(session: Session, site: SiteContext, viewer: Viewer, new_address: str) -> Email:
-    """Return the letter to an address that a person wants to use; nothing changes until they open its link.
+    """Return the email that asks to confirm a new address; nothing changes until its link is opened.
 
     Raises:
-        Invalid: it is no address, or theirs already.
-        Forbidden: nobody is logged in.
+        Invalid: The address is invalid, or already the viewer's.
+        Forbidden: The viewer is not logged in.
     """
     validate_email(new_address)
     user = _get_user(session, viewer)
@@ -109,12 +109,12 @@ def prepare_email_change(session: Session, site: SiteContext, viewer: Viewer, ne
 def confirm_email(
     session: Session, site: SiteContext, viewer: Viewer, token: str, *, now: datetime
 ) -> tuple[str, Email | None]:
-    """Give a person the address that their link confirms; return it, and a letter to the one that it replaces.
+    """Set the address that a link confirms; return it, and a notification to the previous address, if any.
 
     Raises:
-        NotFound: the link is dead.
-        Forbidden: it is another's.
-        Invalid: the address has got another account in the meantime.
+        NotFound: The link is invalid, expired or already used.
+        Forbidden: The link belongs to another account.
+        Invalid: Another account has confirmed the address in the meantime.
     """
     begin_write(session)
     link = verify_account_link(session, site.signing_key, CONFIRM, token)
@@ -129,17 +129,16 @@ def confirm_email(
     old_address = user.email if user.email_confirmed_at else None
     user.email, user.email_confirmed_at = link.email, now
     _flush_email(session)
-    has_changed = old_address and old_address.lower() != link.email.lower()
-    return link.email, address_changed_email(
-        site.title, old_address, user.username, link.email
-    ) if has_changed and old_address else None
+    if not old_address or old_address.lower() == link.email.lower():
+        return link.email, None
+    return link.email, address_changed_email(site.title, old_address, user.username, link.email)
 
 
 def change_email_unconfirmed(session: Session, viewer: Viewer, new_address: str) -> None:
-    """Set a person's address at a site that can't ask whether it is theirs; empty: none.
+    """Set the viewer's email address on a site that sends no email; an empty one removes it.
 
     Raises:
-        Invalid: it is no address, or another account has it.
+        Invalid: The address is invalid, or another account has it.
     """
     begin_write(session)
     user = _get_user(session, viewer)
@@ -154,11 +153,12 @@ def change_email_unconfirmed(session: Session, viewer: Viewer, new_address: str)
 
 
 def prepare_password_reset(session: Session, site: SiteContext, email: str) -> Email:
-    """Return the letter that answers who has forgotten a password. There always is one, so that only its reader learns
-    whether the address has an account.
+    """Return the email that answers a password reset request.
+
+    Send one whether or not the address has an account, so that only its recipient finds out.
 
     Raises:
-        Invalid: it is no address.
+        Invalid: The address is invalid.
     """
     validate_email(email)
     user = user_by_email(session, email)
@@ -168,17 +168,17 @@ def prepare_password_reset(session: Session, site: SiteContext, email: str) -> E
 
 
 def reset_url(site: SiteContext, user: User) -> str:
-    """Return the address of the page where the password of an account can be chosen anew, once."""
+    """Return a single-use URL to reset the password of an account."""
     return site.build_url(
         "accounts.reset_password_form", token=sign_account_link(site.signing_key, RESET, user, user.email or "")
     )
 
 
 def reset_password(session: Session, key: str, token: str, password_hash: str) -> int:
-    """Set the password that a link's reader chose, end every session of the account, and return its id.
+    """Set a new password after a reset link was opened, end all of the user's sessions, and return the user's id.
 
     Raises:
-        NotFound: the link is dead.
+        NotFound: The link is invalid, expired or already used.
     """
     begin_write(session)
     link = verify_account_link(session, key, RESET, token)
@@ -191,10 +191,10 @@ def reset_password(session: Session, key: str, token: str, password_hash: str) -
 def change_password(
     session: Session, site: SiteContext, viewer: Viewer, password_hash: str, session_id: int
 ) -> Email | None:
-    """Set a person's password, and end their sessions but this one; return the letter that tells them.
+    """Set the viewer's password, end their other sessions, and return the notification email, if they have an address.
 
     Raises:
-        Forbidden: nobody is logged in.
+        Forbidden: The viewer is not logged in.
     """
     begin_write(session)
     user = _get_user(session, viewer)
@@ -207,10 +207,10 @@ def change_password(
 
 
 def end_session(session: Session, viewer: Viewer, session_id: int) -> None:
-    """Log a person out of one browser.
+    """End one of the viewer's sessions.
 
     Raises:
-        NotFound: they have no such session.
+        NotFound: The viewer has no such session.
     """
     user_id = require_login(viewer)
     begin_write(session)
@@ -220,7 +220,7 @@ def end_session(session: Session, viewer: Viewer, session_id: int) -> None:
 
 
 def end_other_sessions(session: Session, viewer: Viewer, session_id: int) -> None:
-    """Log a person out of every browser but this one."""
+    """End the viewer's sessions, except the current one."""
     user_id = require_login(viewer)
     begin_write(session)
     end_sessions(session, user_id, except_id=session_id)
@@ -231,10 +231,10 @@ def end_sessions(session: Session, user_id: int, *, except_id: int = 0) -> None:
 
 
 def delete_account(session: Session, viewer: Viewer) -> None:
-    """Delete a person's account with all that is theirs alone; what they wrote for everybody stays, without a name.
+    """Delete the viewer's account and private data; their public contributions remain, without a name.
 
     Raises:
-        Forbidden: nobody is logged in.
+        Forbidden: The viewer is not logged in.
     """
     user_id = require_login(viewer)
     begin_write(session)
@@ -243,11 +243,11 @@ def delete_account(session: Session, viewer: Viewer) -> None:
 
 
 def set_role(session: Session, identifier: str, role: str) -> str:
-    """Give an account a role, and return its name.
+    """Set the role of an account, and return the username.
 
     Raises:
-        NotFound: there is no such account.
-        Invalid: there is no such role.
+        NotFound: No such account exists.
+        Invalid: No such role exists.
     """
     begin_write(session)
     if role not in ROLES:
@@ -259,10 +259,10 @@ def set_role(session: Session, identifier: str, role: str) -> str:
 
 
 def set_active(session: Session, identifier: str, *, is_active: bool, now: datetime) -> str:
-    """Close an account, ending its sessions and its programs' tokens, or open it again; return its name.
+    """Disable an account, with its sessions and API tokens, or enable it again; return the username.
 
     Raises:
-        NotFound: there is no such account.
+        NotFound: No such account exists.
     """
     begin_write(session)
     user = get_user_by_login(session, identifier)
@@ -283,6 +283,6 @@ def _get_user(session: Session, viewer: Viewer) -> User:
 def _flush_email(session: Session) -> None:
     try:
         session.flush()
-    except IntegrityError as clash:
+    except IntegrityError as error:
         session.rollback()
-        raise Invalid({"email": [EMAIL_IN_USE_MESSAGE]}) from clash
+        raise Invalid({"email": [EMAIL_IN_USE_MESSAGE]}) from error

@@ -1,4 +1,4 @@
-"""Links that letters carry: signed, for one purpose, for a time, and dead once what they are about has changed."""
+"""Signed links in emails: each has one purpose, expires, and becomes invalid once the account has changed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_TOKEN_LENGTH = 2000  # characters
 
 @dataclass(frozen=True, slots=True)
 class RegistrationClaims:
-    """What a person who registers has told of themselves."""
+    """The content of a registration link."""
 
     username: str
     email: str
@@ -27,10 +27,10 @@ class RegistrationClaims:
 
 @dataclass(frozen=True, slots=True)
 class AccountLinkClaims:
-    """What a link of an account is about.
+    """The content of a link for an existing account.
 
     Attributes:
-        email: The address that is to be confirmed; of a reset the address that the account had.
+        email: The address to confirm; for a password reset, the account's address when the link was created.
     """
 
     user_id: int
@@ -43,25 +43,25 @@ def sign_registration(key: str, username: str, email: str) -> str:
 
 
 def verify_registration(key: str, token: str) -> RegistrationClaims:
-    """Return what a registration's link carries.
+    """Return the claims of a registration link.
 
     Raises:
-        NotFound: it is not one of ours, or too old.
+        NotFound: The link is invalid or expired.
     """
     username, email = _verify(key, REGISTER, token, 2)
     return RegistrationClaims(str(username), str(email))
 
 
 def sign_account_link(key: str, purpose: str, user: User, email: str) -> str:
-    """Return the token of a link that lets its reader confirm this address, or choose a new password."""
+    """Return the token of a link to confirm this address or to reset the password."""
     return _signer(key, purpose).dumps([user.id, email, _fingerprint(user)])
 
 
 def verify_account_link(session: Session, key: str, purpose: str, token: str) -> AccountLinkClaims:
-    """Return what a link is about.
+    """Return the claims of an account link.
 
     Raises:
-        NotFound: it is not one of ours, too old, used up, or the account has changed since.
+        NotFound: The link is invalid, expired or already used, or the account has changed since.
     """
     user_id, email, fingerprint = _verify(key, purpose, token, 3)
     user = session.get(User, user_id) if isinstance(user_id, int) else None
@@ -77,14 +77,14 @@ def _signer(key: str, purpose: str) -> URLSafeTimedSerializer:
 def _verify(key: str, purpose: str, token: str, field_count: int) -> list[object]:
     try:
         payload = _signer(key, purpose).loads(token[:MAX_TOKEN_LENGTH], max_age=int(LINK_TTLS[purpose].total_seconds()))
-    except BadSignature as refusal:
-        raise NotFound("Link") from refusal
+    except BadSignature as error:
+        raise NotFound("Link") from error
     if not isinstance(payload, list) or len(payload) != field_count:
         raise NotFound("Link")
     return payload
 
 
 def _fingerprint(user: User) -> str:
-    """Return what changes when a link of this account has done its work, or should do it no more."""
+    """Return a digest of the account that changes when a link has been used or should no longer work."""
     state = (user.id, user.email, str(user.email_confirmed_at), user.password_hash, user.is_active)
     return hashlib.sha256(repr(state).encode()).hexdigest()[:24]

@@ -1,6 +1,6 @@
-"""How often one may try: counted in the database, so that all processes count together.
+"""Throttling of logins, emails and registrations, counted in the database to be shared by all processes.
 
-A try is written down before it is made, and taken back if it succeeds: however many come at once, no more get through.
+An attempt is recorded before it is made, and removed if it succeeds, so that concurrent requests can't exceed a limit.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ RETENTION = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Throttle:
-    """At most so many tries of a kind within a time."""
+    """A limit on the attempts of one kind within a period."""
 
     kind: str
     max_attempts: int
@@ -37,10 +37,10 @@ ACCOUNTS_FROM_ADDRESS = Throttle("accounts from", 20, timedelta(hours=1))
 
 
 class TooManyAttempts(SiteError):
-    """It was tried too often.
+    """A throttle's limit is reached.
 
     Attributes:
-        retry_after_s: Seconds until it may be tried again.
+        retry_after_s: Seconds until the next attempt is allowed.
     """
 
     def __init__(self, retry_after_s: int) -> None:
@@ -50,68 +50,68 @@ class TooManyAttempts(SiteError):
 
 @dataclass(frozen=True, slots=True)
 class ThrottleKey:
-    """What is counted: a limit, and whose tries."""
+    """A throttle together with the account, email address or network whose attempts it counts."""
 
     limit: Throttle
     subject: str
 
     @property
     def key(self) -> str:
-        """As it is kept: nobody can read from it who tried what."""
+        """The stored key, hashed so that it does not reveal who attempted what."""
         return f"{self.limit.kind} {hashlib.sha256(self.subject.encode('utf-8', 'replace')).hexdigest()}"[:80]
 
 
 def login_throttles(account: str, address: str) -> list[ThrottleKey]:
-    """Return what a try to log in counts against; `account` is a known one's id, or a name as it was typed."""
+    """Return the throttles of a login attempt; `account` is the id of an account, or the text entered if unknown."""
     return [ThrottleKey(LOGIN_OF_ACCOUNT, account), ThrottleKey(LOGIN_FROM_ADDRESS, network_of(address))]
 
 
 def email_throttles(to: str, address: str) -> list[ThrottleKey]:
-    """Return what a letter that a stranger asks for counts against."""
+    """Return the throttles of an email that a logged-out visitor requests."""
     return [ThrottleKey(EMAILS_TO_ADDRESS, to.lower()), ThrottleKey(EMAILS_FROM_ADDRESS, network_of(address))]
 
 
 def network_of(address: str) -> str:
-    """Return an address; of IPv6 the network, since each household has a great many of them."""
+    """Return an IPv4 address as it is, and the /64 network of an IPv6 address, since a household has a whole one."""
     try:
-        found = ipaddress.ip_address(address.partition("%")[0])
+        parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return address
-    return str(ipaddress.ip_network((found, 64), strict=False)) if found.version == 6 else str(found)
+    return str(ipaddress.ip_network((parsed, 64), strict=False)) if parsed.version == 6 else str(parsed)
 
 
 def record_attempt(session: Session, throttle_keys: Sequence[ThrottleKey], *, now: datetime) -> list[int]:
-    """Count a try, in a transaction of its own that the caller commits before the try; return the rows' ids.
+    """Record an attempt, and return the ids of its rows; the caller commits before it makes the attempt.
 
     Raises:
-        TooManyTries: one of the limits is reached. This try is not counted, so that trying on does not prolong it.
+        TooManyAttempts: A limit is reached. The attempt is not counted, so that retrying does not prolong the wait.
     """
     begin_write(session)
-    if session.get_bind().dialect.name == "postgresql":  # elsewhere there is one writer at a time
-        for key in sorted(one.key for one in throttle_keys):
+    if session.get_bind().dialect.name == "postgresql":  # SQLite has only one writer at a time
+        for key in sorted(throttle_key.key for throttle_key in throttle_keys):
             session.execute(select(func.pg_advisory_xact_lock(func.hashtext(key))))
     session.execute(delete(LoginAttempt).where(LoginAttempt.at < now - RETENTION))
-    wait_times_s = [wait for one in throttle_keys if (wait := _wait_s(session, one, now))]
-    if wait_times_s:
-        raise TooManyAttempts(max(wait_times_s))
-    rows = [LoginAttempt(key=one.key, at=now) for one in throttle_keys]
+    wait_s = max((_wait_s(session, throttle_key, now) for throttle_key in throttle_keys), default=0)
+    if wait_s:
+        raise TooManyAttempts(wait_s)
+    rows = [LoginAttempt(key=throttle_key.key, at=now) for throttle_key in throttle_keys]
     session.add_all(rows)
     session.flush()
     return [row.id for row in rows]
 
 
 def reset(session: Session, throttle_keys: Sequence[ThrottleKey], attempt_ids: Sequence[int]) -> None:
-    """Note that a try succeeded: it does not count, and what counted against its account is forgotten."""
-    accounts = [one.key for one in throttle_keys if one.limit is LOGIN_OF_ACCOUNT]
+    """Remove the rows of a successful attempt, and all failed logins of its account."""
+    accounts = [throttle_key.key for throttle_key in throttle_keys if throttle_key.limit is LOGIN_OF_ACCOUNT]
     session.execute(delete(LoginAttempt).where(LoginAttempt.id.in_(attempt_ids) | LoginAttempt.key.in_(accounts)))
 
 
-def _wait_s(session: Session, throttle_keys: ThrottleKey, now: datetime) -> int:
-    """Return for how many seconds no more may be tried; 0: now."""
-    limit = throttle_keys.limit
+def _wait_s(session: Session, throttle_key: ThrottleKey, now: datetime) -> int:
+    """Return the seconds until the next attempt is allowed."""
+    limit = throttle_key.limit
     times = session.scalars(
         select(LoginAttempt.at)
-        .where(LoginAttempt.key == throttle_keys.key, LoginAttempt.at > now - limit.window)
+        .where(LoginAttempt.key == throttle_key.key, LoginAttempt.at > now - limit.window)
         .order_by(LoginAttempt.at.desc())
         .limit(limit.max_attempts)
     ).all()

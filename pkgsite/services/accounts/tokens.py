@@ -1,4 +1,4 @@
-"""Personal tokens: keys with which a person's programs use the API."""
+"""Personal API tokens."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from pkgsite.rules.texts import FieldReader
 from pkgsite.services.accounts.users import hash_secret
 from pkgsite.services.permissions import Viewer, require_login
 
-TOKEN_PREFIX = "pkgs_"  # by which people, and programs that look for leaked secrets, know one
-MAX_TOKENS = 50  # of one person
+TOKEN_PREFIX = "pkgs_"  # noqa: S105  # lets people and secret scanners recognize a token
+MAX_TOKENS = 50  # per user
 MAX_NAME_LENGTH = 100
 MAX_LIFETIME = timedelta(days=3660)
-ACTIVITY_INTERVAL = timedelta(minutes=10)  # the time of last use is written no more often than that
+ACTIVITY_INTERVAL = timedelta(minutes=10)  # minimum time between updates of `last_used_at`
 
 
 @dataclass(frozen=True, slots=True)
 class TokenRecord:
-    """A token as its owner sees it; the secret is shown once, when it is made."""
+    """A token as its owner sees it; the secret is shown only once, on creation."""
 
     id: int
     name: str
@@ -38,10 +38,10 @@ class TokenRecord:
 
 @dataclass(frozen=True, slots=True)
 class TokenPrincipal:
-    """Who a token speaks for, and whether it may write.
+    """An authenticated token.
 
     Attributes:
-        is_activity_due: That it is in use has not been noted for a while: see `record_token_use`.
+        is_activity_due: Whether `last_used_at` should be updated, with `record_token_use`.
     """
 
     token_id: int
@@ -53,11 +53,11 @@ class TokenPrincipal:
 def create_token(
     session: Session, *, name: str, scope: str, expires_at: datetime | None, by: Viewer, now: datetime
 ) -> str:
-    """Make a token, and return the secret; nobody can read it again.
+    """Create a token, and return its secret, which is not stored.
 
     Raises:
-        Invalid: the name, the scope or the end can't be; the words are under the field's name.
-        Forbidden: nobody is logged in.
+        Invalid: The name, the scope or the expiry date is invalid; the errors are under the field's name.
+        Forbidden: The viewer is not logged in.
     """
     user_id = require_login(by)
     reader = FieldReader()
@@ -81,7 +81,7 @@ def create_token(
 
 
 def list_tokens(session: Session, viewer: Viewer, *, now: datetime) -> list[TokenRecord]:
-    """Return a person's tokens that are not revoked, newest first."""
+    """Return the viewer's tokens that are not revoked, newest first."""
     rows = select(ApiToken).where(ApiToken.user_id == require_login(viewer), ApiToken.revoked_at.is_(None))
     return [
         TokenRecord(
@@ -98,10 +98,10 @@ def list_tokens(session: Session, viewer: Viewer, *, now: datetime) -> list[Toke
 
 
 def revoke_token(session: Session, token_id: int, *, by: Viewer, now: datetime) -> None:
-    """Let a token of one's own open nothing any more.
+    """Revoke one of the user's own tokens.
 
     Raises:
-        NotFound: the person has no such token.
+        NotFound: The user has no such token.
     """
     statement = update(ApiToken).where(ApiToken.id == token_id, ApiToken.user_id == require_login(by))
     result = session.execute(statement.where(ApiToken.revoked_at.is_(None)).values(revoked_at=now))
@@ -110,7 +110,7 @@ def revoke_token(session: Session, token_id: int, *, by: Viewer, now: datetime) 
 
 
 def authenticate_token(session: Session, secret: str, *, now: datetime) -> TokenPrincipal | None:
-    """Return who a token speaks for; None if it is none of ours, has expired or been revoked, or its owner left."""
+    """Return the principal of a token, or None if it is unknown, expired or revoked, or its owner is disabled."""
     row = session.execute(
         select(ApiToken.id, ApiToken.scope, ApiToken.last_used_at, User.id.label("user_id"), User.username, User.role)
         .join(User, User.id == ApiToken.user_id)
@@ -123,11 +123,11 @@ def authenticate_token(session: Session, secret: str, *, now: datetime) -> Token
     ).one_or_none()
     if row is None:
         return None
-    is_note_due = row.last_used_at is None or row.last_used_at < now - ACTIVITY_INTERVAL
-    return TokenPrincipal(row.id, Viewer(row.user_id, row.username, row.role), row.scope == "write", is_note_due)
+    is_activity_due = row.last_used_at is None or row.last_used_at < now - ACTIVITY_INTERVAL
+    return TokenPrincipal(row.id, Viewer(row.user_id, row.username, row.role), row.scope == "write", is_activity_due)
 
 
 def record_token_use(session: Session, token_id: int, *, now: datetime) -> None:
-    """Note that a token is in use, in a transaction of its own."""
+    """Update when a token was last used, in a separate transaction."""
     begin_write(session)
     session.execute(update(ApiToken).where(ApiToken.id == token_id).values(last_used_at=now))

@@ -1,4 +1,4 @@
-"""People's accounts: who is who, and who is logged in where."""
+"""Users and their login sessions."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from pkgsite.errors import Forbidden, NotFound
 from pkgsite.models import LoginSession, User, begin_write
 from pkgsite.services.permissions import Viewer
 
-SESSION_TTL = timedelta(days=30)  # after it was last used
-ACTIVITY_INTERVAL = timedelta(minutes=10)  # the time of last use is written no more often than that
+SESSION_TTL = timedelta(days=30)  # since its last use
+ACTIVITY_INTERVAL = timedelta(minutes=10)  # minimum time between updates of `last_seen_at`
 MAX_USER_AGENT_LENGTH = 200  # characters
 MAX_LOGIN_LENGTH = 254
 
 
 @dataclass(frozen=True, slots=True)
 class AuthenticatedSession:
-    """A browser that is logged in, and the person who is."""
+    """A valid login session and its user."""
 
     id: int
     viewer: Viewer
-    is_activity_due: bool = False  # whether the time of its last use is to be written
+    is_activity_due: bool = False  # whether `last_seen_at` should be updated
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A person's account, as far as logging in is concerned; of nobody where the name is unknown."""
+    """The login details of an account; `user_id` is None if the account does not exist."""
 
     user_id: int | None
     username: str
@@ -49,12 +49,12 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class SiteContext:
-    """What letters need to know of the site.
+    """The site's details that emails need.
 
     Attributes:
-        title: Its name.
-        signing_key: What its links are signed with.
-        build_url: A function from an endpoint and its values to a full address.
+        title: The site's name.
+        signing_key: The secret that signs links.
+        build_url: A function from an endpoint and its values to an absolute URL.
     """
 
     title: str
@@ -63,7 +63,7 @@ class SiteContext:
 
 
 def find_account(session: Session, identifier: str) -> Account:
-    """Return the account of a username or an e-mail address as somebody typed it; one of nobody if there is none."""
+    """Return the account with this username or email address; its `user_id` is None if it does not exist."""
     column = User.email if "@" in identifier else User.username
     is_plausible = "\x00" not in identifier and len(identifier) <= MAX_LOGIN_LENGTH
     user = session.scalar(select(User).where(func.lower(column) == identifier.lower())) if is_plausible else None
@@ -71,10 +71,10 @@ def find_account(session: Session, identifier: str) -> Account:
 
 
 def get_own_account(session: Session, viewer: Viewer) -> Account:
-    """Return the account of who looks.
+    """Return the viewer's account.
 
     Raises:
-        Forbidden: nobody is logged in.
+        Forbidden: The viewer is not logged in.
     """
     user = session.get(User, viewer.user_id) if viewer.user_id else None
     if user is None:
@@ -83,24 +83,24 @@ def get_own_account(session: Session, viewer: Viewer) -> Account:
 
 
 def get_user_by_login(session: Session, identifier: str) -> User:
-    """Return the row of an account by its name or address.
+    """Return the user with this username or email address.
 
     Raises:
-        NotFound: there is none.
+        NotFound: No such account exists.
     """
-    found = find_account(session, identifier)
-    if found.user_id is None:
+    account = find_account(session, identifier)
+    if account.user_id is None:
         raise NotFound("Account")
-    return session.get_one(User, found.user_id)
+    return session.get_one(User, account.user_id)
 
 
 def update_password_hash(session: Session, user_id: int, password_hash: str) -> None:
-    """Keep a password's hash, such as one made anew at another cost."""
+    """Store a password hash, such as one with new parameters."""
     session.execute(update(User).where(User.id == user_id).values(password_hash=password_hash))
 
 
 def has_staff(session: Session) -> bool:
-    """Tell whether anybody can promote and help others."""
+    """Return whether the site has an active staff member."""
     return session.scalar(select(User.id).where(User.role == "staff", User.is_active).limit(1)) is not None
 
 
@@ -116,7 +116,7 @@ def _account(user: User) -> Account:
 
 
 def start_session(session: Session, user_id: int, *, now: datetime, address: str = "", user_agent: str = "") -> str:
-    """Log a person in, and return the secret that their browser is to keep."""
+    """Start a login session, and return the secret for the browser's cookie."""
     secret = secrets.token_urlsafe(32)
     expired = (LoginSession.user_id == user_id, LoginSession.last_seen_at <= now - SESSION_TTL)
     session.execute(delete(LoginSession).where(*expired))
@@ -135,7 +135,7 @@ def start_session(session: Session, user_id: int, *, now: datetime, address: str
 
 
 def authenticate_session(session: Session, secret: str, *, now: datetime) -> AuthenticatedSession | None:
-    """Return who is logged in by a secret; None if nobody is, or no longer."""
+    """Return the login session with this secret, or None if it is unknown or expired, or its user is disabled."""
     row = session.execute(
         select(LoginSession.id, LoginSession.last_seen_at, User.id.label("user_id"), User.username, User.role)
         .join(User, User.id == LoginSession.user_id)
@@ -152,7 +152,10 @@ def authenticate_session(session: Session, secret: str, *, now: datetime) -> Aut
 
 
 def record_activity(session: Session, session_id: int, *, now: datetime) -> bool:
-    """Note that a logged-in browser is in use, and tell whether that was written: no page fails for want of it."""
+    """Update when a session was last used, and return whether it was written.
+
+    A busy database is no error, so that a page never fails because of it.
+    """
     statement = (
         update(LoginSession)
         .where(LoginSession.id == session_id, LoginSession.last_seen_at < now - ACTIVITY_INTERVAL)
@@ -161,13 +164,13 @@ def record_activity(session: Session, session_id: int, *, now: datetime) -> bool
     try:
         begin_write(session)
         return bool(session.execute(statement).rowcount)  # type: ignore[attr-defined]
-    except OperationalError:  # the database is busy; the next page notes it
+    except OperationalError:  # the database is busy; the next request retries
         session.rollback()
         return False
 
 
 def delete_session(session: Session, session_id: int) -> None:
-    """Log a browser out."""
+    """End a login session."""
     session.execute(delete(LoginSession).where(LoginSession.id == session_id))
 
 

@@ -1,4 +1,4 @@
-"""The comparison of a grid's packages: packages as columns, facts and people's features as rows."""
+"""Comparison of a grid's packages: packages as columns, facts and features as rows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Key = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class ComparisonQuery:
-    """What somebody asks of a grid, under the names that it has in an address."""
+    """The search and filters of a grid's page, as in the query string."""
 
     q: str = ""
     sort: str = DEFAULT_SORT
@@ -42,7 +42,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class FeatureRow:
-    """A feature that people fill in, with a cell for each column."""
+    """A feature, with a cell for each column."""
 
     id: int
     title: str
@@ -55,29 +55,28 @@ class Comparison:
     """A grid's page."""
 
     grid: GridRecord
-    query: ComparisonQuery  # as it was understood
-    ignored: dict[str, str]  # what was not, by its name
-    columns: list[Column]  # living packages first
+    query: ComparisonQuery  # with ignored values replaced by defaults
+    ignored: dict[str, str]  # invalid values, by parameter
+    columns: list[Column]  # active packages first
     features: list[FeatureRow]
-    best_by_row: dict[str, frozenset[int]]  # for each row of numbers, the ids of the packages that lead it
+    best_by_row: dict[str, frozenset[int]]  # ids of the packages with the best value, by row of numbers
 
     @property
     def sorted_by(self) -> str:
-        """What the columns are sorted by."""
         return self.query.sort
 
     @property
     def count(self) -> int:
-        """The number of packages in the grid, shown or not."""
+        """Number of packages in the grid, whether or not they match the query."""
         return len(self.grid.package_ids)
 
 
 def compare(session: Session, slug: str, query: ComparisonQuery) -> Comparison:
-    """Return a grid's packages side by side: every one that the query leaves, however many.
+    """Return a grid's packages that match the query, side by side.
 
     Raises:
-        Moved: a grid once had this slug and has another one now.
-        NotFound: none ever had it.
+        Moved: The slug is a former one.
+        NotFound: No grid has or had this slug.
     """
     grid = grid_by_slug(session, slug)
     sort, ignored = query.sort, {}
@@ -113,7 +112,7 @@ def _columns(session: Session, grid: GridRecord, query: ComparisonQuery) -> list
 
 
 def _activity_rank(package: PackageRecord) -> int:
-    """Return 0 for living packages, 1 for deprecated and 2 for archived ones."""
+    """Return 0 for active packages, 1 for deprecated and 2 for archived ones."""
     if package.is_archived:
         return 2
     return 1 if package.is_deprecated else 0
@@ -137,32 +136,35 @@ def _features(session: Session, grid_id: int, package_ids: list[int]) -> list[Fe
             row.id,
             row.title,
             row.description,
-            [parse_cell(texts[row.id][package]) if package in texts[row.id] else EMPTY for package in package_ids],
+            [
+                parse_cell(texts[row.id][package_id]) if package_id in texts[row.id] else EMPTY
+                for package_id in package_ids
+            ],
         )
         for row in features
     ]
 
 
 def _best_package_ids(columns: list[Column], value: Callable[[Column], Any]) -> frozenset[int]:
-    """Return the packages with the highest value of a row; none where fewer than two are told, or all are alike."""
+    """Return the packages with the highest value in a row; none if fewer than two are known, or all are equal."""
     values = {column.package.id: value(column) for column in columns if value(column) is not None}
     if len(values) < 2 or len(set(values.values())) < 2:
         return frozenset()
     maximum = max(values.values())
-    return frozenset(package_id for package_id, number in values.items() if number == maximum)
+    return frozenset(package_id for package_id, package_value in values.items() if package_value == maximum)
 
 
 def _descending_key(number: int | None) -> Key:
-    """Return a sort key that puts high numbers first and unknown ones last."""
+    """Return a sort key for high numbers first and unknown ones last."""
     return (1, 0) if number is None else (0, -number)
 
 
-def _newest_first_key(at: datetime | None) -> Key:
-    return (1, 0.0) if at is None else (0, -at.timestamp())
+def _newest_first_key(moment: datetime | None) -> Key:
+    return (1, 0.0) if moment is None else (0, -moment.timestamp())
 
 
 ORDERS: Mapping[str, Callable[[PackageRecord], Key]] = {
-    # More stars come first of two with the same score, and where none has been reckoned yet.
+    # Stars decide between packages with the same score, or without one.
     "score": lambda package: (*_descending_key(package.score), *_descending_key(package.stars)),
     "title": lambda package: (package.title.lower(),),
     "commit_date": lambda package: _newest_first_key(package.last_commit_at),

@@ -1,16 +1,17 @@
-"""What the forms about grids show."""
+"""Data for the forms to edit grids, features and cells."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
-from pkgsite.errors import Moved, NotFound
-from pkgsite.models import Cell, Feature, Grid, GridPackage, GridSlugRedirect, Package, Revision, User
+from pkgsite.errors import NotFound
+from pkgsite.models import Cell, Feature, Grid, GridPackage, Package, Revision, User
 from pkgsite.services.grids.edits import creator_of
+from pkgsite.services.grids.records import missing_grid_slug_error
 from pkgsite.services.packages.records import BY_STARS, VISIBLE, Ref
 from pkgsite.services.permissions import Viewer
 
@@ -19,11 +20,11 @@ MAX_MATCHES = 20
 
 @dataclass(frozen=True, slots=True)
 class EditableGrid:
-    """What people have written of a grid itself.
+    """The editable fields of a grid.
 
     Attributes:
-        can_edit: Whether the viewer may change it: it is not locked, or they are a moderator.
-        can_remove_members: Whether the viewer may take away what others have put there.
+        can_edit: Whether the viewer may edit it: it is not locked, or they are a moderator.
+        can_remove_members: Whether the viewer may remove packages and features that others have added.
     """
 
     id: int
@@ -52,7 +53,7 @@ class EditableFeature:
 
 @dataclass(frozen=True, slots=True)
 class EditableCell:
-    """A cell, filled in or not (then its version is 0)."""
+    """A cell; its version is 0 if it does not exist yet."""
 
     grid: EditableGrid
     package: Ref
@@ -85,17 +86,12 @@ def get_grid_for_editing(session: Session, slug: str, viewer: Viewer) -> Editabl
     """Return the grid with this slug.
 
     Raises:
-        Moved: a grid once had this slug and has another one now.
-        NotFound: none ever had it.
+        Moved: The slug is a former one.
+        NotFound: No grid has or had this slug.
     """
     grid = session.scalar(select(Grid).where(Grid.slug == slug))
     if grid is None:
-        present = session.scalar(
-            select(Grid.slug)
-            .join(GridSlugRedirect, GridSlugRedirect.grid_id == Grid.id)
-            .where(GridSlugRedirect.slug == slug)
-        )
-        raise Moved(present) if present else NotFound("Grid")
+        raise missing_grid_slug_error(session, slug)
     return _editable_grid(session, grid, viewer)
 
 
@@ -103,7 +99,7 @@ def get_feature_for_editing(session: Session, feature_id: int, viewer: Viewer) -
     """Return a feature.
 
     Raises:
-        NotFound: there is none.
+        NotFound: No feature has this id.
     """
     feature = session.get(Feature, feature_id)
     if feature is None:
@@ -126,63 +122,62 @@ def get_cell_for_editing(session: Session, slug: str, package_id: int, feature_i
     """Return a cell of a grid.
 
     Raises:
-        NotFound: the grid, the package in it or its feature is not there.
+        NotFound: The grid, the feature, or the package in the grid does not exist.
     """
     feature = get_feature_for_editing(session, feature_id, viewer)
     if feature.grid.slug != slug:
         raise NotFound("Feature")
-    row = session.execute(
-        select(GridPackage.id, Package.id.label("package_id"), Package.title, Package.slug)
-        .join(Package, Package.id == GridPackage.package_id)
-        .where(GridPackage.grid_id == feature.grid.id, Package.id == package_id, VISIBLE)
-    ).one_or_none()
-    if row is None:
-        raise NotFound("Package")
-    cell = session.scalar(select(Cell).where(Cell.grid_package_id == row.id, Cell.feature_id == feature.id))
-    by, at = _last_change(session, "cell", cell.id) if cell else (None, None)
+    membership_id, package = _get_member(session, feature.grid.id, package_id, VISIBLE)
+    cell = session.scalar(select(Cell).where(Cell.grid_package_id == membership_id, Cell.feature_id == feature.id))
+    changed_by, changed_at = _last_change(session, "cell", cell.id) if cell else (None, None)
     return EditableCell(
         grid=feature.grid,
-        package=Ref(row.package_id, row.title, row.slug),
+        package=package,
         feature=feature,
         text=cell.text if cell else "",
         version=cell.version if cell else 0,
-        changed_by=by,
-        changed_at=at,
+        changed_by=changed_by,
+        changed_at=changed_at,
     )
 
 
 def get_grid_package(session: Session, grid: EditableGrid, package_id: int, viewer: Viewer) -> tuple[Ref, bool]:
-    """Return a package of a grid, and whether this person may take it out.
+    """Return a package of a grid, and whether the viewer may remove it.
 
     Raises:
-        NotFound: it is not there.
+        NotFound: The package is not in the grid.
     """
-    row = session.execute(
-        select(GridPackage.id, Package.id.label("package_id"), Package.title, Package.slug)
-        .join(Package, Package.id == GridPackage.package_id)
-        .where(GridPackage.grid_id == grid.id, Package.id == package_id)
-    ).one_or_none()
-    if row is None:
-        raise NotFound("Package")
-    is_creator = viewer.is_authenticated and creator_of(session, "membership", row.id) == viewer.user_id
-    return Ref(row.package_id, row.title, row.slug), grid.can_edit and (grid.can_remove_members or is_creator)
+    membership_id, package = _get_member(session, grid.id, package_id)
+    is_creator = viewer.is_authenticated and creator_of(session, "membership", membership_id) == viewer.user_id
+    return package, grid.can_edit and (grid.can_remove_members or is_creator)
 
 
 def find_addable_packages(session: Session, grid: EditableGrid, query: str) -> list[Ref]:
-    """Return packages that are not in a grid yet and have these words in title, slug or repository, by stars."""
+    """Return packages outside the grid with all words in their title, slug or repository URL, most stars first."""
     if not query:
         return []
     member_ids = select(GridPackage.package_id).where(GridPackage.grid_id == grid.id)
-    found = select(Package.id, Package.title, Package.slug).where(VISIBLE, Package.id.not_in(member_ids))
+    matches = select(Package.id, Package.title, Package.slug).where(VISIBLE, Package.id.not_in(member_ids))
     for word in query.split():
         columns = (Package.title, Package.slug, Package.repo_url)
-        matches = [column.icontains(word, autoescape=True) for column in columns]
-        found = found.where(matches[0] | matches[1] | matches[2])
-    return [Ref(*row) for row in session.execute(found.order_by(BY_STARS, Package.id).limit(MAX_MATCHES))]
+        matches = matches.where(or_(*(column.icontains(word, autoescape=True) for column in columns)))
+    return [Ref(*row) for row in session.execute(matches.order_by(BY_STARS, Package.id).limit(MAX_MATCHES))]
+
+
+def _get_member(session: Session, grid_id: int, package_id: int, *conditions: ColumnElement[bool]) -> tuple[int, Ref]:
+    """Return the membership id and the package."""
+    row = session.execute(
+        select(GridPackage.id, Package.title, Package.slug)
+        .join(Package, Package.id == GridPackage.package_id)
+        .where(GridPackage.grid_id == grid_id, Package.id == package_id, *conditions)
+    ).one_or_none()
+    if row is None:
+        raise NotFound("Package")
+    return row.id, Ref(package_id, row.title, row.slug)
 
 
 def _editable_grid(session: Session, grid: Grid, viewer: Viewer) -> EditableGrid:
-    by, at = _last_change(session, "grid", grid.id)
+    changed_by, changed_at = _last_change(session, "grid", grid.id)
     return EditableGrid(
         id=grid.id,
         title=grid.title,
@@ -193,13 +188,13 @@ def _editable_grid(session: Session, grid: Grid, viewer: Viewer) -> EditableGrid
         version=grid.version,
         can_edit=viewer.is_moderator or (viewer.is_authenticated and not grid.is_locked),
         can_remove_members=viewer.is_moderator or (viewer.is_authenticated and grid.created_by_id == viewer.user_id),
-        changed_by=by,
-        changed_at=at,
+        changed_by=changed_by,
+        changed_at=changed_at,
     )
 
 
 def _last_change(session: Session, kind: str, object_id: int) -> tuple[str | None, datetime | None]:
-    """Return who changed an object last, and when."""
+    """Return the username and the time of an object's last change."""
     row = session.execute(
         select(User.username, Revision.at)
         .select_from(Revision)

@@ -1,4 +1,4 @@
-"""Grids: one record as pages and API show it, found by id or slug."""
+"""Grids as pages and the API show them: queries for records, and lookups by id and slug."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class GridRecord:
 
 @dataclass(frozen=True, slots=True)
 class GridSlice:
-    """Some grids out of `count`."""
+    """Some of `count` grids."""
 
     count: int
     records: list[GridRecord]
 
 
 def select_grids() -> AnySelect:
-    """Return the query that `load_grids` reads; callers add conditions, order and limits."""
+    """Return a query for `load_grids`; callers add conditions, order and limit."""
     return select(
         Grid.id,
         Grid.title,
@@ -55,7 +55,7 @@ def select_grids() -> AnySelect:
 
 
 def load_grids(session: Session, statement: AnySelect) -> list[GridRecord]:
-    """Run a query made from `select_grids` and return whole records, in two queries whatever their number."""
+    """Run a query from `select_grids`, and return complete records, in two queries."""
     rows = session.execute(statement).all()
     if not rows:
         return []
@@ -72,7 +72,7 @@ def load_grids(session: Session, statement: AnySelect) -> list[GridRecord]:
 
 @dataclass(frozen=True, slots=True)
 class FeatureRecord:
-    """A feature of a grid, with its cells: the package's id and the text, where somebody has written one."""
+    """A feature of a grid, with its non-empty cells as pairs of package id and text."""
 
     id: int
     title: str
@@ -83,7 +83,7 @@ class FeatureRecord:
 
 
 def load_features(session: Session, grid_ids: Collection[int]) -> dict[int, list[FeatureRecord]]:
-    """Return the features of these grids in their order, in two queries whatever their number."""
+    """Return the features of these grids in order, by grid id, in two queries."""
     cells: defaultdict[int, list[tuple[int, str]]] = defaultdict(list)
     for feature_id, package_id, text in session.execute(
         select(Cell.feature_id, GridPackage.package_id, Cell.text)
@@ -93,27 +93,27 @@ def load_features(session: Session, grid_ids: Collection[int]) -> dict[int, list
         .order_by(Package.title, Package.id)
     ):
         cells[feature_id].append((package_id, text))
-    found: defaultdict[int, list[FeatureRecord]] = defaultdict(list)
-    rows = select(Feature).where(Feature.grid_id.in_(grid_ids)).order_by(Feature.position, Feature.id)
-    for feature in session.scalars(rows):
-        position = len(found[feature.grid_id])
+    records: defaultdict[int, list[FeatureRecord]] = defaultdict(list)
+    features = select(Feature).where(Feature.grid_id.in_(grid_ids)).order_by(Feature.position, Feature.id)
+    for feature in session.scalars(features):
+        position = len(records[feature.grid_id])
         record = FeatureRecord(
             feature.id, feature.title, feature.description, position, feature.version, tuple(cells[feature.id])
         )
-        found[feature.grid_id].append(record)
-    return dict(found)
+        records[feature.grid_id].append(record)
+    return dict(records)
 
 
 @dataclass(frozen=True, slots=True)
 class CellRecord:
-    """What somebody has written of a package about a feature; version 0: nobody has yet."""
+    """A cell; its version is 0 if it does not exist yet."""
 
     text: str = ""
     version: int = 0
 
 
 def load_cell(session: Session, feature_id: int, package_id: int) -> CellRecord:
-    """Return the cell of a feature and a package that are in one grid."""
+    """Return the cell of a feature and a package in the same grid."""
     row = session.execute(
         select(Cell.text, Cell.version)
         .join(GridPackage, GridPackage.id == Cell.grid_package_id)
@@ -126,27 +126,32 @@ def grid_by_id(session: Session, grid_id: int) -> GridRecord:
     """Return one grid.
 
     Raises:
-        NotFound: no grid has this id.
+        NotFound: No grid has this id.
     """
-    found = load_grids(session, select_grids().where(Grid.id == grid_id))
-    if not found:
+    records = load_grids(session, select_grids().where(Grid.id == grid_id))
+    if not records:
         raise NotFound("Grid")
-    return found[0]
+    return records[0]
 
 
 def grid_by_slug(session: Session, slug: str) -> GridRecord:
-    """Return the grid that has this slug now.
+    """Return the grid with this slug.
 
     Raises:
-        Moved: a grid once had this slug and has another one now.
-        NotFound: none ever had it.
+        Moved: The slug is a former one.
+        NotFound: No grid has or had this slug.
     """
-    found = load_grids(session, select_grids().where(Grid.slug == slug))
-    if found:
-        return found[0]
+    records = load_grids(session, select_grids().where(Grid.slug == slug))
+    if not records:
+        raise missing_grid_slug_error(session, slug)
+    return records[0]
+
+
+def missing_grid_slug_error(session: Session, slug: str) -> Moved | NotFound:
+    """Return the error for a slug that no grid has: `Moved` if it redirects, otherwise `NotFound`."""
     current_slug = session.scalar(
         select(Grid.slug)
         .join(GridSlugRedirect, GridSlugRedirect.grid_id == Grid.id)
         .where(GridSlugRedirect.slug == slug)
     )
-    raise Moved(current_slug) if current_slug else NotFound("Grid")
+    return Moved(current_slug) if current_slug else NotFound("Grid")

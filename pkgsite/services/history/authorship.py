@@ -1,7 +1,7 @@
-"""What people have changed here, as the revisions tell: whatever comes from elsewhere leaves it alone.
+"""User edits according to the revisions; imports leave them alone.
 
-A revision names the changed fields by their columns. One of a membership (`object_type` "membership") names its
-`grid_id` and `package_id`, before or after.
+A revision names the changed fields by their columns. The revision of a membership (`object_type` "membership") has its
+`grid_id` and `package_id` in `before` or `after`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pkgsite.models import Revision
 
 
 def user_edited_fields(session: Session, object_type: str, ids: Collection[int]) -> dict[int, set[str]]:
-    """Return, for each of these objects that people ever changed, which fields; a deletion alone names none."""
+    """Return the fields that users have ever changed, by object id; a deletion changes no field."""
     fields: defaultdict[int, set[str]] = defaultdict(set)
     revisions = session.execute(
         select(Revision.object_id, Revision.after).where(
@@ -30,9 +30,10 @@ def user_edited_fields(session: Session, object_type: str, ids: Collection[int])
 
 
 def user_edited_memberships(session: Session, id_field: str, ids: Collection[int]) -> set[tuple[int, int]]:
-    """Return the pairs of grid and package that people have put together or taken apart.
+    """Return the (grid id, package id) pairs that users have added or removed.
 
-    `id_field` says of what the ids are: "grid_id" or "package_id".
+    Args:
+        id_field: "grid_id" or "package_id", whichever `ids` are.
     """
     revisions = session.execute(
         select(Revision.before, Revision.after).where(
@@ -45,7 +46,7 @@ def user_edited_memberships(session: Session, id_field: str, ids: Collection[int
 
 
 def former_titles(session: Session, object_type: str, ids: Collection[int]) -> list[tuple[int, str]]:
-    """Return the titles that people have taken from these objects, each with the object's id, oldest first."""
+    """Return the titles that users have replaced, with the objects' ids, oldest first."""
     revisions = session.execute(
         select(Revision.object_id, Revision.before)
         .where(Revision.object_type == object_type, Revision.object_id.in_(ids))
@@ -55,7 +56,7 @@ def former_titles(session: Session, object_type: str, ids: Collection[int]) -> l
 
 
 def deleted_by_users(session: Session, object_type: str) -> list[dict[str, Any]]:
-    """Return what people have deleted, as it was before."""
+    """Return the last states of the objects that users have deleted."""
     return [
         before
         for before in session.scalars(

@@ -1,9 +1,8 @@
-"""What taking back everything that a person did would come to, before anybody does it."""
+"""Preview of a bulk revert: which of a user's changes can be undone, and which can't."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -16,20 +15,20 @@ from pkgsite.services.history.entries import HistoryEntry, load_entries
 from pkgsite.services.history.revert import conflicts_with, possible_conflicts
 from pkgsite.services.permissions import Viewer, require_moderator
 
-MAX_SKIPPED_SHOWN = 50  # of the acts that are kept
+MAX_SKIPPED_SHOWN = 50
 
-ConflictKey = tuple[str, int]  # where revisions can be in each other's way: a grid, or an object outside of grids
+ConflictKey = tuple[str, int]  # only revisions with the same key can conflict: a grid, or an object outside of grids
 
 
 @dataclass(frozen=True, slots=True)
 class BulkRevertPage:
-    """What taking back a person's edits would come to.
+    """A preview of reverting a user's changes.
 
     Attributes:
-        days: How far back; None: all.
-        undone: How many acts would be taken back.
-        kept: How many would not, as others have touched the same since.
-        skipped: The newest of these.
+        days: The period to revert; None for all time.
+        revertible_count: Number of changesets to revert.
+        skipped_count: Number of changesets to keep, because others have since edited the same content.
+        skipped: The newest of the changesets to keep.
     """
 
     user_id: int
@@ -43,28 +42,28 @@ class BulkRevertPage:
 def bulk_revert_page(
     session: Session, username: str, viewer: Viewer, *, days: int | None, now: datetime
 ) -> BulkRevertPage:
-    """Return what would come of taking back all that a person did, in a fixed number of queries.
+    """Return the preview of reverting a user's changes, in a fixed number of queries.
 
     Raises:
-        Forbidden: this is no moderator.
-        NotFound: there is nobody of this name.
+        Forbidden: The viewer is not a moderator.
+        NotFound: No user has this name.
     """
     require_moderator(viewer)
-    user_id, name = find_user(session, username)
+    user_id, username = find_user(session, username)
     query = select(Revision).where(Revision.user_id == user_id)
     if days is not None:
         query = query.where(Revision.at >= now - timedelta(days=days))
     revertible, skipped = _plan(session, list(session.scalars(query.order_by(Revision.id))))
     shown = skipped[:MAX_SKIPPED_SHOWN]
     entries = load_entries(session, or_(Revision.id.in_(shown), Revision.head_id.in_(shown)), viewer)
-    return BulkRevertPage(user_id, name, days, len(revertible), len(skipped), entries)
+    return BulkRevertPage(user_id, username, days, len(revertible), len(skipped), entries)
 
 
 def find_user(session: Session, username: str) -> tuple[int, str]:
-    """Return the id and the name of the person with this name, however it is written.
+    """Return the id and the username of a user, ignoring case.
 
     Raises:
-        NotFound: there is nobody of this name.
+        NotFound: No user has this name.
     """
     row = session.execute(
         select(User.id, User.username).where(func.lower(User.username) == username.lower())
@@ -75,7 +74,7 @@ def find_user(session: Session, username: str) -> tuple[int, str]:
 
 
 def _plan(session: Session, revisions: list[Revision]) -> tuple[list[int], list[int]]:
-    """Return the heads of the acts that would be taken back, and of those that would not, newest first."""
+    """Return the head ids of the changesets to revert, and of those to skip, newest first."""
     if not revisions:
         return [], []
     changesets: defaultdict[int, list[Revision]] = defaultdict(list)
@@ -87,30 +86,26 @@ def _plan(session: Session, revisions: list[Revision]) -> tuple[list[int], list[
     later_by_key: defaultdict[ConflictKey, list[Revision]] = defaultdict(list)
     for revision in session.scalars(candidates):
         later_by_key[_conflict_key(revision)].append(revision)
-    passed: set[int] = set()
+    reverted_ids: set[int] = set()
     revertible, skipped = [], []
     for head_id in sorted(changesets, reverse=True):
-        if _has_conflict(changesets[head_id], later_by_key, passed):
+        if _has_conflict(changesets[head_id], later_by_key, reverted_ids):
             skipped.append(head_id)
         else:
             revertible.append(head_id)
-            passed |= {revision.id for revision in changesets[head_id]}
+            reverted_ids |= {revision.id for revision in changesets[head_id]}
     return revertible, skipped
 
 
 def _has_conflict(
     revisions: list[Revision], later_by_key: dict[ConflictKey, list[Revision]], ignored_ids: set[int]
 ) -> bool:
-    last = revisions[-1].id
+    last_id = revisions[-1].id
     return any(
-        other.id > last and other.id not in ignored_ids and conflicts_with(revision, other)
+        other.id > last_id and other.id not in ignored_ids and conflicts_with(revision, other)
         for revision in revisions
-        for other in _revisions_at(later_by_key, revision)
+        for other in later_by_key.get(_conflict_key(revision), ())
     )
-
-
-def _revisions_at(later_by_key: dict[ConflictKey, list[Revision]], revision: Revision) -> Iterable[Revision]:
-    return later_by_key.get(_conflict_key(revision), ())
 
 
 def _conflict_key(revision: Revision) -> ConflictKey:

@@ -1,4 +1,4 @@
-"""Acts as people read them: who did what, when and why, with a diff of each field."""
+"""History entries: changesets for display, with the author, the reason and a diff of each field."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from pkgsite.services.changeset import SITE, TRACKED_MODELS, from_json_value
 from pkgsite.services.history.names import PACKAGE_FIELDS, Author, NameLookup, ObjectLabel, ObjectReferences, load_names
 from pkgsite.services.permissions import Viewer
 
-MAX_CHANGES = 20  # of one act, in a list of acts
-MAX_CHANGES_ON_OWN_PAGE = 1000  # on an act's own page
+MAX_CHANGES = 20  # per changeset, in a list
+MAX_CHANGES_ON_OWN_PAGE = 1000  # on a changeset's own page
 
 FIELD_LABELS = {
     "title": "title",
@@ -39,18 +39,18 @@ FIELD_LABELS = {
     "is_approved": "approved",
 }
 FIELDS_IN_LABEL = {"grid_id", "package_id", "feature_id", "grid_package_id"}
-FIELDS_SHOWN_ONLY_ON_EDIT = {"position", "is_locked", "header"}  # says little of what is new or gone
+FIELDS_SHOWN_ONLY_ON_EDIT = {"position", "is_locked", "header"}  # uninteresting in added and removed objects
 ACTION_VERBS = {"add": "added", "edit": "changed", "delete": "removed"}
 
-Value = str | datetime | None  # None: nothing is there
+Value = str | datetime | None  # None if empty
 
 
 @dataclass(frozen=True, slots=True)
 class FieldChange:
-    """What became of one field.
+    """The change of one field.
 
     Attributes:
-        segments: Its text, word by word; empty where it holds days.
+        segments: The word diff; empty for dates.
     """
 
     label: str
@@ -61,7 +61,7 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True)
 class ObjectChange:
-    """What an act did to one object."""
+    """The change of one object."""
 
     kind: str
     object_id: int
@@ -76,13 +76,14 @@ class ObjectChange:
 
 @dataclass
 class HistoryEntry:
-    """One act.
+    """A changeset for display.
 
     Attributes:
-        id: Of its head.
-        hidden_change_count: How many further objects it changed, which are not told here.
-        can_revert: Whether who looks may try to take it back.
-        restore_id: The revision after which the object whose history this is may be restored; None where it may not.
+        id: The id of its head revision.
+        last_id: The id of its last visible revision.
+        hidden_change_count: Number of further changed objects, which are not in `changes`.
+        can_revert: Whether the viewer may try to undo it.
+        restore_id: The revision to which the history's object can be restored; None if the viewer can't.
     """
 
     id: int
@@ -102,9 +103,9 @@ HEAD_ID = func.coalesce(Revision.head_id, Revision.id)
 
 
 def is_visible_to(viewer: Viewer, model: type[Revision] = Revision) -> ColumnElement[bool]:
-    """Return the condition that somebody may see a revision.
+    """Return the condition that the viewer may see a revision.
 
-    What is hidden is for moderators, and so are links to sites that nobody has approved yet, but for one's own.
+    Only moderators see hidden packages, and sites that await approval, except the viewer's own.
     """
     if viewer.is_moderator:
         return true()
@@ -125,23 +126,23 @@ def load_entries(
     full_text: bool = False,
     restorable: ColumnElement[bool] | None = None,
 ) -> list[HistoryEntry]:
-    """Return the acts of the revisions that meet a condition, newest first, in at most eight queries.
+    """Return the changesets of the revisions that meet a condition, newest first, in at most eight queries.
 
     Args:
-        session: The database's.
-        condition: On revisions; an act tells only of those that meet it and that the viewer may see.
-        viewer: Who looks.
-        max_changes: How many revisions of an act are told.
-        full_text: Texts are told from beginning to end; otherwise what stayed is cut.
-        restorable: On revisions: an object may be restored to the state after them.
+        session: The database session.
+        condition: A condition on revisions; an entry lists only those that meet it and that the viewer may see.
+        viewer: The current user.
+        max_changes: Maximum number of changes per entry.
+        full_text: Whether to include unchanged text in full.
+        restorable: A condition on revisions: those that the object can be restored to.
     """
     restorable_id = case((restorable, Revision.id)) if restorable is not None else case((Revision.id < 0, Revision.id))
     ranked = (
         select(
             Revision.id,
-            HEAD_ID.label("act_id"),
-            func.row_number().over(partition_by=HEAD_ID, order_by=Revision.id).label("place"),
-            func.count().over(partition_by=HEAD_ID).label("of_all"),
+            HEAD_ID.label("head_id"),
+            func.row_number().over(partition_by=HEAD_ID, order_by=Revision.id).label("position"),
+            func.count().over(partition_by=HEAD_ID).label("total"),
             func.max(Revision.id).over(partition_by=HEAD_ID).label("last_id"),
             func.max(restorable_id).over(partition_by=HEAD_ID).label("restore_id"),
         )
@@ -149,9 +150,9 @@ def load_entries(
         .subquery()
     )
     rows = session.execute(
-        select(Revision, ranked.c.act_id, ranked.c.of_all, ranked.c.last_id, ranked.c.restore_id)
+        select(Revision, ranked.c.head_id, ranked.c.total, ranked.c.last_id, ranked.c.restore_id)
         .join(ranked, ranked.c.id == Revision.id)
-        .where(ranked.c.place <= max_changes)
+        .where(ranked.c.position <= max_changes)
         .order_by(Revision.id)
     ).all()
     references = ObjectReferences()
@@ -159,10 +160,10 @@ def load_entries(
         references.add(row.Revision)
     names = load_names(session, references, viewer)
     entries: dict[int, HistoryEntry] = {}
-    for revision, act_id, total, last_id, restore_id in rows:
-        if act_id not in entries:
-            entries[act_id] = HistoryEntry(
-                id=act_id,
+    for revision, head_id, total, last_id, restore_id in rows:
+        if head_id not in entries:
+            entries[head_id] = HistoryEntry(
+                id=head_id,
                 at=revision.at,
                 author=names.people.get(revision.user_id or 0),
                 via=revision.via,
@@ -173,14 +174,14 @@ def load_entries(
                 restore_id=restore_id,
                 hidden_change_count=total,
             )
-        entries[act_id].changes.append(describe_change(revision, names, full_text=full_text))
-        entries[act_id].hidden_change_count -= 1
+        entries[head_id].changes.append(describe_change(revision, names, full_text=full_text))
+        entries[head_id].hidden_change_count -= 1
     return sorted(entries.values(), key=lambda entry: entry.id, reverse=True)
 
 
 def describe_change(revision: Revision, names: NameLookup, *, full_text: bool = True) -> ObjectChange:
-    """Return what a revision says, in words."""
-    about = names.label_for(
+    """Return a revision for display."""
+    label = names.label_for(
         revision.object_type, revision.object_id, revision.grid_id, revision.package_id, revision.feature_id
     )
     before, after = revision.before or {}, revision.after or {}
@@ -189,18 +190,18 @@ def describe_change(revision: Revision, names: NameLookup, *, full_text: bool = 
         for name in _field_names(revision)
         if revision.action == "edit" or _is_worth_showing(name, before | after)
     ]
-    return ObjectChange(revision.object_type, revision.object_id, revision.action, about, field_changes)
+    return ObjectChange(revision.object_type, revision.object_id, revision.action, label, field_changes)
 
 
-def label_text(about: ObjectLabel) -> str:
-    """Return what is meant, as plain text."""
+def label_text(label: ObjectLabel) -> str:
+    """Return a label as plain text."""
     return "".join(
-        part if isinstance(part, str) else f"“{part.title}”" if part.is_quoted else part.title for part in about
+        part if isinstance(part, str) else f"“{part.title}”" if part.is_quoted else part.title for part in label
     )
 
 
 def _field_names(revision: Revision) -> list[str]:
-    """Return the fields that a revision tells of, in the order of its kind."""
+    """Return the fields that a revision changed, in the order of its kind."""
     present_fields = (revision.before or {}).keys() | (revision.after or {}).keys()
     kind = TRACKED_MODELS.get(revision.object_type)
     known = [name for name in (kind.fields if kind else ()) if name in present_fields]
@@ -209,7 +210,7 @@ def _field_names(revision: Revision) -> list[str]:
 
 
 def _is_worth_showing(name: str, state: Mapping[str, Any]) -> bool:
-    """Tell whether a field of an object that was added or removed is worth a line."""
+    """Return whether to show a field of an object that was added or removed."""
     return state.get(name) not in (None, "") and name not in FIELDS_SHOWN_ONLY_ON_EDIT
 
 
@@ -217,16 +218,15 @@ def _field_change(
     name: str, before: Mapping[str, Any], after: Mapping[str, Any], names: NameLookup, *, full_text: bool
 ) -> FieldChange:
     old, new = _display_value(name, before, names), _display_value(name, after, names)
-    pieces: list[DiffSegment] = []
+    segments: list[DiffSegment] = []
     if not isinstance(old, datetime) and not isinstance(new, datetime):
-        pieces = word_diff(old or "", new or "")
-    return FieldChange(
-        FIELD_LABELS.get(name, name.replace("_", " ")), old, new, pieces if full_text else collapse_unchanged(pieces)
-    )
+        segments = word_diff(old or "", new or "")
+    label = FIELD_LABELS.get(name, name.replace("_", " "))
+    return FieldChange(label, old, new, segments if full_text else collapse_unchanged(segments))
 
 
 def _display_value(name: str, state: Mapping[str, Any], names: NameLookup) -> Value:
-    """Return a field's value for people: ids by name, yes and no, instants as such."""
+    """Return a field's value for display: names for ids, "yes" or "no" for booleans, and datetimes as they are."""
     value = state.get(name)
     if name == "is_approved" and name in state and value is None:
         return "pending review"
@@ -247,7 +247,7 @@ def _display_value(name: str, state: Mapping[str, Any], names: NameLookup) -> Va
 
 def _parse_timestamp(name: str, value: Any) -> Value:
     try:
-        instant = from_json_value(name, value)
+        timestamp = from_json_value(name, value)
     except ValueError:
         return str(value)
-    return instant if isinstance(instant, datetime) else str(instant)
+    return timestamp if isinstance(timestamp, datetime) else str(timestamp)

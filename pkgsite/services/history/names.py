@@ -1,4 +1,4 @@
-"""What the objects that revisions speak of are called, read in bulk: now, or as they were before they were deleted."""
+"""Names of the objects that revisions refer to, loaded in bulk; deleted objects have the name they had last."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ HIDDEN_PACKAGE_LABEL = "a hidden package"
 
 @dataclass(frozen=True, slots=True)
 class ObjectName:
-    """What an object is called.
+    """The name of an object.
 
     Attributes:
-        slug: Of its page; None where it has none.
+        slug: The slug of its page; None if it has no page.
     """
 
     kind: str
     id: int
     title: str
     slug: str | None = None
-    is_quoted: bool = True  # False: words of ours, such as "a hidden package"
+    is_quoted: bool = True  # False for descriptions such as "a hidden package"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +39,12 @@ class Author:
     has_page: bool
 
 
-ObjectLabel = tuple[str | ObjectName, ...]  # words and names that together say what a change was made to
+ObjectLabel = tuple[str | ObjectName, ...]  # text and names that together describe an object
 
 
 @dataclass
 class ObjectReferences:
-    """The ids that some revisions speak of."""
+    """The ids of the objects that revisions refer to."""
 
     packages: set[int] = field(default_factory=set)
     grids: set[int] = field(default_factory=set)
@@ -86,7 +86,7 @@ class NameLookup:
     def label_for(
         self, kind: str, object_id: int, grid_id: int | None, package_id: int | None, feature_id: int | None
     ) -> ObjectLabel:
-        """Say which object is meant, as in: Cell of “django-q” for “Is fast” in grid “Queues”."""
+        """Return a label for an object, such as: Cell of “django-q” for “Is fast” in grid “Queues”."""
         grid, package = self.name_of(GRID.name, grid_id), self.name_of(PACKAGE.name, package_id)
         match kind:
             case PACKAGE.name:
@@ -104,42 +104,44 @@ class NameLookup:
 
 
 def load_names(session: Session, references: ObjectReferences, viewer: Viewer) -> NameLookup:
-    """Return the names of all that is referred to, in at most seven queries."""
-    found: dict[tuple[str, int], ObjectName] = {}
+    """Return the names of the objects, in at most seven queries."""
+    names: dict[tuple[str, int], ObjectName] = {}
     packages = select(Package.id, Package.title, Package.slug, Package.hidden_at).where(
         Package.id.in_(references.packages)
     )
     for row in _rows(session, packages, references.packages):
         if row.hidden_at is not None and not viewer.is_moderator:
-            found[PACKAGE.name, row.id] = ObjectName(PACKAGE.name, row.id, HIDDEN_PACKAGE_LABEL, is_quoted=False)
+            names[PACKAGE.name, row.id] = ObjectName(PACKAGE.name, row.id, HIDDEN_PACKAGE_LABEL, is_quoted=False)
         else:
             slug = None if row.hidden_at else row.slug
-            found[PACKAGE.name, row.id] = ObjectName(PACKAGE.name, row.id, row.title, slug)
+            names[PACKAGE.name, row.id] = ObjectName(PACKAGE.name, row.id, row.title, slug)
     grids = select(Grid.id, Grid.title, Grid.slug).where(Grid.id.in_(references.grids))
     for row in _rows(session, grids, references.grids):
-        found[GRID.name, row.id] = ObjectName(GRID.name, row.id, row.title, row.slug)
+        names[GRID.name, row.id] = ObjectName(GRID.name, row.id, row.title, row.slug)
     for kind, model, ids in (
         (FEATURE.name, Feature, references.features),
         (SITE.name, UsingSite, references.sites),
     ):
         for row in _rows(session, select(model.id, model.title).where(model.id.in_(ids)), ids):
-            found[kind, row.id] = ObjectName(kind, row.id, row.title)
-    found |= _deleted_object_names(session, references, found)
+            names[kind, row.id] = ObjectName(kind, row.id, row.title)
+    names |= _deleted_object_names(session, references, names)
     categories = select(Category.id, Category.title).where(Category.id.in_(references.categories))
     people = select(User.id, User.username, User.is_active).where(User.id.in_(references.people))
     return NameLookup(
-        found,
+        names,
         {row.id: row.title for row in _rows(session, categories, references.categories)},
         {row.id: Author(row.username, row.is_active) for row in _rows(session, people, references.people)},
     )
 
 
 def _deleted_object_names(
-    session: Session, references: ObjectReferences, found: Mapping[tuple[str, int], ObjectName]
+    session: Session, references: ObjectReferences, existing: Mapping[tuple[str, int], ObjectName]
 ) -> dict[tuple[str, int], ObjectName]:
-    """Return what objects were called that are no longer there, as the revisions of their deletion tell."""
+    """Return the last names of the objects that no longer exist, from the revisions of their deletion."""
     ids_by_kind = {GRID.name: references.grids, FEATURE.name: references.features, SITE.name: references.sites}
-    missing_ids = {kind: {number for number in ids if (kind, number) not in found} for kind, ids in ids_by_kind.items()}
+    missing_ids = {
+        kind: {object_id for object_id in ids if (kind, object_id) not in existing} for kind, ids in ids_by_kind.items()
+    }
     conditions = [
         and_(Revision.object_type == kind, Revision.object_id.in_(ids)) for kind, ids in missing_ids.items() if ids
     ]
@@ -151,8 +153,8 @@ def _deleted_object_names(
         .order_by(Revision.id)
     )
     return {
-        (kind, number): ObjectName(kind, number, str(before["title"]))
-        for kind, number, before in session.execute(deletions)
+        (kind, object_id): ObjectName(kind, object_id, str(before["title"]))
+        for kind, object_id, before in session.execute(deletions)
         if before and "title" in before
     }
 

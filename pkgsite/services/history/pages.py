@@ -1,4 +1,4 @@
-"""The pages on which people read what has changed: of one object, of the whole site, and of one act."""
+"""History pages: of one object, of the entire site, of one changeset, and the preview of a restore."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ from sqlalchemy import ColumnElement, false, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from pkgsite.errors import Forbidden, NotFound
-from pkgsite.models import (
-    Revision,
-    User,
-)
+from pkgsite.models import Revision, User
 from pkgsite.services.changeset import PACKAGE, TRACKED_MODELS
 from pkgsite.services.history.entries import (
     HEAD_ID,
@@ -36,20 +33,20 @@ from pkgsite.services.history.subjects import find_subject, label_subject, objec
 from pkgsite.services.permissions import MODERATOR_ROLES, Viewer
 
 PAGE_SIZE = 50
-MAX_CONFLICTS_SHOWN = 20  # that are shown where an act can't be taken back
-PERIODS_DAYS = (1, 7, 30, 365)  # days that a filter offers
+MAX_CONFLICTS_SHOWN = 20
+PERIODS_DAYS = (1, 7, 30, 365)  # options of the filter
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryPage:
-    """A stretch of an object's history, newest first."""
+    """One page of an object's history, newest first."""
 
     scope: HistoryScope
     label: ObjectLabel
     exists: bool
     entries: list[HistoryEntry]
-    before_id: int | None  # the act that this stretch comes before; None: it begins with the newest
-    next_before_id: int | None  # the act that the next stretch comes before; None: there is none
+    before_id: int | None  # only changesets with smaller ids are listed; None on the first page
+    next_before_id: int | None  # `before_id` of the next page; None on the last page
 
     @property
     def title(self) -> str:
@@ -58,30 +55,30 @@ class HistoryPage:
 
 @dataclass(frozen=True, slots=True)
 class RecentQuery:
-    """What somebody asks of the site's changes, under the names that it has in an address."""
+    """The filters of the site's recent changes, as in the query string."""
 
     kind: str = ""
     by: str = ""  # a username
     days: str = ""
     exclude_moderators: bool = False
-    before: str = ""  # an act
+    before: str = ""  # id of a changeset
 
 
 @dataclass(frozen=True, slots=True)
 class RecentPage:
-    query: RecentQuery  # as it was understood
-    ignored: dict[str, str]  # what was not, by its name
+    query: RecentQuery  # without the ignored filters
+    ignored: dict[str, str]  # invalid values, by filter
     entries: list[HistoryEntry]
-    older: int | None
+    older: int | None  # `before` of the next page; None on the last page
 
 
 @dataclass(frozen=True, slots=True)
 class ChangePage:
-    """One act, whole.
+    """One changeset with all its changes.
 
     Attributes:
-        conflicts: What has touched the same since, newest first, so that the act can't be taken back.
-        conflict_count: Of how many acts these are.
+        conflicts: Later changesets that prevent reverting this one, newest first.
+        conflict_count: Total number of these, of which `conflicts` has the newest.
     """
 
     entry: HistoryEntry
@@ -91,29 +88,29 @@ class ChangePage:
 
 @dataclass(frozen=True, slots=True)
 class RestorePage:
-    """What restoring an object to an earlier state would take back."""
+    """A preview of restoring an object to an earlier state."""
 
     scope: HistoryScope
     about: ObjectLabel
     revision_id: int
-    at: datetime | None  # of that revision; None: before the first
-    reverted: list[HistoryEntry]  # newest first
+    at: datetime | None  # time of that revision; None for the state before the first
+    reverted: list[HistoryEntry]  # the changesets to undo, newest first
     last_revision_id: int  # the last revision of the history
 
 
 def object_history(session: Session, scope: HistoryScope, viewer: Viewer, *, before: int | None = None) -> HistoryPage:
-    """Return a stretch of an object's history: a grid's with all that it holds, a package's with its cells and sites.
+    """Return a page of an object's history; a grid's includes its content, a package's includes its cells and sites.
 
     Raises:
-        NotFound: there is and was no such object, or it is not for this viewer.
+        NotFound: The object never existed, or the viewer must not see it.
     """
     subject = find_subject(session, scope, viewer)
     in_scope_condition = in_scope(session, scope)
     in_history = Revision.package_id == scope.id if scope.kind == PACKAGE.name else in_scope_condition
-    acts = select(HEAD_ID.label("id")).where(in_history, is_visible_to(viewer)).distinct().order_by(HEAD_ID.desc())
+    head_ids = select(HEAD_ID.label("id")).where(in_history, is_visible_to(viewer)).distinct().order_by(HEAD_ID.desc())
     if before is not None:
-        acts = acts.where(before > HEAD_ID)
-    ids = list(session.scalars(acts.limit(PAGE_SIZE + 1)))
+        head_ids = head_ids.where(before > HEAD_ID)
+    ids = list(session.scalars(head_ids.limit(PAGE_SIZE + 1)))
     visible_ids = ids[:PAGE_SIZE]
     entries = load_entries(session, in_history & _in_changesets(visible_ids), viewer, restorable=in_scope_condition)
     _clear_unrestorable(session, entries, in_scope_condition, viewer)
@@ -128,7 +125,7 @@ def object_history(session: Session, scope: HistoryScope, viewer: Viewer, *, bef
 
 
 def recent_changes(session: Session, query: RecentQuery, viewer: Viewer, *, now: datetime) -> RecentPage:
-    """Return a stretch of all that people have changed, newest first; a filter that says nothing is left out."""
+    """Return a page of the site's changes, newest first; invalid filters are ignored."""
     normalised, ignored = _normalise_query(query)
     conditions: list[ColumnElement[bool]] = [Revision.head_id.is_(None)]
     if normalised.kind or not viewer.is_moderator:
@@ -154,29 +151,29 @@ def recent_changes(session: Session, query: RecentQuery, viewer: Viewer, *, now:
 
 
 def change_page(session: Session, revision_id: int, viewer: Viewer) -> ChangePage:
-    """Return the act that a revision belongs to, and what stands in the way of taking it back.
+    """Return the changeset that a revision belongs to, and the conflicts that prevent reverting it.
 
     Raises:
-        NotFound: there is no such revision, or the viewer may see nothing of its act.
+        NotFound: No such revision exists, or the viewer must not see any of its changeset.
     """
     head_id = session.scalar(select(HEAD_ID).where(Revision.id == revision_id))
     if head_id is None:
         raise NotFound("Change")
-    found = load_entries(
+    entries = load_entries(
         session, _in_changesets([head_id]), viewer, max_changes=MAX_CHANGES_ON_OWN_PAGE, full_text=True
     )
-    if not found:
+    if not entries:
         raise NotFound("Change")
-    overlaps, count = _conflicts(session, head_id, viewer) if found[0].can_revert else ([], 0)
-    return ChangePage(found[0], overlaps, count)
+    conflicts, count = _conflicts(session, head_id, viewer) if entries[0].can_revert else ([], 0)
+    return ChangePage(entries[0], conflicts, count)
 
 
 def restore_page(session: Session, scope: HistoryScope, revision_id: int, viewer: Viewer) -> RestorePage:
-    """Return every later edit that restoring an object to the state after a revision takes back.
+    """Return the later changes that are undone by restoring an object to the state after a revision.
 
     Raises:
-        Forbidden: some are others', and this is no moderator.
-        NotFound: the history has no such revision, or is not for this viewer.
+        Forbidden: Some of them are other users', and the viewer is not a moderator.
+        NotFound: The history has no such revision, or the viewer must not see it.
     """
     subject = find_subject(session, scope, viewer)
     later = later_revisions(session, scope, revision_id)
@@ -196,7 +193,7 @@ def restore_page(session: Session, scope: HistoryScope, revision_id: int, viewer
 def _clear_unrestorable(
     session: Session, entries: list[HistoryEntry], in_scope_condition: ColumnElement[bool], viewer: Viewer
 ) -> None:
-    """Leave the way back only where something came later, all of which the viewer may take back."""
+    """Clear `restore_id` unless there are later revisions, all of which the viewer may undo."""
     last = session.scalar(select(func.max(Revision.id)).where(in_scope_condition)) or 0
     last_foreign_id = 0
     if not viewer.is_moderator:
@@ -210,10 +207,10 @@ def _clear_unrestorable(
 
 def _conflicts(session: Session, head_id: int, viewer: Viewer) -> tuple[list[HistoryEntry], int]:
     later = conflicting_revisions(session, changeset_revisions(session, head_id))
-    acts = sorted({revision.head_id or revision.id for revision in later}, reverse=True)
-    if not acts:
+    head_ids = sorted({revision.head_id or revision.id for revision in later}, reverse=True)
+    if not head_ids:
         return [], 0
-    return load_entries(session, _in_changesets(acts[:MAX_CONFLICTS_SHOWN]), viewer), len(acts)
+    return load_entries(session, _in_changesets(head_ids[:MAX_CONFLICTS_SHOWN]), viewer), len(head_ids)
 
 
 def _in_changesets(ids: Sequence[int]) -> ColumnElement[bool]:
@@ -221,17 +218,17 @@ def _in_changesets(ids: Sequence[int]) -> ColumnElement[bool]:
 
 
 def _has_visible_kind(kind: str, viewer: Viewer) -> ColumnElement[bool]:
-    """Return the condition that the act of a head has a revision of a kind, if any is named, that may be seen."""
+    """Return the condition that a head's changeset has a visible revision, of this kind if it is not empty."""
     part = aliased(Revision)
     parts = select(part.id).where(part.head_id == Revision.id, is_visible_to(viewer, part))
     if not kind:
         return or_(is_visible_to(viewer), parts.exists())
-    head_id = is_visible_to(viewer) & (Revision.object_type == kind)
-    return or_(head_id, parts.where(part.object_type == kind).exists())
+    is_visible_head = is_visible_to(viewer) & (Revision.object_type == kind)
+    return or_(is_visible_head, parts.where(part.object_type == kind).exists())
 
 
 def _normalise_query(query: RecentQuery) -> tuple[RecentQuery, dict[str, str]]:
-    """Return what can be made of a query, and what can't."""
+    """Return the query without its invalid filters, and the invalid values by filter."""
     ignored = {}
     if query.kind and query.kind not in TRACKED_MODELS:
         ignored["kind"] = query.kind
@@ -239,5 +236,4 @@ def _normalise_query(query: RecentQuery) -> tuple[RecentQuery, dict[str, str]]:
         value = getattr(query, name)
         if value and not (value.isascii() and value.isdigit() and len(value) <= max_digits):
             ignored[name] = value
-    query = replace(query, **dict.fromkeys(ignored, ""))  # type: ignore[arg-type]  # all of these are texts
-    return query, ignored
+    return replace(query, **dict.fromkeys(ignored, "")), ignored  # type: ignore[arg-type]  # only strings are ignored

@@ -1,7 +1,7 @@
-"""Taking changes back: one act, or everything since a point in an object's history. Both are acts themselves.
+"""Reverting changes: one changeset, all later ones of an object, or all by a user. Each revert is a changeset itself.
 
-The state that an object had is found by walking back from what it is now: each later revision knows what was there
-before it.
+An earlier state of an object is computed backwards from its current state: each later revision has the values before
+it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pkgsite.services.changeset import (
     GRID,
     MEMBERSHIP,
     PACKAGE,
+    SITE,
     TRACKED_MODELS,
     Changeset,
     Row,
@@ -32,25 +33,17 @@ from pkgsite.services.changeset import (
 )
 
 Key = tuple[str, int]  # an object: its kind's name and its id
-State = dict[str, Any] | None  # None: the object is not there
+State = dict[str, Any] | None  # None if the object does not exist
 
-# What is there before what hangs on it; it goes in the opposite order.
-DEPENDENCY_ORDER = {kind.name: place for place, kind in enumerate((PACKAGE, GRID, FEATURE, MEMBERSHIP, CELL))} | {
-    "site": 1
-}
+# Objects are added in this order, so that the objects they belong to exist first, and removed in reverse.
+DEPENDENCY_ORDER = {PACKAGE.name: 0, GRID.name: 1, SITE.name: 1, FEATURE.name: 2, MEMBERSHIP.name: 3, CELL.name: 4}
 WHOLE_OBJECT_ACTIONS = {"add", "delete"}  # actions that concern every field
-MODERATOR_FIELDS = {
-    "header",
-    "hidden_at",
-    "merged_into_id",
-    "is_locked",
-    "is_approved",
-}  # fields that only moderators change
+MODERATOR_FIELDS = {"header", "hidden_at", "merged_into_id", "is_locked", "is_approved"}  # only moderators change these
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryScope:
-    """What a history is of: an object, with all that hangs on it."""
+    """The object that a history is about, with the objects that belong to it."""
 
     kind: str
     id: int
@@ -60,7 +53,7 @@ def in_scope(session: Session, scope: HistoryScope) -> ColumnElement[bool]:
     """Return the condition that a revision belongs to a history.
 
     Raises:
-        NotFound: there is no such kind of object, or never was this membership.
+        NotFound: No such kind of object exists, or the membership never existed.
     """
     itself = (Revision.object_type == scope.kind) & (Revision.object_id == scope.id)
     if scope.kind == GRID.name:
@@ -75,15 +68,15 @@ def in_scope(session: Session, scope: HistoryScope) -> ColumnElement[bool]:
 
 
 def last_revision(session: Session, scope: HistoryScope) -> int:
-    """Return the id of the last revision of a history; 0 if there is none."""
+    """Return the id of the last revision of a history, or 0 if it is empty."""
     return session.scalar(select(func.max(Revision.id)).where(in_scope(session, scope))) or 0
 
 
 def later_revisions(session: Session, scope: HistoryScope, revision_id: int) -> list[Revision]:
-    """Return the revisions of a history that came after one of it, newest first.
+    """Return the revisions of a history after one of its revisions (0: after the beginning), newest first.
 
     Raises:
-        NotFound: the history has no such revision.
+        NotFound: The history has no such revision.
     """
     condition = in_scope(session, scope)
     if revision_id and session.scalar(select(Revision.id).where(Revision.id == revision_id, condition)) is None:
@@ -93,20 +86,20 @@ def later_revisions(session: Session, scope: HistoryScope, revision_id: int) -> 
 
 
 def restore(changeset: Changeset, scope: HistoryScope, revision_id: int, *, last_seen_id: int) -> bool:
-    """Bring an object, with all that hangs on it, to the state after one of its revisions.
+    """Restore an object, with the objects that belong to it, to the state after one of its revisions.
 
     Args:
-        changeset: Whose; what it changes is written down like every other edit.
+        changeset: The changeset that records the edits.
         scope: The object.
-        revision_id: A revision of its history.
-        last_seen_id: The last revision of the history that the person has seen, and so knows to be taken back.
+        revision_id: A revision of its history; 0 for the state before the first.
+        last_seen_id: The last revision that the user has seen in the preview.
 
     Returns:
-        Whether there was anything to change.
+        Whether anything has changed.
 
     Raises:
-        Conflict: the object has changed since the person looked, or what it needs is gone.
-        Forbidden: somebody else's edits would be taken back, and this is no moderator.
+        Conflict: The object has changed since the preview, or an object that it belongs to has been deleted.
+        Forbidden: The restore would undo other users' changes, and the user is not a moderator.
     """
     _lock(changeset.session, scope)
     if last_revision(changeset.session, scope) != last_seen_id:
@@ -119,39 +112,39 @@ def restore(changeset: Changeset, scope: HistoryScope, revision_id: int, *, last
 
 
 def revert(changeset: Changeset, revision_id: int) -> None:
-    """Take back one act, of which this revision is a part.
+    """Revert the changeset that a revision belongs to.
 
     Raises:
-        Conflict: a later revision touched the same fields; nothing is changed.
-        Forbidden: it is somebody else's, and this is no moderator.
-        NotFound: there is no such revision.
+        Conflict: A later revision has edited the same content; nothing is changed.
+        Forbidden: The changeset is another user's, and the user is not a moderator.
+        NotFound: No such revision exists.
     """
     revisions = changeset_revisions(changeset.session, revision_id)
     for scope in {_lock_scope(revision) for revision in revisions}:
         _lock(changeset.session, scope)
     _require_can_revert(changeset, revisions)
-    overlapping = conflicting_revisions(changeset.session, revisions)
-    if overlapping:
-        raise Conflict(f"change {overlapping[0].id} has since edited the same content")
+    conflicts = conflicting_revisions(changeset.session, revisions)
+    if conflicts:
+        raise Conflict(f"change {conflicts[0].id} has since edited the same content")
     changeset.reason = _join_reason(f"Reverts change {revisions[0].id}.", changeset.reason)
     apply_states(changeset, states_before(changeset.session, revisions[::-1]))
 
 
 @dataclass
 class BulkRevert:
-    """What came of taking back everything that a person did: heads of acts."""
+    """The result of reverting a user's changes: the head ids of changesets."""
 
     reverted: list[int] = field(default_factory=list)
-    skipped: list[int] = field(default_factory=list)  # others have touched the same since
+    skipped: list[int] = field(default_factory=list)  # because others have since edited the same content
 
 
 def revert_all_by(changeset: Changeset, user_id: int, *, since: datetime | None = None) -> BulkRevert:
-    """Take back all that a person did, newest first, as far as nobody else has touched the same since.
+    """Revert a user's changesets, newest first, except those whose content others have since edited.
 
     Raises:
-        Forbidden: it is somebody else's, and this is no moderator.
+        Forbidden: The changes are another user's, and the user is not a moderator.
     """
-    session, found, ignored_ids = changeset.session, BulkRevert(), set[int]()
+    session, result, ignored_ids = changeset.session, BulkRevert(), set[int]()
     changeset.reason = _join_reason("Reverts a user's changes.", changeset.reason)
     head_ids = select(Revision.id).where(Revision.user_id == user_id, Revision.head_id.is_(None))
     if since is not None:
@@ -160,26 +153,26 @@ def revert_all_by(changeset: Changeset, user_id: int, *, since: datetime | None 
         revisions = changeset_revisions(session, head_id)
         _require_can_revert(changeset, revisions)
         if conflicting_revisions(session, revisions, ignored_ids=ignored_ids):
-            found.skipped.append(head_id)
+            result.skipped.append(head_id)
             continue
-        before = _last_revision_id(session)
+        last_id = session.scalar(select(func.max(Revision.id))) or 0
         try:
             with session.begin_nested():
                 apply_states(changeset, states_before(session, revisions[::-1]))
-        except Conflict:  # such as a slug that is now another's
-            found.skipped.append(head_id)
+        except Conflict:  # such as a slug that another object has now
+            result.skipped.append(head_id)
             continue
         ignored_ids |= {revision.id for revision in revisions}
-        ignored_ids |= set(session.scalars(select(Revision.id).where(Revision.id > before)))
-        found.reverted.append(head_id)
-    return found
+        ignored_ids |= set(session.scalars(select(Revision.id).where(Revision.id > last_id)))
+        result.reverted.append(head_id)
+    return result
 
 
 def changeset_revisions(session: Session, revision_id: int) -> list[Revision]:
-    """Return all revisions of the act that one belongs to, oldest first.
+    """Return all revisions of the changeset that a revision belongs to, oldest first.
 
     Raises:
-        NotFound: there is no such revision.
+        NotFound: No such revision exists.
     """
     revision = session.get(Revision, revision_id)
     if revision is None:
@@ -192,26 +185,24 @@ def changeset_revisions(session: Session, revision_id: int) -> list[Revision]:
 def conflicting_revisions(
     session: Session, revisions: Sequence[Revision], *, ignored_ids: Collection[int] = ()
 ) -> list[Revision]:
-    """Return the revisions after an act that touched what it touched, oldest first.
+    """Return the revisions after a changeset that conflict with it, oldest first.
 
-    A revision touches the fields that it names. One that adds or removes an object touches all of it, with all that
-    hangs on it, and all that a part of it needs.
+    A revision conflicts with others of the same fields. One that adds or removes an object conflicts with any of that
+    object, of the objects that belong to it, and of those that it belongs to.
     """
     own_ids = {revision.id for revision in revisions}
     later = (
         select(Revision).where(Revision.id > max(own_ids), or_(*possible_conflicts(revisions))).order_by(Revision.id)
     )
     return [
-        one
-        for one in session.scalars(later)
-        if one.id not in ignored_ids
-        and one.id not in own_ids
-        and any(conflicts_with(revision, one) for revision in revisions)
+        other
+        for other in session.scalars(later)
+        if other.id not in ignored_ids and any(conflicts_with(revision, other) for revision in revisions)
     ]
 
 
 def states_before(session: Session, revisions: Iterable[Revision]) -> dict[Key, State]:
-    """Return what each object would be without these revisions, which come newest first."""
+    """Return the state of each object without these revisions, which are ordered newest first."""
     states: dict[Key, State] = {}
     for revision in revisions:
         key = revision.object_type, revision.object_id
@@ -228,23 +219,23 @@ def states_before(session: Session, revisions: Iterable[Revision]) -> dict[Key, 
 
 
 def apply_states(changeset: Changeset, states: dict[Key, State]) -> bool:
-    """Make objects what these states say, and tell whether there was anything to change.
+    """Change objects to these states, and return whether anything has changed.
 
     Raises:
-        Conflict: an object needs something that is gone, or has to be unique and no longer is.
+        Conflict: An object that one belongs to has been deleted, or a value is no longer unique.
     """
-    first = changeset.head_id
+    previous_head_id = changeset.head_id
     ordered_keys = sorted(states, key=lambda key: (DEPENDENCY_ORDER[key[0]], key[1]))
     for key in reversed(ordered_keys):
         if states[key] is None:
             _remove(changeset, key)
-    people = existing_user_ids(changeset.session, [(state or {}).get("created_by_id") for state in states.values()])
+    user_ids = existing_user_ids(changeset.session, [(state or {}).get("created_by_id") for state in states.values()])
     changed = False
     for key in ordered_keys:
         state = states[key]
         if state is not None:
-            changed |= _apply_state(changeset, key, state, people)
-    return changed or changeset.head_id != first
+            changed |= _apply_state(changeset, key, state, user_ids)
+    return changed or changeset.head_id != previous_head_id
 
 
 def _row(session: Session, key: Key) -> Row | None:
@@ -254,14 +245,14 @@ def _row(session: Session, key: Key) -> Row | None:
 def _remove(changeset: Changeset, key: Key) -> None:
     row = _row(changeset.session, key)
     if isinstance(row, Package):
-        # A package is never removed: releases, samples and people's favourites hang on it.
+        # A package is hidden instead, because its releases, samples and favourites would be deleted with it.
         changeset.edit(row, {"hidden_at": row.hidden_at or changeset.now})
     elif row is not None:
         changeset.delete(row)
 
 
 def _apply_state(changeset: Changeset, key: Key, state: dict[str, Any], user_ids: Collection[int]) -> bool:
-    """Add an object that is not there, or set the fields of one that is."""
+    """Edit an object, or add it if it does not exist, and return whether anything has changed."""
     kind = TRACKED_MODELS[key[0]]
     row = _row(changeset.session, key)
     _check_constraints(changeset.session, key, state)
@@ -274,13 +265,15 @@ def _apply_state(changeset: Changeset, key: Key, state: dict[str, Any], user_ids
 
 
 def _check_constraints(session: Session, key: Key, state: dict[str, Any]) -> None:
-    """Refuse what can't be: an object without what it belongs to, or with a name that is another's."""
+    """Raise `Conflict` if an object that this one belongs to is missing, or another one has its slug or place."""
     kind, object_id = key
     model = TRACKED_MODELS[kind].model
     if kind in (PACKAGE.name, GRID.name) and "slug" in state:
-        named = Package if kind == PACKAGE.name else Grid
-        same = select(named.id).where(func.lower(named.slug) == state["slug"].lower(), named.id != object_id)
-        if session.scalar(same) is not None:
+        slug_model = Package if kind == PACKAGE.name else Grid
+        duplicates = select(slug_model.id).where(
+            func.lower(slug_model.slug) == state["slug"].lower(), slug_model.id != object_id
+        )
+        if session.scalar(duplicates) is not None:
             raise Conflict(f"another {kind} now uses the slug {state['slug']}")
     for column, parent in (("grid_id", GRID), ("feature_id", FEATURE), ("grid_package_id", MEMBERSHIP)):
         if column in state and session.get(parent.model, state[column]) is None:
@@ -293,12 +286,12 @@ def _check_constraints(session: Session, key: Key, state: dict[str, Any]) -> Non
 
 
 def _noun(kind: str) -> str:
-    """Return what people call an object of this kind."""
+    """Return the noun for an object of this kind, for messages."""
     return "package in the grid" if kind == MEMBERSHIP.name else kind
 
 
 def conflicts_with(earlier: Revision, later: Revision) -> bool:
-    """Tell whether a later revision touched what an earlier one did."""
+    """Return whether two revisions edit the same content."""
     if _is_same_object(earlier, later):
         if earlier.action in WHOLE_OBJECT_ACTIONS or later.action in WHOLE_OBJECT_ACTIONS:
             return True
@@ -308,19 +301,19 @@ def conflicts_with(earlier: Revision, later: Revision) -> bool:
     )
 
 
-def _is_same_object(one: Revision, other: Revision) -> bool:
-    """Tell whether two revisions are of the same object, or of two that can only be there one after the other."""
-    if one.object_type != other.object_type:
+def _is_same_object(revision: Revision, other: Revision) -> bool:
+    """Return whether two revisions are of the same object, or of two that can't exist at the same time."""
+    if revision.object_type != other.object_type:
         return False
-    if one.object_type == MEMBERSHIP.name:
-        return (one.grid_id, one.package_id) == (other.grid_id, other.package_id)
-    if one.object_type == CELL.name:
-        return (one.feature_id, one.package_id) == (other.feature_id, other.package_id)
-    return one.object_id == other.object_id
+    if revision.object_type == MEMBERSHIP.name:
+        return (revision.grid_id, revision.package_id) == (other.grid_id, other.package_id)
+    if revision.object_type == CELL.name:
+        return (revision.feature_id, revision.package_id) == (other.feature_id, other.package_id)
+    return revision.object_id == other.object_id
 
 
 def _contains(container: Revision, part: Revision) -> bool:
-    """Tell whether the object of one revision hangs on that of another."""
+    """Return whether the object of one revision belongs to that of another."""
     if container.object_type == GRID.name:
         return part.grid_id == container.object_id
     if container.object_type == FEATURE.name:
@@ -334,57 +327,60 @@ def _contains(container: Revision, part: Revision) -> bool:
 
 
 def possible_conflicts(revisions: Sequence[Revision]) -> list[ColumnElement[bool]]:
-    """Return conditions that hold for whatever could overlap: the same grids, packages and sites."""
-    grids = {revision.grid_id for revision in revisions if revision.grid_id}
-    found: list[ColumnElement[bool]] = [Revision.grid_id.in_(grids)] if grids else []
-    alone = {(revision.object_type, revision.object_id) for revision in revisions if not revision.grid_id}
-    found += [(Revision.object_type == kind) & (Revision.object_id == number) for kind, number in sorted(alone)]
-    return found
+    """Return conditions, any of which holds for each revision that could conflict: the same grid, package or site."""
+    grid_ids = {revision.grid_id for revision in revisions if revision.grid_id}
+    outside_grids = {(revision.object_type, revision.object_id) for revision in revisions if not revision.grid_id}
+    conditions: list[ColumnElement[bool]] = [Revision.grid_id.in_(grid_ids)] if grid_ids else []
+    conditions += [
+        (Revision.object_type == kind) & (Revision.object_id == object_id) for kind, object_id in sorted(outside_grids)
+    ]
+    return conditions
 
 
 def _lock_scope(revision: Revision) -> HistoryScope:
-    """Return the object that stands for a revision's where locks are taken: a grid for all that it holds."""
+    """Return the object to lock for a revision: the grid for everything in it, otherwise the package."""
     if revision.grid_id:
         return HistoryScope(GRID.name, revision.grid_id)
     return HistoryScope(PACKAGE.name, revision.package_id or revision.object_id)
 
 
 def _lock(session: Session, scope: HistoryScope) -> None:
-    """Let nobody else change an object, until this transaction ends."""
-    kind, number = scope.kind, scope.id
+    """Lock an object's grid or package until the transaction ends."""
+    kind, object_id = scope.kind, scope.id
     if kind not in (GRID.name, PACKAGE.name):
         revision = session.scalar(select(Revision).where(in_scope(session, scope)).limit(1))
         if revision is None:
             return
-        number = revision.grid_id or revision.package_id or 0
+        object_id = revision.grid_id or revision.package_id or 0
         kind = GRID.name if revision.grid_id else PACKAGE.name
-    session.get(Grid if kind == GRID.name else Package, number, with_for_update=True)
+    session.get(Grid if kind == GRID.name else Package, object_id, with_for_update=True)
 
 
 def _require_can_revert(changeset: Changeset, revisions: Sequence[Revision]) -> None:
-    """Let people take back no more than they could have done: nothing of others, of moderators, or of a locked grid."""
+    """Raise `Forbidden` unless the user may undo the changes.
+
+    Only moderators may undo other users' changes, changes of moderators' fields, and changes in locked grids.
+    """
     if changeset.by.is_moderator:
         return
     if any(revision.user_id != changeset.user_id for revision in revisions):
         raise Forbidden("Only moderators can undo other people's changes.")
-    if any(one.action == "edit" and MODERATOR_FIELDS & (one.after or {}).keys() for one in revisions):
-        raise Forbidden("Only moderators can undo this change.")  # such as what somebody did while they were one
-    grids = {revision.grid_id for revision in revisions if revision.grid_id}
-    if (
-        grids
-        and changeset.session.scalar(select(Grid.id).where(Grid.id.in_(grids), Grid.is_locked).limit(1)) is not None
-    ):
+    if any(revision.action == "edit" and MODERATOR_FIELDS & (revision.after or {}).keys() for revision in revisions):
+        raise Forbidden("Only moderators can undo this change.")  # for example, one from when the user was a moderator
+    grid_ids = {revision.grid_id for revision in revisions if revision.grid_id}
+    locked_grids = select(Grid.id).where(Grid.id.in_(grid_ids), Grid.is_locked).limit(1)
+    if grid_ids and changeset.session.scalar(locked_grids) is not None:
         raise Forbidden("This grid is locked. Only moderators can edit it.")
 
 
 def _membership_key(session: Session, membership_id: int) -> tuple[int | None, int | None]:
-    present = select(GridPackage.grid_id, GridPackage.package_id).where(GridPackage.id == membership_id)
+    current_key = select(GridPackage.grid_id, GridPackage.package_id).where(GridPackage.id == membership_id)
     former_key = (
         select(Revision.grid_id, Revision.package_id)
         .where(Revision.object_type == MEMBERSHIP.name, Revision.object_id == membership_id)
         .limit(1)
     )
-    row = session.execute(present).one_or_none() or session.execute(former_key).one_or_none()
+    row = session.execute(current_key).one_or_none() or session.execute(former_key).one_or_none()
     if row is None:
         raise NotFound("History")
     return row.grid_id, row.package_id
@@ -394,9 +390,5 @@ def _cells_of(grid_id: int | None, package_id: int | None) -> ColumnElement[bool
     return (Revision.object_type == CELL.name) & (Revision.grid_id == grid_id) & (Revision.package_id == package_id)
 
 
-def _last_revision_id(session: Session) -> int:
-    return session.scalar(select(func.max(Revision.id))) or 0
-
-
-def _join_reason(what: str, reason: str) -> str:
-    return f"{what} {reason}".strip()
+def _join_reason(summary: str, reason: str) -> str:
+    return f"{summary} {reason}".strip()

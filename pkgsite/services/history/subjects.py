@@ -1,10 +1,10 @@
-"""The objects that histories are of: found by slug or id, there or gone, and by whom they may be seen."""
+"""The objects that histories are about: looked up by slug or id, existing or deleted, if the viewer may see them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Row, false, or_, select
+from sqlalchemy import Row, false, or_, select, true
 from sqlalchemy.orm import Session
 
 from pkgsite.errors import Moved, NotFound
@@ -13,13 +13,13 @@ from pkgsite.models import (
     Feature,
     Grid,
     GridPackage,
-    GridSlugRedirect,
     Package,
     PackageSlugRedirect,
     Revision,
     UsingSite,
 )
 from pkgsite.services.changeset import CELL, FEATURE, GRID, MEMBERSHIP, PACKAGE, SITE, TRACKED_MODELS
+from pkgsite.services.grids.records import missing_grid_slug_error
 from pkgsite.services.history.names import ObjectLabel, ObjectReferences, load_names
 from pkgsite.services.history.revert import HistoryScope
 from pkgsite.services.permissions import Viewer
@@ -27,7 +27,7 @@ from pkgsite.services.permissions import Viewer
 
 @dataclass(frozen=True, slots=True)
 class HistorySubject:
-    """The object that a history is of, there or gone."""
+    """The object that a history is about, whether or not it still exists."""
 
     kind: str
     id: int
@@ -37,18 +37,18 @@ class HistorySubject:
 
 
 def get_package_id(session: Session, slug: str, viewer: Viewer) -> int:
-    """Return the id of the package with this slug; a moderator's may be hidden.
+    """Return the id of the package with this slug; only moderators find hidden packages.
 
     Raises:
-        Moved: a package once had this slug and has another one now.
-        NotFound: none ever had it, or it is hidden.
+        Moved: The slug is a former one.
+        NotFound: No package has or had this slug, or it is hidden.
     """
-    visibility = Package.hidden_at.is_(None) if not viewer.is_moderator else Package.id > 0
-    found = session.scalar(select(Package.id).where(Package.slug == slug, visibility))
-    if found is not None:
-        return found
-    old = select(Package.slug).join(PackageSlugRedirect, PackageSlugRedirect.package_id == Package.id)
-    current_slug = session.scalar(old.where(PackageSlugRedirect.slug == slug, visibility))
+    visible = true() if viewer.is_moderator else Package.hidden_at.is_(None)
+    package_id = session.scalar(select(Package.id).where(Package.slug == slug, visible))
+    if package_id is not None:
+        return package_id
+    redirects = select(Package.slug).join(PackageSlugRedirect, PackageSlugRedirect.package_id == Package.id)
+    current_slug = session.scalar(redirects.where(PackageSlugRedirect.slug == slug, visible))
     raise Moved(current_slug) if current_slug else NotFound("Package")
 
 
@@ -56,22 +56,20 @@ def get_grid_id(session: Session, slug: str) -> int:
     """Return the id of the grid with this slug.
 
     Raises:
-        Moved: a grid once had this slug and has another one now.
-        NotFound: none ever had it.
+        Moved: The slug is a former one.
+        NotFound: No grid has or had this slug.
     """
-    found = session.scalar(select(Grid.id).where(Grid.slug == slug))
-    if found is not None:
-        return found
-    old = select(Grid.slug).join(GridSlugRedirect, GridSlugRedirect.grid_id == Grid.id)
-    current_slug = session.scalar(old.where(GridSlugRedirect.slug == slug))
-    raise Moved(current_slug) if current_slug else NotFound("Grid")
+    grid_id = session.scalar(select(Grid.id).where(Grid.slug == slug))
+    if grid_id is None:
+        raise missing_grid_slug_error(session, slug)
+    return grid_id
 
 
 def find_subject(session: Session, scope: HistoryScope, viewer: Viewer) -> HistorySubject:
-    """Return the object whose history is asked for.
+    """Return the object that a history is about.
 
     Raises:
-        NotFound: there is and was no such object, or it is not for this viewer.
+        NotFound: The object never existed, or the viewer must not see it.
     """
     ids = _related_ids(session, scope)
     if ids is None:
@@ -90,7 +88,10 @@ def find_subject(session: Session, scope: HistoryScope, viewer: Viewer) -> Histo
 
 
 def _related_ids(session: Session, scope: HistoryScope) -> Row[int | None, int | None, int | None] | None:
-    """Return an object's grid, package and feature, as its row tells, or else its revisions; None: it never was."""
+    """Return the ids of an object's grid, package and feature, or None if it never existed.
+
+    They come from its row or, if it was deleted, from its revisions.
+    """
     none = select(Package.id).where(false()).scalar_subquery()
     selects = {
         PACKAGE.name: select(none, Package.id, none).where(Package.id == scope.id),
@@ -113,13 +114,13 @@ def _related_ids(session: Session, scope: HistoryScope) -> Row[int | None, int |
 
 
 def object_exists(session: Session, scope: HistoryScope) -> bool:
-    """Tell whether an object is there now."""
+    """Return whether an object exists now."""
     model = TRACKED_MODELS[scope.kind].model
     return session.scalar(select(model.id).where(model.id == scope.id)) is not None
 
 
 def label_subject(session: Session, subject: HistorySubject, viewer: Viewer) -> ObjectLabel:
-    """Say which object is meant."""
+    """Return a label for the object of a history."""
     key = (subject.kind, subject.id, subject.grid_id, subject.package_id, subject.feature_id)
     references = ObjectReferences()
     references.add_object(*key)

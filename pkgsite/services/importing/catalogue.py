@@ -1,6 +1,6 @@
-"""Loads a catalogue from a file: categories, grids and packages, with features and cells, in one transaction.
+"""Loading a catalogue file (categories, grids, packages, features and cells) in one transaction.
 
-What people have changed or deleted here stays so; loading the same file again changes nothing.
+User edits and deletions are kept; loading the same file again changes nothing.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ BUNDLED_CATALOGUE = resources.files("pkgsite") / "data" / "catalogue.json"
 
 
 def load_catalogue(session: Session, content: bytes, *, now: datetime) -> dict[str, ImportTally]:
-    """Take in a catalogue file, and return what came of its records, by noun in the plural.
+    """Load a catalogue file, and return a tally for each kind of record.
 
     Raises:
-        Invalid: the file is not sound; nothing has changed.
+        Invalid: The file is invalid; nothing has changed.
     """
     catalogue = parse_catalogue(content)
     begin_exclusive_import(session)
@@ -41,9 +41,9 @@ def load_catalogue(session: Session, content: bytes, *, now: datetime) -> dict[s
 
 
 def load_bundled_catalogue_if_empty(session: Session, *, now: datetime) -> dict[str, ImportTally] | None:
-    """Take in the catalogue that comes with the site, if there is no data yet; return None if there is.
+    """Load the bundled catalogue into an empty database; return None if it is not empty.
 
-    Several processes may call this at once: the first one loads, the others wait and find the data.
+    Concurrent calls are safe: the first one loads the catalogue, the others wait and return None.
     """
     begin_exclusive_import(session)
     if any(session.scalar(select(exists().select_from(model))) for model in (Category, Grid, Package)):
@@ -73,9 +73,9 @@ def _load(session: Session, catalogue: Catalogue, now: datetime) -> dict[str, Im
 def _import_features(
     session: Session, facts: list[FeatureFacts], now: datetime, tally: ImportTally
 ) -> list[tuple[Feature, FeatureFacts]]:
-    """Add or update the features; return the row of each, those apart that people have deleted.
+    """Add or update the features, and return their rows, except those that users have deleted.
 
-    A feature is known by its title in its grid, be it one that a person has since replaced.
+    A feature is identified by its grid and its title, which may be one that a user has since replaced.
     """
     in_these_grids = Feature.grid_id.in_({fact.grid_id for fact in facts})
     existing = {
@@ -83,13 +83,13 @@ def _import_features(
     }
     user_edits = user_edited_fields(session, "feature", existing.keys())
     known = {
-        (existing[number].grid_id, title): existing[number]
-        for number, title in former_titles(session, "feature", existing)
+        (existing[feature_id].grid_id, title): existing[feature_id]
+        for feature_id, title in former_titles(session, "feature", existing)
     }
     known |= {(feature.grid_id, feature.title): feature for feature in existing.values()}
     deleted = {(before.get("grid_id"), before.get("title")) for before in deleted_by_users(session, "feature")}
     positions: Counter[int] = Counter()
-    found, imported = [], []
+    features, imported = [], []
     for fact in facts:
         name = f"feature “{fact.title}” in grid {fact.grid_id}"
         values = {"title": fact.title, "description": fact.description, "position": positions[fact.grid_id]}
@@ -107,19 +107,19 @@ def _import_features(
             if kept_fields:
                 tally.record_kept(name, kept_fields)
             imported.append(_ImportedRow(feature, fact.grid_id, is_changed=bool(changed)))
-        found.append((feature, fact))
+        features.append((feature, fact))
     _finish(session, imported, now, tally)
-    return found
+    return features
 
 
 def _import_cells(
     session: Session, features: list[tuple[Feature, FeatureFacts]], now: datetime, tally: ImportTally
 ) -> None:
-    """Add or update the cells of packages that are in their grid here."""
-    of_these = Cell.feature_id.in_([feature.id for feature, _ in features])
+    """Add or update the cells of packages that are in the grid on this site."""
+    feature_ids = [feature.id for feature, _ in features]
     existing = {
         (cell.feature_id, cell.grid_package_id): cell
-        for cell in session.scalars(select(Cell).where(of_these).with_for_update())
+        for cell in session.scalars(select(Cell).where(Cell.feature_id.in_(feature_ids)).with_for_update())
     }
     user_edits = user_edited_fields(session, "cell", [cell.id for cell in existing.values()])
     deleted = {
@@ -160,7 +160,7 @@ def _import_cells(
 
 @dataclass(frozen=True, slots=True)
 class _ImportedRow:
-    """What came of one feature or cell."""
+    """The result of importing one feature or cell."""
 
     row: Feature | Cell
     grid_id: int
@@ -169,12 +169,12 @@ class _ImportedRow:
 
 
 def _finish(session: Session, imported: list[_ImportedRow], now: datetime, tally: ImportTally) -> None:
-    """Give what was written its times and, at last, its ids; count it, and say of the grids that they have changed."""
-    for one in imported:
-        if one.is_changed:
-            one.row.modified_at = now
-    session.flush()
-    for one in imported:
-        tally.record(one.row.id, added=one.is_added, changed=one.is_changed)
-    grid_ids = {one.grid_id for one in imported if one.is_added or one.is_changed}
+    """Write the rows, count them, and update the times of changed rows and of their grids."""
+    for result in imported:
+        if result.is_changed:
+            result.row.modified_at = now
+    session.flush()  # sets the ids of added rows
+    for result in imported:
+        tally.record(result.row.id, added=result.is_added, changed=result.is_changed)
+    grid_ids = {result.grid_id for result in imported if result.is_added or result.is_changed}
     session.execute(update(Grid).where(Grid.id.in_(grid_ids)).values(changed_at=now))

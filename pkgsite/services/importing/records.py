@@ -1,8 +1,8 @@
-"""Takes in records of categories, grids and packages from elsewhere: another site, a file.
+"""Importing categories, grids and packages from another site or a file.
 
-Ids, slugs and times are kept. A record that does not fit what is here is skipped and named; a field or a membership
-that a person has changed here stays as it is; facts that were fetched later here than there stay too. Taking the same
-records again changes nothing.
+Imported records keep their ids, slugs and times. A record that conflicts with existing ones is skipped with a warning.
+Fields and memberships that users have edited on this site are kept, and so are facts that are newer on this site.
+Importing the same records again changes nothing.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from pkgsite.rules.records import describe_record
 from pkgsite.rules.slugs import slug_key
 from pkgsite.services.history.authorship import user_edited_fields, user_edited_memberships
 
-BATCH_SIZE = 500  # records for which questions are asked together; SQLite takes some 32,000 values a question
-IMPORT_LOCK_ID = 7_406_218_356  # any number but that of the migrations: who holds it takes records in
+BATCH_SIZE = 500  # records per query; SQLite allows about 32,000 values in one
+IMPORT_LOCK_ID = 7_406_218_356  # arbitrary, but not that of the migrations
 
 CATEGORY_FIELDS = ("title", "slug", "description", "title_plural", "show_pypi", "created_at", "modified_at")
 GRID_FIELDS = ("title", "slug", "description", "is_locked", "header", "created_at", "modified_at")
@@ -62,15 +62,15 @@ class Outcome(StrEnum):
 
 @dataclass(slots=True)
 class ImportTally:
-    """What came of some records of one noun; a record that comes twice is counted once."""
+    """The result of importing records of one kind; a repeated record is counted once."""
 
-    outcomes: dict[int, Outcome] = field(default_factory=dict)  # of the records that are in, by id
-    skipped: list[int | None] = field(default_factory=list)  # ids of the records that are not in
-    newer_facts_kept: int = 0  # packages whose facts were fetched later here than there
-    warnings: list[str] = field(default_factory=list)  # what a person should know, each with the record's name
+    outcomes: dict[int, Outcome] = field(default_factory=dict)  # of the imported records, by id
+    skipped: list[int | None] = field(default_factory=list)  # ids of the skipped records
+    newer_facts_kept: int = 0  # number of packages whose facts are newer on this site
+    warnings: list[str] = field(default_factory=list)  # each starts with the record's name
 
     def count(self, outcome: Outcome) -> int:
-        return sum(found == outcome for found in self.outcomes.values())
+        return sum(record_outcome == outcome for record_outcome in self.outcomes.values())
 
     def record(self, record_id: int, *, added: bool, changed: bool) -> None:
         if self.outcomes.get(record_id, Outcome.UNCHANGED) is Outcome.UNCHANGED:
@@ -85,10 +85,7 @@ class ImportTally:
 
 
 def begin_exclusive_import(session: Session) -> None:
-    """Begin the session's transaction as the only one that takes records in; others wait for its end.
-
-    Call it before the session's first query.
-    """
+    """Begin a write transaction that blocks other imports until it ends; call it before the session's first query."""
     begin_write(session)
     if session.get_bind().dialect.name == "postgresql":
         session.execute(select(func.pg_advisory_xact_lock(IMPORT_LOCK_ID)))
@@ -97,7 +94,7 @@ def begin_exclusive_import(session: Session) -> None:
 def import_categories(
     session: Session, records: Sequence[CategoryFacts | InvalidRecord], *, tally: ImportTally
 ) -> None:
-    """Add or update these categories, and count what came of them."""
+    """Add or update categories, and count them."""
     for batch_records in _batches(records):
         batch = _Batch(session, Category, "category", batch_records, tally)
         for record in batch.valid_records():
@@ -109,7 +106,7 @@ def import_categories(
 def import_grids(
     session: Session, records: Sequence[GridFacts | InvalidRecord], *, now: datetime, tally: ImportTally
 ) -> None:
-    """Add or update these grids, without their packages, and count what came of them."""
+    """Add or update grids, without their packages, and count them."""
     for batch_records in _batches(records):
         batch = _Batch(session, Grid, "grid", batch_records, tally)
         for record in batch.valid_records():
@@ -129,10 +126,15 @@ def import_packages(
     now: datetime,
     tally: ImportTally,
 ) -> None:
-    """Add or update these packages, put them into their grids, and count what came of them.
+    """Add or update packages and their memberships in grids, and count them.
 
-    `category_ids` and `grid_ids` are what was taken from the same place: an id alone could mean another one here.
-    A package of another category is skipped; another grid is named, and the package goes into the rest.
+    Args:
+        session: The database session.
+        records: The packages.
+        category_ids: The ids of the categories from the same import; a package of another category is skipped.
+        grid_ids: The ids of the grids from the same import; other grids are ignored with a warning.
+        now: The current time.
+        tally: The tally to update.
     """
     for batch_records in _batches(records):
         batch = _Batch(session, Package, "package", batch_records, tally)
@@ -160,9 +162,9 @@ class _RowChange(Generic[Row]):
 
 
 class _Batch(Generic[Row, Facts]):
-    """Some records of one noun, beside the rows that they may touch and what people did to those.
+    """Records of one kind, with the existing rows of the same ids or slugs and the users' edits.
 
-    The rows are locked before the revisions are read, so that no person's edit can come in between.
+    The rows are locked before the revisions are read, so that no edit can happen in between.
     """
 
     def __init__(
@@ -187,7 +189,7 @@ class _Batch(Generic[Row, Facts]):
         ).all()
         self._by_id: dict[int, Row] = {row.id: row for row in rows}
         self._by_key: dict[str, Row] = {slug_key(row.slug): row for row in rows}
-        self._people = user_edited_fields(session, noun, self.ids)
+        self._user_edits = user_edited_fields(session, noun, self.ids)
 
     def name(self, record: Facts | InvalidRecord) -> str:
         return describe_record(self._noun, record.id, record.slug)
@@ -196,49 +198,49 @@ class _Batch(Generic[Row, Facts]):
         return self._by_id.get(record.id)
 
     def valid_records(self) -> Iterator[Facts]:
-        """Yield the records that can be taken; count and name the others."""
+        """Yield the records that can be imported, and record the others as skipped."""
         for record in self._records:
             if isinstance(record, InvalidRecord):
                 self._tally.record_skipped(record.id, self.name(record), "; ".join(record.problems))
                 continue
-            misfit = self._conflict_reason(record)
-            if misfit:
-                self._tally.record_skipped(record.id, self.name(record), misfit)
+            problem = self._conflict_reason(record)
+            if problem:
+                self._tally.record_skipped(record.id, self.name(record), problem)
             else:
                 yield record
 
     def _conflict_reason(self, record: Facts) -> str | None:
         row, same_slug = self.row(record), self._by_key.get(slug_key(record.slug))
         if row is not None:
-            is_renamed_here = "slug" in self._people.get(record.id, ())
-            return (
-                None if row.slug == record.slug or is_renamed_here else f"its ID is used by “{row.slug}” on this site"
-            )
+            if row.slug == record.slug or "slug" in self._user_edits.get(record.id, ()):
+                return None
+            return f"its ID is used by “{row.slug}” on this site"
         if same_slug is not None:
             return f"its slug is used by {describe_record(self._noun, same_slug.id, same_slug.slug)} on this site"
-        return "deleted on this site" if record.id in self._people else None
+        return "deleted on this site" if record.id in self._user_edits else None
 
     def upsert(self, record: Facts, values: dict[str, Any]) -> _RowChange[Row]:
-        """Add the record's row, or set those of its fields that differ and that no person has changed."""
+        """Add the record's row, or update it except for the fields that users have edited."""
         row = self.row(record)
         if row is None:
             row = self._model(id=record.id, **values)
             self._session.add(row)
             self._by_id[record.id] = self._by_key[slug_key(record.slug)] = row
             return _RowChange(row, True, set(values))
-        people = self._people.get(record.id)
-        if people is not None:  # the last edit, here or there
+        user_edited = self._user_edits.get(record.id)
+        if user_edited is not None:  # the later of the last edits on both sites
             values["modified_at"] = max(row.modified_at, record.modified_at)
-        changed, kept_fields = set_fields(row, values, people or ())
+        changed, kept_fields = set_fields(row, values, user_edited or ())
         if kept_fields:
             self._tally.record_kept(self.name(record), kept_fields)
         return _RowChange(row, False, changed)
 
 
 def set_fields(row: object, values: Mapping[str, Any], user_edited: Collection[str]) -> tuple[set[str], set[str]]:
-    """Set those fields of a row that differ and that no person has changed.
+    """Set the fields of a row that differ, except those that users have edited.
 
-    Returns the names of the fields that were set, and of those that differ and were kept.
+    Returns:
+        The names of the changed fields, and of the differing fields that were kept.
     """
     differing = {name for name, value in values.items() if getattr(row, name) != value}
     kept_fields = differing.intersection(user_edited)
@@ -248,9 +250,9 @@ def set_fields(row: object, values: Mapping[str, Any], user_edited: Collection[s
 
 
 class _Memberships:
-    """Which grids the packages of a batch are in, and in which order.
+    """The memberships in grids of a batch's packages.
 
-    Only the grids that were taken are judged: what a package is in beside those is our own.
+    Only memberships in imported grids are changed; a package's other grids belong to this site.
     """
 
     def __init__(
@@ -259,52 +261,61 @@ class _Memberships:
         self._session, self._grid_ids, self._tally, self._now = session, grid_ids, tally, now
         self._grids_changed: set[int] = set()
         self._existing: defaultdict[int, dict[int, GridPackage]] = defaultdict(dict)
-        of_these = GridPackage.package_id.in_(package_ids)
+        in_batch = GridPackage.package_id.in_(package_ids)
         for membership in session.scalars(
-            select(GridPackage).where(of_these).order_by(GridPackage.position, GridPackage.id)
+            select(GridPackage).where(in_batch).order_by(GridPackage.position, GridPackage.id)
         ):
             self._existing[membership.package_id][membership.grid_id] = membership
         self._with_cells = set(
-            session.scalars(select(Cell.grid_package_id).join(GridPackage).where(of_these, Cell.text != "").distinct())
+            session.scalars(select(Cell.grid_package_id).join(GridPackage).where(in_batch, Cell.text != "").distinct())
         )
         self._user_edits = user_edited_memberships(session, "package_id", package_ids)
 
     def sync(self, record: PackageFacts, name: str) -> bool:
-        """Put the package into its grids, in their order; return whether anything changed.
+        """Add the package to its grids in order, and return whether anything has changed.
 
-        What people have put together or taken apart stays so, and so does a membership with cells: they would be lost.
+        Memberships that users have added or removed are kept as they are, and so are those with cells, which would be
+        lost otherwise.
         """
+        existing = self._existing[record.id]
+        memberships = self._listed(record, name)
+        listed_ids = {*record.grid_ids} & self._grid_ids
+        memberships += [
+            membership
+            for grid_id, membership in existing.items()
+            if grid_id not in listed_ids and self._keep_or_delete(membership, name)
+        ]
+        by_grid = {membership.grid_id: membership for membership in memberships}
+        has_changed = list(existing) != list(by_grid)
+        if has_changed:
+            for position, membership in enumerate(memberships):
+                membership.position = position
+        self._existing[record.id] = by_grid
+        return has_changed
+
+    def _listed(self, record: PackageFacts, name: str) -> list[GridPackage]:
+        """Return the memberships in the record's grids, and add those that do not exist yet."""
         existing = self._existing[record.id]
         unknown = [grid_id for grid_id in record.grid_ids if grid_id not in self._grid_ids]
         if unknown:
             self._tally.warnings.append(f"{name}: not added to unknown grids: {', '.join(map(str, unknown))}")
-        grid_ids = [grid_id for grid_id in dict.fromkeys(record.grid_ids) if grid_id in self._grid_ids]
-        order = []
-        for grid_id in grid_ids:
+        memberships = []
+        for grid_id in dict.fromkeys(record.grid_ids):
+            if grid_id not in self._grid_ids:
+                continue
             if grid_id in existing:
-                order.append(existing[grid_id])
+                memberships.append(existing[grid_id])
             elif (grid_id, record.id) in self._user_edits:
                 self._tally.warnings.append(f"{name}: removed from grid {grid_id} on this site, not added again")
             else:
-                order.append(self._add(record.id, grid_id))
-        for grid_id, membership in existing.items():
-            if grid_id not in grid_ids and self._keep_or_delete(membership, name):
-                order.append(membership)
-        is_moved = list(existing) != [membership.grid_id for membership in order]
-        if is_moved:
-            for position, membership in enumerate(order):
-                membership.position = position
-        self._existing[record.id] = {membership.grid_id: membership for membership in order}
-        return is_moved
-
-    def _add(self, package_id: int, grid_id: int) -> GridPackage:
-        membership = GridPackage(package_id=package_id, grid_id=grid_id, position=0, created_at=self._now)
-        self._session.add(membership)
-        self._grids_changed.add(grid_id)
-        return membership
+                membership = GridPackage(package_id=record.id, grid_id=grid_id, position=0, created_at=self._now)
+                self._session.add(membership)
+                self._grids_changed.add(grid_id)
+                memberships.append(membership)
+        return memberships
 
     def _keep_or_delete(self, membership: GridPackage, name: str) -> bool:
-        """Return whether a membership that the record does not name stays; delete it if not."""
+        """Return whether to keep a membership that the record does not list; delete it if not."""
         grid_id = membership.grid_id
         if grid_id not in self._grid_ids:
             return True
@@ -321,7 +332,7 @@ class _Memberships:
         self._grids_changed.update(self._existing[record.id])
 
     def save_changed_at(self) -> None:
-        """Say of the grids that they have changed."""
+        """Update when the changed grids were last changed."""
         if self._grids_changed:
             self._session.execute(update(Grid).where(Grid.id.in_(self._grids_changed)).values(changed_at=self._now))
 
@@ -332,13 +343,13 @@ def _batches(records: Sequence[Any]) -> Iterator[Sequence[Any]]:
 
 
 def _column_values(record: CategoryFacts | GridFacts | PackageFacts, names: tuple[str, ...]) -> dict[str, Any]:
-    """Return these fields of a record as their columns hold them."""
+    """Return these fields of a record as values of the columns."""
     values = {name: getattr(record, name) for name in names}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
 def _package_values(record: PackageFacts, row: Package | None, tally: ImportTally) -> dict[str, Any]:
-    """Return what a package's record says; what was fetched is left out where ours was fetched later."""
+    """Return the values of a package's columns, without the fetched facts if this site's are newer."""
     values, fetched = _column_values(record, USER_FIELDS), _column_values(record, FETCHED_FIELDS)
     if row is not None and _is_earlier(record.last_fetched_at, row.last_fetched_at):
         tally.newer_facts_kept += any(getattr(row, name) != value for name, value in fetched.items())
@@ -346,7 +357,7 @@ def _package_values(record: PackageFacts, row: Package | None, tally: ImportTall
     if record.participants_complete is not None:
         fetched["participants_complete"] = record.participants_complete
     elif row is None or row.participants != fetched["participants"]:
-        fetched["participants_complete"] = True  # what was known of the old list says nothing of the new one
+        fetched["participants_complete"] = True  # the old value was about another list
     return values | fetched
 
 
@@ -355,10 +366,10 @@ def _is_earlier(imported_at: datetime | None, stored_at: datetime | None) -> boo
 
 
 def _advance_id_sequence(session: Session, model: type[Category | Grid | Package]) -> None:
-    """Write the rows, and let ids made from now on follow the largest.
+    """Write the rows, and advance the table's id sequence past the largest id.
 
-    PostgreSQL's sequences do not see ids that come with their records; SQLite counts by itself. A sequence that is
-    ahead already is left alone: others may be taking numbers from it at this moment.
+    PostgreSQL's sequences ignore explicit ids, unlike SQLite. A sequence that is already ahead is left alone, because
+    concurrent transactions may be using it.
     """
     session.flush()
     if session.get_bind().dialect.name == "postgresql":

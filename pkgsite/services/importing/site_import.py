@@ -1,7 +1,7 @@
-"""Copies another API v4 site, page by page, so that it can stop anywhere and go on from there.
+"""Importing another site through its API v4, page by page, with the option to resume after an interruption.
 
-An edge reads a page with no transaction open, hands it to `import_page`, and commits. How far the import has come is
-written in the same transaction as the records: whatever happens, both are there or neither is.
+The caller fetches a page without an open transaction, passes it to `import_page`, and commits. The progress is saved
+in the same transaction as the records.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ MAX_RESTARTS = 3
 
 @dataclass(frozen=True, slots=True)
 class ImportCursor:
-    """Where an import stands."""
+    """The progress of an import."""
 
     url: str
     stage: str = CATEGORIES
-    offset: int = 0  # records of this stage that are done
-    total: int | None = None  # records of this stage, as the site said when the stage began
+    offset: int = 0  # number of imported records of this stage
+    total: int | None = None  # number of records of this stage, as reported at its start
     restarts: int = 0  # of this stage, because the site's list had changed
-    tallies: Mapping[str, ImportTally] = field(default_factory=dict)  # of the stages that have begun
+    tallies: Mapping[str, ImportTally] = field(default_factory=dict)  # of the stages that have started
 
     @property
     def collection(self) -> str:
-        """The site's list that the next page is to come from."""
+        """The collection of the next page."""
         return GRIDS if self.stage == CHECK else self.stage
 
     def tally(self, stage: str) -> ImportTally:
@@ -55,7 +55,7 @@ class ImportCursor:
 
 
 def load_import_cursor(session: Session, url: str) -> ImportCursor:
-    """Return where the unfinished import of this address stands, or a new one's beginning."""
+    """Return the progress of the unfinished import of this URL, or the start of a new one."""
     progress = session.get(ImportProgress, url)
     if progress is None:
         return ImportCursor(url)
@@ -63,23 +63,23 @@ def load_import_cursor(session: Session, url: str) -> ImportCursor:
     return ImportCursor(url, progress.stage, progress.offset, progress.total, progress.restarts, tallies)
 
 
-def import_page(session: Session, state: ImportCursor, page: RecordPage, *, now: datetime) -> ImportCursor:
-    """Take in the page that was read for this state, and return the next state.
+def import_page(session: Session, cursor: ImportCursor, page: RecordPage, *, now: datetime) -> ImportCursor:
+    """Import the page at this cursor, and return the next cursor.
 
-    A list that is no longer as long as when its stage began may have moved under our feet: the stage starts over,
-    which costs time and nothing else. A list that never rests is read on after some restarts, with a remark.
+    If the list's length has changed since the stage started, records may have moved between pages, so the stage
+    restarts. After `MAX_RESTARTS`, the import continues with a warning.
 
     Raises:
-        Conflict: another import of the same address has gone on in the meantime.
+        Conflict: Another import of the same URL has advanced in the meantime.
     """
     begin_exclusive_import(session)
-    stored_cursor = load_import_cursor(session, state.url)
+    stored_cursor = load_import_cursor(session, cursor.url)
     if (stored_cursor.stage, stored_cursor.offset, stored_cursor.restarts) != (
-        state.stage,
-        state.offset,
-        state.restarts,
+        cursor.stage,
+        cursor.offset,
+        cursor.restarts,
     ):
-        raise Conflict(f"another import of {state.url} is already running")
+        raise Conflict(f"another import of {cursor.url} is already running")
     has_moved = stored_cursor.offset > 0 and page.count != stored_cursor.total
     if has_moved and stored_cursor.restarts < MAX_RESTARTS:
         next_cursor = _restart_stage(stored_cursor)
@@ -93,45 +93,44 @@ def import_page(session: Session, state: ImportCursor, page: RecordPage, *, now:
     return next_cursor
 
 
-def _import_records(session: Session, state: ImportCursor, page: RecordPage, now: datetime) -> ImportTally:
-    """Take in a page's records and return the stage's tally, these counted in."""
-    tally = state.tally(state.stage)
-    categories, grids = state.tally(CATEGORIES).outcomes.keys(), state.tally(GRIDS).outcomes.keys()
-    if state.stage == CATEGORIES:
+def _import_records(session: Session, cursor: ImportCursor, page: RecordPage, now: datetime) -> ImportTally:
+    """Import a page's records, and return the updated tally of the stage."""
+    tally = cursor.tally(cursor.stage)
+    categories, grids = cursor.tally(CATEGORIES).outcomes.keys(), cursor.tally(GRIDS).outcomes.keys()
+    if cursor.stage == CATEGORIES:
         import_categories(session, page.records, tally=tally)
-    elif state.stage == GRIDS:
+    elif cursor.stage == GRIDS:
         import_grids(session, page.records, now=now, tally=tally)
-    elif state.stage == PACKAGES:
+    elif cursor.stage == PACKAGES:
         import_packages(session, page.records, category_ids=categories, grid_ids=grids, now=now, tally=tally)
         update_scores(session, {record.id for record in page.records} & tally.outcomes.keys(), now=now)
     else:
         fetched = [record for record in page.records if isinstance(record, GridFacts) and record.id in grids]
-        tally.warnings += _differences(session, fetched, state.tally(PACKAGES))
+        tally.warnings += _differences(session, fetched, cursor.tally(PACKAGES))
     return tally
 
 
 def _differences(session: Session, grids: list[GridFacts], packages: ImportTally) -> Iterator[str]:
-    """Yield where a grid's own list of packages is not what is in it here.
+    """Yield a warning for each grid whose list of packages differs from its packages on this site.
 
-    The packages' own records have decided. What people did here, packages of our own, and those that were skipped
-    and named already, are no differences.
+    Differences because of user edits, of this site's other packages and of skipped packages don't count.
     """
     grid_ids = [grid.id for grid in grids]
-    people = user_edited_memberships(session, "grid_id", grid_ids)
-    stored_cursor: defaultdict[int, set[int]] = defaultdict(set)
+    user_edits = user_edited_memberships(session, "grid_id", grid_ids)
+    stored_ids: defaultdict[int, set[int]] = defaultdict(set)
     for grid_id, package_id in session.execute(
         select(GridPackage.grid_id, GridPackage.package_id).where(GridPackage.grid_id.in_(grid_ids))
     ):
-        stored_cursor[grid_id].add(package_id)
+        stored_ids[grid_id].add(package_id)
     for grid in grids:
         if grid.package_ids is None:
             continue
-        by_people = {package_id for grid_id, package_id in people if grid_id == grid.id}
+        edited_ids = {package_id for grid_id, package_id in user_edits if grid_id == grid.id}
         listed_ids = set(grid.package_ids)
         name = describe_record("grid", grid.id, grid.slug)
-        if missing := listed_ids - stored_cursor[grid.id] - by_people - set(packages.skipped):
+        if missing := listed_ids - stored_ids[grid.id] - edited_ids - set(packages.skipped):
             yield f"{name}: packages missing from the grid on this site: {_join_ids(missing)}"
-        if extra := (stored_cursor[grid.id] & packages.outcomes.keys()) - listed_ids - by_people:
+        if extra := (stored_ids[grid.id] & packages.outcomes.keys()) - listed_ids - edited_ids:
             yield f"{name}: packages that are in the grid only on this site: {_join_ids(extra)}"
 
 
@@ -139,41 +138,41 @@ def _join_ids(ids: set[int]) -> str:
     return ", ".join(map(str, sorted(ids)))
 
 
-def _restart_stage(state: ImportCursor) -> ImportCursor:
-    restarted_tally = ImportTally(outcomes=state.tally(state.stage).outcomes)
+def _restart_stage(cursor: ImportCursor) -> ImportCursor:
+    restarted_tally = ImportTally(outcomes=cursor.tally(cursor.stage).outcomes)
     return replace(
-        state,
+        cursor,
         offset=0,
         total=None,
-        restarts=state.restarts + 1,
-        tallies={**state.tallies, state.stage: restarted_tally},
+        restarts=cursor.restarts + 1,
+        tallies={**cursor.tallies, cursor.stage: restarted_tally},
     )
 
 
-def _advance(state: ImportCursor, page: RecordPage, tally: ImportTally) -> ImportCursor:
-    tallies = {**state.tallies, state.stage: tally}
+def _advance(cursor: ImportCursor, page: RecordPage, tally: ImportTally) -> ImportCursor:
+    tallies = {**cursor.tallies, cursor.stage: tally}
     if not page.is_last:
-        return replace(state, offset=state.offset + len(page.records), total=page.count, tallies=tallies)
-    return ImportCursor(state.url, STAGES[STAGES.index(state.stage) + 1], tallies=tallies)
+        return replace(cursor, offset=cursor.offset + len(page.records), total=page.count, tallies=tallies)
+    return ImportCursor(cursor.url, STAGES[STAGES.index(cursor.stage) + 1], tallies=tallies)
 
 
-def _save_cursor(session: Session, state: ImportCursor, now: datetime) -> None:
-    """Write how far the import has come; one that is done leaves no trace."""
-    progress = session.get(ImportProgress, state.url)
-    if state.stage == DONE:
+def _save_cursor(session: Session, cursor: ImportCursor, now: datetime) -> None:
+    """Save the progress of an import, or delete it if the import is complete."""
+    progress = session.get(ImportProgress, cursor.url)
+    if cursor.stage == DONE:
         if progress is not None:
             session.delete(progress)
         return
     if progress is None:
-        progress = ImportProgress(url=state.url, started_at=now)
+        progress = ImportProgress(url=cursor.url, started_at=now)
         session.add(progress)
-    progress.stage, progress.offset, progress.total = state.stage, state.offset, state.total
-    progress.restarts, progress.updated_at = state.restarts, now
-    progress.tallies = {stage: _tally_to_json(tally) for stage, tally in state.tallies.items()}
+    progress.stage, progress.offset, progress.total = cursor.stage, cursor.offset, cursor.total
+    progress.restarts, progress.updated_at = cursor.restarts, now
+    progress.tallies = {stage: _tally_to_json(tally) for stage, tally in cursor.tallies.items()}
 
 
 def _tally_to_json(tally: ImportTally) -> dict[str, Any]:
-    """Return a tally as JSON, whose objects have texts for keys."""
+    """Return a tally as JSON, with strings as keys."""
     return asdict(tally) | {"outcomes": {str(key): outcome for key, outcome in tally.outcomes.items()}}
 
 

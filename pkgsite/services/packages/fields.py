@@ -1,4 +1,4 @@
-"""What people may write of a package: read, checked against the rules and against the other packages."""
+"""The editable fields of a package: reading and validating them, also against the other packages."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from pkgsite.services.packages.lookup import (
 MAX_TITLE_LENGTH = 100
 MAX_URL_LENGTH = 200
 MAX_PYPI_LENGTH = 255
-MAX_REFERENCE_LENGTH = 300  # characters by which another package is named
+MAX_REFERENCE_LENGTH = 300  # of another package's slug or URL
 
 _SLUG = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?")
 _COMMAND = re.compile(
@@ -37,24 +37,24 @@ _COMMAND = re.compile(
     re.IGNORECASE,
 )
 _REQUIREMENT = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*?) *(?:\[[^\]]*\])? *(?:[=<>!~@;].*)?$")
-RESERVED_SLUGS = frozenset({"p", "usage", "add"})  # the site's own words, where a slug stands in an address
+RESERVED_SLUGS = frozenset({"p", "usage", "add"})  # path segments that would be ambiguous with a slug
 
 
 class PackageChanges(TypedDict, total=False):
-    """What a person writes of a package: what is absent stays as it is, None clears."""
+    """Submitted changes of a package: absent fields stay as they are, None clears a field."""
 
     title: str
-    slug: str | None  # for a new package, None: made from the title
+    slug: str | None  # for a new package, None to derive it from the title
     category: str  # its slug
     repo_url: str | None
-    pypi_url: str | None  # a name, the address of a project's page, or the command that installs it
+    pypi_url: str | None  # a project name, the URL of its page, or an install command
     documentation_url: str | None
     is_deprecated: bool
-    replaced_by: str | None  # another package's slug, or its page's address
+    replaced_by: str | None  # another package's slug, or the URL of its page
 
 
 def parse_project_name(value: str) -> str:
-    """Return the name that a person means on the package index; empty where what they wrote is none.
+    """Return the project name in a name, an install command or a project's URL; "" if there is none.
 
     >>> parse_project_name("python -m pip install 'Django-Q[sentry]>=1.0'")
     'Django-Q'
@@ -62,8 +62,8 @@ def parse_project_name(value: str) -> str:
     value = value.strip()
     command = _COMMAND.match(value)
     if command:
-        message = [word.strip("'\"") for word in value[command.end() :].split()]
-        value = next((word for word in message if word and not word.startswith("-")), "")
+        arguments = [argument.strip("'\"") for argument in value[command.end() :].split()]
+        value = next((argument for argument in arguments if argument and not argument.startswith("-")), "")
     if "://" not in value and "/" in value.strip("/"):
         value = f"https://{value}"
     name = parse_pypi_name(value)
@@ -73,7 +73,7 @@ def parse_project_name(value: str) -> str:
 
 
 def suggest_slug(session: Session, title: str) -> str:
-    """Return a slug made from a title that no package has."""
+    """Return an available slug for a title."""
     return unique_slug(
         title, noun="package", reserved=RESERVED_SLUGS, is_available=lambda slug: is_slug_available(session, slug)
     )
@@ -87,16 +87,16 @@ def read_changes(
     now: datetime,
     package: Package | None = None,
 ) -> dict[str, Any]:
-    """Return the columns that follow from what a person wrote, in a transaction that keeps others out.
+    """Validate changes, and return the values of the columns; the caller has locked package references.
 
     Args:
-        changes: As `PackageChanges`.
-        kinds: The kinds of the code hosts that can be asked, by which addresses are read.
-        now: When something becomes deprecated.
-        package: The one that is changed; None: a new one.
+        changes: The changes, as in `PackageChanges`.
+        kinds: The kinds of the supported code hosts, by host name.
+        now: The current time, for `deprecated_at`.
+        package: The package to change; None for a new one.
 
     Raises:
-        Invalid: something can't be accepted, or is another package's.
+        Invalid: A value is invalid, or another package has it.
     """
     package_reader = _PackageReader(session, kinds, now, package)
     for name in changes:
@@ -115,10 +115,10 @@ def read_changes(
 
 
 class _PackageReader:
-    """Reads one field after the other into columns."""
+    """Validates fields one by one; each method has the name of its field, and sets values of columns."""
 
-    def __init__(self, session: Session, kinds: Mapping[str, str], now: datetime, package: Package | None) -> None:
-        self.session, self.kinds, self.now, self.package = session, kinds, now, package
+    def __init__(self, session: Session, host_kinds: Mapping[str, str], now: datetime, package: Package | None) -> None:
+        self.session, self.host_kinds, self.now, self.package = session, host_kinds, now, package
         self.id = package.id if package else None
         self.fields = FieldReader()
         self.values: dict[str, Any] = {}
@@ -129,7 +129,7 @@ class _PackageReader:
     def slug(self, value: str | None) -> None:
         slug = self.fields.read_line("slug", value, MAX_SLUG_LENGTH)
         if "slug" in self.fields.problems or (self.package and slug in {"", self.package.slug}):
-            return  # an odd slug that it has already may stay
+            return  # keep an existing slug, even if it is no longer valid
         if not slug:
             slug = suggest_slug(self.session, self.values.get("title", ""))
         elif not _SLUG.fullmatch(slug):
@@ -158,12 +158,15 @@ class _PackageReader:
         url = self.fields.read_line("repo_url", value, 10 * MAX_URL_LENGTH)
         if url and not (self.package and url == self.package.repo_url):
             try:
-                url = normalise_repo_url(url, self.kinds)
-            except Invalid as refusal:
-                self.fields.add_error("repo_url", " ".join(refusal.problems["repo_url"]))
+                url = normalise_repo_url(url, self.host_kinds)
+            except Invalid as error:
+                self.fields.add_error("repo_url", " ".join(error.problems["repo_url"]))
                 return
-            self._check_url_length("repo_url", url)
-            existing = find_by_repo_url(self.session, url, self.kinds, exclude_id=self.id)
+            if len(url) > MAX_URL_LENGTH:
+                self.fields.add_error(
+                    "repo_url", f"The URL must be {MAX_URL_LENGTH} characters or fewer (currently {len(url)})."
+                )
+            existing = find_by_repo_url(self.session, url, self.host_kinds, exclude_id=self.id)
             if existing:
                 message = f"This repository is already listed as “{existing.title}” ({existing.slug})."
                 self.fields.add_error("repo_url", message, already_exists=True)
@@ -183,7 +186,7 @@ class _PackageReader:
 
     def documentation_url(self, value: str | None) -> None:
         if self.package and (value or "") == (self.package.documentation_url or ""):
-            return  # an odd address that it has already may stay
+            return  # keep an existing URL, even if it is no longer valid
         self.values["documentation_url"] = read_url(self.fields, "documentation_url", value)
 
     def is_deprecated(self, is_set: bool | None) -> None:
@@ -208,20 +211,16 @@ class _PackageReader:
             self.values["replaced_by_id"] = other.id
 
     def require_reference(self, changes: Mapping[str, Any]) -> None:
-        """Refuse a package of which nobody could tell where it is."""
+        """Add an error if the package would have neither a repository nor a PyPI project."""
         names = {"repo_url", "pypi_url"}
         if not names & changes.keys() or names & self.fields.problems.keys():
             return
         if not any(self.values.get(name, getattr(self.package, name, "")) for name in names):
             self.fields.add_error("repo_url", "Enter a repository URL, a PyPI project name, or both.")
 
-    def _check_url_length(self, name: str, url: str) -> None:
-        if len(url) > MAX_URL_LENGTH:
-            self.fields.add_error(name, f"The URL must be {MAX_URL_LENGTH} characters or fewer (currently {len(url)}).")
-
 
 def read_url(reader: FieldReader, name: str, value: str | None, *, is_required: bool = False) -> str | None:
-    """Return the address of a web page that somebody typed, None for none; what is no address is noted."""
+    """Return a submitted web address with its scheme, or None if it is empty or invalid, after adding an error."""
     text = reader.read_line(name, value, MAX_URL_LENGTH, is_required=is_required)
     if text and "://" not in text and re.match(r"^[\w-]+(\.[\w-]+)+(/|$)", text):
         text = f"https://{text}"

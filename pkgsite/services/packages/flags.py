@@ -1,6 +1,6 @@
-"""Flags: people tell the moderators that something is wrong with a package, and its authors can answer.
+"""Flags: users report problems with a package to the moderators, and its authors can reply.
 
-An open flag is seen by whoever raised it, by the package's authors and by moderators.
+An open flag is visible to its reporter, the package's authors and moderators.
 """
 
 from __future__ import annotations
@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
@@ -19,9 +18,8 @@ from pkgsite.models import Favourite, Flag, Identity, Package, Usage, User, begi
 from pkgsite.models.usage import FLAG_KINDS
 from pkgsite.rules.links import host_of
 from pkgsite.rules.texts import FieldReader
+from pkgsite.services.packages.records import AnySelect
 from pkgsite.services.permissions import Viewer, require_login
-
-AnySelect = Select[*tuple[Any, ...]]
 
 KIND_LABELS = {
     "spam": "Spam: not a package, or advertising",
@@ -31,15 +29,15 @@ KIND_LABELS = {
     "deprecate": "Should be deprecated: not recommended for new projects",
 }
 MAX_REASON_LENGTH = 2000  # characters
-# Where those who vouch for people keep repositories. GitHub's lists of participants name logins; others name whatever
-# was written into the commits, which anybody can choose.
+# The code hosts of the login providers. Only GitHub's participants are logins; other hosts report the commits' author
+# names, which anyone can choose.
 PROVIDER_HOSTS = {"github": "github.com", "gitlab": "gitlab.com"}
 PROVIDERS_LISTING_LOGINS = frozenset({"github"})
 
 
 @dataclass(frozen=True, slots=True)
 class FlagRecord:
-    """A flag as it is shown."""
+    """A flag for display."""
 
     id: int
     package_title: str
@@ -56,19 +54,19 @@ class FlagRecord:
 
 @dataclass(frozen=True, slots=True)
 class ViewerState:
-    """What a package's page shows to one person alone."""
+    """What a package's page shows to the current user only."""
 
     is_used: bool = False
     is_favourite: bool = False
     is_author: bool = False
     hidden_at: datetime | None = None
     merged_into: tuple[str, str] | None = None  # slug and title
-    flags: Sequence[FlagRecord] = field(default_factory=tuple)  # open ones, those that this person may see
+    flags: Sequence[FlagRecord] = field(default_factory=tuple)  # the open flags that the user may see
     own_flag_id: int | None = None
 
 
 def viewer_state(session: Session, package_id: int, viewer: Viewer) -> ViewerState:
-    """Return how a person stands to a package, in three queries; of nobody's there is nothing to ask."""
+    """Return the current user's state for a package, in three queries, or without any if they are not logged in."""
     if viewer.user_id is None:
         return ViewerState()
     merge_target = aliased(Package)
@@ -104,12 +102,12 @@ def viewer_state(session: Session, package_id: int, viewer: Viewer) -> ViewerSta
 
 
 def raise_flag(session: Session, package_id: int, *, kind: str, reason: str, by: Viewer, now: datetime) -> Flag:
-    """Flag a package, or change the flag that this person has raised and nobody has closed.
+    """Flag a package, or change the user's open flag.
 
     Raises:
-        Forbidden: nobody is logged in.
-        Invalid: there is no such kind, or no reason is given.
-        NotFound: there is no such package for this person.
+        Forbidden: The user is not logged in.
+        Invalid: The kind is unknown, or the reason is missing or too long.
+        NotFound: No such package exists, or the user must not see it.
     """
     user_id = require_login(by)
     begin_write(session)
@@ -126,7 +124,7 @@ def raise_flag(session: Session, package_id: int, *, kind: str, reason: str, by:
         try:
             with session.begin_nested():
                 session.add(flag)
-        except IntegrityError:  # the same person, at the same moment, in another window
+        except IntegrityError:  # a concurrent request of the same user
             flag = session.scalars(query).one()
     flag.kind, flag.reason = kind, cleaned_reason
     session.flush()
@@ -134,14 +132,14 @@ def raise_flag(session: Session, package_id: int, *, kind: str, reason: str, by:
 
 
 def find_own_flag(session: Session, package_id: int, by: Viewer) -> Flag | None:
-    """Return the open flag that this person has raised."""
+    """Return the user's open flag."""
     return session.scalar(
         select(Flag).where(Flag.package_id == package_id, Flag.user_id == by.user_id, Flag.closed_at.is_(None))
     )
 
 
 def withdraw_flag(session: Session, package_id: int, *, by: Viewer, now: datetime) -> bool:
-    """Close the flag that this person has raised; tell whether there was one."""
+    """Withdraw the user's open flag, and return whether there was one."""
     user_id = require_login(by)
     begin_write(session)
     flag = find_own_flag(session, package_id, by)
@@ -153,12 +151,12 @@ def withdraw_flag(session: Session, package_id: int, *, by: Viewer, now: datetim
 
 
 def reply_to_flag(session: Session, flag_id: int, *, reply: str, by: Viewer, now: datetime) -> Flag:
-    """Let an author of the package, or a moderator, answer an open flag; an empty answer takes one back.
+    """Set an author's or a moderator's reply to an open flag; an empty reply removes it.
 
     Raises:
-        Forbidden: this person is neither.
-        Invalid: the answer is too long.
-        NotFound: there is no such open flag.
+        Forbidden: The user is neither an author nor a moderator.
+        Invalid: The reply is too long.
+        NotFound: No such open flag exists, or the user must not see the package.
     """
     user_id = require_login(by)
     begin_write(session)
@@ -169,10 +167,10 @@ def reply_to_flag(session: Session, flag_id: int, *, reply: str, by: Viewer, now
     if not by.is_moderator and not is_author_of(session, flag.package_id, by):
         raise Forbidden("Only the package's authors can reply.")
     reader = FieldReader()
-    answer = reader.read_text("answer", reply, MAX_REASON_LENGTH)
+    text = reader.read_text("answer", reply, MAX_REASON_LENGTH)
     reader.raise_if_invalid()
-    flag.reply = answer or None
-    flag.replied_at, flag.replied_by_id = (now, user_id) if answer else (None, None)
+    flag.reply = text or None
+    flag.replied_at, flag.replied_by_id = (now, user_id) if text else (None, None)
     session.flush()
     return flag
 
@@ -180,16 +178,16 @@ def reply_to_flag(session: Session, flag_id: int, *, reply: str, by: Viewer, now
 def close_flags(
     session: Session, ids: Collection[int], *, by: Viewer, outcome: str, now: datetime, package_id: int | None = None
 ) -> int:
-    """Close open flags with a moderator's words, and return how many."""
+    """Close open flags with the moderator's message, and return their number."""
     statement = update(Flag).where(Flag.id.in_(ids), Flag.closed_at.is_(None))
     if package_id is not None:
         statement = statement.where(Flag.package_id == package_id)
-    done = session.execute(statement.values(closed_at=now, closed_by_id=by.user_id, outcome=outcome))
-    return int(done.rowcount)  # type: ignore[attr-defined]
+    result = session.execute(statement.values(closed_at=now, closed_by_id=by.user_id, outcome=outcome))
+    return int(result.rowcount)  # type: ignore[attr-defined]
 
 
 def is_author_of(session: Session, package_id: int, viewer: Viewer) -> bool:
-    """Tell whether a person added a package, or is known by its code host as one of those who work on it."""
+    """Return whether a user has added a package, owns its repository, or is a participant on the code host."""
     row = session.execute(
         select(Package.created_by_id, Package.repo_url, Package.participants).where(Package.id == package_id)
     ).one_or_none()
@@ -197,8 +195,8 @@ def is_author_of(session: Session, package_id: int, viewer: Viewer) -> bool:
 
 
 def select_flags() -> AnySelect:
-    """Return the query that `load_flags` reads: open flags of packages, to which callers add conditions and order."""
-    answerer = aliased(User)
+    """Return a query for `load_flags`: open flags, oldest first; callers add conditions."""
+    replier = aliased(User)
     return (
         select(
             Flag.id,
@@ -210,19 +208,19 @@ def select_flags() -> AnySelect:
             User.username,
             Flag.created_at,
             Flag.reply,
-            answerer.username,
+            replier.username,
             Flag.replied_at,
         )
         .join(Package, Package.id == Flag.package_id)
         .join(User, User.id == Flag.user_id)
-        .outerjoin(answerer, answerer.id == Flag.replied_by_id)
+        .outerjoin(replier, replier.id == Flag.replied_by_id)
         .where(Flag.closed_at.is_(None))
         .order_by(Flag.id)
     )
 
 
 def open_flags(session: Session, package_id: int) -> list[FlagRecord]:
-    """Return the open flags of a package, oldest first."""
+    """Return a package's open flags, oldest first."""
     return load_flags(session, select_flags().where(Flag.package_id == package_id))
 
 
@@ -233,19 +231,20 @@ def load_flags(session: Session, statement: AnySelect) -> list[FlagRecord]:
 def _is_author(
     session: Session, viewer: Viewer, created_by_id: int | None, repo_url: str, participants: Collection[str]
 ) -> bool:
+    if viewer.user_id is None:
+        return False
     identities = session.execute(select(Identity.provider, Identity.login).where(Identity.user_id == viewer.user_id))
-    host, logins = host_of(repo_url), {name.lower() for name in participants}
-    owner = repo_url.partition("://")[2].split("/")[1:2]
-    known = [
-        login.lower()
-        in ({name.lower() for name in owner} | (logins if provider in PROVIDERS_LISTING_LOGINS else set()))
+    host = host_of(repo_url)
+    owners = {name.lower() for name in repo_url.partition("://")[2].split("/")[1:2]}
+    logins = {name.lower() for name in participants}
+    return viewer.user_id == created_by_id or any(
+        login.lower() in (owners | logins if provider in PROVIDERS_LISTING_LOGINS else owners)
         for provider, login in identities
         if PROVIDER_HOSTS.get(provider) == host
-    ]
-    return (viewer.user_id is not None and viewer.user_id == created_by_id) or any(known)
+    )
 
 
 def _require_visible_package(session: Session, package_id: int, by: Viewer) -> None:
-    visibility = [] if by.is_moderator else [Package.hidden_at.is_(None)]
-    if session.scalar(select(Package.id).where(Package.id == package_id, *visibility)) is None:
+    conditions = [] if by.is_moderator else [Package.hidden_at.is_(None)]
+    if session.scalar(select(Package.id).where(Package.id == package_id, *conditions)) is None:
         raise NotFound("Package")

@@ -1,11 +1,11 @@
-"""What a package's page says of its facts: how fresh they are, how they went, and what they add up to."""
+"""A package's freshness, activity, vulnerabilities, health and score, as its page shows them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -17,12 +17,10 @@ from pkgsite.rules.freshness import Source, is_missing
 from pkgsite.rules.health import Check, HealthFacts, HealthReport, check_health
 from pkgsite.rules.links import host_of
 from pkgsite.rules.scores import ScoreParts, score_parts
-
-if TYPE_CHECKING:
-    from pkgsite.services.packages.records import PackageRecord
+from pkgsite.services.packages.records import PackageRecord
 
 HISTORY_DAYS = 400
-# Stars, years since the last commit (None: unknown) and whether it runs on Python 3, of packages to explain scores by.
+# Stars, years since the last commit and Python 3 support of the example packages that explain scores.
 SCORE_EXAMPLES = (
     (120, 0, True),
     (120, 1, None),
@@ -31,24 +29,24 @@ SCORE_EXAMPLES = (
     (120, 10, False),
     (12000, 0, False),
 )
-HOSTS_COUNTING_WEEKS = frozenset({"github.com"})  # hosts that tell the commits of each week as they count them
+HOSTS_COUNTING_WEEKS = frozenset({"github.com"})  # hosts that report commits per week
 REPO_SOURCES = frozenset({Source.REPO, Source.ACTIVITY, Source.PEOPLE})
-IMPORTED_SOURCES = REPO_SOURCES | {Source.INDEX}  # sources of which a record from another site has something
+IMPORTED_SOURCES = REPO_SOURCES | {Source.INDEX}  # sources whose facts an imported record includes
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFreshness:
-    """How fresh one source of a package's facts is."""
+    """The freshness of one source of a package's facts."""
 
     source: Source
-    host: str  # empty where it is not known whom to ask
+    host: str  # empty if unknown
     fetched_at: datetime | None
-    is_imported: bool  # the facts came with the record from another site, which said when it had fetched them
+    is_imported: bool  # whether the facts were imported from another site; then `fetched_at` is when it fetched them
     last_error: str | None = None
     last_error_at: datetime | None = None
-    is_missing: bool = False  # its host has often, and for long, answered that there is no such thing
-    next_due_at: datetime | None = None  # None: it is not asked
-    confirmed_at: datetime | None = None  # when its host last told that nothing has changed since it was fetched
+    is_missing: bool = False  # whether the host has reported "not found" repeatedly and for a long time
+    next_due_at: datetime | None = None  # None if it is not fetched
+    confirmed_at: datetime | None = None  # when the host last confirmed that nothing has changed since `fetched_at`
 
     @property
     def is_failing(self) -> bool:
@@ -59,16 +57,16 @@ class SourceFreshness:
 
     @property
     def fetched_here_at(self) -> datetime | None:
-        """When this site itself last fetched it."""
+        """When this site last fetched the facts itself."""
         return None if self.is_imported else self.fetched_at
 
     @property
     def as_of(self) -> datetime | None:
-        """When its facts were last known to be so."""
+        """When the facts were last known to be current."""
         return self.confirmed_at or self.fetched_at
 
 
-FreshnessBySource = Mapping[Source, SourceFreshness]  # all of them
+FreshnessBySource = Mapping[Source, SourceFreshness]  # has every source
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,46 +76,45 @@ class DailyNumbers:
     day_on: date
     stars: int | None
     forks: int | None
-    downloads: int | None  # of the last month
+    downloads: int | None  # in the last month
 
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """Commits of the 52 weeks that end with the present one."""
+    """Commits per week in the last 52 weeks."""
 
-    weeks: list[int | None]  # oldest first; None: the week began after the count. Empty: nobody has told
-    counted_at: datetime | None  # None: unknown, and with it which weeks they are
+    weeks: list[int | None]  # oldest first; None for weeks that began after the count; empty if unknown
+    counted_at: datetime | None  # None if unknown; then the weeks' dates are unknown, too
     ends_on: date | None  # a day (UTC) of the last week
-    is_counted_by_host: bool | None  # False: by this site; None: unknown
+    is_counted_by_host: bool | None  # False if counted by this site, None if unknown
 
     @property
     def uncounted_weeks(self) -> int:
-        """How many weeks began after the count."""
+        """Number of weeks that began after the count."""
         return self.weeks.count(None)
 
     @property
     def total(self) -> int | None:
-        """The commits of the weeks that are counted; None where none is."""
-        counted = [value for value in self.weeks if value is not None]
+        """Number of commits in the counted weeks, or None if there are none."""
+        counted = [commits for commits in self.weeks if commits is not None]
         return sum(counted) if counted else None
 
 
 @dataclass(frozen=True, slots=True)
 class Vulnerability:
-    """A known vulnerability of the present release."""
+    """A known vulnerability of the current release."""
 
     id: str
     aliases: tuple[str, ...]
     summary: str
     link: str | None
-    fixed_in: tuple[str, ...]  # the releases that are without it
+    fixed_in: tuple[str, ...]  # releases without it
 
 
 def load_freshness(session: Session, package: PackageRecord, *, now: datetime) -> FreshnessBySource:
-    """Return a line for each source, in one query.
+    """Return the freshness of each source, in one query.
 
-    As long as this site has fetched nothing itself, the facts that there are came with the record, and are as old as
-    the record says.
+    Until this site has fetched something itself, all facts are those of the imported record, and as old as it says.
     """
     states = session.execute(
         select(
@@ -137,7 +134,7 @@ def load_freshness(session: Session, package: PackageRecord, *, now: datetime) -
     ).all()
     is_imported = package.last_fetched_at is not None and not any(state.fetched_at for state in states)
     imported_at = dict.fromkeys(IMPORTED_SOURCES if is_imported else (), package.last_fetched_at)
-    found = {
+    fetched = {
         state.source: SourceFreshness(
             source=Source(state.source),
             host=state.host,
@@ -153,14 +150,14 @@ def load_freshness(session: Session, package: PackageRecord, *, now: datetime) -
     }
     hosts = dict.fromkeys(REPO_SOURCES, host_of(package.repo_url))
     return {
-        source: found.get(source)
+        source: fetched.get(source)
         or SourceFreshness(source, hosts.get(source, ""), imported_at.get(source), source in imported_at)
         for source in Source
     }
 
 
 def load_samples(session: Session, package_id: int, *, now: datetime) -> list[DailyNumbers]:
-    """Return a package's numbers of the last 400 days, oldest first."""
+    """Return a package's numbers for the last `HISTORY_DAYS` days, oldest first."""
     since = now.astimezone(UTC).date() - timedelta(days=HISTORY_DAYS)
     days = session.execute(
         select(DailySample.day_on, DailySample.stars, DailySample.forks, DailySample.downloads)
@@ -171,7 +168,7 @@ def load_samples(session: Session, package_id: int, *, now: datetime) -> list[Da
 
 
 def package_activity(package: PackageRecord, sources: FreshnessBySource, *, now: datetime) -> Activity:
-    """Return the commits of the last 52 weeks, as far as they have been counted."""
+    """Return the commits of the last 52 weeks, as far as they are known."""
     freshness = sources[Source.ACTIVITY]
     if len(package.commits_over_52) != WEEKS:
         return Activity([], None, None, None)
@@ -185,7 +182,7 @@ def package_activity(package: PackageRecord, sources: FreshnessBySource, *, now:
 
 
 def known_vulnerabilities(package: PackageRecord) -> list[Vulnerability] | None:
-    """Return the known vulnerabilities of the present release; None where nobody has told whether it has any."""
+    """Return the known vulnerabilities of the current release, or None if unknown."""
     if package.vulnerabilities is None:
         return None
     return [
@@ -202,7 +199,7 @@ def known_vulnerabilities(package: PackageRecord) -> list[Vulnerability] | None:
 
 def health_report(package: PackageRecord, sources: FreshnessBySource, *, now: datetime) -> HealthReport:
     """Return a package's health."""
-    found = known_vulnerabilities(package)
+    vulnerabilities = known_vulnerabilities(package)
     facts = HealthFacts(
         version=package.pypi_version,
         released_at=package.released_at,
@@ -219,21 +216,20 @@ def health_report(package: PackageRecord, sources: FreshnessBySource, *, now: da
         is_archived=_is_archived(package, sources),
         is_missing=package.missing_since is not None,
         is_deprecated=package.is_deprecated,
-        vulnerabilities=None if found is None else [vulnerability.id for vulnerability in found],
+        vulnerabilities=None if vulnerabilities is None else [vulnerability.id for vulnerability in vulnerabilities],
         has_index=bool(package.pypi_name),
         has_repo=bool(package.repo_url),
         repo_as_of=sources[Source.REPO].fetched_at,
         activity_as_of=sources[Source.ACTIVITY].fetched_at,
         participants_as_of=sources[Source.PEOPLE].fetched_at,
-        index_as_of=sources[
-            Source.INDEX
-        ].fetched_here_at,  # an import has no more than the version: the rest is not told
+        # Of the index's facts, an imported record has only the version.
+        index_as_of=sources[Source.INDEX].fetched_here_at,
     )
     return HealthReport(tuple(_credit_index(check, package, sources) for check in check_health(facts, now=now).checks))
 
 
 def package_score(package: PackageRecord, *, now: datetime) -> ScoreParts:
-    """Return a package's score, with its parts."""
+    """Return a package's score and its parts."""
     return score_parts(
         stars=package.stars,
         last_commit_at=package.last_commit_at,
@@ -243,27 +239,26 @@ def package_score(package: PackageRecord, *, now: datetime) -> ScoreParts:
 
 
 def score_examples() -> list[tuple[bool | None, ScoreParts]]:
-    """Return examples of scores: whether a package runs on Python 3, and how its score comes about."""
+    """Return the Python 3 support and the score of each example package."""
     now = datetime(2026, 1, 1, tzinfo=UTC)
     return [
         (
-            runs_on_3,
+            supports_python3,
             score_parts(
                 stars=stars,
                 last_commit_at=None if years is None else now.replace(year=now.year - years),
-                supports_python3=runs_on_3,
+                supports_python3=supports_python3,
                 now=now,
             ),
         )
-        for stars, years, runs_on_3 in SCORE_EXAMPLES
+        for stars, years, supports_python3 in SCORE_EXAMPLES
     ]
 
 
 def _confirmed_at(state: Any, now: datetime) -> datetime | None:
-    """Return when the index told for all of its projects which have changed, and this one had not.
+    """Return when the index last listed its changed projects without this one.
 
-    A project that has changed is due from then on; one without a serial, or whose last attempt failed, is not vouched
-    for.
+    None if the project has changed and is due, has no serial, or could not be fetched the last time.
     """
     checked_at, fetched_at = state.checked_at, state.fetched_at
     if not checked_at or not fetched_at or checked_at <= fetched_at or state.next_due_at <= now:
@@ -275,14 +270,14 @@ def _confirmed_at(state: Any, now: datetime) -> datetime | None:
 
 
 def _is_archived(package: PackageRecord, sources: FreshnessBySource) -> bool | None:
-    """Tell whether the repository is archived; None where its host hasn't been asked: other sites don't tell."""
+    """Return whether the repository is archived, or None before it is fetched, because imported records don't say."""
     if package.is_archived:
         return True
     return None if sources[Source.REPO].fetched_here_at is None else False
 
 
 def _credit_index(check: Check, package: PackageRecord, sources: FreshnessBySource) -> Check:
-    """Return the check as told by the package index, where it is the index that told what others tell as a rule."""
+    """Return the check with the package index as its source, if the fact comes from there as an exception."""
     as_of = sources[Source.INDEX].fetched_here_at
     if check.name == "documentation" and package.has_index_documentation:
         return replace(check, source=checks.EvidenceSource.INDEX, as_of=as_of)

@@ -1,4 +1,4 @@
-"""Which package is found at a repository's address, under a name on the package index, or by what a person typed."""
+"""Package lookups by repository URL, package index name or user input."""
 
 from __future__ import annotations
 
@@ -16,18 +16,17 @@ from pkgsite.rules.pypi_names import parse_pypi_name
 from pkgsite.rules.repo_urls import parse_repo_ref, repo_key
 from pkgsite.services.packages.records import Ref
 
-ADVISORY_LOCK_ID = 0x706B67  # any number, as long as nothing else locks by it
-MAX_REPLACEMENT_CHAIN = 50  # one after the other
+ADVISORY_LOCK_ID = 0x706B67  # arbitrary, but used for nothing else
+MAX_REPLACEMENT_CHAIN = 50
 _SCHEMES = ("https://", "http://", "https://www.", "http://www.")
-_ENDS = ("", "/", ".git", ".git/")
-_PAGE = re.compile(r"/packages/(?:p/)?([^/]+)/?$")
+_SUFFIXES = ("", "/", ".git", ".git/")
+_PACKAGE_PATH = re.compile(r"/packages/(?:p/)?([^/]+)/?$")
 
 
 def lock_package_references(session: Session) -> None:
-    """Let nobody else give packages slugs or addresses until this transaction ends.
+    """Block other changes of package slugs and URLs until the transaction ends.
 
-    Otherwise two people who add the same package at once would both find that it is not here yet. SQLite has one
-    writer at a time anyway.
+    Otherwise, two users could add the same package concurrently. SQLite has only one writer at a time anyway.
     """
     if session.get_bind().dialect.name == "postgresql":
         session.execute(select(func.pg_advisory_xact_lock(ADVISORY_LOCK_ID)))
@@ -36,33 +35,36 @@ def lock_package_references(session: Session) -> None:
 def find_by_repo_url(
     session: Session, repo_url: str, host_kinds: Mapping[str, str], *, exclude_id: int | None = None
 ) -> Ref | None:
-    """Return the package whose repository has this address, or has moved there; a merged one is its survivor.
+    """Return the package whose repository has this URL or has moved to it; for a merged package, its survivor.
 
     Args:
-        repo_url: As `normalise_repo_url` returns it.
-        host_kinds: The kinds of the hosts that can be asked.
-        exclude_id: The id of a package that doesn't count.
+        repo_url: A URL from `normalise_repo_url`.
+        host_kinds: The kinds of the supported code hosts, by host name.
+        exclude_id: The id of a package to ignore.
     """
-    addresses = [f"{scheme}{repo_key(repo_url)}{end}" for scheme in _SCHEMES for end in _ENDS]
+    urls = [f"{scheme}{repo_key(repo_url)}{suffix}" for scheme in _SCHEMES for suffix in _SUFFIXES]
     conditions: list[ColumnElement[bool]] = [
-        func.lower(Package.repo_url).in_(addresses),
-        func.lower(Package.repo_moved_to).in_(addresses),
+        func.lower(Package.repo_url).in_(urls),
+        func.lower(Package.repo_moved_to).in_(urls),
     ]
     ref = parse_repo_ref(repo_url, host_kinds)
     if ref:
-        conditions.append(_has_source(Source.REPO, ref.host, ref.path.lower()))
+        source_package_ids = select(SourceState.package_id).where(
+            SourceState.source == Source.REPO, SourceState.host == ref.host, SourceState.target == ref.path.lower()
+        )
+        conditions.append(Package.id.in_(source_package_ids))
     return _first_visible(session, or_(*conditions), exclude_id)
 
 
 def find_by_index_name(session: Session, name: str, *, exclude_id: int | None = None) -> Ref | None:
-    """Return the package that has this name on the package index, however it is written."""
+    """Return the package with this name on the package index; compare normalised names."""
     normalised_name = str(canonicalize_name(name))
     stored_name = func.replace(func.replace(func.lower(Package.pypi_url), "_", "-"), ".", "-")
-    # No more than what may be it; the names themselves are compared below.
+    # The query only narrows down the candidates; their names are compared below.
     candidates = select(Package.id, Package.pypi_url).where(
         or_(
             stored_name == normalised_name,
-            *(stored_name.endswith(f"/{normalised_name}{end}", autoescape=True) for end in ("", "/")),
+            *(stored_name.endswith(f"/{normalised_name}{suffix}", autoescape=True) for suffix in ("", "/")),
         )
     )
     ids = [
@@ -77,30 +79,30 @@ def find_by_index_name(session: Session, name: str, *, exclude_id: int | None = 
 
 
 def find_by_reference(session: Session, reference: str) -> Ref | None:
-    """Return the visible package that a person names by its slug, present or old, or by its page's address."""
+    """Return the visible package with this current or former slug, or this page URL."""
     try:
-        page = _PAGE.search(urlsplit(reference).path) if "/" in reference else None
-    except ValueError:  # an address with half a bracket
+        match = _PACKAGE_PATH.search(urlsplit(reference).path) if "/" in reference else None
+    except ValueError:  # an unbalanced bracket
         return None
-    slug = unquote(page.group(1)).replace("\0", "") if page else reference
-    old = select(PackageSlugRedirect.package_id).where(func.lower(PackageSlugRedirect.slug) == slug.lower())
-    return _first_visible(session, or_(func.lower(Package.slug) == slug.lower(), Package.id.in_(old)), None)
+    slug = unquote(match.group(1)).replace("\0", "") if match else reference
+    redirects = select(PackageSlugRedirect.package_id).where(func.lower(PackageSlugRedirect.slug) == slug.lower())
+    return _first_visible(session, or_(func.lower(Package.slug) == slug.lower(), Package.id.in_(redirects)), None)
 
 
 def is_slug_available(session: Session, slug: str, *, exclude_id: int | None = None) -> bool:
-    """Tell whether no other package has this slug, or is found by it since it had it once."""
-    same = select(Package.id).where(func.lower(Package.slug) == slug.lower(), Package.id != (exclude_id or 0))
-    old = (
+    """Return whether no other package has this slug or a redirect from it."""
+    packages = select(Package.id).where(func.lower(Package.slug) == slug.lower(), Package.id != (exclude_id or 0))
+    redirects = (
         select(PackageSlugRedirect.slug)
         .join(Package, Package.id == PackageSlugRedirect.package_id)
         .where(func.lower(PackageSlugRedirect.slug) == slug.lower(), Package.id != (exclude_id or 0))
         .where(Package.hidden_at.is_(None) | Package.merged_into_id.is_not(None))
     )
-    return session.scalar(same) is None and session.scalar(old) is None
+    return session.scalar(packages) is None and session.scalar(redirects) is None
 
 
 def is_replaced_by(session: Session, package_id: int, other_id: int) -> bool:
-    """Tell whether a package is replaced by another, at once or in turn."""
+    """Return whether a package is replaced by another, directly or indirectly."""
     current_id: int | None = package_id
     for _ in range(MAX_REPLACEMENT_CHAIN):
         current_id = session.scalar(select(Package.replaced_by_id).where(Package.id == current_id))
@@ -109,15 +111,8 @@ def is_replaced_by(session: Session, package_id: int, other_id: int) -> bool:
     return current_id is not None
 
 
-def _has_source(source: Source, host: str, target: str) -> ColumnElement[bool]:
-    source_package_ids = select(SourceState.package_id).where(
-        SourceState.source == source, SourceState.host == host, SourceState.target == target
-    )
-    return Package.id.in_(source_package_ids)
-
-
 def _first_visible(session: Session, condition: ColumnElement[bool], exclude_id: int | None) -> Ref | None:
-    """Return the first visible package for which this holds, or into which one for which it holds was merged."""
+    """Return the first visible package that meets the condition; a merged package counts as its survivor."""
     merge_target = aliased(Package)
     rows = session.execute(
         select(
@@ -125,22 +120,21 @@ def _first_visible(session: Session, condition: ColumnElement[bool], exclude_id:
             Package.title,
             Package.slug,
             Package.hidden_at,
-            merge_target.id.label("into_id"),
-            merge_target.title.label("into_title"),
-            merge_target.slug.label("into_slug"),
+            merge_target.id.label("target_id"),
+            merge_target.title.label("target_title"),
+            merge_target.slug.label("target_slug"),
         )
         .outerjoin(merge_target, (merge_target.id == Package.merged_into_id) & merge_target.hidden_at.is_(None))
         .where(condition)
         .order_by(Package.hidden_at.is_not(None), Package.id)
     )
     for row in rows:
-        found = (
-            Ref(row.id, row.title, row.slug)
-            if row.hidden_at is None
-            else Ref(row.into_id, row.into_title, row.into_slug)
-            if row.into_id is not None
-            else None
-        )
-        if found and found.id != exclude_id:
-            return found
+        if row.hidden_at is None:
+            ref = Ref(row.id, row.title, row.slug)
+        elif row.target_id is not None:
+            ref = Ref(row.target_id, row.target_title, row.target_slug)
+        else:
+            continue
+        if ref.id != exclude_id:
+            return ref
     return None

@@ -1,7 +1,7 @@
-"""Two records of one package become one: the survivor takes what the other one has, and the other leads to it.
+"""Merging duplicate packages: the survivor gets the duplicate's content, and the duplicate redirects to it.
 
-All that has a history moves by edits that can be seen and taken back with the act. What people said with one click
-("I use this", favourites) moves without.
+Everything with a history moves by edits that are recorded and reverted with the changeset. Usages and favourites have
+no history, and just move.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from pkgsite.services.refresh.sources import sync_sources_in_transaction
 
 @dataclass(frozen=True, slots=True)
 class GridMergePlan:
-    """What a merge does in one grid."""
+    """The effect of a merge on one grid."""
 
     title: str
     slug: str
-    is_moved: bool  # the survivor is not in it yet: the whole column moves
-    filled_features: tuple[str, ...]  # features whose cell the survivor has left empty
-    conflicting_features: tuple[str, ...]  # features where both say something else: the survivor's words stay
+    is_moved: bool  # whether the entire column moves, because the survivor is not in the grid yet
+    filled_features: tuple[str, ...]  # features whose empty cell the survivor fills from the duplicate
+    conflicting_features: tuple[str, ...]  # features where both have different texts; the survivor's is kept
 
 
 @dataclass(frozen=True, slots=True)
 class MergePlan:
-    """What a merge would do."""
+    """A preview of a merge."""
 
     duplicate: Ref
     survivor: Ref
@@ -43,73 +43,76 @@ class MergePlan:
     site_count: int
     usage_count: int
     favourite_count: int
-    replaced_packages: list[Ref]  # packages that name the loser as what replaces them
+    replaced_packages: list[Ref]  # packages that the duplicate replaces
 
 
 def plan_merge(session: Session, duplicate_slug: str, target: str) -> MergePlan:
-    """Return what merging a package into another would do.
+    """Return a preview of merging a package into another.
 
     Raises:
-        Invalid: there is no such other package, or it is the same; the words are under "into".
-        NotFound: there is no such package.
+        Invalid: The target does not exist, or is the same package; the message is under "into".
+        NotFound: The duplicate does not exist.
     """
-    loser, survivor = _load_both(session, duplicate_slug, target)
-    replaces = session.execute(
+    duplicate, survivor = _load_both(session, duplicate_slug, target)
+    replaced_packages = session.execute(
         select(Package.id, Package.title, Package.slug).where(
-            Package.replaced_by_id == loser.id, Package.id != survivor.id
+            Package.replaced_by_id == duplicate.id, Package.id != survivor.id
         )
     )
     return MergePlan(
-        duplicate=Ref(loser.id, loser.title, loser.slug),
+        duplicate=Ref(duplicate.id, duplicate.title, duplicate.slug),
         survivor=Ref(survivor.id, survivor.title, survivor.slug),
-        grids=[_plan_grid_merge(session, survivor, membership) for membership in _memberships(session, loser)],
-        site_count=len(_sites_to_move(session, loser, survivor)),
-        usage_count=_count_to_move(session, Usage, loser, survivor),
-        favourite_count=_count_to_move(session, Favourite, loser, survivor),
-        replaced_packages=[Ref(*row) for row in replaces],
+        grids=[_plan_grid_merge(session, survivor, membership) for membership in _memberships(session, duplicate)],
+        site_count=len(_sites_to_move(session, duplicate, survivor)),
+        usage_count=_count_to_move(session, Usage, duplicate, survivor),
+        favourite_count=_count_to_move(session, Favourite, duplicate, survivor),
+        replaced_packages=[Ref(*row) for row in replaced_packages],
     )
 
 
 def merge_packages(changeset: Changeset, *, duplicate_slug: str, target: str) -> Package:
     """Merge a package into another, and return the survivor.
 
-    What both have stays with the survivor as it is. The loser is hidden; its slugs, old ones too, lead to the survivor.
+    Where both have content, the survivor's is kept. The duplicate is hidden, and its current and former slugs redirect
+    to the survivor.
 
     Raises:
-        Forbidden: this is no moderator.
-        Invalid, NotFound: as for `plan_merge`.
+        Forbidden: The user is not a moderator.
+        Invalid, NotFound: As in `plan_merge`.
     """
     require_moderator(changeset.by)
     lock_package_references(changeset.session)
-    loser, survivor = _load_both(changeset.session, duplicate_slug, target)
-    changeset.edit(loser, {"hidden_at": loser.hidden_at or changeset.now, "merged_into_id": survivor.id})
-    _redirect_references(changeset, loser, survivor)
-    for membership in _memberships(changeset.session, loser):
+    duplicate, survivor = _load_both(changeset.session, duplicate_slug, target)
+    changeset.edit(duplicate, {"hidden_at": duplicate.hidden_at or changeset.now, "merged_into_id": survivor.id})
+    _redirect_references(changeset, duplicate, survivor)
+    for membership in _memberships(changeset.session, duplicate):
         _move_membership(changeset, membership, survivor)
-    for site in _sites_to_move(changeset.session, loser, survivor):
+    for site in _sites_to_move(changeset.session, duplicate, survivor):
         changeset.edit(site, {"package_id": survivor.id})
-        changeset.touch(package_id=loser.id)
+        changeset.touch(package_id=duplicate.id)
     for model in (Usage, Favourite):
-        _move_user_rows(changeset.session, model, loser, survivor)
+        _move_user_rows(changeset.session, model, duplicate, survivor)
     changeset.touch(package_id=survivor.id)
     if changeset.gateways:
-        sync_sources_in_transaction(changeset.session, changeset.gateways, now=changeset.now, package_ids=[loser.id])
+        sync_sources_in_transaction(
+            changeset.session, changeset.gateways, now=changeset.now, package_ids=[duplicate.id]
+        )
     return survivor
 
 
 def _load_both(session: Session, duplicate_slug: str, target: str) -> tuple[Package, Package]:
-    loser = session.scalar(select(Package).where(Package.slug == duplicate_slug).with_for_update())
-    if loser is None:
+    duplicate = session.scalar(select(Package).where(Package.slug == duplicate_slug).with_for_update())
+    if duplicate is None:
         raise NotFound("Package")
     reader = FieldReader()
-    named = reader.read_line("into", target, MAX_REFERENCE_LENGTH)
+    reference = reader.read_line("into", target, MAX_REFERENCE_LENGTH)
     reader.raise_if_invalid()
-    found = find_by_reference(session, named) if named else None
-    if found is None:
+    survivor = find_by_reference(session, reference) if reference else None
+    if survivor is None:
         raise Invalid({"into": ["No visible package has this slug or URL."]})
-    if found.id == loser.id:
+    if survivor.id == duplicate.id:
         raise Invalid({"into": ["A package can't be merged into itself."]})
-    return loser, session.get_one(Package, found.id, with_for_update=True)
+    return duplicate, session.get_one(Package, survivor.id, with_for_update=True)
 
 
 def _memberships(session: Session, package: Package) -> list[GridPackage]:
@@ -118,9 +121,9 @@ def _memberships(session: Session, package: Package) -> list[GridPackage]:
 
 
 def _cells(session: Session, membership_id: int) -> dict[int, Cell]:
-    """Return the cells of a column that say something, by feature."""
-    rows = session.scalars(select(Cell).where(Cell.grid_package_id == membership_id).order_by(Cell.id))
-    return {cell.feature_id: cell for cell in rows}
+    """Return the cells of a column, by feature id."""
+    cells = session.scalars(select(Cell).where(Cell.grid_package_id == membership_id).order_by(Cell.id))
+    return {cell.feature_id: cell for cell in cells}
 
 
 def _survivor_membership(session: Session, membership: GridPackage, survivor: Package) -> GridPackage | None:
@@ -134,26 +137,24 @@ def _plan_grid_merge(session: Session, survivor: Package, membership: GridPackag
     survivor_membership = _survivor_membership(session, membership, survivor)
     if survivor_membership is None:
         return GridMergePlan(grid.title, grid.slug, True, (), ())
-    duplicate_cells, present = _cells(session, membership.id), _cells(session, survivor_membership.id)
-    features = {
-        feature.id: feature.title for feature in session.scalars(select(Feature).where(Feature.grid_id == grid.id))
-    }
-    filled_cells = {number: cell.text for number, cell in duplicate_cells.items() if cell.text}
-    empty = {number for number in filled_cells if number not in present or not present[number].text}
-    other = {number for number in filled_cells if number not in empty and present[number].text != filled_cells[number]}
-    return GridMergePlan(
-        grid.title,
-        grid.slug,
-        False,
-        tuple(features[number] for number in sorted(empty)),
-        tuple(features[number] for number in sorted(other)),
-    )
+    duplicate_texts = {feature_id: cell.text for feature_id, cell in _cells(session, membership.id).items()}
+    survivor_texts = {feature_id: cell.text for feature_id, cell in _cells(session, survivor_membership.id).items()}
+    filled, conflicting = [], []
+    for feature in session.scalars(select(Feature).where(Feature.grid_id == grid.id).order_by(Feature.id)):
+        text, survivor_text = duplicate_texts.get(feature.id), survivor_texts.get(feature.id)
+        if text and not survivor_text:
+            filled.append(feature.title)
+        elif text and text != survivor_text:
+            conflicting.append(feature.title)
+    return GridMergePlan(grid.title, grid.slug, False, tuple(filled), tuple(conflicting))
 
 
 def _move_membership(changeset: Changeset, membership: GridPackage, survivor: Package) -> None:
-    """Take a column out of its grid, and give it to the survivor, or fill what the survivor's own has left empty."""
+    """Move a column from the duplicate to the survivor; if the survivor has a column, fill its empty cells."""
     session = changeset.session
-    duplicate_cells = [(number, cell.text, cell.created_at) for number, cell in _cells(session, membership.id).items()]
+    duplicate_cells = [
+        (feature_id, cell.text, cell.created_at) for feature_id, cell in _cells(session, membership.id).items()
+    ]
     grid_id, created_at = membership.grid_id, membership.created_at
     survivor_membership = _survivor_membership(session, membership, survivor)
     changeset.delete(membership)
@@ -163,11 +164,11 @@ def _move_membership(changeset: Changeset, membership: GridPackage, survivor: Pa
             grid_id=grid_id, package_id=survivor.id, position=position, created_at=created_at
         )
         changeset.add(survivor_membership)
-    present = _cells(session, survivor_membership.id)
+    survivor_cells = _cells(session, survivor_membership.id)
     for feature_id, text, cell_created_at in duplicate_cells:
         if not text:
             continue
-        cell = present.get(feature_id)
+        cell = survivor_cells.get(feature_id)
         if cell is None:
             changeset.add(
                 Cell(
@@ -179,7 +180,7 @@ def _move_membership(changeset: Changeset, membership: GridPackage, survivor: Pa
 
 
 def _redirect_references(changeset: Changeset, duplicate: Package, survivor: Package) -> None:
-    """Let what led to the loser lead to the survivor."""
+    """Change the packages that the duplicate replaces, or that were merged into it, to refer to the survivor."""
     replaced = select(Package).where(Package.replaced_by_id == duplicate.id).order_by(Package.id)
     for other in changeset.session.scalars(replaced).all():
         is_circular = other.id == survivor.id or is_replaced_by(changeset.session, survivor.id, other.id)
@@ -192,12 +193,12 @@ def _redirect_references(changeset: Changeset, duplicate: Package, survivor: Pac
 
 
 def _sites_to_move(session: Session, duplicate: Package, survivor: Package) -> list[UsingSite]:
-    """Return the loser's links that the survivor has not."""
-    rows = session.scalars(
+    """Return the duplicate's sites that the survivor does not have."""
+    sites = session.scalars(
         select(UsingSite).where(UsingSite.package_id.in_([duplicate.id, survivor.id])).order_by(UsingSite.id)
     ).all()
-    existing = {site.url.lower().rstrip("/") for site in rows if site.package_id == survivor.id}
-    return [site for site in rows if site.package_id == duplicate.id and site.url.lower().rstrip("/") not in existing]
+    existing = {site.url.lower().rstrip("/") for site in sites if site.package_id == survivor.id}
+    return [site for site in sites if site.package_id == duplicate.id and site.url.lower().rstrip("/") not in existing]
 
 
 def _count_to_move(session: Session, model: type[Usage | Favourite], duplicate: Package, survivor: Package) -> int:
@@ -207,7 +208,7 @@ def _count_to_move(session: Session, model: type[Usage | Favourite], duplicate: 
 
 
 def _move_user_rows(session: Session, model: type[Usage | Favourite], duplicate: Package, survivor: Package) -> None:
-    """Move what people said of the loser to the survivor; who has said it of both has said it of the survivor."""
+    """Move the duplicate's usages or favourites to the survivor, except those of users who have both."""
     existing = select(model.user_id).where(model.package_id == survivor.id)
     session.execute(
         update(model)

@@ -1,4 +1,4 @@
-"""Packages: one record as pages and API show it, found by id or slug, and the page of one package."""
+"""Packages as pages and the API show them: queries for records, and lookups by id and slug."""
 
 from __future__ import annotations
 
@@ -14,29 +14,19 @@ from sqlalchemy.orm import Session, aliased
 from pkgsite.errors import Moved, NotFound
 from pkgsite.models import (
     Category,
-    Favourite,
     Grid,
     GridPackage,
     Package,
     PackageSlugRedirect,
-    Release,
     Usage,
-    UsingSite,
 )
-from pkgsite.rules.health import HealthReport
 from pkgsite.rules.links import safe_url
 from pkgsite.rules.pypi_names import parse_pypi_name
-from pkgsite.rules.scores import ScoreParts
-from pkgsite.services.packages import health as package_health
-from pkgsite.services.packages.flags import ViewerState, viewer_state
-from pkgsite.services.packages.health import Activity, DailyNumbers, FreshnessBySource, Vulnerability
-from pkgsite.services.permissions import ANONYMOUS, Viewer
 
 AnySelect = Select[*tuple[Any, ...]]
 
 VISIBLE = Package.hidden_at.is_(None)
 ACTIVE = Package.archived_at.is_(None) & Package.deprecated_at.is_(None) & Package.replaced_by_id.is_(None)
-MAX_RELEASES = 200  # on a page
 BY_STARS = func.coalesce(Package.stars, literal_column("-1")).desc()  # unknown comes last; there is an index on it
 
 
@@ -51,16 +41,16 @@ class Ref:
 
 @dataclass(frozen=True, slots=True)
 class PackageRecord:
-    """All that the site says of a package in a list, on its page and in the API. `None` in a fact means "not told"."""
+    """A package as lists, its page and the API show it. A fact that is `None` is unknown."""
 
     id: int
     title: str
     slug: str
     category: Ref
-    grids: tuple[Ref, ...]  # in the order in which the package was put into them
+    grids: tuple[Ref, ...]  # in the order in which the package was added to them
     repo_url: str
     pypi_url: str
-    documentation_url: str | None  # what people wrote, or else what the package index tells
+    documentation_url: str | None  # entered by a user, otherwise from the package index
     has_index_documentation: bool
     repo_moved_to: str | None
     missing_since: datetime | None
@@ -75,12 +65,12 @@ class PackageRecord:
     replaced_by_id: int | None
     last_commit_at: datetime | None
     commit_count: int | None
-    commits_over_52: list[int]  # one number a week, oldest first; 52 or none
+    commits_over_52: list[int]  # commits per week, oldest first; 52 numbers or none
     participants: list[str]
     participants_complete: bool
     pypi_version: str | None
     released_at: datetime | None
-    pypi_downloads: int | None  # of the last month
+    pypi_downloads: int | None  # last month
     licence: str | None
     licences: list[str] | None
     classifiers: list[str] | None
@@ -88,7 +78,7 @@ class PackageRecord:
     supports_python3: bool | None
     development_status: int | None
     project_urls: dict[str, str] | None  # by label
-    vulnerabilities: list[dict[str, Any]] | None  # of the present release
+    vulnerabilities: list[dict[str, Any]] | None  # of the current release
     score: int | None  # as of the last fetch
     created_at: datetime
     modified_at: datetime
@@ -114,18 +104,18 @@ class PackageRecord:
 
     @property
     def pypi_name(self) -> str:
-        """The project's name on the package index; empty where there is none."""
+        """The project's name on the package index, or "" if it has none."""
         return parse_pypi_name(self.pypi_url)
 
     @property
     def commits_last_year(self) -> int | None:
-        """Commits of the last 52 weeks; None where the host has not told."""
+        """Number of commits in the last 52 weeks, or None if unknown."""
         return sum(self.commits_over_52) if self.commits_over_52 else None
 
     @property
     def project_links(self) -> list[tuple[str, str]]:
-        """The addresses that the package index lists, those that can be linked to, with their labels."""
-        return [(label, url) for label, links in (self.project_urls or {}).items() if (url := safe_url(links))]
+        """The safe URLs among those that the package index lists, with their labels."""
+        return [(label, safe) for label, url in (self.project_urls or {}).items() if (safe := safe_url(url))]
 
 
 _COMPUTED_FIELDS = {"category", "grids", "documentation_url", "has_index_documentation"}
@@ -138,62 +128,21 @@ _COLUMNS = [getattr(Package, name) for name in _COLUMN_FIELDS] + [
 
 @dataclass(frozen=True, slots=True)
 class PackageSlice:
-    """Some records out of `count`."""
+    """Some of `count` records."""
 
     count: int
     records: list[PackageRecord]
 
 
-@dataclass(frozen=True, slots=True)
-class ReleaseRecord:
-    number: str
-    uploaded_at: datetime | None
-    is_prerelease: bool
-    yanked_reason: str | None
-    requires_python: str | None
-    licence: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class UsingSiteRecord:
-    id: int
-    title: str
-    url: str
-    is_approved: bool | None  # None: nobody has decided yet; shown to its adder alone
-    created_by_id: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class PackagePage:
-    """Everything on a package's page."""
-
-    package: PackageRecord
-    sources: FreshnessBySource
-    activity: Activity
-    samples: list[DailyNumbers]  # of the last 400 days, oldest first
-    health: HealthReport
-    score: ScoreParts
-    vulnerabilities: list[Vulnerability] | None  # of the present release; None: nobody has told
-    releases: list[ReleaseRecord]  # newest first; 200 at most
-    release_count: int  # of all
-    sites: list[UsingSiteRecord]
-    replaced_by: Ref | None
-    replaced_packages: list[Ref]
-    related_packages: list[PackageRecord]  # living packages of the same grids, most stars first, six at most
-    favourite_count: int
-    usage_count: int
-    viewer_state: ViewerState  # what is for the person who looks alone
-
-
 def select_packages(*, include_hidden: bool = False) -> AnySelect:
-    """Return the query that `load_records` reads; callers add conditions, order and limits."""
+    """Return a query for `load_records`; callers add conditions, order and limit."""
     category = [Category.title.label("category_title"), Category.slug.label("category_slug")]
     statement = select(*_COLUMNS, Package.category_id, *category).join(Category)
     return statement if include_hidden else statement.where(VISIBLE)
 
 
 def load_records(session: Session, statement: AnySelect) -> list[PackageRecord]:
-    """Run a query made from `select_packages` and return whole records, in two queries whatever their number."""
+    """Run a query from `select_packages`, and return complete records, in two queries."""
     rows = session.execute(statement).all()
     grids = _load_grids(session, [row.id for row in rows])
     return [
@@ -212,109 +161,48 @@ def count_packages(session: Session, *conditions: ColumnElement[bool]) -> int:
     return session.scalar(select(func.count()).select_from(Package).where(VISIBLE, *conditions)) or 0
 
 
-def load_releases(session: Session, package_ids: Collection[int]) -> dict[int, list[ReleaseRecord]]:
-    """Return the newest releases of each of these packages, `MAX_RELEASES` at most, in one query."""
-    columns = [Release.package_id, Release.number, Release.uploaded_at, Release.is_prerelease, Release.yanked_reason,
-               Release.requires_python, Release.licence]  # fmt: skip
-    newest: list[ColumnElement[Any]] = [Release.uploaded_at.desc().nulls_last(), Release.id.desc()]
-    position = func.row_number().over(partition_by=Release.package_id, order_by=newest).label("place")
-    ranked = select(*columns, position).where(Release.package_id.in_(package_ids)).subquery()
-    rows = select(ranked).where(ranked.c.place <= MAX_RELEASES).order_by(ranked.c.package_id, ranked.c.place)
-    found: defaultdict[int, list[ReleaseRecord]] = defaultdict(list)
-    for package_id, *values, _ in session.execute(rows):
-        found[package_id].append(ReleaseRecord(*values))
-    return dict(found)
-
-
 def package_by_id(session: Session, package_id: int, *, include_hidden: bool = False) -> PackageRecord:
     """Return one package.
 
     Raises:
-        NotFound: no package has this id.
+        NotFound: No package has this id.
     """
-    found = load_records(session, select_packages(include_hidden=include_hidden).where(Package.id == package_id))
-    if not found:
+    records = load_records(session, select_packages(include_hidden=include_hidden).where(Package.id == package_id))
+    if not records:
         raise NotFound("Package")
-    return found[0]
+    return records[0]
 
 
 def package_by_slug(session: Session, slug: str, *, include_hidden: bool = False) -> PackageRecord:
-    """Return the package that has this slug now.
+    """Return the package with this slug.
 
     Raises:
-        Moved: a package once had this slug and has another one now, or was merged into another.
-        NotFound: none ever had it.
+        Moved: The slug is a former one, or the package was merged into another.
+        NotFound: No package has or had this slug.
     """
-    found = load_records(session, select_packages(include_hidden=include_hidden).where(Package.slug == slug))
-    if found:
-        return found[0]
-    raise missing_slug_error(session, slug)
+    records = load_records(session, select_packages(include_hidden=include_hidden).where(Package.slug == slug))
+    if not records:
+        raise missing_slug_error(session, slug)
+    return records[0]
 
 
 def missing_slug_error(session: Session, slug: str) -> Moved | NotFound:
-    """Return where a slug leads that is no visible package's, or that it leads nowhere."""
+    """Return the error for a slug that no visible package has: `Moved` if it redirects, otherwise `NotFound`."""
     merge_target = aliased(Package)
-    old = select(PackageSlugRedirect.package_id).where(PackageSlugRedirect.slug == slug)
+    redirects = select(PackageSlugRedirect.package_id).where(PackageSlugRedirect.slug == slug)
     row = session.execute(
-        select(Package.slug, Package.hidden_at, merge_target.slug.label("into"))
+        select(Package.slug, Package.hidden_at, merge_target.slug.label("target_slug"))
         .outerjoin(merge_target, (merge_target.id == Package.merged_into_id) & merge_target.hidden_at.is_(None))
-        .where((Package.slug == slug) | Package.id.in_(old))
+        .where((Package.slug == slug) | Package.id.in_(redirects))
         .order_by(Package.slug != slug)
         .limit(1)
     ).one_or_none()
-    target = None if row is None else row.slug if row.hidden_at is None else row.into
+    target = None if row is None else row.slug if row.hidden_at is None else row.target_slug
     return Moved(target) if target and target != slug else NotFound("Package")
 
 
-def package_page(session: Session, slug: str, *, now: datetime, viewer: Viewer = ANONYMOUS) -> PackagePage:
-    """Return everything on the page of the package with this slug, in a fixed number of queries.
-
-    Raises:
-        Moved: a package once had this slug and has another one now, or was merged into another.
-        NotFound: none ever had it, or it is hidden from who looks.
-    """
-    package = package_by_slug(session, slug, include_hidden=viewer.is_moderator)
-    sources = package_health.load_freshness(session, package, now=now)
-    releases, release_count = _load_release_page(session, package.id)
-    columns = (UsingSite.id, UsingSite.title, UsingSite.url, UsingSite.is_approved, UsingSite.created_by_id)
-    site_visibility: ColumnElement[bool] = UsingSite.is_approved.is_(True)
-    if viewer.is_authenticated:
-        site_visibility |= UsingSite.created_by_id == viewer.user_id
-    sites = session.execute(
-        select(*columns)
-        .where(UsingSite.package_id == package.id, site_visibility)
-        .order_by(UsingSite.title, UsingSite.id)
-    )
-    replacement_condition = Package.replaced_by_id == package.id
-    if package.replaced_by_id is not None:
-        replacement_condition |= Package.id == package.replaced_by_id
-    replacement_refs = session.execute(
-        select(Package.id, Package.title, Package.slug)
-        .where(replacement_condition, VISIBLE)
-        .order_by(Package.title, Package.id)
-    ).all()
-    return PackagePage(
-        package=package,
-        sources=sources,
-        activity=package_health.package_activity(package, sources, now=now),
-        samples=package_health.load_samples(session, package.id, now=now),
-        health=package_health.health_report(package, sources, now=now),
-        score=package_health.package_score(package, now=now),
-        vulnerabilities=package_health.known_vulnerabilities(package),
-        releases=releases,
-        release_count=release_count,
-        sites=[UsingSiteRecord(*row) for row in sites],
-        replaced_by=next((Ref(*row) for row in replacement_refs if row.id == package.replaced_by_id), None),
-        replaced_packages=[Ref(*row) for row in replacement_refs if row.id != package.replaced_by_id],
-        related_packages=_related_packages(session, package),
-        favourite_count=_count(session, Favourite.package_id == package.id),
-        usage_count=_count(session, Usage.package_id == package.id),
-        viewer_state=viewer_state(session, package.id, viewer),
-    )
-
-
 def ids_by_slug(session: Session, slugs: Collection[str]) -> dict[str, int]:
-    """Return the ids of the packages that have these slugs now; unknown slugs are left out."""
+    """Return the ids of the visible packages with these slugs; unknown slugs are omitted."""
     rows = session.execute(select(Package.slug, Package.id).where(Package.slug.in_(slugs), VISIBLE))
     return {row.slug: row.id for row in rows}
 
@@ -326,45 +214,11 @@ def slugs_by_id(session: Session, package_ids: Collection[int]) -> dict[int, str
 
 
 def usage_counts(session: Session, package_ids: Iterable[int]) -> dict[int, int]:
-    """Return how many people say that they use each of these packages; those without any are left out."""
+    """Return the numbers of users of these packages; packages without users are omitted."""
     rows = session.execute(
         select(Usage.package_id, func.count()).where(Usage.package_id.in_(list(package_ids))).group_by(Usage.package_id)
     )
     return {row.package_id: row[1] for row in rows}
-
-
-def _load_release_page(session: Session, package_id: int) -> tuple[list[ReleaseRecord], int]:
-    """Return the newest releases, and how many there are of all."""
-    rows = session.execute(
-        select(
-            func.count().over().label("of_all"),
-            Release.number,
-            Release.uploaded_at,
-            Release.is_prerelease,
-            Release.yanked_reason,
-            Release.requires_python,
-            Release.licence,
-        )
-        .where(Release.package_id == package_id)
-        .order_by(Release.uploaded_at.desc().nulls_last(), Release.id.desc())
-        .limit(MAX_RELEASES)
-    ).all()
-    return [ReleaseRecord(*row[1:]) for row in rows], rows[0].of_all if rows else 0
-
-
-def _count(session: Session, condition: ColumnElement[bool]) -> int:
-    return session.scalar(select(func.count()).where(condition)) or 0
-
-
-def _related_packages(session: Session, package: PackageRecord) -> list[PackageRecord]:
-    in_the_same_grids = select(GridPackage.package_id).where(GridPackage.grid_id.in_(package.grid_ids))
-    return load_records(
-        session,
-        select_packages()
-        .where(Package.id.in_(in_the_same_grids), Package.id != package.id, ACTIVE)
-        .order_by(BY_STARS, Package.id)
-        .limit(6),
-    )
 
 
 def _load_grids(session: Session, package_ids: list[int]) -> defaultdict[int, list[Ref]]:

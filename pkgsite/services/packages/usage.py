@@ -1,4 +1,4 @@
-"""What people say of a package with one click: "I use this", and that it is a favourite. Counted from rows."""
+"""The toggles of a package: "I use this" and favourites."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from pkgsite.services.permissions import Viewer, require_login
 
 
 def mark_used(session: Session, slug: str, is_marked: bool, *, by: Viewer, now: datetime) -> bool:
-    """Let a person say that they use a package, or no longer; tell whether that is new.
+    """Set whether the user uses a package, and return whether that has changed.
 
     Raises:
-        Forbidden: nobody is logged in.
-        NotFound: there is no such package for this person.
+        Forbidden: The user is not logged in.
+        NotFound: No such package exists, or the user must not see it.
     """
     user_id = require_login(by)
     begin_write(session)
     package_id = _package_id(session, Package.slug == slug, by)
-    is_new = _set_mark(session, Usage, package_id, user_id, is_marked, now)
-    if is_new:  # the API tells how many they are
+    has_changed = _set_mark(session, Usage, package_id, user_id, is_marked, now)
+    if has_changed:  # the API includes the number of users
         session.execute(update(Package).where(Package.id == package_id).values(changed_at=now))
-    return is_new
+    return has_changed
 
 
 def mark_favourite(session: Session, key: str | int, is_marked: bool, *, by: Viewer, now: datetime) -> str:
-    """Let a person call a package a favourite, or no longer; return the package's slug.
+    """Set whether a package is the user's favourite, and return its slug.
 
     Args:
-        session: In which no transaction is open.
-        key: The package's slug or its id.
-        is_marked: Whether it is to be one.
-        by: Who.
-        now: The present instant.
+        session: A session without an open transaction.
+        key: The package's slug or id.
+        is_marked: Whether it should be a favourite.
+        by: The user.
+        now: The current time.
 
     Raises:
-        Forbidden: nobody is logged in.
-        NotFound: there is no such package for this person.
+        Forbidden: The user is not logged in.
+        NotFound: No such package exists, or the user must not see it.
     """
     user_id = require_login(by)
     begin_write(session)
@@ -51,17 +51,17 @@ def mark_favourite(session: Session, key: str | int, is_marked: bool, *, by: Vie
 
 
 def _package_id(session: Session, condition: ColumnElement[bool], by: Viewer) -> int:
-    visibility = [] if by.is_moderator else [Package.hidden_at.is_(None)]
-    found = session.scalar(select(Package.id).where(condition, *visibility))
-    if found is None:
+    conditions = [condition] if by.is_moderator else [condition, Package.hidden_at.is_(None)]
+    package_id = session.scalar(select(Package.id).where(*conditions))
+    if package_id is None:
         raise NotFound("Package")
-    return found
+    return package_id
 
 
 def _set_mark(
     session: Session, model: type[Usage | Favourite], package_id: int, user_id: int, is_marked: bool, now: datetime
 ) -> bool:
-    """Add or remove the row that says so, however often it is asked for; tell whether anything changed."""
+    """Add or remove the user's row, and return whether that has changed anything; repeating it is harmless."""
     if not is_marked:
         statement = delete(model).where(model.package_id == package_id, model.user_id == user_id)
         return bool(session.execute(statement).rowcount)  # type: ignore[attr-defined]

@@ -1,7 +1,6 @@
-"""What code hosts tell us at the moment of a change: the sources of the packages in question are asked again.
+"""Webhooks of code hosts: a change of a repository requeues its package's sources.
 
-A webhook brings no facts: it says where to look. Thus one that is late, sent twice or made up by somebody who knows
-the secret does no more than bring forward what is asked anyway.
+No facts are taken from the payload. So a delayed, repeated or forged webhook can only bring forward a scheduled fetch.
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ from pkgsite.rules.repo_urls import RepoRef, parse_repo_ref
 from pkgsite.services.packages.records import VISIBLE
 from pkgsite.services.refresh.sources import make_due
 
-# Weeks and people follow by themselves when the repository shows new commits. The index is asked where a release may
-# be on its way to it.
+# Activity and participants are fetched anyway once the repository has new commits. The package index is fetched if
+# there may be a new release.
 CHANGE_SOURCES = (Source.REPO,)
 RELEASE_SOURCES = (Source.REPO, Source.INDEX)
 GITHUB_EVENTS: Mapping[str, tuple[Source, ...]] = {
     "push": CHANGE_SOURCES,
-    "create": CHANGE_SOURCES,  # of a branch; a tag may be a release
+    "create": CHANGE_SOURCES,  # a branch; for a tag, see `parse_github_change`
     "delete": CHANGE_SOURCES,
     "fork": CHANGE_SOURCES,
     "public": CHANGE_SOURCES,
@@ -41,16 +40,16 @@ GITLAB_EVENTS: Mapping[str, tuple[Source, ...]] = {
     "tag_push": RELEASE_SOURCES,
     "release": RELEASE_SOURCES,
 }
-MAX_URL_LENGTH = 500  # an address of a repository that is longer is none that we know
+MAX_URL_LENGTH = 500
 
 
 @dataclass(frozen=True, slots=True)
 class RepositoryChange:
-    """What a webhook tells.
+    """A change of a repository, from a webhook.
 
     Attributes:
-        urls: Where the repository is found: its present address, and then those that it had before this change.
-        sources: What is to be asked again.
+        urls: The repository's URLs: the current one, then those before the change.
+        sources: The sources to fetch again.
     """
 
     urls: tuple[str, ...]
@@ -59,66 +58,67 @@ class RepositoryChange:
 
 @dataclass(frozen=True, slots=True)
 class WebhookResult:
-    """What came of a webhook."""
+    """The result of a webhook."""
 
-    slugs: list[str]  # the packages of this repository
-    requeued_count: int  # sources that were brought forward; the others were due already
+    slugs: list[str]  # of the repository's packages
+    requeued_count: int  # sources that were not due already
 
 
 def parse_github_change(event: str, payload: Mapping[str, Any]) -> RepositoryChange | None:
-    """Return what a webhook of GitHub tells, or None where nothing here follows from such an event.
+    """Return the change in a GitHub webhook, or None for an irrelevant event.
 
     Raises:
-        Invalid: the payload names no repository; the words are under "payload".
+        Invalid: The payload does not name a repository; the message is under "payload".
     """
     sources = GITHUB_EVENTS.get(event)
     if sources is None:
         return None
     if event in {"create", "delete"} and payload.get("ref_type") == "tag":
         sources = RELEASE_SOURCES
-    # Most events have the API's address as "url"; where there is no other, it is the page's, as it once was.
+    # In most events, "url" is the API's; only if there is no "html_url", it is the page's.
     url = _text_at(payload, "repository", "html_url") or _text_at(payload, "repository", "url")
     return RepositoryChange((_require_url(url), *_previous_urls(payload, url)), sources)
 
 
 def parse_gitlab_change(payload: Mapping[str, Any]) -> RepositoryChange | None:
-    """Return what a webhook of GitLab tells, or None where nothing here follows from such an event.
+    """Return the change in a GitLab webhook, or None for an irrelevant event.
 
     Raises:
-        Invalid: the payload names no repository; the words are under "payload".
+        Invalid: The payload does not name a repository; the message is under "payload".
     """
     sources = GITLAB_EVENTS.get(_text_at(payload, "object_kind"))
-    return (
-        None if sources is None else RepositoryChange((_require_url(_text_at(payload, "project", "web_url")),), sources)
-    )
+    if sources is None:
+        return None
+    return RepositoryChange((_require_url(_text_at(payload, "project", "web_url")),), sources)
 
 
 def apply_change(
-    session: Session, change: RepositoryChange, kinds: Mapping[str, str], *, now: datetime
+    session: Session, change: RepositoryChange, host_kinds: Mapping[str, str], *, now: datetime
 ) -> WebhookResult:
-    """Make what a webhook is about due, before all else; what is due by a webhook already stays as it is.
+    """Make the sources of a changed repository's packages due with the highest priority, unless they are already.
 
     Args:
-        change: What it tells.
-        kinds: The code hosts that repositories are read from, by name.
-        now: The present instant.
+        session: The database session.
+        change: The change of the repository.
+        host_kinds: The kinds of the supported code hosts, by host name.
+        now: The current time.
 
     Raises:
-        NotFound: no package of the site has this repository.
+        NotFound: No package has this repository.
     """
     begin_write(session)
-    refs = [ref for ref in (parse_repo_ref(url, kinds) for url in change.urls) if ref]
-    found = next(filter(None, (_packages_at(session, ref) for ref in refs)), {})
-    if not found and refs:
-        found = _packages_moved_to(session, refs[0])
-    if not found:
+    refs = [ref for ref in (parse_repo_ref(url, host_kinds) for url in change.urls) if ref]
+    slugs = next(filter(None, (_packages_with_repo(session, ref) for ref in refs)), {})
+    if not slugs and refs:
+        slugs = _packages_moved_to(session, refs[0])
+    if not slugs:
         raise NotFound("Package")
-    requeued_count = make_due(session, priority=Priority.WEBHOOK, now=now, package_ids=found, sources=change.sources)
-    return WebhookResult(sorted(found.values()), requeued_count)
+    requeued_count = make_due(session, priority=Priority.WEBHOOK, now=now, package_ids=slugs, sources=change.sources)
+    return WebhookResult(sorted(slugs.values()), requeued_count)
 
 
-def _packages_at(session: Session, ref: RepoRef) -> dict[int, str]:
-    """Return the slugs, by id, of the packages whose repository this is."""
+def _packages_with_repo(session: Session, ref: RepoRef) -> dict[int, str]:
+    """Return the slugs of the repository's packages, by id."""
     package_ids = select(SourceState.package_id).where(
         SourceState.source == Source.REPO, SourceState.host == ref.host, SourceState.target == ref.path.lower()
     )
@@ -126,7 +126,7 @@ def _packages_at(session: Session, ref: RepoRef) -> dict[int, str]:
 
 
 def _packages_moved_to(session: Session, ref: RepoRef) -> dict[int, str]:
-    """Return the packages whose repository has been renamed to this one, though people have not written it yet."""
+    """Return the slugs, by id, of the packages whose former repository is known to have moved to this one."""
     return _slugs(session, func.lower(Package.repo_moved_to) == f"https://{ref.key}")
 
 
@@ -136,16 +136,16 @@ def _slugs(session: Session, condition: ColumnElement[bool]) -> dict[int, str]:
 
 
 def _previous_urls(payload: Mapping[str, Any], url: str) -> list[str]:
-    """Return the address from which the repository has just moved away, as far as the payload tells."""
-    start, _, present = url.rstrip("/").rpartition("/")
-    root, _, owner = start.rpartition("/")
-    name_before = _text_at(payload, "changes", "repository", "name", "from")
-    owner_before = _text_at(payload, "changes", "owner", "from", "user", "login") or _text_at(
+    """Return the repository's URL before it was renamed or transferred, if the payload says so."""
+    owner_url, _, name = url.rstrip("/").rpartition("/")
+    root, _, owner = owner_url.rpartition("/")
+    previous_name = _text_at(payload, "changes", "repository", "name", "from")
+    previous_owner = _text_at(payload, "changes", "owner", "from", "user", "login") or _text_at(
         payload, "changes", "owner", "from", "organization", "login"
     )
-    if not (name_before or owner_before):
+    if not (previous_name or previous_owner):
         return []
-    return [f"{root}/{owner_before or owner}/{name_before or present}"]
+    return [f"{root}/{previous_owner or owner}/{previous_name or name}"]
 
 
 def _require_url(url: str) -> str:
@@ -155,7 +155,7 @@ def _require_url(url: str) -> str:
 
 
 def _text_at(payload: object, *path: str) -> str:
-    """Return the text at this place of a payload; empty where there is none, whatever is there in its stead."""
+    """Return the string at this path of a payload, or "" if there is none."""
     for name in path:
         payload = payload.get(name) if isinstance(payload, Mapping) else None
     return payload if isinstance(payload, str) else ""

@@ -1,4 +1,4 @@
-"""The public pages of people, and what they say of themselves there."""
+"""User profiles: the public pages, and the settings of what they show."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ from pkgsite.services.permissions import Viewer, require_login
 MAX_LINKS = 10
 MAX_LABEL_LENGTH = 50  # characters
 MAX_URL_LENGTH = 200
-SHORT_LIST_SIZE = 20  # things of each list on the page itself
+SHORT_LIST_SIZE = 20  # of each list on the profile page
 PAGE_SIZE = 20
-LIST_NAMES = ("contributed", "added", "edited", "favorites")  # as addresses name them
+LIST_NAMES = ("contributed", "added", "edited", "favorites")  # as in URLs
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class ProfileLink:
 
 @dataclass(frozen=True, slots=True)
 class ExternalAccount:
-    """A person's account at another site."""
+    """A user's account on a code host."""
 
     site: str
     login: str
@@ -53,7 +53,7 @@ class ExternalAccount:
 
 @dataclass(frozen=True, slots=True)
 class ListPreview:
-    """The first of `count` things."""
+    """The first of `count` packages or grids."""
 
     count: int
     refs: list[Ref]
@@ -70,15 +70,15 @@ class ProfilePage:
     participated: ListPreview
     added: ListPreview
     edited: ListPreview
-    grids: ListPreview  # that they have changed
-    favourites: ListPreview | None  # None: not for this viewer
+    grids: ListPreview  # the grids that the user has changed
+    favourites: ListPreview | None  # None if the viewer must not see them
     is_own: bool
     shares_favourites: bool
 
 
 @dataclass(frozen=True, slots=True)
 class ProfileListPage:
-    """A page of one of a person's lists of packages."""
+    """A page of one of a user's package lists."""
 
     username: str
     list_name: str
@@ -87,17 +87,17 @@ class ProfileListPage:
 
 @dataclass(frozen=True, slots=True)
 class OwnProfile:
-    """What a person says of themselves."""
+    """The settings of the viewer's own profile."""
 
     shares_favourites: bool
     links: list[ProfileLink]
 
 
 def profile_page(session: Session, username: str, viewer: Viewer) -> ProfilePage:
-    """Return everything on a person's public page, in a fixed number of queries.
+    """Return everything on a user's profile page, in a fixed number of queries.
 
     Raises:
-        NotFound: there is nobody of this name, or their account is closed.
+        NotFound: No active user has this name.
     """
     user = _user(session, username)
     identities = _identities(session, user.id)
@@ -120,11 +120,11 @@ def profile_page(session: Session, username: str, viewer: Viewer) -> ProfilePage
 
 
 def profile_list(session: Session, username: str, list_name: str, viewer: Viewer, *, page: str) -> ProfileListPage:
-    """Return a page of the packages that a person contributed to, added, edited or favours.
+    """Return a page of the packages that a user has contributed to, added, edited or marked as favourites.
 
     Raises:
-        Forbidden: they don't share their favourites.
-        NotFound: there is nobody of this name, their account is closed, or there is no such list.
+        Forbidden: The user's favourites are private.
+        NotFound: No active user has this name, or there is no such list.
     """
     user = _user(session, username)
     if list_name not in LIST_NAMES:
@@ -142,30 +142,28 @@ def profile_list(session: Session, username: str, list_name: str, viewer: Viewer
     records = load_records(session, statement.limit(paging.page_size).offset(paging.offset))
     usage = usage_counts(session, [record.id for record in records])
     query = PackageQuery(page=str(paging.page_number))
-    return ProfileListPage(
-        user.username, list_name, PackageListPage(query, {}, paging, records, usage, {}, [], None, None)
-    )
+    return ProfileListPage(user.username, list_name, PackageListPage(query, paging, records, usage))
 
 
 def own_profile(session: Session, by: Viewer) -> OwnProfile:
-    """Return what a person says of themselves, for them to change."""
+    """Return the settings of the viewer's own profile."""
     user = session.get_one(User, require_login(by))
     return OwnProfile(user.shares_favourites, _links(user.links))
 
 
 def update_profile(session: Session, *, by: Viewer, shares_favourites: bool, links: Sequence[ProfileLink]) -> None:
-    """Keep what a person says of themselves; a link of which nothing is filled in is left out.
+    """Update the viewer's own profile; empty links are ignored.
 
     Raises:
-        Forbidden: nobody is logged in.
-        Invalid: a link can't be accepted; its problem is that of "links-<place>-label" or "links-<place>-url".
+        Forbidden: The viewer is not logged in.
+        Invalid: A link is invalid; the message is under "links-<index>-label" or "links-<index>-url".
     """
     user = session.get_one(User, require_login(by))
     problems: dict[str, list[str]] = {}
     valid_links: list[ProfileLink] = []
-    for paging, link in enumerate(links):
+    for index, link in enumerate(links):
         if link.label.strip() or link.url.strip():
-            valid_links.append(_validated_link(link, f"links-{paging}", problems))
+            valid_links.append(_validated_link(link, f"links-{index}", problems))
     if len(valid_links) > MAX_LINKS:
         problems["links"] = [f"You can add at most {MAX_LINKS} links."]
     if problems:
@@ -196,20 +194,26 @@ def _external_account(identity: Identity) -> ExternalAccount:
 
 
 def _links(raw_links: Sequence[Any]) -> list[ProfileLink]:
-    """Return the links that are kept for a person, those that can be linked to."""
+    """Return the stored links that have a safe URL."""
     links = [
-        ProfileLink(str(one.get("label", "")), str(one.get("url", ""))) for one in raw_links if isinstance(one, dict)
+        ProfileLink(str(link.get("label", "")), str(link.get("url", "")))
+        for link in raw_links
+        if isinstance(link, dict)
     ]
     return [link for link in links if safe_url(link.url)]
 
 
 def _participated_in(identities: Sequence[Identity]) -> ColumnElement[bool]:
-    """Return the condition that a person took part in a package's repository, by their logins at code hosts.
+    """Return the condition that a user is a participant of a package's repository, by their GitHub login.
 
-    Only where hosts tell logins: the names that GitLab tells may be anybody's.
+    Other hosts report no logins, only names that anyone can choose.
     """
-    logins = [one.login for one in identities if one.provider == "github" and is_searchable_name(one.login)]
-    # Stored as JSON, a name stands in quotes: a part of another name is not found.
+    logins = [
+        identity.login
+        for identity in identities
+        if identity.provider == "github" and is_searchable_name(identity.login)
+    ]
+    # The stored JSON has each name in quotes, so that a part of a longer name does not match.
     matches = [cast(Package.participants, Text).icontains(f'"{login}"', autoescape=True) for login in logins]
     return and_(Package.repo_url.icontains("://github.com/", autoescape=True), or_(*matches)) if matches else false()
 
@@ -227,7 +231,7 @@ def _favoured_by(user_id: int) -> ColumnElement[bool]:
 
 def _packages(condition: ColumnElement[bool]) -> AnySelect:
     return (
-        select(Package.id, Package.title, Package.slug, func.count().over().label("of_all"))
+        select(Package.id, Package.title, Package.slug, func.count().over().label("total"))
         .where(VISIBLE, condition)
         .order_by(func.lower(Package.title), Package.id)
     )
@@ -236,7 +240,7 @@ def _packages(condition: ColumnElement[bool]) -> AnySelect:
 def _grids_changed_by(user_id: int) -> AnySelect:
     changed = select(Revision.grid_id).where(Revision.user_id == user_id, Revision.grid_id.is_not(None))
     return (
-        select(Grid.id, Grid.title, Grid.slug, func.count().over().label("of_all"))
+        select(Grid.id, Grid.title, Grid.slug, func.count().over().label("total"))
         .where(Grid.id.in_(changed))
         .order_by(func.lower(Grid.title), Grid.id)
     )
@@ -244,11 +248,11 @@ def _grids_changed_by(user_id: int) -> AnySelect:
 
 def _preview(session: Session, statement: AnySelect) -> ListPreview:
     rows = session.execute(statement.limit(SHORT_LIST_SIZE)).all()
-    return ListPreview(rows[0].of_all if rows else 0, [Ref(row.id, row.title, row.slug) for row in rows])
+    return ListPreview(rows[0].total if rows else 0, [Ref(row.id, row.title, row.slug) for row in rows])
 
 
 def _validated_link(link: ProfileLink, name: str, problems: dict[str, list[str]]) -> ProfileLink:
-    """Return a link as it is kept, with what is wrong with it noted."""
+    """Return a link without surrounding spaces, and add its problems to `problems`."""
     label, url = link.label.strip(), link.url.strip()
     if not label:
         problems[f"{name}-label"] = ["Enter a label."]

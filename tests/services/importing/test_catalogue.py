@@ -1,4 +1,4 @@
-"""Loading a catalogue from a file: whole, again, beside people's work, and into an empty database only once."""
+"""Loading catalogue files: repeatedly, with user edits, and the bundled one into an empty database."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ LATER = NOW + timedelta(days=1)
 
 
 @pytest.fixture
-def file() -> dict[str, Any]:
-    """A catalogue of one grid with two packages and two features."""
+def data() -> dict[str, Any]:
+    """A catalogue with one grid, two packages and two features."""
     fake = FakeV4Site()
     fast = {"title": "Is fast", "description": "In our eyes.", "cells": {"foo": "yes", "bar": "no"}}
     small = {"title": "Is small", "description": "", "cells": {"foo": "2 KB"}}
@@ -40,26 +40,26 @@ def file() -> dict[str, Any]:
     }
 
 
-def load(session: Session, file: dict[str, Any], *, now: datetime = NOW) -> dict[str, ImportTally]:
-    tallies = load_catalogue(session, json.dumps(file).encode(), now=now)
+def load(session: Session, data: dict[str, Any], *, now: datetime = NOW) -> dict[str, ImportTally]:
+    tallies = load_catalogue(session, json.dumps(data).encode(), now=now)
     session.commit()
     return tallies
 
 
 def outcomes(tallies: dict[str, ImportTally]) -> dict[str, tuple[int, ...]]:
-    """Return for each noun how many were added, changed, unchanged and skipped."""
+    """Return the numbers of added, changed, unchanged and skipped records, by kind."""
     return {
-        noun: (*(tally.count(outcome) for outcome in Outcome), len(tally.skipped)) for noun, tally in tallies.items()
+        kind: (*(tally.count(outcome) for outcome in Outcome), len(tally.skipped)) for kind, tally in tallies.items()
     }
 
 
-def remarks(tallies: dict[str, ImportTally]) -> list[str]:
-    return [remark for tally in tallies.values() for remark in tally.warnings]
+def warnings(tallies: dict[str, ImportTally]) -> list[str]:
+    return [warning for tally in tallies.values() for warning in tally.warnings]
 
 
 def features(session: Session) -> list[tuple[str, str, int]]:
     rows = session.execute(select(Feature.title, Feature.description, Feature.position).order_by(Feature.position))
-    return [tuple(row) for row in rows]  # type: ignore[misc]
+    return [(row.title, row.description, row.position) for row in rows]
 
 
 def cells(session: Session) -> dict[tuple[str, str], str]:
@@ -75,18 +75,18 @@ def cells(session: Session) -> dict[tuple[str, str], str]:
 
 
 def scores(session: Session) -> dict[str, int | None]:
-    found = {row.slug: row.score for row in session.execute(select(Package.slug, Package.score))}
+    scores_by_slug = {row.slug: row.score for row in session.execute(select(Package.slug, Package.score))}
     session.rollback()
-    return found
+    return scores_by_slug
 
 
-def edit_as_user(session: Session, noun: str, number: int, action: str = "edit", **states: Any) -> None:
-    """Record that a person did something; `before` and `after` are the states."""
-    session.add(Revision(at=NOW, object_type=noun, object_id=number, action=action, **states))
+def edit_as_user(session: Session, kind: str, object_id: int, action: str = "edit", **states: Any) -> None:
+    """Record a user's edit, with the states `before` and `after`."""
+    session.add(Revision(at=NOW, object_type=kind, object_id=object_id, action=action, **states))
 
 
-def test_everything_comes_in(session: Session, file: dict[str, Any]) -> None:
-    tallies = load(session, file)
+def test_all_records_are_imported(session: Session, data: dict[str, Any]) -> None:
+    tallies = load(session, data)
     assert outcomes(tallies) == {
         "categories": (1, 0, 0, 0),
         "grids": (1, 0, 0, 0),
@@ -100,31 +100,31 @@ def test_everything_comes_in(session: Session, file: dict[str, Any]) -> None:
     assert package_by_id(session, 13).participants_complete
 
 
-def test_scores_are_there_at_once(session: Session, file: dict[str, Any]) -> None:
-    file["packages"][0] |= {"repo_watchers": 100, "last_updated": "2025-08-20T00:00:00Z"}  # six whole months before
-    load(session, file)
+def test_scores_are_calculated_during_the_import(session: Session, data: dict[str, Any]) -> None:
+    data["packages"][0] |= {"repo_watchers": 100, "last_updated": "2025-08-20T00:00:00Z"}  # six full months ago
+    load(session, data)
     assert scores(session) == {"foo": 80, "bar": 511}
-    load(session, file, now=NOW + timedelta(days=100))  # the facts are the same, but older
+    load(session, data, now=NOW + timedelta(days=100))  # the facts are the same, but older now
     assert scores(session) == {"foo": 70, "bar": 408}
     assert set(session.scalars(select(Package.changed_at))) == {NOW}
 
 
-def test_a_second_load_changes_nothing(session: Session, file: dict[str, Any]) -> None:
-    load(session, file)
-    tallies = load(session, file, now=LATER)
-    assert {noun: found[:2] for noun, found in outcomes(tallies).items()} == dict.fromkeys(tallies, (0, 0))
-    assert remarks(tallies) == []
+def test_a_second_load_changes_nothing(session: Session, data: dict[str, Any]) -> None:
+    load(session, data)
+    tallies = load(session, data, now=LATER)
+    assert {kind: counts[:2] for kind, counts in outcomes(tallies).items()} == dict.fromkeys(tallies, (0, 0))
+    assert warnings(tallies) == []
     assert {*session.scalars(select(Feature.modified_at)), *session.scalars(select(Grid.changed_at))} == {NOW}
 
 
-def test_what_is_new_in_the_file_comes_in(session: Session, file: dict[str, Any]) -> None:
-    load(session, file)
-    fast, small = file["grids"][0]["features"]
+def test_changes_in_the_file_are_imported(session: Session, data: dict[str, Any]) -> None:
+    load(session, data)
+    fast, small = data["grids"][0]["features"]
     fast["cells"]["foo"] = "very"
     small["description"] = "In bytes."
     small["cells"]["bar"] = "3 KB"
-    file["grids"][0]["features"] = [small, fast, {"title": "Is new", "description": ""}]
-    tallies = load(session, file, now=LATER)
+    data["grids"][0]["features"] = [small, fast, {"title": "Is new", "description": ""}]
+    tallies = load(session, data, now=LATER)
     assert outcomes(tallies)["features"] == (1, 2, 0, 0)
     assert outcomes(tallies)["cells"] == (1, 1, 2, 0)
     assert features(session) == [("Is small", "In bytes.", 0), ("Is fast", "In our eyes.", 1), ("Is new", "", 2)]
@@ -132,16 +132,16 @@ def test_what_is_new_in_the_file_comes_in(session: Session, file: dict[str, Any]
     assert session.get_one(Grid, 7).changed_at == LATER
 
 
-def test_a_file_that_is_not_sound_changes_nothing(session: Session, file: dict[str, Any]) -> None:
-    file["packages"][1]["title"] = None
+def test_an_invalid_file_changes_nothing(session: Session, data: dict[str, Any]) -> None:
+    data["packages"][1]["title"] = None
     with pytest.raises(Invalid, match="package 13 “bar”: title is not a string"):
-        load(session, file)
+        load(session, data)
     session.commit()
     assert session.scalar(select(func.count()).select_from(Category)) == 0
 
 
-def test_what_a_person_wrote_is_kept_and_told(session: Session, file: dict[str, Any]) -> None:
-    load(session, file)
+def test_user_edits_are_kept_with_a_warning(session: Session, data: dict[str, Any]) -> None:
+    load(session, data)
     fast = session.scalars(select(Feature).where(Feature.title == "Is fast")).one()
     small = session.scalars(select(Feature).where(Feature.title == "Is small")).one()
     cell = session.scalars(select(Cell).where(Cell.text == "2 KB")).one()
@@ -154,30 +154,30 @@ def test_what_a_person_wrote_is_kept_and_told(session: Session, file: dict[str, 
     session.get_one(Grid, 7).title = "Caches"
     edit_as_user(session, "grid", 7, before={"title": "Caching"}, after={"title": "Caches"})
     session.commit()
-    tallies = load(session, file)
-    assert remarks(tallies) == [
+    tallies = load(session, data)
+    assert warnings(tallies) == [
         "grid 7 “caching”: kept values edited on this site: title",
         "feature “Is fast” in grid 7: kept values edited on this site: title",
         "feature “Is small” in grid 7: kept values edited on this site: description",
         "cell for package 12, feature “Is small” in grid 7: kept values edited on this site: text",
     ]
-    assert {noun: found[:2] for noun, found in outcomes(tallies).items()} == dict.fromkeys(tallies, (0, 0))
+    assert {kind: counts[:2] for kind, counts in outcomes(tallies).items()} == dict.fromkeys(tallies, (0, 0))
     assert features(session) == [("Is quick", "In our eyes.", 0), ("Is small", "In our words.", 1)]
     assert cells(session)["Is small", "foo"] == "4 KB"
     assert session.get_one(Grid, 7).title == "Caches"
 
 
-def test_what_a_person_deleted_stays_deleted(session: Session, file: dict[str, Any]) -> None:
-    load(session, file)
+def test_objects_deleted_by_users_stay_deleted(session: Session, data: dict[str, Any]) -> None:
+    load(session, data)
     fast = session.scalars(select(Feature).where(Feature.title == "Is fast")).one()
     cell = session.scalars(select(Cell).where(Cell.text == "2 KB")).one()
     edit_as_user(session, "feature", fast.id, "delete", before={"grid_id": 7, "title": "Is fast", "description": ""})
-    states = {"feature_id": cell.feature_id, "grid_package_id": cell.grid_package_id, "text": "2 KB"}
-    edit_as_user(session, "cell", cell.id, "delete", before=states)
+    state = {"feature_id": cell.feature_id, "grid_package_id": cell.grid_package_id, "text": "2 KB"}
+    edit_as_user(session, "cell", cell.id, "delete", before=state)
     session.delete(fast)
     session.delete(cell)
     session.commit()
-    assert remarks(load(session, file)) == [
+    assert warnings(load(session, data)) == [
         "feature “Is fast” in grid 7: deleted on this site, not restored",
         "cell for package 12, feature “Is small” in grid 7: deleted on this site, not restored",
     ]
@@ -185,73 +185,74 @@ def test_what_a_person_deleted_stays_deleted(session: Session, file: dict[str, A
     assert cells(session) == {}
 
 
-def test_a_package_that_a_person_took_out_gets_no_cells(session: Session, file: dict[str, Any]) -> None:
-    load(session, file)
+def test_a_package_that_a_user_removed_from_the_grid_gets_no_cells(session: Session, data: dict[str, Any]) -> None:
+    load(session, data)
     session.delete(session.scalars(select(GridPackage).where(GridPackage.package_id == 13)).one())
     edit_as_user(session, "membership", 1, "delete", before={"grid_id": 7, "package_id": 13})
     session.commit()
-    assert remarks(load(session, file)) == [
+    assert warnings(load(session, data)) == [
         "package 13 “bar”: removed from grid 7 on this site, not added again",
         "cell for package 13, feature “Is fast” in grid 7: skipped (the package is not in the grid on this site)",
     ]
 
 
-def test_features_of_our_own_are_our_own(session: Session, file: dict[str, Any]) -> None:
-    load(session, file)
+def test_features_that_exist_only_on_this_site_are_kept(session: Session, data: dict[str, Any]) -> None:
+    load(session, data)
     make_feature(session, session.get_one(Grid, 7), "Is ours")
     session.commit()
-    assert outcomes(load(session, file))["features"] == (0, 0, 2, 0)
+    assert outcomes(load(session, data))["features"] == (0, 0, 2, 0)
     assert features(session)[-1] == ("Is ours", "", 2)
 
 
-def test_the_shipped_catalogue_comes_in_whole(session: Session) -> None:
+def test_the_bundled_catalogue_is_imported_completely(session: Session) -> None:
     tallies = load_bundled_catalogue_if_empty(session, now=NOW)
     session.commit()
     assert tallies is not None
-    assert remarks(tallies) == []
-    assert {noun: tally.count(Outcome.ADDED) for noun, tally in tallies.items()} | {"features": 0, "cells": 0} == {
+    assert warnings(tallies) == []
+    assert {kind: tally.count(Outcome.ADDED) for kind, tally in tallies.items()} | {"features": 0, "cells": 0} == {
         "categories": 4,
         "grids": 62,
         "packages": 87,
         "features": 0,
         "cells": 0,
     }
-    shipped = json.loads(BUNDLED_CATALOGUE.read_bytes())
-    assert tallies["features"].count(Outcome.ADDED) == sum(len(grid["features"]) for grid in shipped["grids"])
+    bundled = json.loads(BUNDLED_CATALOGUE.read_bytes())
+    assert tallies["features"].count(Outcome.ADDED) == sum(len(grid["features"]) for grid in bundled["grids"])
     again = load_catalogue(session, BUNDLED_CATALOGUE.read_bytes(), now=LATER)
-    assert {noun: found[:2] for noun, found in outcomes(again).items()} == dict.fromkeys(again, (0, 0))
+    assert {kind: counts[:2] for kind, counts in outcomes(again).items()} == dict.fromkeys(again, (0, 0))
 
 
-def test_a_shipped_package_is_as_the_file_says(session: Session) -> None:
+def test_a_bundled_package_has_the_values_of_the_file(session: Session) -> None:
     load_bundled_catalogue_if_empty(session, now=NOW)
-    (wire,) = (package for package in json.loads(BUNDLED_CATALOGUE.read_bytes())["packages"] if package["id"] == 2235)
-    ours = package_by_id(session, 2235)
+    packages = json.loads(BUNDLED_CATALOGUE.read_bytes())["packages"]
+    (expected,) = (record for record in packages if record["id"] == 2235)
+    package = package_by_id(session, 2235)
     assert {
-        "id": ours.id,
-        "title": ours.title,
-        "slug": ours.slug,
-        "category": ours.category.id,
-        "grids": [grid.id for grid in ours.grids],
-        "last_updated": ours.last_commit_at,
-        "last_fetched": ours.last_fetched_at,
-        "repo_url": ours.repo_url,
-        "pypi_version": ours.pypi_version,
-        "created": ours.created_at,
-        "modified": ours.modified_at,
-        "repo_forks": ours.forks,
-        "repo_watchers": ours.stars,
-        "repo_description": ours.description,
-        "pypi_url": ours.pypi_url,
-        "documentation_url": ours.documentation_url,
-        "commits_over_52": ours.commits_over_52,
-        "participants": ours.participants,
-        "participants_complete": ours.participants_complete,
-    } == wire | {
-        name: datetime.fromisoformat(wire[name]) for name in ("last_updated", "last_fetched", "created", "modified")
+        "id": package.id,
+        "title": package.title,
+        "slug": package.slug,
+        "category": package.category.id,
+        "grids": [grid.id for grid in package.grids],
+        "last_updated": package.last_commit_at,
+        "last_fetched": package.last_fetched_at,
+        "repo_url": package.repo_url,
+        "pypi_version": package.pypi_version,
+        "created": package.created_at,
+        "modified": package.modified_at,
+        "repo_forks": package.forks,
+        "repo_watchers": package.stars,
+        "repo_description": package.description,
+        "pypi_url": package.pypi_url,
+        "documentation_url": package.documentation_url,
+        "commits_over_52": package.commits_over_52,
+        "participants": package.participants,
+        "participants_complete": package.participants_complete,
+    } == expected | {
+        name: datetime.fromisoformat(expected[name]) for name in ("last_updated", "last_fetched", "created", "modified")
     }
 
 
-def test_it_is_loaded_only_where_nothing_is(session: Session) -> None:
+def test_the_bundled_catalogue_is_loaded_only_into_an_empty_database(session: Session) -> None:
     make_category(session)
     session.commit()
     assert load_bundled_catalogue_if_empty(session, now=NOW) is None
@@ -259,18 +260,18 @@ def test_it_is_loaded_only_where_nothing_is(session: Session) -> None:
     assert session.scalar(select(func.count()).select_from(Package)) == 0
 
 
-def test_two_servers_that_start_at_once_load_it_once(app: Flask, session: Session) -> None:
-    found: list[dict[str, ImportTally] | None] = []
+def test_concurrent_servers_load_the_bundled_catalogue_only_once(app: Flask, session: Session) -> None:
+    results: list[dict[str, ImportTally] | None] = []
 
     def other_process() -> None:
         with app.app_context():
-            found.append(load_bundled_catalogue_if_empty(db.session(), now=NOW))
+            results.append(load_bundled_catalogue_if_empty(db.session(), now=NOW))
             db.session.commit()
 
     first = load_bundled_catalogue_if_empty(session, now=NOW)
     second = Thread(target=other_process)
-    second.start()  # it waits for the first one's commit, or comes after it
+    second.start()  # waits for the first one's commit, or starts after it
     session.commit()
     second.join()
     assert first
-    assert found == [None]
+    assert results == [None]

@@ -1,4 +1,4 @@
-"""What an import takes in, what it leaves alone, and what it says about it; without a network."""
+"""Importing another site: what is imported, kept and reported, without a network."""
 
 from __future__ import annotations
 
@@ -22,41 +22,41 @@ URL = "http://h.example/api/v4/"
 LATER = NOW + timedelta(days=1)
 
 
-def read_page(fake: FakeV4Site, state: ImportCursor) -> RecordPage:
-    """Return a page as the client would."""
-    query = {"QUERY_STRING": f"limit=100&offset={state.offset}", "HTTP_HOST": "h.example"}
-    envelope = fake.page(state.collection, query)
-    records = [RECORD_PARSERS[state.collection](record) for record in envelope["results"]]
+def read_page(fake: FakeV4Site, cursor: ImportCursor) -> RecordPage:
+    """Return a page, like the client."""
+    query = {"QUERY_STRING": f"limit=100&offset={cursor.offset}", "HTTP_HOST": "h.example"}
+    envelope = fake.page(cursor.collection, query)
+    records = [RECORD_PARSERS[cursor.collection](record) for record in envelope["results"]]
     return RecordPage(envelope["count"], records, is_last=envelope["next"] is None)
 
 
 def run_import(session: Session, fake: FakeV4Site, *, now: datetime = NOW) -> ImportCursor:
-    """Import everything, with a commit after each page, as the command does."""
-    state = load_import_cursor(session, URL)
+    """Import everything, with a commit after each page, like the command."""
+    cursor = load_import_cursor(session, URL)
     session.commit()
-    while state.stage != DONE:
-        state = import_page(session, state, read_page(fake, state), now=now)
+    while cursor.stage != DONE:
+        cursor = import_page(session, cursor, read_page(fake, cursor), now=now)
         session.commit()
-    return state
+    return cursor
 
 
-def outcomes(state: ImportCursor, noun: str) -> tuple[int, int, int, int]:
-    """Return how many were added, changed, unchanged and skipped."""
-    tally = state.tally(noun)
-    return (*(tally.count(outcome) for outcome in Outcome), len(tally.skipped))  # type: ignore[return-value]
+def outcomes(cursor: ImportCursor, stage: str) -> tuple[int, ...]:
+    """Return the numbers of added, changed, unchanged and skipped records."""
+    tally = cursor.tally(stage)
+    return (*(tally.count(outcome) for outcome in Outcome), len(tally.skipped))
 
 
-def remarks(state: ImportCursor) -> list[str]:
-    return [remark for stage in STAGES for remark in state.tally(stage).warnings]
+def warnings(cursor: ImportCursor) -> list[str]:
+    return [warning for stage in STAGES for warning in cursor.tally(stage).warnings]
 
 
-def edit_as_user(session: Session, noun: str, number: int, **after: Any) -> None:
-    """Record that a person changed these fields of an object."""
-    session.add(Revision(at=NOW, object_type=noun, object_id=number, action="edit", before={}, after=after))
+def edit_as_user(session: Session, kind: str, object_id: int, **after: Any) -> None:
+    """Record that a user edited these fields of an object."""
+    session.add(Revision(at=NOW, object_type=kind, object_id=object_id, action="edit", before={}, after=after))
 
 
-def members(session: Session, package_id: int) -> list[tuple[int, int]]:
-    """Return the grids of a package with its position in them, in order."""
+def memberships(session: Session, package_id: int) -> list[tuple[int, int]]:
+    """Return the ids of a package's grids with their positions, in order."""
     rows = session.execute(
         select(GridPackage.grid_id, GridPackage.position)
         .where(GridPackage.package_id == package_id)
@@ -67,7 +67,7 @@ def members(session: Session, package_id: int) -> list[tuple[int, int]]:
 
 @pytest.fixture
 def fake() -> FakeV4Site:
-    """A site of one category, two grids and a package."""
+    """A site with one category, two grids and a package."""
     site = FakeV4Site()
     site.add_category(1, "apps")
     site.add_grid(7, "caching")
@@ -76,13 +76,13 @@ def fake() -> FakeV4Site:
     return site
 
 
-# What comes in
+# Imported values
 
 
-def test_a_package_comes_in_as_it_is_there(session: Session, fake: FakeV4Site) -> None:
-    state = run_import(session, fake)
-    assert [outcomes(state, noun) for noun in STAGES[:3]] == [(1, 0, 0, 0), (2, 0, 0, 0), (1, 0, 0, 0)]
-    assert remarks(state) == []
+def test_a_package_is_imported_with_all_its_values(session: Session, fake: FakeV4Site) -> None:
+    cursor = run_import(session, fake)
+    assert [outcomes(cursor, stage) for stage in STAGES[:3]] == [(1, 0, 0, 0), (2, 0, 0, 0), (1, 0, 0, 0)]
+    assert warnings(cursor) == []
     package = session.get_one(Package, 12)
     assert {column.key: getattr(package, column.key) for column in Package.__table__.columns} == {
         "id": 12,
@@ -114,7 +114,7 @@ def test_a_package_comes_in_as_it_is_there(session: Session, fake: FakeV4Site) -
         "requires_python": None,
         "supports_python3": None,
         "development_status": None,
-        # What no API v4 tells, this site's own refresh does.
+        # API v4 does not have these facts; this site fetches them itself.
         "repo_moved_to": None,
         "missing_since": None,
         "open_issues": None,
@@ -125,7 +125,7 @@ def test_a_package_comes_in_as_it_is_there(session: Session, fake: FakeV4Site) -
         "project_urls": None,
         "index_documentation_url": None,
         "vulnerabilities": None,
-        "score": 511,  # reckoned here, of the facts above
+        "score": 511,  # calculated by this site from the facts above
         "created_at": datetime(2014, 2, 18, 14, 0, 3, 904872, UTC),
         "created_by_id": None,
         "modified_at": datetime(2026, 1, 28, 18, 56, 56, 732864, UTC),
@@ -134,55 +134,54 @@ def test_a_package_comes_in_as_it_is_there(session: Session, fake: FakeV4Site) -
         "last_fetched_at": datetime(2026, 2, 15, 19, 35, 30, 283665, UTC),
         "version": 1,
     }
-    assert members(session, 12) == [(9, 0), (7, 1)]
+    assert memberships(session, 12) == [(9, 0), (7, 1)]
 
 
-def test_a_second_run_changes_nothing(session: Session, fake: FakeV4Site) -> None:
+def test_a_second_import_changes_nothing(session: Session, fake: FakeV4Site) -> None:
     run_import(session, fake)
-    state = run_import(session, fake, now=LATER)
-    assert [outcomes(state, noun) for noun in STAGES[:3]] == [(0, 0, 1, 0), (0, 0, 2, 0), (0, 0, 1, 0)]
+    cursor = run_import(session, fake, now=LATER)
+    assert [outcomes(cursor, stage) for stage in STAGES[:3]] == [(0, 0, 1, 0), (0, 0, 2, 0), (0, 0, 1, 0)]
     assert session.get_one(Package, 12).changed_at == NOW
     assert session.get_one(Grid, 7).changed_at == NOW
     assert session.scalars(select(ImportProgress)).all() == []
 
 
-def test_scores_are_there_at_once_and_follow_the_facts(session: Session, fake: FakeV4Site) -> None:
-    for number in range(50):
-        fake.add_package(100 + number, f"p{number}", repo_watchers=number, last_updated="2024-12-04T07:52:57-05:00")
+def test_scores_are_calculated_from_the_imported_facts(session: Session, fake: FakeV4Site) -> None:
+    for stars in range(50):
+        fake.add_package(100 + stars, f"p{stars}", repo_watchers=stars, last_updated="2024-12-04T07:52:57-05:00")
     run_import(session, fake)
     scores = {row.stars: row.score for row in session.execute(select(Package.stars, Package.score))}
-    # Fourteen whole months without a commit take four tenths; what remains loses its fraction.
+    # Fourteen full months without a commit reduce the score by 40 %, rounded down.
     assert scores == {511: 511} | {stars: stars * 6 // 10 for stars in range(50)}
     fake.lists["packages"][0]["repo_watchers"] = 600
     run_import(session, fake, now=LATER)
     assert session.get_one(Package, 12).score == 600
 
 
-def test_what_has_changed_there_changes_here(session: Session, fake: FakeV4Site) -> None:
+def test_changes_on_the_other_site_are_imported(session: Session, fake: FakeV4Site) -> None:
     run_import(session, fake)
     fake.lists["categories"][0]["description"] = "Apps."
     fake.lists["grids"][0]["title"] = "Caches"
     fake.lists["packages"][0] |= {"title": "Foo", "documentation_url": None, "grids": [7]}
-    state = run_import(session, fake, now=LATER)
-    assert [outcomes(state, noun) for noun in STAGES[:3]] == [(0, 1, 0, 0), (0, 1, 1, 0), (0, 1, 0, 0)]
+    cursor = run_import(session, fake, now=LATER)
+    assert [outcomes(cursor, stage) for stage in STAGES[:3]] == [(0, 1, 0, 0), (0, 1, 1, 0), (0, 1, 0, 0)]
     package = session.get_one(Package, 12)
     assert (package.title, package.documentation_url, package.changed_at) == ("Foo", None, LATER)
-    assert members(session, 12) == [(7, 0)]
+    assert memberships(session, 12) == [(7, 0)]
     assert session.get_one(Grid, 9).changed_at == LATER  # it has lost a package
     assert session.get_one(Category, 1).description == "Apps."
 
 
-def test_a_new_order_of_grids_is_taken(session: Session, fake: FakeV4Site) -> None:
+def test_a_new_order_of_grids_is_imported(session: Session, fake: FakeV4Site) -> None:
     run_import(session, fake)
     fake.lists["packages"][0]["grids"] = [7, 9]
-    state = run_import(session, fake, now=LATER)
-    assert outcomes(state, "packages") == (0, 1, 0, 0)
-    assert members(session, 12) == [(7, 0), (9, 1)]
+    cursor = run_import(session, fake, now=LATER)
+    assert outcomes(cursor, "packages") == (0, 1, 0, 0)
+    assert memberships(session, 12) == [(7, 0), (9, 1)]
 
 
-def test_a_package_may_be_added_after_an_import(session: Session, fake: FakeV4Site) -> None:
-    """Ids made here go on after those that came in, also where they came in twice."""
-    for _ in range(2):
+def test_new_ids_are_higher_than_imported_ones(session: Session, fake: FakeV4Site) -> None:
+    for _ in range(2):  # after a second import, too
         run_import(session, fake)
         largest = session.scalar(select(func.max(Package.id))) or 0
         package = make_package(session, f"ours-{largest}")
@@ -192,10 +191,10 @@ def test_a_package_may_be_added_after_an_import(session: Session, fake: FakeV4Si
         session.commit()
 
 
-def test_ids_that_are_ahead_stay_ahead(session: Session, fake: FakeV4Site) -> None:
+def test_an_import_does_not_lower_the_next_id(session: Session, fake: FakeV4Site) -> None:
     category = make_category(session, "ours")
-    for number in range(30):
-        make_package(session, f"ours-{number}", category=category)
+    for index in range(30):
+        make_package(session, f"ours-{index}", category=category)
     session.query(Package).delete()
     session.commit()
     fake.lists["categories"][0]["id"] = 5
@@ -205,22 +204,22 @@ def test_ids_that_are_ahead_stay_ahead(session: Session, fake: FakeV4Site) -> No
 
 
 @pytest.mark.parametrize("slug", ["#", "django__q", "Django-CMS", "master", "ünïcode", "2012"])
-def test_hard_slugs_come_in(session: Session, fake: FakeV4Site, slug: str) -> None:
+def test_unusual_slugs_are_imported(session: Session, fake: FakeV4Site, slug: str) -> None:
     fake.add_package(13, slug)
     assert outcomes(run_import(session, fake), "packages") == (2, 0, 0, 0)
     assert session.get_one(Package, 13).slug == slug
 
 
-def test_packages_may_share_a_repository_that_is_gone(session: Session, fake: FakeV4Site) -> None:
-    for number in (13, 14):
-        fake.add_package(number, f"p{number}", repo_url="http://bitbucket.org/gone/for-good")
+def test_packages_with_the_same_repository_are_imported(session: Session, fake: FakeV4Site) -> None:
+    for package_id in (13, 14):
+        fake.add_package(package_id, f"p{package_id}", repo_url="http://bitbucket.org/gone/for-good")
     assert outcomes(run_import(session, fake), "packages") == (3, 0, 0, 0)
 
 
-# What does not fit
+# Invalid and conflicting records
 
 
-def test_records_that_do_not_fit_are_named_and_the_rest_goes_in(session: Session, fake: FakeV4Site) -> None:
+def test_invalid_records_are_skipped_with_a_warning(session: Session, fake: FakeV4Site) -> None:
     fake.add_package(13, "no-title", title=None)
     fake.add_package(14, "long-title", title="x" * 101)
     fake.add_package(15, "no-slug")["slug"] = ""
@@ -230,12 +229,12 @@ def test_records_that_do_not_fit_are_named_and_the_rest_goes_in(session: Session
     del fake.add_package(19, "without-times")["created"]
     fake.lists["packages"].append({"slug": "only-a-slug"})
     fake.lists["packages"].append(None)
-    state = run_import(session, fake)
-    assert outcomes(state, "packages") == (2, 0, 0, 8)
-    found = state.tally("packages").warnings
-    assert found[0] == "package without ID: skipped (is not an object)"
-    assert found[1].startswith("package without ID “only-a-slug”: skipped (category is missing; grids is missing; ")
-    assert found[2:] == [
+    cursor = run_import(session, fake)
+    assert outcomes(cursor, "packages") == (2, 0, 0, 8)
+    first, second, *others = cursor.tally("packages").warnings
+    assert first == "package without ID: skipped (is not an object)"
+    assert second.startswith("package without ID “only-a-slug”: skipped (category is missing; grids is missing; ")
+    assert others == [
         "package 19 “without-times”: skipped (created is missing)",
         "package 18 “lonely”: not added to unknown grids: 55",
         "package 17 “stranger”: skipped (unknown category 3)",
@@ -244,42 +243,42 @@ def test_records_that_do_not_fit_are_named_and_the_rest_goes_in(session: Session
         "package 13 “no-title”: skipped (title is not a string)",
         "package 12 “django-foo”: skipped (its slug is used by package 16 “Django-FOO” on this site)",
     ]
-    assert members(session, 18) == [(9, 0)]
+    assert memberships(session, 18) == [(9, 0)]
 
 
-def test_a_slug_or_an_id_that_means_another_here(session: Session, fake: FakeV4Site) -> None:
+def test_a_record_whose_slug_or_id_is_in_use_is_skipped(session: Session, fake: FakeV4Site) -> None:
     category = make_category(session, "ours", id=40)
     make_package(session, "Django-Foo", id=1, category=category)
     make_package(session, "ours", id=13, category=category)
     session.commit()
     fake.add_package(13, "theirs")
-    state = run_import(session, fake)
-    assert outcomes(state, "packages") == (0, 0, 0, 2)
-    assert state.tally("packages").warnings == [
+    cursor = run_import(session, fake)
+    assert outcomes(cursor, "packages") == (0, 0, 0, 2)
+    assert cursor.tally("packages").warnings == [
         "package 13 “theirs”: skipped (its ID is used by “ours” on this site)",
         "package 12 “django-foo”: skipped (its slug is used by package 1 “Django-Foo” on this site)",
     ]
     assert session.get_one(Package, 13).title == "ours"
 
 
-def test_what_was_skipped_is_not_taken_for_its_namesake_here(session: Session, fake: FakeV4Site) -> None:
-    """Category 1 and grid 9 mean something else here: their packages must not end up in those."""
+def test_ids_of_skipped_records_are_not_resolved_to_local_ones(session: Session, fake: FakeV4Site) -> None:
+    """Category 1 and grid 9 are different ones on this site, and must not get the imported packages."""
     make_category(session, "ours", id=1)
     make_grid(session, "our-grid", id=9)
     session.commit()
     fake.add_category(2, "frameworks")
     fake.add_package(13, "django-bar", category=2, grids=(7, 9))
-    state = run_import(session, fake)
-    assert remarks(state) == [
+    cursor = run_import(session, fake)
+    assert warnings(cursor) == [
         "category 1 “apps”: skipped (its ID is used by “ours” on this site)",
         "grid 9 “security”: skipped (its ID is used by “our-grid” on this site)",
         "package 13 “django-bar”: not added to unknown grids: 9",
         "package 12 “django-foo”: skipped (unknown category 1)",
     ]
-    assert members(session, 13) == [(7, 0)]
+    assert memberships(session, 13) == [(7, 0)]
 
 
-def test_a_live_slug_wins_over_an_old_one(session: Session, fake: FakeV4Site) -> None:
+def test_an_imported_slug_may_be_a_former_one_of_another_package(session: Session, fake: FakeV4Site) -> None:
     renamed = make_package(session, "new-name", id=3)
     session.add(PackageSlugRedirect(slug="django-foo", package_id=renamed.id, created_at=NOW))
     session.commit()
@@ -288,21 +287,21 @@ def test_a_live_slug_wins_over_an_old_one(session: Session, fake: FakeV4Site) ->
     assert outcomes(run_import(session, fake), "packages") == (1, 0, 0, 0)
 
 
-def test_a_grids_own_list_is_only_compared(session: Session, fake: FakeV4Site) -> None:
+def test_differences_from_a_grids_own_package_list_are_only_reported(session: Session, fake: FakeV4Site) -> None:
     fake.lists["grids"][0]["packages"] = [12, 99]
     fake.lists["grids"][1]["packages"] = []
-    state = run_import(session, fake)
-    assert remarks(state) == [
+    cursor = run_import(session, fake)
+    assert warnings(cursor) == [
         "grid 9 “security”: packages that are in the grid only on this site: 12",
         "grid 7 “caching”: packages missing from the grid on this site: 99",
     ]
-    assert members(session, 12) == [(9, 0), (7, 1)]
+    assert memberships(session, 12) == [(9, 0), (7, 1)]
 
 
-# What people did here
+# User edits on this site
 
 
-def test_what_a_person_changed_is_kept_and_told(session: Session, fake: FakeV4Site) -> None:
+def test_user_edits_are_kept_with_a_warning(session: Session, fake: FakeV4Site) -> None:
     run_import(session, fake)
     package = session.get_one(Package, 12)
     package.title, package.description, package.modified_at = "Our title", "Our words", LATER
@@ -314,102 +313,102 @@ def test_what_a_person_changed_is_kept_and_told(session: Session, fake: FakeV4Si
     edit_as_user(session, "category", 1, title="Our apps")
     session.commit()
     fake.lists["packages"][0]["repo_url"] = "https://gitlab.com/example/12"
-    state = run_import(session, fake, now=LATER)
-    assert remarks(state) == [
+    cursor = run_import(session, fake, now=LATER)
+    assert warnings(cursor) == [
         "category 1 “apps”: kept values edited on this site: title",
         "grid 7 “caching”: kept values edited on this site: description",
         "package 12 “django-foo”: kept values edited on this site: description, title",
     ]
-    assert [outcomes(state, noun) for noun in STAGES[:3]] == [(0, 0, 1, 0), (0, 0, 2, 0), (0, 1, 0, 0)]
+    assert [outcomes(cursor, stage) for stage in STAGES[:3]] == [(0, 0, 1, 0), (0, 0, 2, 0), (0, 1, 0, 0)]
     assert (package.title, package.description) == ("Our title", "Our words")
-    assert package.repo_url == "https://gitlab.com/example/12"  # nobody changed that here
-    assert package.modified_at == LATER  # the person's edit is the last one
+    assert package.repo_url == "https://gitlab.com/example/12"  # not edited on this site
+    assert package.modified_at == LATER  # the time of the user's edit, which is later
 
 
-def test_what_a_person_made_the_same_needs_no_remark(session: Session, fake: FakeV4Site) -> None:
+def test_a_user_edit_with_the_imported_value_causes_no_warning(session: Session, fake: FakeV4Site) -> None:
     run_import(session, fake)
     edit_as_user(session, "package", 12, title="django-foo")
     session.commit()
-    assert remarks(run_import(session, fake)) == []
+    assert warnings(run_import(session, fake)) == []
 
 
-def test_a_package_that_a_person_renamed_keeps_its_slug(session: Session, fake: FakeV4Site) -> None:
+def test_a_slug_that_a_user_changed_is_kept(session: Session, fake: FakeV4Site) -> None:
     run_import(session, fake)
     session.get_one(Package, 12).slug = "django-bar"
     edit_as_user(session, "package", 12, slug="django-bar")
     session.commit()
     fake.lists["packages"][0]["repo_watchers"] = 600
-    state = run_import(session, fake)
-    assert remarks(state) == ["package 12 “django-foo”: kept values edited on this site: slug"]
+    cursor = run_import(session, fake)
+    assert warnings(cursor) == ["package 12 “django-foo”: kept values edited on this site: slug"]
     assert (session.get_one(Package, 12).slug, session.get_one(Package, 12).stars) == ("django-bar", 600)
 
 
-def test_a_package_that_a_person_deleted_stays_deleted(session: Session, fake: FakeV4Site) -> None:
+def test_a_package_that_a_user_deleted_stays_deleted(session: Session, fake: FakeV4Site) -> None:
     run_import(session, fake)
     session.delete(session.get_one(Package, 12))
     session.add(Revision(at=NOW, object_type="package", object_id=12, action="delete", before={"slug": "django-foo"}))
     session.commit()
-    state = run_import(session, fake)
-    assert state.tally("packages").warnings == ["package 12 “django-foo”: skipped (deleted on this site)"]
+    cursor = run_import(session, fake)
+    assert cursor.tally("packages").warnings == ["package 12 “django-foo”: skipped (deleted on this site)"]
     assert session.get(Package, 12) is None
 
 
-def test_a_membership_that_a_person_ended_stays_ended(session: Session, fake: FakeV4Site) -> None:
+def test_a_membership_that_a_user_removed_stays_removed(session: Session, fake: FakeV4Site) -> None:
     run_import(session, fake)
     session.delete(session.scalars(select(GridPackage).where(GridPackage.grid_id == 9)).one())
     pair = {"grid_id": 9, "package_id": 12}
     session.add(Revision(at=NOW, object_type="membership", object_id=1, action="delete", before=pair))
     session.commit()
-    state = run_import(session, fake)
-    assert remarks(state) == ["package 12 “django-foo”: removed from grid 9 on this site, not added again"]
-    assert [grid_id for grid_id, _ in members(session, 12)] == [7]
+    cursor = run_import(session, fake)
+    assert warnings(cursor) == ["package 12 “django-foo”: removed from grid 9 on this site, not added again"]
+    assert [grid_id for grid_id, _ in memberships(session, 12)] == [7]
 
 
-def test_a_membership_that_a_person_made_stays(session: Session, fake: FakeV4Site) -> None:
+def test_a_membership_that_a_user_added_is_kept(session: Session, fake: FakeV4Site) -> None:
     fake.add_grid(10, "forms")
     run_import(session, fake)
     add_to_grid(session, session.get_one(Grid, 10), session.get_one(Package, 12))
     pair = {"grid_id": 10, "package_id": 12}
     session.add(Revision(at=NOW, object_type="membership", object_id=1, action="add", after=pair))
     session.commit()
-    state = run_import(session, fake)
-    assert remarks(state) == ["package 12 “django-foo”: kept in grid 10 (added on this site)"]
-    assert outcomes(state, "packages") == (0, 0, 1, 0)
-    assert members(session, 12) == [(9, 0), (7, 1), (10, 2)]
+    cursor = run_import(session, fake)
+    assert warnings(cursor) == ["package 12 “django-foo”: kept in grid 10 (added on this site)"]
+    assert outcomes(cursor, "packages") == (0, 0, 1, 0)
+    assert memberships(session, 12) == [(9, 0), (7, 1), (10, 2)]
 
 
-def test_cells_are_not_lost_when_a_membership_ends_there(session: Session, fake: FakeV4Site) -> None:
+def test_a_membership_with_cells_is_kept_if_the_other_site_removes_it(session: Session, fake: FakeV4Site) -> None:
     run_import(session, fake)
     cell = fill_cell(session, make_feature(session, session.get_one(Grid, 9)), session.get_one(Package, 12), "yes")
     session.commit()
     fake.lists["packages"][0]["grids"] = [7]
-    state = run_import(session, fake)
-    assert state.tally("packages").warnings == ["package 12 “django-foo”: kept in grid 9 (has cells)"]
+    cursor = run_import(session, fake)
+    assert cursor.tally("packages").warnings == ["package 12 “django-foo”: kept in grid 9 (has cells)"]
     session.refresh(cell)
-    assert members(session, 12) == [(7, 0), (9, 1)]
+    assert memberships(session, 12) == [(7, 0), (9, 1)]
 
 
-def test_grids_of_our_own_are_our_own(session: Session, fake: FakeV4Site) -> None:
+def test_memberships_in_local_grids_are_kept(session: Session, fake: FakeV4Site) -> None:
     run_import(session, fake)
     ours = make_grid(session, "ours", packages=(session.get_one(Package, 12),))
     session.commit()
-    state = run_import(session, fake)
-    assert remarks(state) == []
-    assert members(session, 12) == [(9, 0), (7, 1), (ours.id, 2)]
+    cursor = run_import(session, fake)
+    assert warnings(cursor) == []
+    assert memberships(session, 12) == [(9, 0), (7, 1), (ours.id, 2)]
 
 
-# Facts and their age
+# Age of facts
 
 
-def test_facts_fetched_later_here_are_kept(session: Session, fake: FakeV4Site) -> None:
+def test_newer_facts_on_this_site_are_kept(session: Session, fake: FakeV4Site) -> None:
     run_import(session, fake)
     package = session.get_one(Package, 12)
     package.stars, package.last_fetched_at = 1000, NOW
     session.commit()
     fake.lists["packages"][0] |= {"title": "Foo", "repo_watchers": 600}
-    state = run_import(session, fake)
+    cursor = run_import(session, fake)
     assert (package.stars, package.title) == (1000, "Foo")
-    assert state.tally("packages").newer_facts_kept == 1
+    assert cursor.tally("packages").newer_facts_kept == 1
     fake.lists["packages"][0] |= {"last_fetched": None}
     run_import(session, fake)
     assert (package.stars, package.last_fetched_at) == (1000, NOW)
@@ -418,7 +417,7 @@ def test_facts_fetched_later_here_are_kept(session: Session, fake: FakeV4Site) -
     assert package.stars == 600
 
 
-def test_another_list_of_participants_is_a_whole_one(session: Session, fake: FakeV4Site) -> None:
+def test_a_new_list_of_participants_counts_as_complete(session: Session, fake: FakeV4Site) -> None:
     run_import(session, fake)
     package = session.get_one(Package, 12)
     package.participants_complete = False
@@ -430,44 +429,44 @@ def test_another_list_of_participants_is_a_whole_one(session: Session, fake: Fak
     assert package.participants_complete
 
 
-# Stopping and going on
+# Resuming
 
 
-def test_a_stage_starts_over_when_its_list_has_changed(session: Session, fake: FakeV4Site) -> None:
+def test_a_stage_restarts_if_its_list_has_changed(session: Session, fake: FakeV4Site) -> None:
     fake.max_per_page = 1
     fake.add_package(13, "bad", title="")
-    state = ImportCursor(URL)
-    while (state.stage, state.offset) != ("packages", 1):
-        state = import_page(session, state, read_page(fake, state), now=NOW)
+    cursor = ImportCursor(URL)
+    while (cursor.stage, cursor.offset) != ("packages", 1):
+        cursor = import_page(session, cursor, read_page(fake, cursor), now=NOW)
         session.commit()
     fake.add_package(14, "django-new")
-    state = import_page(session, state, read_page(fake, state), now=NOW)
+    cursor = import_page(session, cursor, read_page(fake, cursor), now=NOW)
     session.commit()
-    assert (state.stage, state.offset, state.tally("packages").skipped) == ("packages", 0, [])
-    state = run_import(session, fake)
-    assert outcomes(state, "packages") == (2, 0, 0, 1)
-    assert remarks(state) == ["package 13 “bad”: skipped (title is empty)"]
+    assert (cursor.stage, cursor.offset, cursor.tally("packages").skipped) == ("packages", 0, [])
+    cursor = run_import(session, fake)
+    assert outcomes(cursor, "packages") == (2, 0, 0, 1)
+    assert warnings(cursor) == ["package 13 “bad”: skipped (title is empty)"]
 
 
-def test_a_list_that_never_rests_is_read_on_in_the_end(session: Session, fake: FakeV4Site) -> None:
+def test_an_import_continues_with_a_warning_if_the_list_keeps_changing(session: Session, fake: FakeV4Site) -> None:
     fake.max_per_page = 1
-    state = ImportCursor(URL)
-    asked = 0
-    while state.stage != CHECK:
-        if state.stage == "packages":
-            asked += 1
-            if asked < 20:
-                fake.add_package(100 + asked, f"p{asked}")
-        state = import_page(session, state, read_page(fake, state), now=NOW)
+    cursor = ImportCursor(URL)
+    requests = 0
+    while cursor.stage != CHECK:
+        if cursor.stage == "packages":
+            requests += 1
+            if requests < 20:
+                fake.add_package(100 + requests, f"p{requests}")
+        cursor = import_page(session, cursor, read_page(fake, cursor), now=NOW)
         session.commit()
-    assert remarks(state) == ["the list of packages kept changing during the import; some may be missing"]
-    assert session.get(Package, 12) is not None  # the last one of the list, whatever came in before it
+    assert warnings(cursor) == ["the list of packages kept changing during the import; some may be missing"]
+    assert session.get(Package, 12) is not None  # the last one in the list
 
 
-def test_two_imports_of_one_site_do_not_mix(session: Session, fake: FakeV4Site) -> None:
-    state = ImportCursor(URL)
-    page = read_page(fake, state)
-    import_page(session, state, page, now=NOW)
+def test_a_concurrent_import_of_the_same_site_fails(session: Session, fake: FakeV4Site) -> None:
+    cursor = ImportCursor(URL)
+    page = read_page(fake, cursor)
+    import_page(session, cursor, page, now=NOW)
     session.commit()
     with pytest.raises(Conflict, match=f"another import of {URL} is already running"):
-        import_page(session, state, page, now=NOW)
+        import_page(session, cursor, page, now=NOW)

@@ -1,4 +1,4 @@
-"""The form for a new package: what is asked of others, how, and what is told when they don't answer."""
+"""Drafts of new packages: parsing references, lookups on code hosts and the index, and their failures."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from pkgsite.services.packages.drafts import PackageDraft, complete_draft, draft
 from tests.factories import NOW, make_category
 from tests.users import CsrfClient, make_user
 
-KINDS = {"github.com": "github", "gitlab.com": "gitlab"}
+HOST_KINDS = {"github.com": "github", "gitlab.com": "gitlab"}
 
 
 def index_facts(name: str = "one", urls: Mapping[str, str] | None = None, **facts: Any) -> IndexFacts:
-    """Return what an index tells of a project of which it knows little."""
-    nothing = dict.fromkeys(IndexFacts.__dataclass_fields__)
-    return IndexFacts(**{**nothing, "name": name, "releases": (), "project_urls": urls, **facts})
+    """Return facts of a project of which the index knows only these."""
+    unknown: dict[str, Any] = dict.fromkeys(IndexFacts.__dataclass_fields__)
+    return IndexFacts(**{**unknown, "name": name, "releases": (), "project_urls": urls, **facts})
 
 
 @dataclass
-class Host:
-    """A code host and an index that answer, or fail, as a test says."""
+class FakeHost:
+    """A code host and a package index with the given results."""
 
     repo: Callable[[], RepoFacts | UpstreamError] = RepoFacts
     project_facts: Callable[[], IndexFacts | UpstreamError] = lambda: Gone("no")
     quotas: Mapping[str, Quota] = field(default_factory=dict)
     is_batched: bool = False
 
-    def repo_facts(self, _asked: Sequence[RepoRequest], *, now: datetime) -> list[Any]:
+    def repo_facts(self, _requests: Sequence[RepoRequest], *, now: datetime) -> list[Any]:
         assert now
         outcome = self.repo()
         return [Fetched(outcome) if isinstance(outcome, RepoFacts) else outcome]
@@ -50,15 +50,15 @@ class Host:
         return Fetched(outcome)
 
 
-def gateways(host: Host) -> Gateways:
-    return Gateways(dict.fromkeys(KINDS, host), KINDS, host, "pypi.org", "")  # type: ignore[arg-type]
+def gateways(host: FakeHost) -> Gateways:
+    return Gateways(dict.fromkeys(HOST_KINDS, host), HOST_KINDS, host, "pypi.org", "")  # type: ignore[arg-type]
 
 
 GITHUB = PackageDraft(title="one", repo_url="https://github.com/ada/one")
 
 
 @pytest.mark.parametrize(
-    ("written", "repo_url", "pypi_url"),
+    ("reference", "repo_url", "pypi_url"),
     [
         ("https://github.com/Ada/One/issues/3", "https://github.com/Ada/One", ""),
         ("git@gitlab.com:group/sub/one.git", "https://gitlab.com/group/sub/one", ""),
@@ -69,23 +69,23 @@ GITHUB = PackageDraft(title="one", repo_url="https://github.com/ada/one")
         ("python -m pip install django-one==1", "", "django-one"),
     ],
 )
-def test_what_people_paste(written: str, repo_url: str, pypi_url: str) -> None:
-    draft = draft_from_reference(written, gateways(Host()))
+def test_a_reference_is_a_repository_or_a_project(reference: str, repo_url: str, pypi_url: str) -> None:
+    draft = draft_from_reference(reference, gateways(FakeHost()))
     assert (draft.repo_url, draft.pypi_url) == (repo_url, pypi_url)
     assert draft.title
 
 
 @pytest.mark.parametrize(
-    "written", ["", "javascript:alert(1)//a/b", "https://github.com/", "a b c", "x" * 9999, "\x00"]
+    "reference", ["", "javascript:alert(1)//a/b", "https://github.com/", "a b c", "x" * 9999, "\x00"]
 )
-def test_what_is_no_place(written: str) -> None:
+def test_an_invalid_reference_is_an_error(reference: str) -> None:
     with pytest.raises(Invalid) as error:
-        draft_from_reference(written, gateways(Host()))
+        draft_from_reference(reference, gateways(FakeHost()))
     assert list(error.value.problems) == ["reference"]
 
 
 @pytest.mark.parametrize(
-    ("failure", "words"),
+    ("error", "message"),
     [
         (Gone("x"), "The repository was not found on github.com"),
         (RateLimited("x"), "The rate limit of github.com has been reached"),
@@ -94,51 +94,50 @@ def test_what_is_no_place(written: str) -> None:
         (BadResponse("x"), "github.com returned an invalid response"),
     ],
 )
-def test_each_failure_is_told_in_plain_words(failure: UpstreamError, words: str) -> None:
-    draft = complete_draft(GITHUB, gateways(Host(repo=lambda: failure)), now=NOW)
-    assert words in draft.messages[0]
+def test_each_failure_has_a_message(error: UpstreamError, message: str) -> None:
+    draft = complete_draft(GITHUB, gateways(FakeHost(repo=lambda: error)), now=NOW)
+    assert message in draft.messages[0]
     assert (draft.title, draft.repo_url) == ("one", "https://github.com/ada/one")
 
 
-def test_a_mistake_of_ours_is_no_failure_of_the_form(caplog: pytest.LogCaptureFixture) -> None:
-    def failing_host() -> RepoFacts:
+def test_a_bug_in_a_lookup_does_not_prevent_filling_in_the_form(caplog: pytest.LogCaptureFixture) -> None:
+    def failing_lookup() -> RepoFacts:
         raise ZeroDivisionError
 
-    assert (
-        "returned an invalid response" in complete_draft(GITHUB, gateways(Host(repo=failing_host)), now=NOW).messages[0]
-    )
+    draft = complete_draft(GITHUB, gateways(FakeHost(repo=failing_lookup)), now=NOW)
+    assert "returned an invalid response" in draft.messages[0]
     assert "ZeroDivisionError" in caplog.text
 
 
-def test_a_host_that_does_not_answer_is_not_waited_for() -> None:
-    answered = threading.Event()
+def test_a_lookup_has_a_timeout() -> None:
+    is_finished = threading.Event()
 
-    def slow_host() -> RepoFacts:
-        answered.wait(30)
+    def slow_lookup() -> RepoFacts:
+        is_finished.wait(30)
         return RepoFacts()
 
-    draft = complete_draft(GITHUB, gateways(Host(repo=slow_host)), now=NOW, timeout_s=0.05)
-    answered.set()
+    draft = complete_draft(GITHUB, gateways(FakeHost(repo=slow_lookup)), now=NOW, timeout_s=0.05)
+    is_finished.set()
     assert "github.com did not respond" in draft.messages[0]
 
 
-def test_too_many_lookups_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_lookups_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(package_drafts, "_LOOKUP_SLOTS", threading.BoundedSemaphore(1))
     package_drafts._LOOKUP_SLOTS.acquire()
-    draft = complete_draft(GITHUB, gateways(Host()), now=NOW)
+    draft = complete_draft(GITHUB, gateways(FakeHost()), now=NOW)
     assert "Fill in the form manually" in draft.messages[0]
 
 
-def test_a_repository_that_has_moved() -> None:
+def test_a_moved_repository_is_added_with_its_new_url() -> None:
     moved = RepoFacts(web_url="https://github.com/Bob/Two", description="Does two\nthings")
-    draft = complete_draft(GITHUB, gateways(Host(repo=lambda: moved)), now=NOW)
+    draft = complete_draft(GITHUB, gateways(FakeHost(repo=lambda: moved)), now=NOW)
     assert draft.repo_url == "https://github.com/Bob/Two"
     assert draft.description == "Does two things"
     assert "has moved" in draft.messages[0]
 
 
 @pytest.mark.parametrize(
-    ("urls", "address"),
+    ("urls", "repo_url"),
     [
         ({"Source Code": "https://github.com/a/b.git", "Homepage": "https://github.com/x/y"}, "https://github.com/a/b"),
         ({"Homepage": "https://b.example", "Issues": "https://gitlab.com/a/b/-/issues"}, "https://gitlab.com/a/b"),
@@ -148,21 +147,21 @@ def test_a_repository_that_has_moved() -> None:
         (None, ""),
     ],
 )
-def test_where_a_project_says_its_code_is(urls: dict[str, str] | None, address: str) -> None:
-    assert repository_of_project(index_facts(urls=urls), gateways(Host())) == address
+def test_the_repository_is_found_among_a_projects_urls(urls: dict[str, str] | None, repo_url: str) -> None:
+    assert repository_of_project(index_facts(urls=urls), gateways(FakeHost())) == repo_url
 
 
-def test_no_transaction_is_open_while_others_are_asked(app: Flask, session: Session) -> None:
+def test_no_transaction_is_open_during_a_lookup(app: Flask, session: Session) -> None:
     make_category(session, "apps")
     user = make_user(session)
     session.commit()
-    seen: list[bool] = []
+    in_transaction: list[bool] = []
 
     def repo() -> RepoFacts:
-        seen.append(session.in_transaction())
+        in_transaction.append(session.in_transaction())
         return RepoFacts()
 
-    app.extensions["gateways"] = gateways(Host(repo=repo))
-    answer = CsrfClient(app, user).post("/packages/add/validate/", {"reference": "https://github.com/ada/one"})
-    assert answer.status_code == 200
-    assert seen == [False]
+    app.extensions["gateways"] = gateways(FakeHost(repo=repo))
+    response = CsrfClient(app, user).post("/packages/add/validate/", {"reference": "https://github.com/ada/one"})
+    assert response.status_code == 200
+    assert in_transaction == [False]
