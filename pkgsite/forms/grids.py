@@ -1,4 +1,4 @@
-"""The forms about grids."""
+"""Forms for grids, features and cells."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ class GridForm(_TitledForm):
     header = BooleanField("Show on home page")
 
     def changes(self, *, by_moderator: bool) -> GridChanges:
-        """Return what was typed, as a service takes it."""
-        found: GridChanges = {
+        """Return the submitted values. Only moderators can set `header`."""
+        changes: GridChanges = {
             "title": self.title.data or "",
             "slug": self.slug.data or None,
             "description": self.description.data or "",
         }
         if by_moderator:
-            found["header"] = bool(self.header.data)
-        return found
+            changes["header"] = bool(self.header.data)
+        return changes
 
 
 class FeatureForm(_TitledForm):
     def values(self) -> dict[str, Any]:
-        """Return what was typed, as a service takes it."""
+        """Return the submitted values."""
         return {"title": self.title.data or "", "description": self.description.data or ""}
 
 
