@@ -15,7 +15,7 @@ PAGES = (
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 390)])
-def test_axe_finds_nothing(open_page: Open, scheme: str, width: int) -> None:
+def test_axe_finds_no_violations(open_page: Open, scheme: str, width: int) -> None:
     page = open_page("/", width=width, color_scheme=scheme, reduced_motion="reduce")
     for path in PAGES:
         page.goto(path)

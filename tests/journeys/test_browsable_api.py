@@ -89,7 +89,7 @@ def log_in(page: Page, site_url: str) -> None:
     page.wait_for_url("**/api/v4/packages/2235/")
 
 
-def test_a_person_reads_the_recorded_page(site: tuple[str, Flask], page: Page) -> None:
+def test_the_browsable_api_shows_the_recorded_page(site: tuple[str, Flask], page: Page) -> None:
     address, _ = site
     page.goto(f"{address}/api/v4/packages/2235/")
     shown = iter([line.strip() for line in page.locator("body").inner_text().splitlines()])
@@ -100,7 +100,7 @@ def test_a_person_reads_the_recorded_page(site: tuple[str, Flask], page: Page) -
     expect(page.get_by_role("heading", level=1)).to_have_text("Grid Instance")
 
 
-def test_a_person_changes_the_title(site: tuple[str, Flask], page: Page) -> None:
+def test_a_title_is_edited(site: tuple[str, Flask], page: Page) -> None:
     address, app = site
     log_in(page, address)
     form = page.get_by_role("form", name="Edit")
@@ -118,7 +118,7 @@ def test_a_person_changes_the_title(site: tuple[str, Flask], page: Page) -> None
         )
 
 
-def test_what_was_typed_is_kept_where_it_is_refused(site: tuple[str, Flask], page: Page) -> None:
+def test_a_rejected_form_keeps_the_submitted_values(site: tuple[str, Flask], page: Page) -> None:
     address, _ = site
     log_in(page, address)
     form = page.get_by_role("form", name="Edit")
@@ -130,7 +130,7 @@ def test_what_was_typed_is_kept_where_it_is_refused(site: tuple[str, Flask], pag
     expect(page.get_by_role("form", name="Edit").get_by_label("Title")).to_have_value("A better title")
 
 
-def test_of_two_people_the_later_is_told(site: tuple[str, Flask], page: Page) -> None:
+def test_a_conflicting_edit_is_rejected(site: tuple[str, Flask], page: Page) -> None:
     address, app = site
     log_in(page, address)
     with app.app_context():

@@ -120,7 +120,7 @@ def write_cell(page: Page, name: str, text: str, *, scripts: bool) -> None:
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without"])
-def test_a_newcomer_contributes(enter: Enter, catcher: tuple[Catcher, int], scripts: bool) -> None:
+def test_a_new_user_contributes(enter: Enter, catcher: tuple[Catcher, int], scripts: bool) -> None:
     page = enter(scripts=scripts)
     page.goto("/")
     page.get_by_role("link", name="Log in").click()
@@ -205,7 +205,7 @@ def two(site: tuple[str, Any], enter: Enter) -> tuple[Page, Page]:
     return pages
 
 
-def test_two_people_edit_a_package_at_once(two: tuple[Page, Page]) -> None:
+def test_two_users_edit_a_package_at_the_same_time(two: tuple[Page, Page]) -> None:
     first, second = two
     for page, words in ((first, "By the first"), (second, "By the second")):
         page.goto("/packages/one/edit/")
@@ -221,7 +221,7 @@ def test_two_people_edit_a_package_at_once(two: tuple[Page, Page]) -> None:
     expect(second.get_by_role("heading", level=1)).to_contain_text("By the second")
 
 
-def test_two_people_edit_a_cell_at_once(two: tuple[Page, Page]) -> None:
+def test_two_users_edit_a_cell_at_the_same_time(two: tuple[Page, Page]) -> None:
     first, second = two
     for page, words in ((first, "by the first"), (second, "by the second")):
         page.goto("/grids/g/caching/")
@@ -239,7 +239,7 @@ def test_two_people_edit_a_cell_at_once(two: tuple[Page, Page]) -> None:
     expect(second.locator("#features td")).to_contain_text("by the second")
 
 
-def test_a_cell_is_edited_by_keyboard_alone(two: tuple[Page, Page]) -> None:
+def test_a_cell_is_edited_with_the_keyboard_only(two: tuple[Page, Page]) -> None:
     page = two[0]
     page.goto("/grids/g/caching/")
     page.get_by_role("link", name="edit One: Is fast").focus()

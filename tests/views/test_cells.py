@@ -51,7 +51,7 @@ def render(written: str) -> Reader:
 @example('https://example.org/"onmouseover="alert(1)')
 @example("no <img src=x onerror=alert(1)>")
 @example("https://example.org/'><b>")
-def test_what_people_write_is_always_escaped(written: str) -> None:
+def test_cell_text_is_always_escaped(written: str) -> None:
     reader = render(written)
     assert reader.elements <= RENDERED
     assert reader.attributes <= {"class", "aria-hidden", "focusable", "href", "rel"}
@@ -60,7 +60,7 @@ def test_what_people_write_is_always_escaped(written: str) -> None:
         assert piece.text in reader.words
 
 
-def test_icons_have_words() -> None:
+def test_icons_have_text_alternatives() -> None:
     assert "yes, very strongly" in render("+++").words
     assert "no" in render("no").words
     assert "unknown" in render("").words

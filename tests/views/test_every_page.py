@@ -29,7 +29,7 @@ def every_path(session: Session) -> list[str]:
     ]
 
 
-def test_every_page_of_every_record_answers(varied_site: Session, client: FlaskClient) -> None:
+def test_every_page_of_every_record_responds(varied_site: Session, client: FlaskClient) -> None:
     for path in every_path(varied_site):
         response = client.get(path)
         html = response.get_data(as_text=True)
@@ -44,7 +44,7 @@ def test_every_page_of_every_record_answers(varied_site: Session, client: FlaskC
         assert "{{" not in html or "7*7" in html
 
 
-def test_every_link_to_a_page_of_the_site_leads_somewhere(varied_site: Session, client: FlaskClient) -> None:
+def test_every_internal_link_works(varied_site: Session, client: FlaskClient) -> None:
     paths = {
         address for path in every_path(varied_site) for address in link_targets(client.get(path).get_data(as_text=True))
     }
@@ -56,18 +56,18 @@ def test_every_link_to_a_page_of_the_site_leads_somewhere(varied_site: Session, 
         assert answer.status_code == 200 or to_log_in, path
 
 
-def test_an_empty_site_has_pages_too(client: FlaskClient) -> None:
+def test_pages_of_an_empty_site_work(client: FlaskClient) -> None:
     for path in FIXED:
         assert client.get(path).status_code == 200, path
 
 
-def test_a_missing_slash_is_mended(client: FlaskClient) -> None:
+def test_a_missing_trailing_slash_redirects(client: FlaskClient) -> None:
     for path in ("/packages", "/grids/g/caching", "/packages/p/known", "/search"):
         response = client.get(path + "?q=a%20b")
         assert (response.status_code, response.headers["Location"]) == (301, f"{path}/?q=a%20b")
 
 
-def test_an_old_slug_leads_to_the_present_one_with_its_query(varied_site: Session, client: FlaskClient) -> None:
+def test_an_old_slug_redirects_and_keeps_the_query(varied_site: Session, client: FlaskClient) -> None:
     for old, new in (
         ("/packages/p/once-known/", "/packages/p/known/"),
         ("/packages/p/once%23hard/", "/packages/p/a%23b/"),
@@ -87,14 +87,14 @@ MISSING = (
 )  # fmt: skip
 
 
-def test_what_is_not_there_is_a_404_page(varied_site: Session, client: FlaskClient) -> None:
+def test_missing_records_get_a_404_page(varied_site: Session, client: FlaskClient) -> None:
     for path in MISSING:
         response = client.get(path)
         assert response.status_code == 404, path
         assert b" not found</h1>" in response.data
 
 
-def test_what_browsers_and_robots_ask_for_by_themselves_is_served(client: FlaskClient) -> None:
+def test_the_favicon_and_robots_txt_are_served(client: FlaskClient) -> None:
     icon = client.get("/favicon.ico")
     assert icon.status_code == 301
     with client.get(icon.headers["Location"]) as picture:
@@ -103,7 +103,7 @@ def test_what_browsers_and_robots_ask_for_by_themselves_is_served(client: FlaskC
     assert (robots.mimetype, robots.text) == ("text/plain", "User-agent: *\nDisallow: /search/")
 
 
-def test_the_canonical_address_is_the_public_one(make_app: Callable[..., Flask]) -> None:
+def test_canonical_urls_start_with_the_public_url(make_app: Callable[..., Flask]) -> None:
     behind = make_app(PUBLIC_URL="https://packages.example.org").test_client()
     assert '<link rel="canonical" href="https://packages.example.org/grids/">' in behind.get("/grids/?sort=title").text
     assert '<link rel="canonical" href="https://packages.example.org/about/">' in behind.get("/faq/").text
@@ -111,7 +111,7 @@ def test_the_canonical_address_is_the_public_one(make_app: Callable[..., Flask])
     assert '<link rel="canonical" href="http://localhost/packages/">' in plain_app.get("/packages/").text
 
 
-def test_the_sites_name_and_subject_are_settings(make_app: Callable[..., Flask]) -> None:
+def test_the_site_title_and_subject_are_settings(make_app: Callable[..., Flask]) -> None:
     html = make_app(SITE_TITLE="Flaskery", SITE_SUBJECT="").test_client().get("/").text
     assert "Flaskery" in html
     assert "Django" not in html

@@ -41,7 +41,7 @@ def count(session: Session, model: type[Usage | Favourite | Flag | UsingSite | R
 
 
 @pytest.mark.parametrize(("path", "model"), [("/packages/one/usage/", Usage), ("/packages/one/favourite/", Favourite)])
-def test_a_mark_is_kept_once_however_often_it_is_set(
+def test_setting_usage_or_favourite_is_idempotent(
     people: FlagScenario, session: Session, path: str, model: type[Usage | Favourite]
 ) -> None:
     for value, number in (("remove", 0), ("add", 1), ("add", 1), ("remove", 0), ("remove", 0), ("add", 1)):
@@ -57,7 +57,7 @@ def test_a_mark_is_kept_once_however_often_it_is_set(
     assert people.ada.post(path.replace("one", "none"), {"value": "add"}).status_code == 404
 
 
-def test_using_changes_the_package_and_liking_does_not(people: FlagScenario, session: Session) -> None:
+def test_usage_changes_the_package_and_a_favourite_does_not(people: FlagScenario, session: Session) -> None:
     people.ada.post("/packages/one/favourite/", {"value": "add"})
     session.rollback()
     assert session.get_one(Package, people.id).changed_at == NOW
@@ -71,7 +71,7 @@ def test_using_changes_the_package_and_liking_does_not(people: FlagScenario, ses
     assert session.get_one(Package, people.id).version == 1
 
 
-def test_the_addresses_that_old_clients_know(people: FlagScenario, session: Session) -> None:
+def test_legacy_urls_still_work(people: FlagScenario, session: Session) -> None:
     assert people.ada.post("/packages/usage/one/add/").status_code == 303
     assert people.ada.post(f"/favorites/add/{people.id}/").status_code == 303
     assert (count(session, Usage), count(session, Favourite)) == (1, 1)
@@ -88,14 +88,14 @@ def test_the_addresses_that_old_clients_know(people: FlagScenario, session: Sess
 @pytest.mark.parametrize(
     "wanted", ["//evil.example", "https://evil.example", "/\\evil.example", "javascript:x", "/\tx"]
 )
-def test_next_never_leads_elsewhere(people: FlagScenario, wanted: str) -> None:
+def test_next_never_redirects_to_another_site(people: FlagScenario, wanted: str) -> None:
     answer = people.ada.post("/packages/one/usage/", {"value": "add", "next": wanted})
     assert answer.headers["Location"] == "/packages/p/one/"
     answer = people.ada.post("/packages/one/usage/", {"value": "add", "next": "/packages/?page=2"})
     assert answer.headers["Location"] == "/packages/?page=2"
 
 
-def test_a_link_waits_for_a_moderator(people: FlagScenario, session: Session) -> None:
+def test_a_site_link_is_published_after_approval(people: FlagScenario, session: Session) -> None:
     answer = people.bob.post("/packages/one/sites/add/", {"title": "Shop", "url": "shop.example"})
     assert answer.status_code == 303
     assert "Shop" in words(people.bob.get("/packages/p/one/"))
@@ -110,7 +110,7 @@ def test_a_link_waits_for_a_moderator(people: FlagScenario, session: Session) ->
     assert count(session, Revision) == 2
 
 
-def test_an_approved_link_that_is_changed_waits_again(people: FlagScenario, session: Session) -> None:
+def test_an_edited_site_link_needs_approval_again(people: FlagScenario, session: Session) -> None:
     people.bob.post("/packages/one/sites/add/", {"title": "Shop", "url": "https://shop.example"})
     [number] = session.scalars(select(UsingSite.id))
     people.boss.post(f"/moderation/sites/{number}/approve/")
@@ -132,7 +132,7 @@ def test_an_approved_link_that_is_changed_waits_again(people: FlagScenario, sess
     assert "Casino" not in words(people.nobody.get("/packages/p/one/"))
 
 
-def test_only_its_adder_and_moderators_change_a_link(people: FlagScenario, session: Session) -> None:
+def test_only_the_submitter_and_moderators_can_edit_a_site_link(people: FlagScenario, session: Session) -> None:
     people.bob.post("/packages/one/sites/add/", {"title": "Shop", "url": "https://shop.example"})
     [number] = session.scalars(select(UsingSite.id))
     for what in ("edit", "delete"):
@@ -148,7 +148,7 @@ def test_only_its_adder_and_moderators_change_a_link(people: FlagScenario, sessi
     assert count(session, UsingSite) == 0
 
 
-def test_links_that_are_refused(people: FlagScenario) -> None:
+def test_invalid_site_links_are_rejected(people: FlagScenario) -> None:
     path = "/packages/one/sites/add/"
     people.bob.post(path, {"title": "Shop", "url": "https://shop.example"})
     for title, url, told in (("", "https://x.example", "Site name"), ("x", "javascript:x", "Enter a URL"),
@@ -158,7 +158,7 @@ def test_links_that_are_refused(people: FlagScenario) -> None:
         assert told in words(answer)
 
 
-def test_a_person_has_one_open_flag(people: FlagScenario, session: Session) -> None:
+def test_a_user_has_at_most_one_open_flag_per_package(people: FlagScenario, session: Session) -> None:
     path = "/packages/one/flag/"
     assert people.bob.post(path, {"kind": "spam", "reason": "Ads <b>"}).status_code == 303
     form = people.bob.get(path)
@@ -176,7 +176,7 @@ def test_a_person_has_one_open_flag(people: FlagScenario, session: Session) -> N
     assert count(session, Flag) == 2
 
 
-def test_who_sees_a_flag_and_who_answers_it(people: FlagScenario, app: Flask, session: Session) -> None:
+def test_who_can_see_a_flag_and_reply_to_it(people: FlagScenario, app: Flask, session: Session) -> None:
     others = [make_user(session, name) for name in ("linus", "grace", "mallory")]
     for user, provider, login in zip(others, ("github", "github", "gitlab"), ("LINUS", "Grace", "linus"), strict=True):
         session.add(Identity(user_id=user.id, provider=provider, subject=user.username, login=login, created_at=NOW))
@@ -201,7 +201,7 @@ def test_who_sees_a_flag_and_who_answers_it(people: FlagScenario, app: Flask, se
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
-def test_hostile_words_in_links_and_flags(people: FlagScenario, session: Session, hostile: str) -> None:
+def test_hostile_text_in_site_links_and_flags_is_escaped(people: FlagScenario, session: Session, hostile: str) -> None:
     sent = (
         people.bob.post("/packages/one/sites/add/", {"title": hostile, "url": "https://x.example"}),
         people.bob.post("/packages/one/sites/add/", {"title": "x", "url": hostile}),

@@ -38,7 +38,7 @@ def cell(session: Session) -> str:
     return f"/grids/element/caching/{package.id}/{feature.id}/"
 
 
-def test_a_grid_is_made_by_a_form(ada: CsrfClient, session: Session) -> None:
+def test_a_grid_is_created(ada: CsrfClient, session: Session) -> None:
     assert "Create a grid" in ada.get("/grids/add/").text
     answer = ada.post("/grids/add/", {"title": "Caching", "slug": "", "description": "<b>fast</b>"})
     assert (answer.status_code, answer.location) == (303, "/grids/g/caching/")
@@ -51,7 +51,7 @@ def test_a_grid_is_made_by_a_form(ada: CsrfClient, session: Session) -> None:
     assert "used by another grid" in refused.text
 
 
-def test_two_people_change_a_grid_at_once(ada: CsrfClient, session: Session) -> None:
+def test_conflicting_grid_edits_are_shown_side_by_side(ada: CsrfClient, session: Session) -> None:
     grid = make_grid(session, "caching", description="old")
     session.commit()
     first = {"title": "Caching", "slug": "caching", "description": "by the first", "version": str(grid.version)}
@@ -67,14 +67,14 @@ def test_two_people_change_a_grid_at_once(ada: CsrfClient, session: Session) -> 
     assert session.scalars(select(Grid.description)).all() == ["both"]
 
 
-def test_an_old_slug_leads_to_the_form(ada: CsrfClient, session: Session) -> None:
+def test_an_old_slug_redirects_to_the_edit_form(ada: CsrfClient, session: Session) -> None:
     make_grid(session, "caching")
     session.commit()
     ada.post("/grids/caching/edit/", {"title": "Caches", "slug": "caches", "version": "1"})
     assert ada.get("/grids/caching/edit/").location == "/grids/caches/edit/"
 
 
-def test_a_cell_is_saved_by_a_plain_form(ada: CsrfClient, cell: str, session: Session) -> None:
+def test_a_cell_is_edited_on_its_own_page(ada: CsrfClient, cell: str, session: Session) -> None:
     form = ada.get(cell).text
     assert ">\nyes</textarea>" in form or ">yes</textarea>" in form or ">\r\nyes</textarea>" in form
     shown = ada.post(cell, {"text": "+2", "version": "1", "preview": "1"})
@@ -91,7 +91,7 @@ def test_a_cell_is_saved_by_a_plain_form(ada: CsrfClient, cell: str, session: Se
     assert session.scalars(select(Cell.text)).all() == ["no, <script>"]
 
 
-def test_a_cell_is_saved_in_place(ada: CsrfClient, cell: str) -> None:
+def test_a_cell_is_edited_in_place(ada: CsrfClient, cell: str) -> None:
     as_json = {"headers": {"Accept": "application/json"}}
     assert ada.get(cell, **as_json).json == {"text": "yes", "version": 1}
     saved = ada.post(cell, {"text": "no <b>", "version": "1"}, **as_json)
@@ -103,7 +103,7 @@ def test_a_cell_is_saved_in_place(ada: CsrfClient, cell: str) -> None:
     assert (long.status_code, list(long.json["problems"])) == (422, ["text"])
 
 
-def test_cells_that_can_not_be(ada: CsrfClient, cell: str, session: Session) -> None:
+def test_missing_cells_are_404(ada: CsrfClient, cell: str, session: Session) -> None:
     other = make_feature(session, make_grid(session, "other"))
     session.commit()
     for path in (f"/grids/element/caching/1/{other.id}/", "/grids/element/caching/4711/1/", "/grids/element/none/1/1/"):
@@ -111,7 +111,7 @@ def test_cells_that_can_not_be(ada: CsrfClient, cell: str, session: Session) -> 
         assert ada.post(path, {"text": "x"}).status_code == 404
 
 
-def test_packages_are_found_and_added(ada: CsrfClient, session: Session) -> None:
+def test_packages_are_searched_added_and_removed(ada: CsrfClient, session: Session) -> None:
     make_grid(session, "caching", (make_package(session, "inside", title="Cache inside"),))
     outside = make_package(session, "outside", title="Cache <outside>")
     session.commit()
@@ -128,7 +128,7 @@ def test_packages_are_found_and_added(ada: CsrfClient, session: Session) -> None
     assert "outside" not in ada.get("/api/v4/grids/1/?expand=all").text
 
 
-def test_features_by_forms(ada: CsrfClient, session: Session) -> None:
+def test_features_are_added_edited_moved_and_deleted(ada: CsrfClient, session: Session) -> None:
     make_grid(session, "caching", (make_package(session),))
     session.commit()
     for title in ("One", "Two"):
@@ -145,7 +145,7 @@ def test_features_by_forms(ada: CsrfClient, session: Session) -> None:
     assert ada.get("/grids/feature/2/").status_code == 404
 
 
-def test_what_a_lock_shows_and_refuses(app: Flask, ada: CsrfClient, moderator: CsrfClient, cell: str) -> None:
+def test_a_locked_grid_is_read_only_for_users(app: Flask, ada: CsrfClient, moderator: CsrfClient, cell: str) -> None:
     assert ada.post("/grids/caching/lock/", {"locked": "yes"}).status_code == 403
     assert moderator.post("/grids/caching/lock/", {"locked": "yes"}).status_code == 303
     page = ada.get("/grids/g/caching/").text
@@ -158,7 +158,7 @@ def test_what_a_lock_shows_and_refuses(app: Flask, ada: CsrfClient, moderator: C
     assert ada.get(cell).status_code == 200
 
 
-def test_a_deleted_grid_leads_to_its_history(moderator: CsrfClient, cell: str, session: Session) -> None:
+def test_deleting_a_grid_redirects_to_its_history(moderator: CsrfClient, cell: str, session: Session) -> None:
     assert "Delete the grid" in moderator.get("/grids/caching/delete/").text
     answer = moderator.post("/grids/caching/delete/", {"reason": "empty"})
     assert answer.status_code == 303
@@ -166,7 +166,7 @@ def test_a_deleted_grid_leads_to_its_history(moderator: CsrfClient, cell: str, s
     assert moderator.get("/grids/g/caching/").status_code == 404
 
 
-def test_strangers_are_asked_to_log_in(app: Flask, cell: str) -> None:
+def test_anonymous_visitors_are_asked_to_log_in(app: Flask, cell: str) -> None:
     nobody = CsrfClient(app)
     page = nobody.get("/grids/g/caching/").text
     assert "Log in to edit" in page

@@ -26,7 +26,7 @@ def row_in(html: str, title: str) -> list[str]:
     return [visible_text(cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL)]
 
 
-def test_living_packages_come_first_then_deprecated_then_archived(varied_site: Session, fetch_page: Get) -> None:
+def test_active_packages_come_first_then_deprecated_then_archived(varied_site: Session, fetch_page: Get) -> None:
     html = fetch_page("/grids/g/caching/")
     columns = columns_in(html)
     assert columns[:3] == ["Known package", "Successor", "zero"]
@@ -51,7 +51,7 @@ def test_facts_are_rows(varied_site: Session, fetch_page: Get) -> None:
     assert row_in(html, "Stars")[2:4] == ["0", "— unknown"]
 
 
-def test_features_are_rows_with_the_cells_that_people_wrote(varied_site: Session, fetch_page: Get) -> None:
+def test_features_are_rows_with_their_cells(varied_site: Session, fetch_page: Get) -> None:
     html = fetch_page("/grids/g/caching/")
     cells = dict(zip(columns_in(html), row_in(html, "Is fast"), strict=True))
     assert cells["Known package"] == "yes since 2 https://example.org/fast ."
@@ -63,7 +63,7 @@ def test_features_are_rows_with_the_cells_that_people_wrote(varied_site: Session
     assert "<script>alert" not in html
 
 
-def test_headers_name_what_they_head(varied_site: Session, fetch_page: Get) -> None:
+def test_header_cells_have_a_scope(varied_site: Session, fetch_page: Get) -> None:
     html = fetch_page("/grids/g/caching/")
     table = html.partition("<table>")[2].partition("</table>")[0]
     assert table.count("<th ") == table.count('scope="')
@@ -93,7 +93,7 @@ def test_a_grid_can_be_sorted(session: Session, fetch_page: Get) -> None:
     assert "Ignored unknown sort order “-title”" in visible_text(fetch_page("/grids/g/g/?sort=-title"))
 
 
-def test_stars_decide_where_no_score_has_been_reckoned(session: Session, fetch_page: Get) -> None:
+def test_packages_without_a_score_are_sorted_by_stars(session: Session, fetch_page: Get) -> None:
     packages = (
         make_package(session, "few", stars=1),
         make_package(session, "many", stars=900),
@@ -107,7 +107,7 @@ def test_stars_decide_where_no_score_has_been_reckoned(session: Session, fetch_p
     assert '<a href="/grids/g/g/" aria-current="true">Score</a>' in html
 
 
-def test_a_grid_can_be_filtered_and_filters_keep_each_other(varied_site: Session, fetch_page: Get) -> None:
+def test_a_grid_can_be_filtered_and_links_keep_the_other_filters(varied_site: Session, fetch_page: Get) -> None:
     html = fetch_page("/grids/g/caching/?q=CACHES&sort=forks")
     assert columns_in(html)[0] == "Known package"
     assert "1 of 7 packages" in visible_text(html)
@@ -119,7 +119,7 @@ def test_a_grid_can_be_filtered_and_filters_keep_each_other(varied_site: Session
     assert "No package in this grid matches “zzz” and is marked as stable." in visible_text(nothing)
 
 
-def test_a_grid_has_no_limit(session: Session, fetch_page: Get) -> None:
+def test_a_grid_has_no_package_limit(session: Session, fetch_page: Get) -> None:
     make_many_packages(session, 60)
     html = fetch_page("/grids/g/many/")
     assert len(columns_in(html)) == 60
@@ -130,7 +130,7 @@ def test_an_empty_grid_says_so(varied_site: Session, fetch_page: Get) -> None:
     assert "This grid doesn't have any packages." in visible_text(fetch_page("/grids/g/nobody-here/"))
 
 
-def test_the_list_of_grids(varied_site: Session, fetch_page: Get) -> None:
+def test_the_grid_list_shows_counts_and_leaves_out_empty_grids(varied_site: Session, fetch_page: Get) -> None:
     titles = row_titles(fetch_page("/grids/"))
     assert "Caching" in titles
     assert "Nobody here" not in titles
@@ -160,7 +160,7 @@ def test_grids_can_be_sorted(session: Session, fetch_page: Get) -> None:
         assert row_titles(fetch_page(f"/grids/?sort={sort}")) == order, sort
 
 
-def test_old_cells_of_other_grids_stay_out(session: Session, fetch_page: Get) -> None:
+def test_cells_of_other_grids_are_not_shown(session: Session, fetch_page: Get) -> None:
     package = make_package(session, "one")
     here, there = make_grid(session, "here", (package,)), make_grid(session, "there", (package,))
     fill_cell(session, make_feature(session, there, "Elsewhere"), package, "words of there")

@@ -90,7 +90,7 @@ def entry_texts(html: str) -> list[str]:
     return [visible_text(part) for part in html.split('<li class="act"')[1:]]
 
 
-def test_a_packages_history_tells_each_field_before_and_after(scenario: HistoryScenario, fetch_page: Get) -> None:
+def test_a_packages_history_shows_each_field_before_and_after(scenario: HistoryScenario, fetch_page: Get) -> None:
     tools = 2
     scenario.edit_package(
         scenario.ada, title="Package I", category_id=tools, deprecated_at=NOW, replaced_by_id=scenario.two.id,
@@ -110,7 +110,7 @@ def test_a_packages_history_tells_each_field_before_and_after(scenario: HistoryS
     assert "Undo" not in words
 
 
-def test_objects_are_named_by_what_they_belong_to_also_when_gone(scenario: HistoryScenario, fetch_page: Get) -> None:
+def test_deleted_objects_are_still_labelled_with_their_parents(scenario: HistoryScenario, fetch_page: Get) -> None:
     feature = scenario.add_feature(scenario.ada)
     cell = scenario.fill_cell(scenario.bob, feature, "yes, since 2.0")
     with scenario.changeset(scenario.mod, "not a feature") as changeset:
@@ -132,7 +132,7 @@ def test_objects_are_named_by_what_they_belong_to_also_when_gone(scenario: Histo
     assert "Package Package One in grid “ Caching ” removed" in entry_texts(gone)[0]
 
 
-def test_the_history_of_each_kind_is_there_before_anything_changed(scenario: HistoryScenario, fetch_page: Get) -> None:
+def test_unchanged_objects_of_each_kind_have_an_empty_history(scenario: HistoryScenario, fetch_page: Get) -> None:
     session = scenario.session
     add_to_grid(session, scenario.grid, scenario.two)
     site = UsingSite(
@@ -152,17 +152,17 @@ def test_the_history_of_each_kind_is_there_before_anything_changed(scenario: His
         "/history/membership/99/", "/history/a%00b/1/", "/changes/by/nobody/",
     ],
 )  # fmt: skip
-def test_there_is_no_history_of_what_never_was(scenario: HistoryScenario, client: FlaskClient, path: str) -> None:
+def test_unknown_objects_have_no_history(scenario: HistoryScenario, client: FlaskClient, path: str) -> None:
     assert client.get(path).status_code == 404
 
 
-def test_an_old_slug_leads_to_the_history(scenario: HistoryScenario, client: FlaskClient) -> None:
+def test_an_old_slug_redirects_to_the_history(scenario: HistoryScenario, client: FlaskClient) -> None:
     scenario.edit_package(scenario.ada, slug="renamed")
     moved = client.get("/packages/one/history/?before=3")
     assert (moved.status_code, moved.headers["Location"]) == (301, "/packages/renamed/history/?before=3")
 
 
-def test_strangers_text_is_text(scenario: HistoryScenario, fetch_page: Get) -> None:
+def test_user_supplied_text_is_escaped(scenario: HistoryScenario, fetch_page: Get) -> None:
     feature = scenario.add_feature(scenario.ada, MALICIOUS_TEXT)
     with scenario.changeset(scenario.ada, reason=MALICIOUS_TEXT) as changeset:
         changeset.edit(feature, {"title": f"{MALICIOUS_TEXT} again", "description": MALICIOUS_TEXT + "‮"})
@@ -172,7 +172,7 @@ def test_strangers_text_is_text(scenario: HistoryScenario, fetch_page: Get) -> N
         assert "{{ 7*7 }}" in html, path
 
 
-def test_somebody_who_has_left_is_not_named(scenario: HistoryScenario, fetch_page: Get) -> None:
+def test_a_deleted_user_is_not_named(scenario: HistoryScenario, fetch_page: Get) -> None:
     scenario.edit_package(scenario.ada, title="Else")
     scenario.session.delete(scenario.session.get_one(User, scenario.ada.id))
     scenario.session.commit()
@@ -205,7 +205,7 @@ def test_a_hidden_packages_history_is_for_moderators(
     )
 
 
-def test_a_site_that_nobody_approved_is_not_advertised_by_its_history(scenario: HistoryScenario, app: Flask) -> None:
+def test_the_history_hides_site_links_that_are_not_approved(scenario: HistoryScenario, app: Flask) -> None:
     site = UsingSite(package_id=scenario.one.id, title="Buy now", url="https://spam.example", created_at=NOW)
     with scenario.changeset(scenario.ada) as changeset:
         changeset.add(site)
@@ -240,7 +240,7 @@ def test_recent_changes_can_be_filtered(
     assert "Ignored unknown type “x”" in fetch_page("/changes/?kind=x")
 
 
-def test_a_filter_finds_acts_by_their_parts(scenario: HistoryScenario, fetch_page: Get) -> None:
+def test_the_kind_filter_matches_any_part_of_a_changeset(scenario: HistoryScenario, fetch_page: Get) -> None:
     feature = scenario.add_feature(scenario.ada)
     scenario.fill_cell(scenario.ada, feature, "yes")
     with scenario.changeset(scenario.mod) as changeset:
@@ -248,7 +248,7 @@ def test_a_filter_finds_acts_by_their_parts(scenario: HistoryScenario, fetch_pag
     assert len(entry_texts(fetch_page("/changes/?kind=cell"))) == 2
 
 
-def test_long_histories_come_in_stretches(scenario: HistoryScenario, fetch_page: Get) -> None:
+def test_long_histories_are_paginated(scenario: HistoryScenario, fetch_page: Get) -> None:
     for number in range(120):
         scenario.edit_package(scenario.ada, title=f"Title {number}")
     for path in ("/changes/", "/packages/one/history/"):
@@ -264,7 +264,7 @@ def test_long_histories_come_in_stretches(scenario: HistoryScenario, fetch_page:
         assert [number.rstrip(",") for number in seen] == [str(number) for number in range(120, 0, -1)], path
 
 
-def test_a_large_act_is_told_in_part_in_lists_and_whole_on_its_page(scenario: HistoryScenario, fetch_page: Get) -> None:
+def test_a_large_change_is_shortened_in_lists_and_complete_on_its_page(scenario: HistoryScenario, fetch_page: Get) -> None:
     features = [Feature(grid_id=scenario.grid.id, title=f"F{n:02}", description="", position=n) for n in range(30)]
     with scenario.changeset(scenario.ada) as changeset:
         for feature in features:
@@ -278,7 +278,7 @@ def test_a_large_act_is_told_in_part_in_lists_and_whole_on_its_page(scenario: Hi
 
 
 @pytest.mark.parametrize("acts", [2, 50])
-def test_pages_cost_the_same_whatever_the_history(scenario: HistoryScenario, app: Flask, acts: int) -> None:
+def test_query_counts_do_not_depend_on_the_length_of_the_history(scenario: HistoryScenario, app: Flask, acts: int) -> None:
     gone = scenario.add_feature(scenario.ada)
     scenario.fill_cell(scenario.ada, gone, "yes")
     for number in range(acts):
@@ -306,7 +306,7 @@ def test_pages_cost_the_same_whatever_the_history(scenario: HistoryScenario, app
     }  # fmt: skip
 
 
-def test_the_feed_is_atom(scenario: HistoryScenario, client: FlaskClient) -> None:
+def test_the_feed_is_valid_atom(scenario: HistoryScenario, client: FlaskClient) -> None:
     empty = ElementTree.fromstring(client.get("/changes/feed/").data)
     assert empty.findtext(f"{ATOM}updated") == "1970-01-01T00:00:00+00:00"
     feature = scenario.add_feature(scenario.ada, MALICIOUS_TEXT)
@@ -330,7 +330,7 @@ def test_the_feed_is_atom(scenario: HistoryScenario, client: FlaskClient) -> Non
     assert len(ElementTree.fromstring(client.get("/changes/feed/?by=ada").data).findall(f"{ATOM}entry")) == 1
 
 
-def test_who_has_the_feed_is_told_so(scenario: HistoryScenario, client: FlaskClient) -> None:
+def test_the_feed_supports_conditional_requests(scenario: HistoryScenario, client: FlaskClient) -> None:
     for number in range(20):
         scenario.edit_package(scenario.ada, title=f"Title {number}")
     for packing in ("identity", "gzip"):
@@ -354,7 +354,7 @@ def test_who_sees_an_undo_button(scenario: HistoryScenario, app: Flask) -> None:
         assert action not in app.test_client().get(path).text, path
 
 
-def test_an_edit_is_undone_with_one_click(scenario: HistoryScenario, app: Flask) -> None:
+def test_a_change_can_be_undone(scenario: HistoryScenario, app: Flask) -> None:
     for who in (scenario.ada, scenario.mod):
         number = scenario.edit_package(scenario.ada, title="Else")
         response = CsrfClient(app, who).post(f"/changes/{number}/undo/", {"reason": "a slip"})
@@ -366,7 +366,7 @@ def test_an_edit_is_undone_with_one_click(scenario: HistoryScenario, app: Flask)
         assert (newest.user_id, newest.reason) == (who.id, f"Reverts change {number}. a slip")
 
 
-def test_an_undo_is_refused_to_others(scenario: HistoryScenario, app: Flask) -> None:
+def test_others_cannot_undo_a_change(scenario: HistoryScenario, app: Flask) -> None:
     number = scenario.edit_package(scenario.ada, title="Else")
     path = f"/changes/{number}/undo/"
     assert app.test_client().post(path).status_code == 403, "no token"
@@ -378,7 +378,7 @@ def test_an_undo_is_refused_to_others(scenario: HistoryScenario, app: Flask) -> 
     assert scenario.count_revisions() == 1
 
 
-def test_an_undo_that_came_too_late_names_what_is_in_the_way(scenario: HistoryScenario, app: Flask) -> None:
+def test_a_conflicting_undo_names_the_later_change(scenario: HistoryScenario, app: Flask) -> None:
     first = scenario.edit_package(scenario.ada, title="First")
     second = scenario.edit_package(scenario.bob, title="Second")
     visitor = CsrfClient(app, scenario.mod)
@@ -394,7 +394,7 @@ def test_an_undo_that_came_too_late_names_what_is_in_the_way(scenario: HistorySc
     assert scenario.session.get_one(Package, scenario.one.id).title == "Second"
 
 
-def test_an_undo_that_needs_what_another_has_now_says_so(scenario: HistoryScenario, app: Flask) -> None:
+def test_an_undo_fails_if_the_old_slug_is_in_use(scenario: HistoryScenario, app: Flask) -> None:
     number = scenario.edit_package(scenario.ada, slug="moved")
     with scenario.changeset(scenario.bob) as changeset:
         changeset.edit(scenario.two, {"slug": "one"})
@@ -403,7 +403,7 @@ def test_an_undo_that_needs_what_another_has_now_says_so(scenario: HistoryScenar
     assert "another package now uses the slug one" in refused.text
 
 
-def test_what_only_moderators_do_is_not_undone_by_who_was_one(scenario: HistoryScenario, app: Flask) -> None:
+def test_a_former_moderator_cannot_undo_a_lock(scenario: HistoryScenario, app: Flask) -> None:
     number = scenario.edit_package(scenario.mod, deprecated_at=NOW)
     with scenario.changeset(scenario.mod) as changeset:
         changeset.edit(scenario.grid, {"is_locked": True})
@@ -414,7 +414,7 @@ def test_what_only_moderators_do_is_not_undone_by_who_was_one(scenario: HistoryS
     assert CsrfClient(app, scenario.mod).post(f"/changes/{number}/undo/").status_code == 303
 
 
-def test_a_locked_grid_is_not_changed_by_undoing(scenario: HistoryScenario, app: Flask) -> None:
+def test_only_moderators_can_undo_changes_to_a_locked_grid(scenario: HistoryScenario, app: Flask) -> None:
     feature = scenario.add_feature(scenario.ada)
     number = scenario.last()
     with scenario.changeset(scenario.mod) as changeset:
@@ -425,7 +425,7 @@ def test_a_locked_grid_is_not_changed_by_undoing(scenario: HistoryScenario, app:
     assert scenario.session.scalar(select(Feature.id).where(Feature.id == feature.id)) is None
 
 
-def test_a_restore_shows_what_it_undoes_and_does_it(scenario: HistoryScenario, app: Flask) -> None:
+def test_a_restore_lists_the_changes_that_it_undoes(scenario: HistoryScenario, app: Flask) -> None:
     feature = scenario.add_feature(scenario.ada)
     cell = scenario.fill_cell(scenario.ada, feature, "yes")
     keep = scenario.last()
@@ -451,7 +451,7 @@ def test_a_restore_shows_what_it_undoes_and_does_it(scenario: HistoryScenario, a
 
 
 @pytest.mark.parametrize("seen", ["", "x", "1", "9" * 30, "-5"])
-def test_a_restore_of_what_has_changed_since_shows_the_form_anew(
+def test_a_restore_after_a_newer_change_shows_the_form_again(
     scenario: HistoryScenario, app: Flask, seen: str
 ) -> None:
     first = scenario.edit_package(scenario.ada, title="First")
@@ -467,7 +467,7 @@ def test_a_restore_of_what_has_changed_since_shows_the_form_anew(
     assert scenario.count_revisions() == 3
 
 
-def test_who_may_restore(scenario: HistoryScenario, app: Flask) -> None:
+def test_who_can_restore(scenario: HistoryScenario, app: Flask) -> None:
     scenario.edit_package(scenario.bob, title="Bob's")
     base = scenario.edit_package(scenario.ada, title="Ada's")
     newest = scenario.edit_package(scenario.ada, title="Ada's again")
@@ -495,7 +495,7 @@ def test_who_may_restore(scenario: HistoryScenario, app: Flask) -> None:
     assert scenario.session.get_one(Package, scenario.one.id).title == "Ada's"
 
 
-def test_everything_by_a_person_is_undone_at_once(scenario: HistoryScenario, app: Flask) -> None:
+def test_all_changes_of_a_user_are_undone_together(scenario: HistoryScenario, app: Flask) -> None:
     feature = scenario.add_feature(scenario.bob, "Spam")
     scenario.edit_package(scenario.bob, title="Spam")
     with scenario.changeset(scenario.bob) as changeset:
@@ -518,7 +518,7 @@ def test_everything_by_a_person_is_undone_at_once(scenario: HistoryScenario, app
     assert scenario.session.get_one(Package, scenario.two.id).title == "Mended"
 
 
-def test_everything_of_some_days_is_undone(scenario: HistoryScenario, app: Flask) -> None:
+def test_changes_of_the_last_days_are_undone_together(scenario: HistoryScenario, app: Flask) -> None:
     scenario.edit_package(scenario.bob, title="Long ago")
     bob = viewer_of(scenario.bob)
     scenario.session.rollback()
@@ -534,7 +534,7 @@ def test_everything_of_some_days_is_undone(scenario: HistoryScenario, app: Flask
     assert scenario.session.get_one(Package, scenario.two.id).title == "Package Two"
 
 
-def test_only_moderators_undo_a_persons_edits_at_once(scenario: HistoryScenario, app: Flask) -> None:
+def test_only_moderators_can_undo_all_changes_of_a_user(scenario: HistoryScenario, app: Flask) -> None:
     scenario.edit_package(scenario.bob, title="Else")
     path = "/changes/by/bob/undo/"
     assert app.test_client().get(path).status_code == 302

@@ -44,7 +44,7 @@ HOSTILE = [
 ]
 
 
-def test_there_are_two_hundred() -> None:
+def test_there_are_at_least_200_hostile_texts() -> None:
     assert len(set(HOSTILE)) >= 200
 
 
@@ -65,7 +65,7 @@ def test_there_are_two_hundred() -> None:
         "<form action='data:text/html,x'>",
     ],
 )
-def test_dangers_are_found(html: str) -> None:
+def test_unsafe_markup_is_detected(html: str) -> None:
     assert unsafe_markup(html) != []
     assert unsafe_markup(f'<a href="/x">one</a>{escape(html)}') == []
 
@@ -154,7 +154,7 @@ SHOWN = (
 
 
 @pytest.mark.parametrize("place", range(len(FORMS)), ids=[f"{path}-{fields[0]}" for path, fields, _ in FORMS])
-def test_hostile_texts(app: Flask, session: Session, place: int) -> None:
+def test_hostile_text_never_breaks_a_form_or_page(app: Flask, session: Session, place: int) -> None:
     path, fields, others = FORMS[place]
     package = make_package(session, "one", repo_url="https://github.com/ada/one")
     feature = make_feature(session, make_grid(session, "caching", (package,)))

@@ -44,7 +44,7 @@ ACTIONS = ("edits/1/approve", "edits/1/reject", "sites/1/approve", "sites/1/reje
            "packages/one/hide", "packages/one/show", "packages/one/deprecate", "packages/one/merge")  # fmt: skip
 
 
-def test_only_moderators_come_in(app: Flask, session: Session, ada: User) -> None:
+def test_only_moderators_have_access(app: Flask, session: Session, ada: User) -> None:
     package, _ = flagged(session, ada)
     make_package(session, "two")
     session.add(UsingSite(package_id=package.id, title="x", url="https://x.example", created_at=NOW))
@@ -61,14 +61,14 @@ def test_only_moderators_come_in(app: Flask, session: Session, ada: User) -> Non
     assert session.scalars(select(Flag.closed_at)).all() == [None]
 
 
-def test_no_token_no_action(moderator: CsrfClient, session: Session, ada: User) -> None:
+def test_actions_need_a_csrf_token(moderator: CsrfClient, session: Session, ada: User) -> None:
     flagged(session, ada)
     for action in ACTIONS:
         answer = moderator.client.post(f"/moderation/{action}/", data={"reason": "x", "into": "two"})
         assert answer.status_code == 403, action
 
 
-def test_empty_lists_say_what_comes_here(moderator: CsrfClient) -> None:
+def test_empty_lists_explain_themselves(moderator: CsrfClient) -> None:
     assert "Packages that users have flagged" in words(moderator.get("/moderation/"))
     assert "REVIEW_FIRST_EDITS is 0" in words(moderator.get("/moderation/?list=edits"))
     assert "here for review" in words(moderator.get("/moderation/?list=sites"))
@@ -76,7 +76,7 @@ def test_empty_lists_say_what_comes_here(moderator: CsrfClient) -> None:
 
 
 @pytest.mark.parametrize("which", ["flags", "sites", "edits"])
-def test_the_queue_is_paged_and_costs_the_same(
+def test_the_queue_is_paginated_with_a_fixed_number_of_queries(
     app: Flask, moderator: CsrfClient, session: Session, ada: User, which: str
 ) -> None:
     costs = []
@@ -96,7 +96,7 @@ def test_the_queue_is_paged_and_costs_the_same(
     assert "41–45 of 45" in words(moderator.get(f"/moderation/?list={which}&page=3"))
 
 
-def test_a_flag_is_dismissed_with_words(moderator: CsrfClient, session: Session, ada: User) -> None:
+def test_a_flag_is_dismissed_with_a_reason(moderator: CsrfClient, session: Session, ada: User) -> None:
     _, flag = flagged(session, ada)
     path = f"/moderation/flags/{flag.id}/dismiss/"
     assert moderator.post(path, {"reason": " "}).status_code == 422
@@ -107,7 +107,7 @@ def test_a_flag_is_dismissed_with_words(moderator: CsrfClient, session: Session,
     assert (flag.outcome, flag.closed_at is None) == ("It is alive.", False)
 
 
-def test_a_hidden_package_is_gone_for_all_but_moderators(
+def test_only_moderators_can_see_a_hidden_package(
     app: Flask, moderator: CsrfClient, session: Session, ada: User
 ) -> None:
     package, flag = flagged(session, ada)
@@ -134,7 +134,7 @@ def test_a_hidden_package_is_gone_for_all_but_moderators(
     assert person.get("/packages/p/one/").status_code == 200
 
 
-def test_deprecating_with_and_without_a_replacement(moderator: CsrfClient, session: Session, ada: User) -> None:
+def test_a_package_is_deprecated_with_and_without_a_replacement(moderator: CsrfClient, session: Session, ada: User) -> None:
     package, flag = flagged(session, ada)
     other, number = make_package(session, "other"), package.id
     session.commit()
@@ -151,7 +151,7 @@ def test_deprecating_with_and_without_a_replacement(moderator: CsrfClient, sessi
     assert session.get_one(Package, number, populate_existing=True).replaced_by_id == other_id
 
 
-def test_a_merge_is_looked_at_and_then_done(app: Flask, moderator: CsrfClient, session: Session, ada: User) -> None:
+def test_a_merge_is_previewed_and_then_made(app: Flask, moderator: CsrfClient, session: Session, ada: User) -> None:
     loser, flag = flagged(session, ada)
     other = make_package(session, "two", title="Two")
     grid = make_grid(session, "grid", (loser,))
@@ -182,7 +182,7 @@ def pending_edit(make_app: Callable[..., Flask], session: Session, ada: User) ->
     return newcomer, CsrfClient(app, boss), number
 
 
-def test_a_held_edit_is_done_in_its_author_s_name(make_app: Callable[..., Flask], session: Session, ada: User) -> None:
+def test_an_approved_edit_is_made_in_the_authors_name(make_app: Callable[..., Flask], session: Session, ada: User) -> None:
     newcomer, boss, number = pending_edit(make_app, session, ada)
     page = words(boss.get("/moderation/?list=edits"))
     assert "Add “One” by ada" in page
@@ -199,7 +199,7 @@ def test_a_held_edit_is_done_in_its_author_s_name(make_app: Callable[..., Flask]
     assert newcomer.post("/packages/one/favourite/", {"value": "add"}).status_code == 303
 
 
-def test_a_held_edit_is_refused_in_words(make_app: Callable[..., Flask], session: Session, ada: User) -> None:
+def test_an_edit_is_rejected_with_a_reason(make_app: Callable[..., Flask], session: Session, ada: User) -> None:
     newcomer, boss, number = pending_edit(make_app, session, ada)
     assert boss.post(f"/moderation/edits/{number}/reject/", {"reason": ""}).status_code == 422
     assert boss.post(f"/moderation/edits/{number}/reject/", {"reason": "No <b>package</b>."}).status_code == 303
@@ -208,7 +208,7 @@ def test_a_held_edit_is_refused_in_words(make_app: Callable[..., Flask], session
     assert session.scalars(select(Package)).all() == []
 
 
-def test_a_held_edit_that_can_t_be_done_any_more(make_app: Callable[..., Flask], session: Session, ada: User) -> None:
+def test_a_pending_edit_that_no_longer_applies_is_rejected(make_app: Callable[..., Flask], session: Session, ada: User) -> None:
     _, boss, number = pending_edit(make_app, session, ada)
     make_package(session, "there", repo_url=HERE["repo_url"])
     session.commit()
@@ -221,7 +221,7 @@ def test_a_held_edit_that_can_t_be_done_any_more(make_app: Callable[..., Flask],
     assert len(session.scalars(select(Package)).all()) == 1
 
 
-def test_a_held_edit_of_a_closed_account_is_not_done(
+def test_a_pending_edit_of_a_disabled_account_is_not_applied(
     make_app: Callable[..., Flask], session: Session, ada: User
 ) -> None:
     _, boss, number = pending_edit(make_app, session, ada)
@@ -233,7 +233,7 @@ def test_a_held_edit_of_a_closed_account_is_not_done(
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
-def test_hostile_words_of_moderators(moderator: CsrfClient, session: Session, ada: User, hostile: str) -> None:
+def test_hostile_text_from_moderators_is_escaped(moderator: CsrfClient, session: Session, ada: User, hostile: str) -> None:
     _, flag = flagged(session, ada)
     make_package(session, "two")
     session.commit()
@@ -250,7 +250,7 @@ def test_hostile_words_of_moderators(moderator: CsrfClient, session: Session, ad
         assert b"<script>alert" not in answer.data
 
 
-def test_a_held_change_tells_what_it_empties(make_app: Callable[..., Flask], session: Session, ada: User) -> None:
+def test_a_pending_edit_lists_cleared_fields(make_app: Callable[..., Flask], session: Session, ada: User) -> None:
     newcomer, boss, number = pending_edit(make_app, session, ada)
     boss.post(f"/moderation/edits/{number}/approve/")
     typed = form_of(newcomer, documentation_url="", is_deprecated="y")

@@ -61,7 +61,7 @@ def form_of(visitor: CsrfClient, at: str = "one", **typed: str) -> dict[str, str
     return {name: field(answer, name) for name in names} | {"category": "apps"} | typed
 
 
-def test_who_is_not_logged_in_is_sent_to_log_in(app: Flask, session: Session) -> None:
+def test_anonymous_visitors_are_sent_to_the_login_page(app: Flask, session: Session) -> None:
     make_package(session, "one")
     session.commit()
     nobody = CsrfClient(app)
@@ -78,7 +78,7 @@ def test_who_is_not_logged_in_is_sent_to_log_in(app: Flask, session: Session) ->
     assert count(session, Revision) == 0
 
 
-def test_without_a_token_nothing_is_done(ada: CsrfClient, session: Session) -> None:
+def test_adding_a_package_needs_a_csrf_token(ada: CsrfClient, session: Session) -> None:
     assert ada.client.post("/packages/add/", data=HERE).status_code == 403
     assert count(session, Package) == 0
 
@@ -104,7 +104,7 @@ def world(
     return CsrfClient(app, user), github, pypi
 
 
-def test_the_form_comes_filled_from_the_code_host(world: tuple[CsrfClient, Any, Any]) -> None:
+def test_the_form_is_filled_in_from_the_code_host(world: tuple[CsrfClient, Any, Any]) -> None:
     ada, github, pypi = world
     github.add("Ada/One")
     pypi.add("One", "1.0", summary="Does one thing", project_urls={"Source": "https://github.com/ada/one.git"})
@@ -116,7 +116,7 @@ def test_the_form_comes_filled_from_the_code_host(world: tuple[CsrfClient, Any, 
     assert "Does one thing" in words(answer)
 
 
-def test_the_form_comes_filled_from_the_index(world: tuple[CsrfClient, Any, Any]) -> None:
+def test_the_form_is_filled_in_from_pypi(world: tuple[CsrfClient, Any, Any]) -> None:
     ada, github, pypi = world
     github.add("ada/one")
     pypi.add("Django-One", "1.0", project_urls={"Code": "https://github.com/ada/one/"}, docs_url="https://d.example/")
@@ -126,7 +126,7 @@ def test_the_form_comes_filled_from_the_index(world: tuple[CsrfClient, Any, Any]
     ]  # fmt: skip
 
 
-def test_a_project_of_the_same_name_elsewhere_is_not_taken(world: tuple[CsrfClient, Any, Any]) -> None:
+def test_a_pypi_project_with_another_repository_is_not_used(world: tuple[CsrfClient, Any, Any]) -> None:
     ada, github, pypi = world
     github.add("ada/one")
     pypi.add("one", "1.0", project_urls={"Source": "https://github.com/bob/one"})
@@ -143,7 +143,7 @@ def test_a_project_of_the_same_name_elsewhere_is_not_taken(world: tuple[CsrfClie
         ("https://git.example.org/a/b", "git.example.org is not a supported code host"),
     ],
 )
-def test_what_can_t_be_asked_is_told_and_the_form_is_there(
+def test_the_form_is_shown_with_an_explanation_if_nothing_was_found(
     world: tuple[CsrfClient, Any, Any], where: str, told: str
 ) -> None:
     answer = world[0].post("/packages/add/validate/", {"reference": where})
@@ -152,7 +152,7 @@ def test_what_can_t_be_asked_is_told_and_the_form_is_there(
     assert field(answer, "title")
 
 
-def test_hosts_that_are_not_reached(make_app: Callable[..., Flask], session: Session) -> None:
+def test_the_form_is_shown_if_hosts_cannot_be_reached(make_app: Callable[..., Flask], session: Session) -> None:
     make_category(session, "apps")
     user = make_user(session)
     session.commit()
@@ -165,7 +165,7 @@ def test_hosts_that_are_not_reached(make_app: Callable[..., Flask], session: Ses
 
 
 @pytest.mark.parametrize("where", ["https://github.com/ADA/One.git", "https://github.com/ada/one/issues", "One_Index"])
-def test_what_is_here_already_is_linked(ada: CsrfClient, session: Session, where: str) -> None:
+def test_the_lookup_links_to_an_existing_package(ada: CsrfClient, session: Session, where: str) -> None:
     make_package(session, "one", title="The one", repo_url="https://github.com/ada/one", pypi_url="one-index")
     session.commit()
     answer = ada.post("/packages/add/validate/", {"reference": where})
@@ -175,14 +175,14 @@ def test_what_is_here_already_is_linked(ada: CsrfClient, session: Session, where
 
 
 @pytest.mark.parametrize("where", ["", "javascript:alert(1)//a", "<script>", "https://github.com/one", *HOSTILE])
-def test_what_is_no_place_is_told_on_the_field(ada: CsrfClient, where: str) -> None:
+def test_an_invalid_reference_is_an_error_on_its_field(ada: CsrfClient, where: str) -> None:
     answer = ada.post("/packages/add/validate/", {"reference": where})
     cleaned = clean_line(where, 20_000)
     may_be_a_name = cleaned.isalnum() and cleaned.isascii() and len(cleaned) < 2000
     assert answer.status_code == (200 if may_be_a_name else 422)
 
 
-def test_a_package_is_added_into_a_grid(ada: CsrfClient, session: Session) -> None:
+def test_a_package_is_added_to_a_grid(ada: CsrfClient, session: Session) -> None:
     grid = make_grid(session, "caching")
     session.commit()
     for asked in ("grid", "grid_slug"):
@@ -193,7 +193,7 @@ def test_a_package_is_added_into_a_grid(ada: CsrfClient, session: Session) -> No
     assert "now in the grid “Caching”" in words(ada.get("/packages/p/one/"))
 
 
-def test_a_locked_grid_is_told_and_the_package_comes_without_it(ada: CsrfClient, session: Session) -> None:
+def test_a_package_is_added_without_a_locked_grid(ada: CsrfClient, session: Session) -> None:
     make_grid(session, "locked", is_locked=True)
     session.commit()
     assert "is locked" in words(ada.get("/packages/add/?grid=locked"))
@@ -202,7 +202,7 @@ def test_a_locked_grid_is_told_and_the_package_comes_without_it(ada: CsrfClient,
     assert count(session, GridPackage) == 0
 
 
-def test_a_refusal_keeps_what_was_typed(ada: CsrfClient) -> None:
+def test_an_invalid_form_keeps_the_submitted_values(ada: CsrfClient) -> None:
     answer = ada.post("/packages/add/", {**HERE, "repo_url": "nowhere", "documentation_url": "https://d.example"})
     assert answer.status_code == 422
     assert field(answer, "documentation_url") == "https://d.example"
@@ -210,7 +210,7 @@ def test_a_refusal_keeps_what_was_typed(ada: CsrfClient) -> None:
     assert "must include a host name" in words(answer)
 
 
-def test_an_edit_is_shown(ada: CsrfClient, session: Session) -> None:
+def test_an_edit_is_saved_and_shown(ada: CsrfClient, session: Session) -> None:
     ada.post("/packages/add/", HERE)
     answer = ada.post("/packages/one/edit/", form_of(ada, title="Two", slug="two", reason="Renamed"))
     assert answer.headers["Location"] == "/packages/p/two/"
@@ -224,7 +224,7 @@ def test_an_edit_is_shown(ada: CsrfClient, session: Session) -> None:
     assert count(session, Revision) == 2
 
 
-def test_two_browsers_edit_the_same_package(ada: CsrfClient, app: Flask, session: Session) -> None:
+def test_conflicting_package_edits_are_shown_side_by_side(ada: CsrfClient, app: Flask, session: Session) -> None:
     ada.post("/packages/add/", HERE)
     user = make_user(session, "bob")
     session.commit()
@@ -249,13 +249,13 @@ def test_two_browsers_edit_the_same_package(ada: CsrfClient, app: Flask, session
 
 
 @pytest.mark.parametrize("version", ["", "x", "99999999999999999999", "-1"])
-def test_a_form_that_says_no_version_saves_nothing(ada: CsrfClient, session: Session, version: str) -> None:
+def test_a_form_without_a_valid_version_is_a_conflict(ada: CsrfClient, session: Session, version: str) -> None:
     ada.post("/packages/add/", HERE)
     assert ada.post("/packages/one/edit/", form_of(ada, title="Two", version=version)).status_code == 409
     assert session.scalars(select(Package.title)).one() == "One"
 
 
-def test_the_documentation_alone(ada: CsrfClient, app: Flask, session: Session) -> None:
+def test_the_documentation_url_has_its_own_form(ada: CsrfClient, app: Flask, session: Session) -> None:
     ada.post("/packages/add/", HERE)
     version = field(ada.get("/packages/one/documentation/edit/"), "version")
     path = "/packages/one/documentation/edit/"
@@ -266,7 +266,7 @@ def test_the_documentation_alone(ada: CsrfClient, app: Flask, session: Session) 
     assert re.search(r"Current version https://d.example Your version https://e.example", words(late))
 
 
-def test_first_edits_are_held(make_app: Callable[..., Flask], session: Session) -> None:
+def test_first_edits_are_queued_for_review(make_app: Callable[..., Flask], session: Session) -> None:
     app = make_app(REVIEW_FIRST_EDITS="1")
     make_category(session, "apps")
     user = make_user(session)
@@ -280,7 +280,7 @@ def test_first_edits_are_held(make_app: Callable[..., Flask], session: Session) 
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
-def test_hostile_words_are_kept_as_words_or_refused(ada: CsrfClient, session: Session, hostile: str) -> None:
+def test_hostile_text_is_escaped_or_rejected(ada: CsrfClient, session: Session, hostile: str) -> None:
     ada.post("/packages/add/", HERE)
     for name in ("title", "slug", "category", "repo_url", "pypi_url", "documentation_url", "replaced_by", "reason",
                  "version", "package_id", "grid"):  # fmt: skip
@@ -297,7 +297,7 @@ def test_hostile_words_are_kept_as_words_or_refused(ada: CsrfClient, session: Se
 
 
 @pytest.mark.parametrize("role", ["user", "moderator"])
-def test_the_page_costs_the_same_whatever_there_is(app: Flask, session: Session, role: str) -> None:
+def test_the_package_page_has_a_fixed_number_of_queries(app: Flask, session: Session, role: str) -> None:
     make_many_packages(session, 3)
     user = make_user(session, "zed", role=role)
     session.commit()

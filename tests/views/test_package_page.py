@@ -20,7 +20,7 @@ def _frozen_time(monkeypatch: pytest.MonkeyPatch) -> None:
     freeze_time(monkeypatch)
 
 
-def test_everything_that_is_known_is_on_it(varied_site: Session, fetch_page: Get) -> None:
+def test_all_known_facts_are_shown(varied_site: Session, fetch_page: Get) -> None:
     html = fetch_page("/packages/p/known/")
     words = visible_text(html)
     for told in (
@@ -41,7 +41,7 @@ def test_everything_that_is_known_is_on_it(varied_site: Session, fetch_page: Get
         assert link in links, link
 
 
-def test_what_nobody_told_is_unknown_and_not_zero(varied_site: Session, fetch_page: Get) -> None:
+def test_missing_facts_are_unknown_and_not_zero(varied_site: Session, fetch_page: Get) -> None:
     words = visible_text(fetch_page("/packages/p/unknown/"))
     for unknown in ("Stars unknown", "Forks unknown", "Last commit unknown", "Version unknown", "Licence unknown",
                     "Status unknown", "Downloads a month unknown", "in the last 52 weeks is unknown",
@@ -52,7 +52,7 @@ def test_what_nobody_told_is_unknown_and_not_zero(varied_site: Session, fetch_pa
     assert "No commits in the 52 weeks" in zero
 
 
-def test_the_chart_has_a_bar_for_each_week_and_a_table_behind_it(varied_site: Session, fetch_page: Get) -> None:
+def test_the_activity_chart_has_a_bar_per_week_and_a_table(varied_site: Session, fetch_page: Get) -> None:
     html = fetch_page("/packages/p/known/")
     chart = html.partition('<figure class="chart">')[2].partition("</figure>")[0]
     assert chart.count("<rect") == 52
@@ -62,7 +62,7 @@ def test_the_chart_has_a_bar_for_each_week_and_a_table_behind_it(varied_site: Se
     assert "<title>Week of 23 Feb 2026: 1 commit</title>" in chart
 
 
-def test_strangers_text_stays_text(varied_site: Session, fetch_page: Get) -> None:
+def test_text_from_other_sites_is_escaped(varied_site: Session, fetch_page: Get) -> None:
     html = fetch_page("/packages/p/evil/")
     assert "<script>alert" not in html
     assert "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;" in html
@@ -71,7 +71,7 @@ def test_strangers_text_stays_text(varied_site: Session, fetch_page: Get) -> Non
     assert not [link for link in link_targets(html) if not link.startswith(("/", "#"))]
 
 
-def test_links_to_strangers_say_so(varied_site: Session, fetch_page: Get) -> None:
+def test_external_links_are_nofollow(varied_site: Session, fetch_page: Get) -> None:
     for path in ("/packages/p/known/", "/grids/g/caching/"):
         html = fetch_page(path)
         outside = html.count('href="https://')
@@ -93,7 +93,7 @@ def test_archived_and_deprecated_packages_have_a_banner(varied_site: Session, fe
     assert "Archived." not in visible_text(fetch_page("/packages/p/known/"))
 
 
-def test_times_are_those_of_the_sites_zone(varied_site: Session, make_app: Callable[..., object]) -> None:
+def test_times_are_in_the_sites_time_zone(varied_site: Session, make_app: Callable[..., object]) -> None:
     html = make_app(TIMEZONE="Pacific/Kiritimati").test_client().get("/packages/p/known/").text  # type: ignore[attr-defined]
     assert '<time datetime="2026-03-02T02:30:15+14:00" title="2 Mar 2026, 02:30 +14">2 Mar 2026</time>' in html
 
@@ -103,7 +103,7 @@ def section(html: str, name: str) -> str:
     return visible_text(html.partition(f'aria-labelledby="{name}">')[2].partition("</section>")[0])
 
 
-def test_each_source_says_how_old_it_is(varied_site: Session, fetch_page: Get) -> None:
+def test_each_source_shows_its_age(varied_site: Session, fetch_page: Get) -> None:
     html = fetch_page("/packages/p/told/")
     for name, words in (
         ("repository-facts", "codeberg.org, 3 hours ago"),
@@ -116,7 +116,7 @@ def test_each_source_says_how_old_it_is(varied_site: Session, fetch_page: Get) -
     assert '<time datetime="2026-03-01T04:30:15-05:00" title="1 Mar 2026, 04:30 EST">3 hours ago</time>' in html
 
 
-def test_a_failed_attempt_is_told_in_one_short_line(varied_site: Session, fetch_page: Get) -> None:
+def test_a_failed_attempt_is_shown_in_one_short_line(varied_site: Session, fetch_page: Get) -> None:
     html = fetch_page("/packages/p/told/")
     words = section(html, "repository-facts")
     assert (
@@ -141,7 +141,7 @@ def make_indexed(varied_site: Session, slug: str, **fields: Any) -> None:
     make_source_state(varied_site, package, "downloads", "pypistats.org", **defaults)
 
 
-def test_the_index_facts_are_as_fresh_as_the_last_word_on_what_changed(varied_site: Session, fetch_page: Get) -> None:
+def test_pypi_facts_are_as_fresh_as_the_last_check_for_changes(varied_site: Session, fetch_page: Get) -> None:
     hour = timedelta(hours=1)
     varied_site.add(HostState(host="pypi.org", checked_at=NOW - hour))
     make_indexed(varied_site, "same")
@@ -164,7 +164,7 @@ def test_the_index_facts_are_as_fresh_as_the_last_word_on_what_changed(varied_si
         assert words in section(fetch_page(f"/packages/p/{slug}/"), "index-facts"), slug
 
 
-def test_no_word_on_what_changed_speaks_of_vulnerabilities(varied_site: Session, fetch_page: Get) -> None:
+def test_the_check_for_changes_does_not_confirm_vulnerabilities(varied_site: Session, fetch_page: Get) -> None:
     varied_site.add(HostState(host="pypi.org", checked_at=NOW - timedelta(hours=1)))
     make_indexed(varied_site, "same")
     varied_site.commit()
@@ -176,14 +176,14 @@ def test_no_word_on_what_changed_speaks_of_vulnerabilities(varied_site: Session,
     assert section(fetch_page("/packages/p/same/"), "vulnerabilities").endswith("pypi.org, 2 days ago")
 
 
-def test_a_failure_before_the_last_success_is_not_told(varied_site: Session, fetch_page: Get) -> None:
+def test_a_failure_before_the_last_success_is_not_shown(varied_site: Session, fetch_page: Get) -> None:
     package = make_package(varied_site, "mended", repo_url="https://github.com/a/b")
     make_source_state(varied_site, package, "repo", last_error="broken", last_error_at=NOW - timedelta(hours=1))
     varied_site.commit()
     assert "failed" not in visible_text(fetch_page("/packages/p/mended/"))
 
 
-def test_once_the_site_has_fetched_something_imported_times_are_no_longer_those_of_the_rest(
+def test_the_imported_time_no_longer_applies_after_the_first_fetch(
     varied_site: Session, fetch_page: Get
 ) -> None:
     package = make_package(varied_site, "half", repo_url="https://github.com/a/b", pypi_url="half", last_fetched_at=NOW)
@@ -198,7 +198,7 @@ def test_once_the_site_has_fetched_something_imported_times_are_no_longer_those_
     assert section(html, "people").endswith("github.com, just now")
 
 
-def test_an_import_says_nothing_of_licences_archives_and_vulnerabilities(varied_site: Session, fetch_page: Get) -> None:
+def test_an_import_does_not_cover_licences_archives_and_vulnerabilities(varied_site: Session, fetch_page: Get) -> None:
     make_package(
         varied_site, "taken", repo_url="https://github.com/a/b", pypi_url="taken", pypi_version="1", last_fetched_at=NOW
     )
@@ -209,7 +209,7 @@ def test_an_import_says_nothing_of_licences_archives_and_vulnerabilities(varied_
     assert "No licence data from PyPI yet" in words
 
 
-def test_gone_and_moved_packages_have_a_banner(varied_site: Session, fetch_page: Get) -> None:
+def test_missing_and_moved_packages_have_a_banner(varied_site: Session, fetch_page: Get) -> None:
     html = fetch_page("/packages/p/told/")
     words = visible_text(html)
     assert "Missing. The repository has not been found on codeberg.org since 23 Feb 2026 ." in words
@@ -222,7 +222,7 @@ def test_gone_and_moved_packages_have_a_banner(varied_site: Session, fetch_page:
     assert "Moved." not in known
 
 
-def test_a_project_without_repository_can_be_gone_from_the_index(varied_site: Session, fetch_page: Get) -> None:
+def test_a_package_without_a_repository_can_be_missing_from_pypi(varied_site: Session, fetch_page: Get) -> None:
     make_package(varied_site, "lost", pypi_url="lost", missing_since=NOW)
     varied_site.commit()
     html = fetch_page("/packages/p/lost/")
@@ -230,7 +230,7 @@ def test_a_project_without_repository_can_be_gone_from_the_index(varied_site: Se
     assert "Its project no longer exists on PyPI." in section(html, "health")
 
 
-def test_weeks_move_on_and_those_after_the_count_are_not_zero(varied_site: Session, fetch_page: Get) -> None:
+def test_weeks_after_the_last_count_are_not_zero(varied_site: Session, fetch_page: Get) -> None:
     html = fetch_page("/packages/p/told/")
     words = section(html, "activity")
     assert "148 commits in the last 52 weeks, of which 2 have not been counted yet." in words
@@ -239,7 +239,7 @@ def test_weeks_move_on_and_those_after_the_count_are_not_zero(varied_site: Sessi
     assert html.count('class="bar uncounted"') == 2
 
 
-def test_weeks_that_were_all_counted_too_long_ago_are_unknown(varied_site: Session, fetch_page: Get) -> None:
+def test_outdated_commit_counts_are_unknown(varied_site: Session, fetch_page: Get) -> None:
     make_package(
         varied_site,
         "stale",
@@ -253,7 +253,7 @@ def test_weeks_that_were_all_counted_too_long_ago_are_unknown(varied_site: Sessi
     assert 'class="chart"' not in html
 
 
-def test_a_host_that_counts_itself_is_named(varied_site: Session, fetch_page: Get) -> None:
+def test_commit_counts_name_the_host_that_reported_them(varied_site: Session, fetch_page: Get) -> None:
     package = make_package(varied_site, "hub", repo_url="https://github.com/a/b", commits_over_52=[1] * 52)
     make_source_state(varied_site, package, "activity")
     varied_site.commit()
@@ -262,7 +262,7 @@ def test_a_host_that_counts_itself_is_named(varied_site: Session, fetch_page: Ge
     assert "Counted by this site" not in words
 
 
-def test_histories_are_lines_with_their_numbers_in_tables(varied_site: Session, fetch_page: Get) -> None:
+def test_daily_samples_are_charts_with_tables(varied_site: Session, fetch_page: Get) -> None:
     html = fetch_page("/packages/p/told/")
     stars = section(html, "stars-history")
     assert "First 7,901 22 Nov 2025 Latest 8,000 1 Mar 2026 Lowest 7,901 22 Nov 2025 Highest 8,000 1 Mar 2026" in stars
@@ -275,7 +275,7 @@ def test_histories_are_lines_with_their_numbers_in_tables(varied_site: Session, 
     assert 'aria-labelledby="stars-history"' not in fetch_page("/packages/p/known/")
 
 
-def test_one_sample_is_no_history(varied_site: Session, fetch_page: Get) -> None:
+def test_one_sample_has_no_chart(varied_site: Session, fetch_page: Get) -> None:
     package = make_package(varied_site, "young")
     varied_site.add(DailySample(package_id=package.id, day_on=NOW.date(), stars=3))
     varied_site.commit()
@@ -322,7 +322,7 @@ def test_known_vulnerabilities_come_first(varied_site: Session, fetch_page: Get)
     assert "Vulnerabilities unknown" in section(fetch_page("/packages/p/known/"), "index-facts")
 
 
-def test_no_known_vulnerability_is_told_as_such(varied_site: Session, fetch_page: Get) -> None:
+def test_no_known_vulnerabilities_is_shown_as_such(varied_site: Session, fetch_page: Get) -> None:
     package = make_package(varied_site, "safe", pypi_url="safe", pypi_version="2", vulnerabilities=[])
     make_source_state(varied_site, package, "index", "pypi.org")
     varied_site.commit()
@@ -334,7 +334,7 @@ def test_no_known_vulnerability_is_told_as_such(varied_site: Session, fetch_page
     )
 
 
-def test_health_says_state_evidence_source_age_and_advice(varied_site: Session, fetch_page: Get) -> None:
+def test_health_checks_show_state_evidence_source_age_and_advice(varied_site: Session, fetch_page: Get) -> None:
     html = fetch_page("/packages/p/told/")
     words = section(html, "health")
     assert words.startswith("Health Poor ")
@@ -344,7 +344,7 @@ def test_health_says_state_evidence_source_age_and_advice(varied_site: Session, 
     assert html.count('<li class="check">') == 8
 
 
-def test_the_score_shows_its_parts(varied_site: Session, fetch_page: Get) -> None:
+def test_the_score_shows_its_calculation(varied_site: Session, fetch_page: Get) -> None:
     words = section(fetch_page("/packages/p/told/"), "score")
     assert words.startswith("Score 3,800 How it is calculated Stars 8,000 13 full months without a commit −3,200")
     assert "No Python 3 support −1,000" in words
@@ -352,7 +352,7 @@ def test_the_score_shows_its_parts(varied_site: Session, fetch_page: Get) -> Non
     assert "Score 0 How it is calculated Stars unknown, counted as 0 0 Last commit unknown counted as 24" in unknown
 
 
-def test_facts_of_the_code_host_and_links_of_the_index_are_shown(varied_site: Session, fetch_page: Get) -> None:
+def test_code_host_facts_and_pypi_links_are_shown(varied_site: Session, fetch_page: Get) -> None:
     html = fetch_page("/packages/p/told/")
     words = section(html, "repository-facts")
     assert "Open issues 17" in words
@@ -363,7 +363,7 @@ def test_facts_of_the_code_host_and_links_of_the_index_are_shown(varied_site: Se
     assert "Open issues unknown" in section(fetch_page("/packages/p/unknown/"), "repository-facts")
 
 
-def test_documentation_that_the_index_tells_stands_in_where_people_wrote_none(
+def test_the_documentation_url_from_pypi_is_the_fallback(
     varied_site: Session, fetch_page: Get
 ) -> None:
     html = fetch_page("/packages/p/told/")

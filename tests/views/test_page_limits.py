@@ -21,7 +21,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("few")
-def test_who_searches_too_often_is_asked_to_wait(make_app: Make, session: Session) -> None:
+def test_searches_are_rate_limited(make_app: Make, session: Session) -> None:
     user = make_user(session)
     session.commit()
     app = make_app(LIMITS="on")
@@ -37,7 +37,7 @@ def test_who_searches_too_often_is_asked_to_wait(make_app: Make, session: Sessio
 
 
 @pytest.mark.usefixtures("few")
-def test_who_tries_to_log_in_too_often_is_asked_to_wait(make_app: Make) -> None:
+def test_login_attempts_are_rate_limited(make_app: Make) -> None:
     stranger = CsrfClient(make_app(LIMITS="on"))
     form = {"login": "nobody", "password": "a guess"}
     assert [stranger.post("/account/login/", form).status_code for _ in range(3)] == [422, 422, 429]
@@ -46,6 +46,6 @@ def test_who_tries_to_log_in_too_often_is_asked_to_wait(make_app: Make) -> None:
 
 
 @pytest.mark.usefixtures("few")
-def test_a_site_may_count_nothing(make_app: Make) -> None:
+def test_rate_limits_can_be_turned_off(make_app: Make) -> None:
     stranger = CsrfClient(make_app(LIMITS="off"))
     assert {stranger.get("/search/?q=x").status_code for _ in range(6)} == {200}

@@ -22,7 +22,7 @@ def visit_as(session: Session, app: Flask, user: User) -> CsrfClient:
     return CsrfClient(app, user)
 
 
-def test_a_profile_tells_what_a_person_did(session: Session, client: FlaskClient) -> None:
+def test_a_profile_shows_the_users_contributions(session: Session, client: FlaskClient) -> None:
     links = [{"label": EVIL, "url": "https://a.example/"}, {"label": "bad", "url": "javascript:alert(1)"}]
     ada = make_user(session, "ada", role="moderator", links=links)
     session.add(Identity(user_id=ada.id, provider="gitlab", subject="7", login="ada.l", created_at=NOW))
@@ -46,14 +46,14 @@ def test_a_profile_tells_what_a_person_did(session: Session, client: FlaskClient
 
 @pytest.mark.parametrize("path", ["/profiles/nobody/", "/profiles/closed/", "/profiles/a%00b/", "/profiles/ada/x/",
                                   "/profiles/" + "x" * 5000 + "/", "/profiles/nobody/added/"])  # fmt: skip
-def test_there_is_no_page_of_who_is_not_here(session: Session, client: FlaskClient, path: str) -> None:
+def test_unknown_and_disabled_users_have_no_profile(session: Session, client: FlaskClient, path: str) -> None:
     make_user(session, "ada")
     make_user(session, "closed", is_active=False)
     session.commit()
     assert client.get(path).status_code == 404
 
 
-def test_lists_have_pages_of_their_own(session: Session, client: FlaskClient) -> None:
+def test_profile_lists_have_their_own_pages(session: Session, client: FlaskClient) -> None:
     ada = make_user(session)
     for number in range(25):
         make_package(session, f"p-{number:02}", created_by_id=ada.id)
@@ -65,7 +65,7 @@ def test_lists_have_pages_of_their_own(session: Session, client: FlaskClient) ->
         assert "No packages yet" in client.get(f"/profiles/ada/{which}/").text
 
 
-def test_favourites_are_shown_to_whom_they_may(session: Session, app: Flask) -> None:
+def test_favourites_are_private_unless_shared(session: Session, app: Flask) -> None:
     ada, bob = make_user(session, "ada"), make_user(session, "bob", role="staff")
     package = make_package(session, "one", title="Liked one")
     session.add(Favourite(user_id=ada.id, package_id=package.id, created_at=NOW))
@@ -80,7 +80,7 @@ def test_favourites_are_shown_to_whom_they_may(session: Session, app: Flask) -> 
     assert row_titles(CsrfClient(app).get(path).text) == ["Liked one"]
 
 
-def test_a_person_edits_their_own_page(session: Session, app: Flask) -> None:
+def test_a_user_edits_their_own_profile(session: Session, app: Flask) -> None:
     ada = visit_as(session, app, make_user(session, "ada"))
     form = ada.get("/profiles/edit/")
     assert form.text.count('name="links-') == 6
@@ -96,7 +96,7 @@ def test_a_person_edits_their_own_page(session: Session, app: Flask) -> None:
     assert "blog.example" not in ada.get("/profiles/ada/").text
 
 
-def test_a_refused_form_comes_back_as_it_was_typed(session: Session, app: Flask) -> None:
+def test_an_invalid_form_keeps_the_submitted_values(session: Session, app: Flask) -> None:
     ada = visit_as(session, app, make_user(session, "ada"))
     bad = {"links-0-label": EVIL, "links-0-url": "nonsense"}
     fine = {"links-1-label": "Fine", "links-1-url": "https://fine.example"}
@@ -113,7 +113,7 @@ def test_a_refused_form_comes_back_as_it_was_typed(session: Session, app: Flask)
 
 
 @pytest.mark.parametrize("evil", ["\x00", "a\x00b", "\u202e", "x" * 10_000, EVIL, "'; DROP TABLE user; --", "\ud7ff"])
-def test_no_text_breaks_the_form(session: Session, app: Flask, evil: str) -> None:
+def test_hostile_text_never_breaks_the_form(session: Session, app: Flask, evil: str) -> None:
     ada = visit_as(session, app, make_user(session, "ada"))
     many = {f"links-{n}-{part}": "https://a.example" for n in range(30) for part in ("label", "url")}
     for data in (
@@ -127,7 +127,7 @@ def test_no_text_breaks_the_form(session: Session, app: Flask, evil: str) -> Non
         assert "<script>alert" not in ada.get("/profiles/ada/").text
 
 
-def test_only_a_person_edits_their_page(session: Session, app: Flask, client: FlaskClient) -> None:
+def test_only_the_user_can_edit_their_profile(session: Session, app: Flask, client: FlaskClient) -> None:
     ada = make_user(session, "ada")
     session.commit()
     assert client.get("/profiles/edit/").headers["Location"] == "/account/login/?next=/profiles/edit/"
@@ -135,7 +135,7 @@ def test_only_a_person_edits_their_page(session: Session, app: Flask, client: Fl
     assert CsrfClient(app, ada).client.post("/profiles/edit/", data={"shares_favourites": "y"}).status_code == 403
 
 
-def test_moderators_find_a_persons_changes(session: Session, app: Flask) -> None:
+def test_moderators_can_find_and_undo_a_users_changes(session: Session, app: Flask) -> None:
     ada, mod = make_user(session, "ada"), make_user(session, "mod", role="moderator")
     package, viewer = make_package(session, "one"), viewer_of(ada)
     session.commit()
@@ -150,7 +150,7 @@ def test_moderators_find_a_persons_changes(session: Session, app: Flask) -> None
 
 
 @pytest.mark.parametrize("rows", [1, 50])
-def test_a_profile_costs_the_same_whatever_a_person_did(session: Session, app: Flask, rows: int) -> None:
+def test_a_profile_has_a_fixed_number_of_queries(session: Session, app: Flask, rows: int) -> None:
     ada = make_user(session, "ada", shares_favourites=True)
     session.add(Identity(user_id=ada.id, provider="github", subject="1", login="ada", created_at=NOW))
     for number in range(rows):

@@ -37,7 +37,7 @@ COSTS = {
 
 
 @pytest.mark.parametrize("rows", [2, 50])
-def test_queries(app: Flask, session: Session, rows: int) -> None:
+def test_query_counts_do_not_depend_on_the_number_of_rows(app: Flask, session: Session, rows: int) -> None:
     make_many_packages(session, rows)
     session.close()
     client = app.test_client()

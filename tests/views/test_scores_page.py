@@ -11,7 +11,7 @@ from pkgsite.services.packages.health import score_examples
 from tests.views.conftest import link_targets, visible_text
 
 
-def test_it_has_the_numbers_of_the_rules(client: FlaskClient) -> None:
+def test_the_page_shows_the_numbers_of_the_rules(client: FlaskClient) -> None:
     words = visible_text(client.get("/help/scores/").text)
     for told in (
         "For every 3 full months since the last commit, 10% of the stars.", "30% of the stars",
@@ -37,14 +37,14 @@ def test_it_has_the_numbers_of_the_rules(client: FlaskClient) -> None:
         (health, "MIN_POOR_FOR_POOR", 6, "6 or more poor checks"),
     ],
 )
-def test_its_numbers_are_those_of_the_rules_at_work(
+def test_the_numbers_follow_the_rules(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch, rules: Any, name: str, value: object, told: str
 ) -> None:
     monkeypatch.setattr(rules, name, value)
     assert told in visible_text(client.get("/help/scores/").text)
 
 
-def test_every_check_of_a_report_is_on_it(client: FlaskClient) -> None:
+def test_every_health_check_is_explained(client: FlaskClient) -> None:
     html = client.get("/help/scores/").text
     known = dict.fromkeys(health.HealthFacts.__dataclass_fields__) | {"commits_over_52": (), "has_repo": False}
     for check in health.check_health(
@@ -53,9 +53,9 @@ def test_every_check_of_a_report_is_on_it(client: FlaskClient) -> None:
         assert f'<th scope="row">{check.title}</th>' in html
 
 
-def test_the_examples_are_reckoned_by_the_rules() -> None:
+def test_the_examples_are_calculated_by_the_rules() -> None:
     assert [parts.total for _, parts in score_examples()] == [120, 72, 36, 24, -60, 11000]
 
 
-def test_help_leads_to_it(client: FlaskClient, fetch_page: Callable[[str], str]) -> None:
+def test_the_help_page_links_to_it(client: FlaskClient, fetch_page: Callable[[str], str]) -> None:
     assert "/help/scores/" in link_targets(fetch_page("/help/"))

@@ -81,14 +81,14 @@ def page(session: Session, fetch_page: Get) -> str:
     return fetch_page("/status/")
 
 
-def test_a_site_that_has_done_nothing_says_what_will_happen(fetch_page: Get) -> None:
+def test_a_new_site_explains_what_will_happen(fetch_page: Get) -> None:
     words = visible_text(fetch_page("/status/"))
     for told in ("No scheduler is running", "No job has run yet", "No hosts yet",
                  "Nothing to fetch yet", "No failures", *[job.title for job in TIMETABLE]):  # fmt: skip
         assert told in words, told
 
 
-def test_jobs_show_when_how_long_and_what_came_of_it(page: str) -> None:
+def test_jobs_show_time_duration_and_result(page: str) -> None:
     words = visible_text(page)
     for told in (
         "A scheduler is running", "Refresh package facts 1 min 1 hour ago took 1 min 23 s",
@@ -99,18 +99,18 @@ def test_jobs_show_when_how_long_and_what_came_of_it(page: str) -> None:
     assert "0 failed" not in words
 
 
-def test_a_run_that_nobody_is_at_was_cut_off(session: Session, fetch_page: Get) -> None:
+def test_an_unfinished_run_without_a_scheduler_is_interrupted(session: Session, fetch_page: Get) -> None:
     add_jobs(session)
     session.commit()
     assert "interrupted started 1 hour ago , did not finish" in visible_text(fetch_page("/status/"))
 
 
-def test_nobody_learns_which_machine_works(page: str) -> None:
+def test_lease_holders_are_not_disclosed(page: str) -> None:
     assert "secret-machine" not in page
     assert "4711" not in page
 
 
-def test_hosts_show_whether_they_answer_and_what_is_left(page: str) -> None:
+def test_hosts_show_availability_and_quotas(page: str) -> None:
     words = visible_text(page)
     for told in (
         "codeberg.org Unreachable timed out", "github.com Available just now",
@@ -123,25 +123,25 @@ def test_hosts_show_whether_they_answer_and_what_is_left(page: str) -> None:
     assert "x" * 200 not in page
 
 
-def test_sources_show_their_numbers_and_ages(page: str) -> None:
+def test_sources_show_counts_and_ages(page: str) -> None:
     assert "Repository 3 2 hours ago 2 hours ago 0 0 3 0" in visible_text(page)
     assert "Downloads 3 2 hours ago 2 hours ago 0 0 0 0" in visible_text(page)
 
 
-def test_failures_lead_to_their_packages(page: str) -> None:
+def test_failures_link_to_their_packages(page: str) -> None:
     assert "/packages/p/p-0/" in link_targets(page)
     failures = page.partition('id="failures"')[2]
     assert failures.count('<th scope="row">') == 3
     assert "in 4 hours" in failures
 
 
-def test_strangers_words_stay_words(page: str) -> None:
+def test_text_from_other_sites_is_escaped(page: str) -> None:
     assert "<script>alert" not in page
     assert "slow <down>" not in page
     assert "7*7" in page
 
 
-def test_it_needs_no_script_and_wide_tables_scroll_by_themselves(page: str) -> None:
+def test_tables_scroll_without_scripts(page: str) -> None:
     main = page.partition("<main")[2]
     assert main.count("<table") == main.count('class="scroller" tabindex="0" role="region" aria-label=') == 4
     assert " style=" not in page
@@ -149,7 +149,7 @@ def test_it_needs_no_script_and_wide_tables_scroll_by_themselves(page: str) -> N
 
 
 @pytest.mark.parametrize("rows", [0, 1, 30])
-def test_it_costs_the_same_whatever_the_rows(app: Flask, session: Session, rows: int) -> None:
+def test_the_page_has_a_fixed_number_of_queries(app: Flask, session: Session, rows: int) -> None:
     if rows:
         add_jobs(session)
         add_hosts(session)
@@ -161,7 +161,7 @@ def test_it_costs_the_same_whatever_the_rows(app: Flask, session: Session, rows:
     assert len([statement for statement in statements if not statement.startswith("BEGIN")]) == 7
 
 
-def test_every_page_leads_to_it(client: FlaskClient) -> None:
+def test_every_page_links_to_it(client: FlaskClient) -> None:
     for path in ("/", "/no-such-page/"):
         assert "/status/" in link_targets(client.get(path).text)
 
@@ -171,5 +171,5 @@ def test_every_page_leads_to_it(client: FlaskClient) -> None:
     [(-1, "0.0 s"), (0.04, "0.0 s"), (9.94, "9.9 s"), (10, "10 s"), (59.6, "1 min"), (83, "1 min 23 s"), (3600, "1 h"),
      (90061, "1 d 1 h")],
 )  # fmt: skip
-def test_lengths_of_time(seconds: float, words: str) -> None:
+def test_durations_are_formatted(seconds: float, words: str) -> None:
     assert format_duration(timedelta(seconds=seconds)).replace("\N{NO-BREAK SPACE}", " ") == words

@@ -105,7 +105,7 @@ def requeued_sources(session: Session) -> dict[str, set[str]]:
         ("fork", {}, {"repo"}),
     ],
 )
-def test_an_event_of_github_makes_sources_due(
+def test_a_github_event_makes_sources_due(
     github: Send, session: Session, event: str, more: dict[str, Any], sources: set[str]
 ) -> None:
     answer = github(event, github_payload(**more))
@@ -117,13 +117,13 @@ def test_an_event_of_github_makes_sources_due(
 @pytest.mark.parametrize(
     ("kind", "sources"), [("push", {"repo"}), ("tag_push", {"repo", "index"}), ("release", {"repo", "index"})]
 )
-def test_an_event_of_gitlab_makes_sources_due(gitlab: Send, session: Session, kind: str, sources: set[str]) -> None:
+def test_a_gitlab_event_makes_sources_due(gitlab: Send, session: Session, kind: str, sources: set[str]) -> None:
     answer = gitlab({"object_kind": kind, "project": {"web_url": NESTED_GROUP_URL}})
     assert (answer.status_code, answer.json["packages"]) == (200, ["grouped"])
     assert requeued_sources(session) == {"grouped": sources}
 
 
-def test_what_nothing_follows_from_is_taken_and_ignored(github: Send, gitlab: Send, session: Session) -> None:
+def test_irrelevant_events_are_accepted_and_ignored(github: Send, gitlab: Send, session: Session) -> None:
     for answer in (
         github("issues", github_payload()),
         github("", github_payload()),
@@ -136,14 +136,14 @@ def test_what_nothing_follows_from_is_taken_and_ignored(github: Send, gitlab: Se
     assert requeued_sources(session) == {}
 
 
-def test_a_ping_says_that_it_works(github: Send, session: Session) -> None:
+def test_a_ping_is_confirmed(github: Send, session: Session) -> None:
     for payload in ({"zen": "Keep it logically awesome."}, github_payload("https://github.com/no/body")):
         answer = github("ping", payload)
         assert (answer.status_code, answer.json) == (200, {"detail": "The webhook works."})
     assert requeued_sources(session) == {}
 
 
-def test_a_form_is_read_as_well(webhook_client: FlaskClient, session: Session) -> None:
+def test_a_form_encoded_payload_is_accepted(webhook_client: FlaskClient, session: Session) -> None:
     body = urlencode({"payload": json.dumps(github_payload(words="ünï & çødé +"))}).encode()
     for content_type in (FORM, f"{FORM}; charset=utf-8"):
         answer = webhook_client.post(GITHUB, data=body, headers=github_headers("push", body, content_type))
@@ -151,7 +151,7 @@ def test_a_form_is_read_as_well(webhook_client: FlaskClient, session: Session) -
     assert requeued_sources(session) == {"one": {"repo"}}
 
 
-def test_a_large_form_is_read_up_to_the_sites_limit(webhook_client: FlaskClient) -> None:
+def test_a_form_can_be_as_large_as_the_sites_limit(webhook_client: FlaskClient) -> None:
     body = urlencode({"payload": json.dumps(github_payload(words="x" * 900_000))}).encode()
     assert webhook_client.post(GITHUB, data=body, headers=github_headers("push", body, FORM)).status_code == 200
     body = urlencode({"payload": "x" * 2_000_000}).encode()
@@ -159,7 +159,7 @@ def test_a_large_form_is_read_up_to_the_sites_limit(webhook_client: FlaskClient)
     assert (answer.status_code, answer.json) == (413, {"detail": "Request Entity Too Large."})
 
 
-def test_the_same_webhook_again_does_nothing(github: Send, session: Session) -> None:
+def test_repeating_a_webhook_changes_nothing(github: Send, session: Session) -> None:
     assert github("push", github_payload()).json["sources"] == 1
     due = session.scalars(select(SourceState.next_due_at).where(SourceState.priority == Priority.WEBHOOK)).all()
     for _ in range(3):
@@ -170,7 +170,7 @@ def test_the_same_webhook_again_does_nothing(github: Send, session: Session) -> 
     assert session.scalars(select(SourceState.next_due_at).where(SourceState.priority == Priority.WEBHOOK)).all() == due
 
 
-def test_what_was_due_already_comes_first_now(github: Send, session: Session) -> None:
+def test_a_webhook_raises_the_priority_of_sources_already_due(github: Send, session: Session) -> None:
     for state in session.scalars(select(SourceState).where(SourceState.package_id == 1)):
         state.next_due_at, state.priority = NOW, Priority.USER_REQUEST
     session.commit()
@@ -189,11 +189,11 @@ def test_what_was_due_already_comes_first_now(github: Send, session: Session) ->
         {"url": "https://github.com/ada/one", "html_url": None},
     ],
 )
-def test_the_repository_is_found_however_it_is_written(github: Send, repository: dict[str, Any]) -> None:
+def test_the_repository_url_is_normalized(github: Send, repository: dict[str, Any]) -> None:
     assert github("push", {"repository": repository}).json["packages"] == ["one"]
 
 
-def test_every_visible_package_of_the_repository_is_meant(github: Send, session: Session) -> None:
+def test_every_visible_package_of_the_repository_is_refreshed(github: Send, session: Session) -> None:
     for slug, hidden_at in (("twin", None), ("hidden", NOW)):
         package = make_package(session, slug, hidden_at=hidden_at)
         make_source_state(session, package, "repo", target="ada/one", next_due_at=LATER)
@@ -210,7 +210,7 @@ def test_every_visible_package_of_the_repository_is_meant(github: Send, session:
         ("https://github.com/acme/One/", {"owner": {"from": {"organization": {"login": "ada"}, "user": None}}}),
     ],
 )
-def test_a_repository_that_has_moved_is_known_by_where_it_was(
+def test_a_moved_repository_is_matched_by_its_old_name(
     github: Send, session: Session, url: str, changes: dict[str, Any]
 ) -> None:
     answer = github("repository", github_payload(url, action="renamed", changes=changes))
@@ -218,7 +218,7 @@ def test_a_repository_that_has_moved_is_known_by_where_it_was(
     assert requeued_sources(session) == {"one": {"repo"}}
 
 
-def test_a_new_name_that_is_known_comes_before_the_old_one(github: Send, session: Session) -> None:
+def test_the_new_name_takes_precedence_over_the_old_one(github: Send, session: Session) -> None:
     make_source_state(session, make_package(session, "renamed"), "repo", target="ada/renamed", next_due_at=LATER)
     session.commit()
     changes = {"repository": {"name": {"from": "One"}}}
@@ -226,7 +226,7 @@ def test_a_new_name_that_is_known_comes_before_the_old_one(github: Send, session
     assert answer.json["packages"] == ["renamed"]
 
 
-def test_what_the_host_told_of_a_move_is_remembered(github: Send, session: Session) -> None:
+def test_a_known_new_location_is_matched(github: Send, session: Session) -> None:
     make_package(session, "elsewhere", repo_moved_to="https://github.com/New/Home")
     session.commit()
     answer = github("push", github_payload("https://github.com/new/home"))
@@ -256,14 +256,14 @@ NAMELESS: tuple[Any, ...] = (
 
 
 @pytest.mark.parametrize("number", range(len(NAMELESS)))
-def test_a_payload_without_a_repository_is_refused(github: Send, gitlab: Send, number: int) -> None:
+def test_a_payload_without_a_repository_is_rejected(github: Send, gitlab: Send, number: int) -> None:
     changes = {"changes": {"repository": ["name"], "owner": {"from": "x"}}}
     for answer in (github("push", NAMELESS[number] | changes), gitlab(NAMELESS[number] | {"object_kind": "push"})):
         assert (answer.status_code, answer.json) == (400, {"detail": "The payload does not name a repository."})
 
 
 @pytest.mark.parametrize("changes", [None, [], "x", {"repository": {"name": {"from": 7}}}, {"owner": {"from": [{}]}}])
-def test_odd_changes_change_nothing(github: Send, changes: Any) -> None:
+def test_malformed_changes_are_ignored(github: Send, changes: Any) -> None:
     assert github("repository", github_payload(changes=changes)).status_code == 200
     assert github("repository", github_payload("https://github.com/x/y", changes=changes)).status_code == 404
 
@@ -285,7 +285,7 @@ UNREADABLE = {
 
 
 @pytest.mark.parametrize("number", range(len(UNREADABLE)))
-def test_what_cannot_be_read_is_refused_in_clear_words(github: Send, gitlab: Send, number: int) -> None:
+def test_a_malformed_payload_is_rejected_with_an_explanation(github: Send, gitlab: Send, number: int) -> None:
     body, words = list(UNREADABLE.items())[number]
     for answer in (github("push", body), github("ping", body), gitlab(body)):
         assert (answer.status_code, answer.json) == (400, {"detail": words})
@@ -304,14 +304,14 @@ def test_what_cannot_be_read_is_refused_in_clear_words(github: Send, gitlab: Sen
         (b"a=1&" * 200_000, "The form data is invalid."),
     ],
 )
-def test_a_form_that_cannot_be_read_is_refused_in_clear_words(
+def test_a_malformed_form_is_rejected_with_an_explanation(
     webhook_client: FlaskClient, body: bytes, words: str
 ) -> None:
     answer = webhook_client.post(GITHUB, data=body, headers=github_headers("push", body, FORM))
     assert (answer.status_code, answer.json) == (400, {"detail": words})
 
 
-def test_who_does_not_know_the_secret_is_refused(github: Send, gitlab: Send, session: Session) -> None:
+def test_requests_with_a_wrong_secret_are_rejected(github: Send, gitlab: Send, session: Session) -> None:
     body = json.dumps(github_payload()).encode()
     refused = {"detail": "Missing or invalid signature or secret."}
     for signature in ("", "sha256=", sign("other", body), sign(SECRET, body + b" "), "sha1=abc", "ü"):
@@ -323,7 +323,7 @@ def test_who_does_not_know_the_secret_is_refused(github: Send, gitlab: Send, ses
     assert requeued_sources(session) == {}
 
 
-def test_nothing_is_read_before_the_signature(github: Send, gitlab: Send, webhook_client: FlaskClient) -> None:
+def test_the_payload_is_not_read_before_the_signature_is_checked(github: Send, gitlab: Send, webhook_client: FlaskClient) -> None:
     with recorded_queries(webhook_client.application) as statements:
         for body in UNREADABLE:
             assert github("push", body, **{"X-Hub-Signature-256": "sha256=no"}).status_code == 403
@@ -331,7 +331,7 @@ def test_nothing_is_read_before_the_signature(github: Send, gitlab: Send, webhoo
     assert statements == []
 
 
-def test_a_site_without_a_secret_takes_no_webhook(client: FlaskClient) -> None:
+def test_a_site_without_a_secret_rejects_webhooks(client: FlaskClient) -> None:
     for url in (GITHUB, GITLAB):
         headers = {"X-Hub-Signature-256": sign("", b"{}"), "X-Gitlab-Token": "", "X-GitHub-Event": "ping"}
         answer = client.post(url, data=b"{}", headers=headers)
@@ -340,7 +340,7 @@ def test_a_site_without_a_secret_takes_no_webhook(client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize("url", [GITHUB, GITLAB])
-def test_other_methods_are_told_to_post(client: FlaskClient, url: str) -> None:
+def test_other_methods_are_not_allowed(client: FlaskClient, url: str) -> None:
     for method in ("GET", "PUT", "DELETE"):
         answer = client.open(url, method=method)
         assert (answer.status_code, answer.json) == (405, {"detail": "Method not allowed. Send webhooks with POST."})
@@ -348,13 +348,13 @@ def test_other_methods_are_told_to_post(client: FlaskClient, url: str) -> None:
     assert client.head(url).status_code == 405
 
 
-def test_an_answer_has_what_all_answers_have(github: Send) -> None:
+def test_responses_have_the_security_headers(github: Send) -> None:
     answer = github("push", github_payload())
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert "Set-Cookie" not in answer.headers
 
 
-def test_a_webhook_asks_the_database_as_much_for_many_packages(
+def test_a_webhook_has_a_fixed_number_of_queries(
     github: Send, webhook_client: FlaskClient, session: Session
 ) -> None:
     def cost() -> int:

@@ -30,7 +30,7 @@ def later(monkeypatch: pytest.MonkeyPatch, by: timedelta) -> None:
 
 
 @pytest.mark.parametrize("name", ["ada", "ADA", "ada@example.org", "Ada@Example.ORG", " ada "])
-def test_a_person_logs_in_by_name_or_address(session: Session, app: Flask, name: str) -> None:
+def test_a_user_logs_in_with_username_or_email_address(session: Session, app: Flask, name: str) -> None:
     make_login_user(session)
     browser = LoginClient(app)
     response = browser.log_in(name)
@@ -47,7 +47,7 @@ def test_the_login_page_helps_password_managers(session: Session, app: Flask) ->
     assert LoginClient(app).get("/account/login/").headers["Cache-Control"] == "no-store"
 
 
-def test_the_same_answer_whether_or_not_there_is_an_account(
+def test_a_failed_login_does_not_reveal_whether_the_account_exists(
     session: Session, app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_login_user(session, "ada")
@@ -65,7 +65,7 @@ def test_the_same_answer_whether_or_not_there_is_an_account(
     assert len({one.rpartition("$")[0].rpartition("$")[0] for one in hashed}) == 1, "at the same cost"
 
 
-def test_a_closed_account_does_not_log_in_and_its_sessions_end(session: Session, app: Flask) -> None:
+def test_a_disabled_account_cannot_log_in_and_its_sessions_end(session: Session, app: Flask) -> None:
     ada, browser = make_login_user(session), LoginClient(app)
     browser.log_in()
     session.get_one(User, ada.id).is_active = False
@@ -77,7 +77,7 @@ def test_a_closed_account_does_not_log_in_and_its_sessions_end(session: Session,
 
 
 @pytest.mark.parametrize("data", [{}, {"login": "ada"}, {"password": PASSWORD}, {"login": "", "password": ""}])
-def test_an_empty_field_is_named(session: Session, app: Flask, data: dict[str, str]) -> None:
+def test_an_empty_field_is_an_error(session: Session, app: Flask, data: dict[str, str]) -> None:
     make_login_user(session)
     response = LoginClient(app).post("/account/login/", data)
     assert response.status_code == 422
@@ -99,7 +99,7 @@ def test_an_empty_field_is_named(session: Session, app: Flask, data: dict[str, s
         ("", "/"),
     ],
 )
-def test_next_leads_to_our_own_paths_only(session: Session, app: Flask, wanted: str, led_to: str) -> None:
+def test_next_redirects_only_within_the_site(session: Session, app: Flask, wanted: str, led_to: str) -> None:
     make_login_user(session)
     browser = LoginClient(app)
     data = {"login": "ada", "password": PASSWORD, "next": wanted}
@@ -109,12 +109,12 @@ def test_next_leads_to_our_own_paths_only(session: Session, app: Flask, wanted: 
     assert "evil" not in LoginClient(app).get("/account/login/", query_string={"next": wanted}).text
 
 
-def test_the_login_page_has_its_old_address_too(app: Flask) -> None:
+def test_the_legacy_login_url_redirects(app: Flask) -> None:
     response = app.test_client().get("/login/?next=/grids/")
     assert (response.status_code, response.headers["Location"]) == (301, "/account/login/?next=/grids/")
 
 
-def test_a_page_for_people_leads_to_the_login_and_back(session: Session, app: Flask) -> None:
+def test_a_protected_page_redirects_to_login_and_back(session: Session, app: Flask) -> None:
     make_login_user(session)
     browser = LoginClient(app)
     page = browser.get("/account/email/")
@@ -122,7 +122,7 @@ def test_a_page_for_people_leads_to_the_login_and_back(session: Session, app: Fl
     assert 'name="next" type="hidden" value="/account/email/"' in browser.get(page.headers["Location"]).text
 
 
-def test_a_login_renews_the_session(session: Session, app: Flask) -> None:
+def test_a_login_starts_a_new_session(session: Session, app: Flask) -> None:
     make_login_user(session)
     browser = LoginClient(app)
     browser.log_in()
@@ -141,7 +141,7 @@ def test_a_login_renews_the_session(session: Session, app: Flask) -> None:
     assert stolen.username is None
 
 
-def test_logging_out_is_a_post_and_ends_the_session_everywhere(session: Session, app: Flask) -> None:
+def test_logout_is_a_post_and_invalidates_the_session(session: Session, app: Flask) -> None:
     make_login_user(session)
     browser = LoginClient(app)
     browser.log_in()
@@ -158,14 +158,14 @@ def test_logging_out_is_a_post_and_ends_the_session_everywhere(session: Session,
     assert LoginClient(app).post("/account/logout/").status_code == 303
 
 
-def test_a_forged_form_logs_nobody_in(session: Session, app: Flask) -> None:
+def test_login_needs_a_csrf_token(session: Session, app: Flask) -> None:
     make_login_user(session)
     response = app.test_client().post("/account/login/", data={"login": "ada", "password": PASSWORD})
     assert response.status_code == 403
     assert session.query(LoginSession).count() == 0
 
 
-def test_guessing_is_stopped_per_account(
+def test_attempts_are_throttled_per_account(
     session: Session, make_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_login_user(session, "ada")
@@ -188,12 +188,12 @@ def test_guessing_is_stopped_per_account(
     assert LoginClient(apps[0]).log_in("ada", PASSWORD).status_code == 303
 
 
-def test_an_unknown_name_is_stopped_just_the_same(app: Flask) -> None:
+def test_attempts_on_unknown_names_are_throttled_too(app: Flask) -> None:
     statuses = [LoginClient(app).log_in("nobody", "wrong password").status_code for _ in range(11)]
     assert statuses == [422] * 10 + [429]
 
 
-def test_guessing_is_stopped_per_address(session: Session, app: Flask) -> None:
+def test_attempts_are_throttled_per_network(session: Session, app: Flask) -> None:
     make_login_user(session)
     for number in range(50):
         place = {"REMOTE_ADDR": f"2001:db8::{number:x}"}  # one network
@@ -203,7 +203,7 @@ def test_guessing_is_stopped_per_address(session: Session, app: Flask) -> None:
     assert LoginClient(app).log_in("ada", PASSWORD, environ_base={"REMOTE_ADDR": "2001:db8:1::1"}).status_code == 303
 
 
-def test_a_success_clears_the_accounts_failures(session: Session, app: Flask) -> None:
+def test_a_successful_login_resets_the_attempts(session: Session, app: Flask) -> None:
     make_login_user(session)
     for _round in range(3):
         for _try in range(9):
@@ -211,7 +211,7 @@ def test_a_success_clears_the_accounts_failures(session: Session, app: Flask) ->
         assert LoginClient(app).log_in().status_code == 303
 
 
-def test_a_hash_of_old_cost_is_made_anew(session: Session, app: Flask) -> None:
+def test_an_outdated_password_hash_is_replaced_at_login(session: Session, app: Flask) -> None:
     old = PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1).hash(PASSWORD)
     ada = make_login_user(session, password_hash=old)
     assert LoginClient(app).log_in("ada", "wrong password").status_code == 422
@@ -227,7 +227,7 @@ def test_a_hash_of_old_cost_is_made_anew(session: Session, app: Flask) -> None:
     assert LoginClient(app).log_in().status_code == 303
 
 
-def test_last_seen_is_noted_now_and_then(session: Session, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_session_activity_is_recorded_every_few_minutes(session: Session, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     make_login_user(session)
     browser = LoginClient(app)
     browser.log_in()
@@ -249,7 +249,7 @@ def test_last_seen_is_noted_now_and_then(session: Session, app: Flask, monkeypat
     assert browser.username is None, "a session that nobody uses ends"
 
 
-def test_a_forgotten_password_is_chosen_anew_once(session: Session, app: Flask) -> None:
+def test_a_reset_link_works_once(session: Session, app: Flask) -> None:
     make_login_user(session)
     elsewhere, browser = LoginClient(app), LoginClient(app)
     elsewhere.log_in()
@@ -276,7 +276,7 @@ def test_a_forgotten_password_is_chosen_anew_once(session: Session, app: Flask) 
     assert LoginClient(app).log_in(password=OTHER_PASSWORD).status_code == 303
 
 
-def test_asking_for_a_new_password_tells_nothing(session: Session, app: Flask) -> None:
+def test_a_reset_request_does_not_reveal_whether_the_account_exists(session: Session, app: Flask) -> None:
     make_login_user(session, "ada")
     make_login_user(session, "bob", email_confirmed_at=None)
     make_login_user(session, "closed", is_active=False)
@@ -291,7 +291,7 @@ def test_asking_for_a_new_password_tells_nothing(session: Session, app: Flask) -
     )
 
 
-def test_letters_are_not_sent_to_bother_people(session: Session, app: Flask) -> None:
+def test_reset_emails_are_throttled(session: Session, app: Flask) -> None:
     make_login_user(session)
     statuses = [LoginClient(app).post("/account/reset/", {"email": "ada@example.org"}).status_code for _ in range(6)]
     assert statuses == [303] * 5 + [429]
@@ -301,7 +301,7 @@ def test_letters_are_not_sent_to_bother_people(session: Session, app: Flask) -> 
 
 
 @pytest.mark.parametrize("change", ["password_hash", "email", "is_active", "deleted"])
-def test_a_reset_link_dies_with_what_it_is_about(session: Session, app: Flask, change: str) -> None:
+def test_a_reset_link_is_invalid_after_the_account_changes(session: Session, app: Flask, change: str) -> None:
     ada, browser = make_login_user(session), LoginClient(app)
     browser.post("/account/reset/", {"email": "ada@example.org"})
     path = link_in(outbox_messages(session)[0].body)
@@ -318,7 +318,7 @@ def test_a_reset_link_dies_with_what_it_is_about(session: Session, app: Flask, c
     assert browser.post(path, {"password": OTHER_PASSWORD}).status_code == 410
 
 
-def test_a_reset_link_ends_after_two_hours(session: Session, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reset_link_expires_after_two_hours(session: Session, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     make_login_user(session)
     browser = LoginClient(app)
     browser.post("/account/reset/", {"email": "ada@example.org"})
@@ -331,13 +331,13 @@ def test_a_reset_link_ends_after_two_hours(session: Session, app: Flask, monkeyp
 
 
 @pytest.mark.parametrize("token", ["x", "a.b.c", "%00", "x" * 5000, "WzEsImEiLCJiIl0.aaaaaa.bbbbbbbb", "%E2%80%AE"])
-def test_an_invented_link_is_dead(app: Flask, token: str) -> None:
+def test_a_forged_link_is_invalid(app: Flask, token: str) -> None:
     for path in ("reset", "register"):
         assert LoginClient(app).get(f"/account/{path}/{token}/").status_code == 410
         assert LoginClient(app).post(f"/account/{path}/{token}/", {"password": OTHER_PASSWORD}).status_code == 410
 
 
-def test_a_link_is_good_for_its_purpose_only(session: Session, app: Flask) -> None:
+def test_a_link_works_only_for_its_purpose(session: Session, app: Flask) -> None:
     make_login_user(session, email_confirmed_at=None)
     browser = LoginClient(app)
     browser.log_in()
@@ -348,13 +348,13 @@ def test_a_link_is_good_for_its_purpose_only(session: Session, app: Flask) -> No
     assert browser.get(f"/account/register/{token}/").status_code == 410
 
 
-def test_without_letters_the_page_says_who_can_help(make_app: Callable[..., Flask]) -> None:
+def test_without_email_the_reset_page_refers_to_the_administrators(make_app: Callable[..., Flask]) -> None:
     browser = LoginClient(make_app(MAIL="off"))
     assert "This site doesn't send email." in browser.get("/account/reset/").text
     assert browser.post("/account/reset/", {"email": "ada@example.org"}).status_code == 422
 
 
-def test_links_begin_with_the_public_address_whatever_host_is_claimed(
+def test_links_in_emails_use_the_public_url_and_not_the_host_header(
     session: Session, make_app: Callable[..., Flask]
 ) -> None:
     make_login_user(session)

@@ -69,7 +69,7 @@ def people(session: Session) -> list[tuple[str, str | None]]:
     return [(user.username, user.email) for user in session.query(User).order_by(User.id)]
 
 
-def test_a_newcomer_chooses_a_name_and_has_an_account(session: Session, scenario: OAuthScenario) -> None:
+def test_a_new_user_chooses_a_username(session: Session, scenario: OAuthScenario) -> None:
     browser = LoginClient(scenario.app)
     response = scenario.log_in_through_provider(browser, "/grids/")
     assert (response.status_code, response.headers["Location"]) == (303, "/account/oauth/new/")
@@ -92,7 +92,7 @@ def test_a_newcomer_chooses_a_name_and_has_an_account(session: Session, scenario
     assert browser.get("/account/oauth/new/").headers["Location"] == "/account/login/"
 
 
-def test_the_providers_number_counts_not_the_name(session: Session, scenario: OAuthScenario) -> None:
+def test_accounts_are_matched_by_provider_id_and_not_by_login(session: Session, scenario: OAuthScenario) -> None:
     link_account(session, make_login_user(session), scenario.kind)
     scenario.fake.person = FakePerson(17, "renamed", "other@elsewhere.example")
     browser = LoginClient(scenario.app)
@@ -104,7 +104,7 @@ def test_the_providers_number_counts_not_the_name(session: Session, scenario: OA
     assert scenario.log_in_through_provider(LoginClient(scenario.app)).headers["Location"] == "/account/oauth/new/"
 
 
-def test_an_unconfirmed_address_is_not_taken_over(session: Session, scenario: OAuthScenario) -> None:
+def test_an_unverified_email_address_is_not_used(session: Session, scenario: OAuthScenario) -> None:
     make_login_user(session)
     scenario.fake.person = FakePerson(email="ada@example.org", is_verified=False)
     browser = LoginClient(scenario.app)
@@ -114,7 +114,7 @@ def test_an_unconfirmed_address_is_not_taken_over(session: Session, scenario: OA
 
 
 @pytest.mark.parametrize("confirmed", [NOW, None])
-def test_an_account_with_this_address_is_never_merged(
+def test_an_account_with_the_same_email_address_is_never_linked_automatically(
     session: Session, scenario: OAuthScenario, confirmed: Any
 ) -> None:
     make_login_user(session, email_confirmed_at=confirmed)
@@ -135,7 +135,7 @@ def test_an_account_with_this_address_is_never_merged(
     assert other.username == "ada"
 
 
-def test_an_account_made_meanwhile_is_not_merged_either(session: Session, scenario: OAuthScenario) -> None:
+def test_an_account_created_in_the_meantime_is_not_linked_either(session: Session, scenario: OAuthScenario) -> None:
     browser = LoginClient(scenario.app)
     scenario.log_in_through_provider(browser)
     make_login_user(session, email="ada@elsewhere.example")
@@ -144,7 +144,7 @@ def test_an_account_made_meanwhile_is_not_merged_either(session: Session, scenar
     assert people(session) == [("ada", "ada@elsewhere.example")]
 
 
-def test_identities_are_linked_and_unlinked_but_the_last_way_in_stays(
+def test_identities_are_linked_and_unlinked_except_the_last_login_method(
     session: Session, scenario: OAuthScenario
 ) -> None:
     make_login_user(session, "bob", password=None)
@@ -176,7 +176,7 @@ def test_identities_are_linked_and_unlinked_but_the_last_way_in_stays(
     assert session.query(Identity).count() == 0
 
 
-def test_what_logs_in_somebody_else_is_not_linked(session: Session, scenario: OAuthScenario) -> None:
+def test_an_identity_of_another_account_is_not_linked(session: Session, scenario: OAuthScenario) -> None:
     link_account(session, make_login_user(session, "ada"), scenario.kind)
     browser = LoginClient(scenario.app)
     make_login_user(session, "eve")
@@ -187,7 +187,7 @@ def test_what_logs_in_somebody_else_is_not_linked(session: Session, scenario: OA
     assert browser.username == "eve"
 
 
-def test_a_closed_account_does_not_log_in(session: Session, scenario: OAuthScenario) -> None:
+def test_a_disabled_account_cannot_log_in(session: Session, scenario: OAuthScenario) -> None:
     link_account(session, make_login_user(session, is_active=False), scenario.kind)
     browser = LoginClient(scenario.app)
     response = scenario.log_in_through_provider(browser)
@@ -197,7 +197,7 @@ def test_a_closed_account_does_not_log_in(session: Session, scenario: OAuthScena
     assert session.query(LoginSession).count() == 0
 
 
-def test_a_state_is_of_one_browser_and_works_once(session: Session, scenario: OAuthScenario) -> None:
+def test_a_state_belongs_to_one_browser_and_works_once(session: Session, scenario: OAuthScenario) -> None:
     link_account(session, make_login_user(session), scenario.kind)
     browser, other = LoginClient(scenario.app), LoginClient(scenario.app)
     path = scenario.return_from_provider(scenario.start_login(browser))
@@ -223,7 +223,7 @@ def test_a_state_is_of_one_browser_and_works_once(session: Session, scenario: OA
     assert len(scenario.fake.request_log) == asked, "the provider is not even asked"
 
 
-def test_a_state_of_who_was_logged_in_does_not_log_in_others(session: Session, scenario: OAuthScenario) -> None:
+def test_a_state_is_invalid_after_another_user_logs_in(session: Session, scenario: OAuthScenario) -> None:
     """What was begun to link does not log in, and the other way round."""
     link_account(session, make_login_user(session), scenario.kind)
     make_login_user(session, "eve")
@@ -234,7 +234,7 @@ def test_a_state_of_who_was_logged_in_does_not_log_in_others(session: Session, s
     assert browser.username == "eve"
 
 
-def test_a_state_ends_after_ten_minutes(
+def test_a_state_expires_after_ten_minutes(
     session: Session, scenario: OAuthScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     link_account(session, make_login_user(session), scenario.kind)
@@ -245,7 +245,7 @@ def test_a_state_ends_after_ten_minutes(
     assert browser.get(path).status_code == 403
 
 
-def test_a_code_that_was_used_is_refused(session: Session, scenario: OAuthScenario) -> None:
+def test_a_used_code_is_rejected(session: Session, scenario: OAuthScenario) -> None:
     """As when somebody has caught the address on the way: the provider says no."""
     link_account(session, make_login_user(session), scenario.kind)
     browser = LoginClient(scenario.app)
@@ -257,7 +257,7 @@ def test_a_code_that_was_used_is_refused(session: Session, scenario: OAuthScenar
     assert browser.username is None
 
 
-def test_a_code_from_another_login_fails_its_proof(session: Session, scenario: OAuthScenario) -> None:
+def test_a_code_from_another_login_fails_the_pkce_check(session: Session, scenario: OAuthScenario) -> None:
     """PKCE: a code that an attacker's browser got is of no use in mine."""
     link_account(session, make_login_user(session), scenario.kind)
     theirs, mine = LoginClient(scenario.app), LoginClient(scenario.app)
@@ -268,7 +268,7 @@ def test_a_code_from_another_login_fails_its_proof(session: Session, scenario: O
     assert mine.username is None
 
 
-def test_who_says_no_is_not_logged_in(session: Session, scenario: OAuthScenario) -> None:
+def test_declined_access_does_not_log_in(session: Session, scenario: OAuthScenario) -> None:
     scenario.fake.is_consenting = False
     response = scenario.log_in_through_provider(LoginClient(scenario.app))
     assert response.status_code == 403
@@ -301,7 +301,7 @@ FAULTS = [
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_provider_that_fails_is_said_to(session: Session, scenario: OAuthScenario, fault: Any) -> None:
+def test_provider_failures_are_reported(session: Session, scenario: OAuthScenario, fault: Any) -> None:
     for part in (PATHS[scenario.kind][1], "/user"):
         scenario.fake.faults = {part: fault}
         browser = LoginClient(scenario.app)
@@ -312,7 +312,7 @@ def test_a_provider_that_fails_is_said_to(session: Session, scenario: OAuthScena
     assert people(session) == []
 
 
-def test_github_without_leave_to_see_addresses_is_enough(
+def test_github_works_without_access_to_email_addresses(
     session: Session, make_app: Callable[..., Flask], serve_app: Serve
 ) -> None:
     world = OAuthScenario("github", make_app, serve_app)
@@ -323,7 +323,7 @@ def test_github_without_leave_to_see_addresses_is_enough(
     assert people(session) == [("ada", None)]
 
 
-def test_a_provider_that_is_down_is_said_to_be(make_app: Callable[..., Flask]) -> None:
+def test_an_unreachable_provider_is_reported(make_app: Callable[..., Flask]) -> None:
     fake, address = FakeProvider("github"), f"http://127.0.0.1:{free_port()}"
     browser = LoginClient(make_app(**provider_settings("github", address)))
     page = browser.post("/account/oauth/github/").text
@@ -333,7 +333,7 @@ def test_a_provider_that_is_down_is_said_to_be(make_app: Callable[..., Flask]) -
     assert "GitHub is not responding" in response.text
 
 
-def test_a_provider_on_our_own_network_is_not_asked_unless_named(
+def test_a_provider_on_the_local_network_must_be_allowed(
     make_app: Callable[..., Flask], serve_app: Serve
 ) -> None:
     fake = FakeProvider("github")
@@ -345,7 +345,7 @@ def test_a_provider_on_our_own_network_is_not_asked_unless_named(
     assert fake.request_log == []
 
 
-def test_what_is_not_set_is_not_offered(app: Flask) -> None:
+def test_providers_that_are_not_configured_are_not_offered(app: Flask) -> None:
     browser = LoginClient(app)
     for path in ("/account/login/", "/account/register/"):
         assert "with GitHub" not in browser.get(path).text
@@ -354,7 +354,7 @@ def test_what_is_not_set_is_not_offered(app: Flask) -> None:
         assert browser.get(f"/account/oauth/{name}/callback/?code=x&state=y").status_code == 404
 
 
-def test_what_is_set_is_offered_by_post_only(scenario: OAuthScenario) -> None:
+def test_configured_providers_are_offered_as_post_forms(scenario: OAuthScenario) -> None:
     title = TITLES[scenario.kind]
     assert f"Log in with {title}" in LoginClient(scenario.app).get("/account/login/").text
     assert f"Sign up with {title}" in LoginClient(scenario.app).get("/account/register/").text
@@ -364,6 +364,6 @@ def test_what_is_set_is_offered_by_post_only(scenario: OAuthScenario) -> None:
 
 
 @pytest.mark.parametrize("wanted", ["https://evil.example/", "//evil.example", "/\\evil.example"])
-def test_next_leads_to_our_own_paths_only(session: Session, scenario: OAuthScenario, wanted: str) -> None:
+def test_next_redirects_only_within_the_site(session: Session, scenario: OAuthScenario, wanted: str) -> None:
     link_account(session, make_login_user(session), scenario.kind)
     assert scenario.log_in_through_provider(LoginClient(scenario.app), wanted).headers["Location"] == "/"

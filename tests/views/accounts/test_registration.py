@@ -40,7 +40,7 @@ def users(session: Session) -> dict[str, User]:
     return {user.username: user for user in session.query(User).populate_existing()}
 
 
-def test_an_account_is_made_by_a_letters_link(session: Session, app: Flask) -> None:
+def test_an_account_is_created_through_the_link_in_an_email(session: Session, app: Flask) -> None:
     browser = LoginClient(app)
     form = browser.get("/account/register/").text
     assert 'autocomplete="email"' in form
@@ -74,7 +74,7 @@ def test_an_account_is_made_by_a_letters_link(session: Session, app: Flask) -> N
     assert list(users(session)) == ["Ada.L"]
 
 
-def test_registering_tells_nobody_but_the_owner_that_there_is_an_account(session: Session, app: Flask) -> None:
+def test_sign_up_reveals_existing_accounts_only_to_their_owners(session: Session, app: Flask) -> None:
     make_login_user(session, "ada")
     answers = []
     for email in ("ada@example.org", "new@example.org"):
@@ -92,7 +92,7 @@ def test_registering_tells_nobody_but_the_owner_that_there_is_an_account(session
     assert list(users(session)) == ["ada"]
 
 
-def test_a_name_that_was_taken_meanwhile_can_be_changed(session: Session, app: Flask) -> None:
+def test_a_username_taken_in_the_meantime_can_be_changed(session: Session, app: Flask) -> None:
     first, second = LoginClient(app), LoginClient(app)
     for number, browser in enumerate((first, second)):
         browser.post("/account/register/", {"username": "ada", "email": f"{number}@example.org"})
@@ -107,7 +107,7 @@ def test_a_name_that_was_taken_meanwhile_can_be_changed(session: Session, app: F
     }  # fmt: skip
 
 
-def test_an_address_that_was_never_confirmed_goes_to_who_confirms_it(session: Session, app: Flask) -> None:
+def test_an_unconfirmed_email_address_goes_to_the_user_who_confirms_it(session: Session, app: Flask) -> None:
     make_login_user(session, "squatter", email="ada@example.org", email_confirmed_at=None)
     browser = LoginClient(app)
     browser.post("/account/register/", {"username": "ada", "email": "ada@example.org"})
@@ -118,7 +118,7 @@ def test_an_address_that_was_never_confirmed_goes_to_who_confirms_it(session: Se
 
 
 @pytest.mark.parametrize("evil", HOSTILE)
-def test_a_strange_name_is_refused_in_words(session: Session, app: Flask, evil: str) -> None:
+def test_an_invalid_username_is_an_error(session: Session, app: Flask, evil: str) -> None:
     response = LoginClient(app).post("/account/register/", {"username": evil, "email": "a@example.org"})
     assert response.status_code == 422
     assert "Use 2 to 39 letters" in response.text
@@ -127,7 +127,7 @@ def test_a_strange_name_is_refused_in_words(session: Session, app: Flask, evil: 
 
 
 @pytest.mark.parametrize("name", ["admin", "Edit", "moderator", "LOGIN"])
-def test_a_reserved_name_is_refused(app: Flask, name: str) -> None:
+def test_a_reserved_username_is_an_error(app: Flask, name: str) -> None:
     response = LoginClient(app).post("/account/register/", {"username": name, "email": "a@example.org"})
     assert response.status_code == 422
     assert "This username is reserved" in response.text
@@ -149,7 +149,7 @@ def test_a_reserved_name_is_refused(app: Flask, name: str) -> None:
         "@",
     ],
 )
-def test_a_strange_address_is_refused_in_words(session: Session, app: Flask, evil: str) -> None:
+def test_an_invalid_email_address_is_an_error(session: Session, app: Flask, evil: str) -> None:
     for path, data in (
         ("/account/register/", {"username": "ada", "email": evil}),
         ("/account/reset/", {"email": evil}),
@@ -173,7 +173,7 @@ def test_a_strange_address_is_refused_in_words(session: Session, app: Flask, evi
         "'; DROP TABLE user; --",
     ],
 )
-def test_no_password_breaks_the_site(session: Session, app: Flask, password: str) -> None:
+def test_unusual_passwords_work_or_are_rejected(session: Session, app: Flask, password: str) -> None:
     browser = LoginClient(app)
     browser.post("/account/register/", {"username": "ada", "email": "ada@example.org"})
     path = link_in(outbox_messages(session)[0].body)
@@ -184,7 +184,7 @@ def test_no_password_breaks_the_site(session: Session, app: Flask, password: str
     assert LoginClient(app).log_in("ada", password + "x").status_code == 422
 
 
-def test_without_letters_an_account_is_made_at_once(session: Session, make_app: Callable[..., Flask]) -> None:
+def test_without_email_an_account_is_created_immediately(session: Session, make_app: Callable[..., Flask]) -> None:
     app = make_app(MAIL="off")
     browser = LoginClient(app)
     data = {"username": "ada", "email": "ada@example.org", "password": PASSWORD}
@@ -199,7 +199,7 @@ def test_without_letters_an_account_is_made_at_once(session: Session, make_app: 
     assert browser.get("/account/outbox/").status_code == 404
 
 
-def test_without_letters_a_known_address_is_not_told_of(session: Session, make_app: Callable[..., Flask]) -> None:
+def test_without_email_sign_up_does_not_reveal_existing_addresses(session: Session, make_app: Callable[..., Flask]) -> None:
     app = make_app(MAIL="off")
     make_login_user(session, "ada")
     browser = LoginClient(app)
@@ -210,7 +210,7 @@ def test_without_letters_a_known_address_is_not_told_of(session: Session, make_a
     assert LoginClient(app).post("/account/register/", {"username": "cyd", "password": PASSWORD}).status_code == 303
 
 
-def test_accounts_are_not_made_by_the_hundred(session: Session, make_app: Callable[..., Flask]) -> None:
+def test_sign_ups_are_throttled_per_network(session: Session, make_app: Callable[..., Flask]) -> None:
     app = make_app(MAIL="off")
     statuses = [
         LoginClient(app).post("/account/register/", {"username": f"n{n}", "password": OTHER_PASSWORD}).status_code
@@ -219,7 +219,7 @@ def test_accounts_are_not_made_by_the_hundred(session: Session, make_app: Callab
     assert statuses == [303] * 20 + [429]
 
 
-def test_the_outbox_is_for_this_machine_only(session: Session, app: Flask) -> None:
+def test_the_outbox_is_visible_only_from_this_machine(session: Session, app: Flask) -> None:
     browser = LoginClient(app)
     browser.post("/account/register/", {"username": "ada", "email": "ada@example.org"})
     page = browser.get("/account/outbox/")
@@ -230,13 +230,13 @@ def test_the_outbox_is_for_this_machine_only(session: Session, app: Flask) -> No
         assert browser.get("/account/outbox/", **options).status_code == 404
 
 
-def test_the_outbox_shows_text_as_text(session: Session, app: Flask) -> None:
+def test_the_outbox_escapes_addresses(session: Session, app: Flask) -> None:
     make_login_user(session, "ada", email="&lt@example.org")
     LoginClient(app).post("/account/reset/", {"email": "&lt@example.org"})
     assert "To &amp;lt@example.org" in LoginClient(app).get("/account/outbox/").text
 
 
-def test_forms_need_their_token(session: Session, app: Flask) -> None:
+def test_forms_need_a_csrf_token(session: Session, app: Flask) -> None:
     for path in ("/account/register/", "/account/reset/", "/account/register/x/", "/account/reset/x/"):
         assert app.test_client().post(path, data={"username": "ada", "email": "a@example.org"}).status_code == 403
     assert outbox_messages(session) == []

@@ -40,7 +40,7 @@ def again(session: Session, user_id: int) -> User:
     return session.get_one(User, user_id, populate_existing=True)
 
 
-def test_settings_are_for_who_is_logged_in(session: Session, app: Flask, browser: LoginClient) -> None:
+def test_settings_require_login(session: Session, app: Flask, browser: LoginClient) -> None:
     for path in PAGES:
         assert LoginClient(app).get(path).headers["Location"] == f"/account/login/?next={path}"
         page = browser.get(path)
@@ -54,7 +54,7 @@ def test_settings_are_for_who_is_logged_in(session: Session, app: Flask, browser
     assert session.query(LoginSession).count() == 1
 
 
-def test_a_new_address_counts_once_it_is_confirmed(
+def test_a_new_email_address_is_used_once_confirmed(
     session: Session, app: Flask, ada: User, browser: LoginClient
 ) -> None:
     user_id = ada.id
@@ -85,7 +85,7 @@ def test_a_new_address_counts_once_it_is_confirmed(
     assert browser.get(path).status_code == 410
 
 
-def test_an_address_of_another_is_not_told_of(session: Session, app: Flask, ada: User, browser: LoginClient) -> None:
+def test_changing_the_email_address_does_not_reveal_other_accounts(session: Session, app: Flask, ada: User, browser: LoginClient) -> None:
     make_login_user(session, "bob")
     answers = []
     for email in ("bob@example.org", "free@example.org"):
@@ -96,7 +96,7 @@ def test_an_address_of_another_is_not_told_of(session: Session, app: Flask, ada:
     assert "/account/" not in outbox_messages(session)[0].body
 
 
-def test_an_address_that_somebody_else_confirmed_first_is_refused(
+def test_an_email_address_confirmed_by_another_user_first_is_rejected(
     session: Session, app: Flask, ada: User, browser: LoginClient
 ) -> None:
     browser.post("/account/email/", {"email": "both@example.org", "current_password": PASSWORD})
@@ -107,7 +107,7 @@ def test_an_address_that_somebody_else_confirmed_first_is_refused(
     assert again(session, ada.id).email == "ada@example.org"
 
 
-def test_an_unconfirmed_address_gets_a_link_when_asked_for(session: Session, app: Flask) -> None:
+def test_a_confirmation_link_can_be_requested_again(session: Session, app: Flask) -> None:
     bob = make_login_user(session, "bob", email_confirmed_at=None)
     browser = LoginClient(app)
     browser.log_in("bob")
@@ -122,12 +122,12 @@ def test_an_unconfirmed_address_gets_a_link_when_asked_for(session: Session, app
 @pytest.mark.parametrize(
     "evil", ["", "x", "a\x00@example.org", "x" * 5000 + "@example.org", "<b>@example.org", "ada@example.org"]
 )
-def test_a_strange_new_address_is_refused(session: Session, browser: LoginClient, evil: str) -> None:
+def test_an_invalid_new_email_address_is_rejected(session: Session, browser: LoginClient, evil: str) -> None:
     assert browser.post("/account/email/", {"email": evil, "current_password": PASSWORD}).status_code == 422
     assert outbox_messages(session) == []
 
 
-def test_without_letters_an_address_changes_at_once_but_unconfirmed(
+def test_without_email_an_address_changes_immediately_but_unconfirmed(
     session: Session, make_app: Callable[..., Flask], ada: User
 ) -> None:
     make_login_user(session, "bob")
@@ -145,7 +145,7 @@ def test_without_letters_an_address_changes_at_once_but_unconfirmed(
     assert again(session, ada.id).email is None
 
 
-def test_a_new_password_ends_the_other_sessions(session: Session, app: Flask, ada: User, browser: LoginClient) -> None:
+def test_a_new_password_ends_all_other_sessions(session: Session, app: Flask, ada: User, browser: LoginClient) -> None:
     elsewhere = LoginClient(app)
     elsewhere.log_in()
     page = browser.get("/account/password/").text
@@ -165,13 +165,13 @@ def test_a_new_password_ends_the_other_sessions(session: Session, app: Flask, ad
     assert outbox_messages(session)[-1].subject == "Your pkgsite password has changed"
 
 
-def test_the_present_password_is_not_guessed_at_either(browser: LoginClient) -> None:
+def test_attempts_at_the_current_password_are_throttled(browser: LoginClient) -> None:
     statuses = [browser.post("/account/password/", {"current_password": f"guess {n}", "password": OTHER_PASSWORD}).status_code
                 for n in range(11)]  # fmt: skip
     assert statuses == [422] * 10 + [429]
 
 
-def test_who_has_no_password_chooses_one(session: Session, app: Flask) -> None:
+def test_a_user_without_a_password_can_set_one(session: Session, app: Flask) -> None:
     bob = make_login_user(session, "bob", password=None)
     browser = LoginClient(app, bob)
     assert "Current password" not in browser.get("/account/password/").text
@@ -224,7 +224,7 @@ def fill(session: Session, user: User) -> int:
     return package_id
 
 
-def test_everything_of_oneself_can_be_taken_away(session: Session, app: Flask, ada: User, browser: LoginClient) -> None:
+def test_the_data_export_is_complete_and_has_no_secrets(session: Session, app: Flask, ada: User, browser: LoginClient) -> None:
     hashed = str(ada.password_hash)
     fill(session, ada)
     make_login_user(session, "eve", email="eve@elsewhere.example")
@@ -250,7 +250,7 @@ def test_everything_of_oneself_can_be_taken_away(session: Session, app: Flask, a
 
 
 @pytest.mark.parametrize("rows", [1, 50])
-def test_pages_cost_the_same_whatever_a_person_has(
+def test_query_counts_do_not_depend_on_the_amount_of_data(
     session: Session, app: Flask, ada: User, browser: LoginClient, rows: int
 ) -> None:
     for number in range(rows):
@@ -267,7 +267,7 @@ def test_pages_cost_the_same_whatever_a_person_has(
     assert costs == {"/account/": 4, "/account/export/": 14}
 
 
-def test_a_deleted_account_leaves_what_it_wrote(session: Session, app: Flask, ada: User, browser: LoginClient) -> None:
+def test_deleting_an_account_keeps_its_contributions(session: Session, app: Flask, ada: User, browser: LoginClient) -> None:
     user_id, package_id = ada.id, fill(session, ada)
     elsewhere = LoginClient(app)
     elsewhere.log_in()
@@ -291,7 +291,7 @@ def test_a_deleted_account_leaves_what_it_wrote(session: Session, app: Flask, ad
     assert LoginClient(app).log_in().status_code == 422
 
 
-def test_who_has_no_password_types_their_name_to_delete(session: Session, app: Flask) -> None:
+def test_a_user_without_a_password_confirms_deletion_with_their_username(session: Session, app: Flask) -> None:
     bob = make_login_user(session, "bob", password=None)
     browser = LoginClient(app, bob)
     assert browser.post("/account/delete/", {"username": "eve"}).status_code == 422

@@ -31,7 +31,7 @@ def secret_in(page: str) -> str:
     return re.findall(r'id="secret" value="([^"]+)"', page)[0]
 
 
-def test_a_token_is_made_shown_once_used_and_revoked(app: Flask, ada: CsrfClient, session: Session) -> None:
+def test_a_token_is_created_shown_once_used_and_revoked(app: Flask, ada: CsrfClient, session: Session) -> None:
     assert "No tokens yet" in ada.get("/account/tokens/").text
     made = ada.post("/account/tokens/", FORM)
     assert (made.status_code, made.headers["Cache-Control"]) == (200, "no-store")
@@ -54,7 +54,7 @@ def test_a_token_is_made_shown_once_used_and_revoked(app: Flask, ada: CsrfClient
     assert app.test_client().get("/api/v4/packages/1/", headers=headers).status_code == 401
 
 
-def test_a_token_without_an_end_that_reads(app: Flask, ada: CsrfClient, session: Session) -> None:
+def test_a_read_only_token_without_expiry(app: Flask, ada: CsrfClient, session: Session) -> None:
     made = ada.post("/account/tokens/", FORM | {"scope": "read", "life": ""})
     token = session.scalars(select(ApiToken)).one()
     assert (token.scope, token.expires_at) == ("read", None)
@@ -68,19 +68,19 @@ def test_a_token_without_an_end_that_reads(app: Flask, ada: CsrfClient, session:
     "wrong",
     [{"name": ""}, {"name": " "}, {"name": "x" * 101}, {"scope": "all"}, {"scope": ""}, {"life": "1000000"}],
 )
-def test_what_can_not_be(ada: CsrfClient, session: Session, wrong: dict[str, str]) -> None:
+def test_an_invalid_token_form_is_rejected(ada: CsrfClient, session: Session, wrong: dict[str, str]) -> None:
     answer = ada.post("/account/tokens/", FORM | wrong)
     assert (answer.status_code, "Nothing has been saved" in answer.text) == (422, True)
     assert session.scalars(select(ApiToken)).all() == []
 
 
-def test_names_are_text(ada: CsrfClient) -> None:
+def test_token_names_are_escaped(ada: CsrfClient) -> None:
     page = ada.post("/account/tokens/", FORM | {"name": "<script>alert(1)</script>\x00\u202e"}).text
     assert "&lt;script&gt;" in page
     assert "<script>alert" not in page
 
 
-def test_nobody_has_too_many(ada: CsrfClient, session: Session) -> None:
+def test_the_number_of_tokens_is_limited(ada: CsrfClient, session: Session) -> None:
     user_id = ada_id(session)
     session.add_all(
         ApiToken(user_id=user_id, name="x", token_hash=f"{number:064}", scope="read", created_at=NOW)
@@ -91,7 +91,7 @@ def test_nobody_has_too_many(ada: CsrfClient, session: Session) -> None:
     assert (answer.status_code, "Revoke one first" in answer.text) == (422, True)
 
 
-def test_what_has_expired_says_so(ada: CsrfClient, session: Session) -> None:
+def test_an_expired_token_is_marked(ada: CsrfClient, session: Session) -> None:
     session.add(ApiToken(user_id=ada_id(session), name="Old", token_hash="0" * 64, scope="read", created_at=NOW,
                          expires_at=NOW + timedelta(days=1)))  # fmt: skip
     session.commit()
