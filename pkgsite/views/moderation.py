@@ -49,7 +49,7 @@ MAX_FLAGS = 200  # closed by one form
 @moderator_required
 def queue() -> ViewResponse:
     page = moderation_queue(db.session(), QueueQuery(list_name=param("list") or "flags", page=page_param()))
-    return render_template("moderation/queue.html", page=page)
+    return render_template("moderation/queue.html", page=page, problems=[])
 
 
 @pages.get("/yours/")

@@ -1,4 +1,4 @@
-"""Every page of every record answers, with what every page has."""
+"""Every page of every record works, and has what every page must have."""
 
 from collections.abc import Callable
 from urllib.parse import quote
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from pkgsite.models import Category, Grid, Package
 from tests.views.conftest import link_targets
 
-FIXED = (
+FIXED_PATHS = (
     "/", "/categories/", "/packages/", "/packages/latest/", "/packages/liked/", "/grids/", "/search/",
     "/search/?q=cache", "/help/", "/help/scores/", "/about/", "/faq/", "/status/",
 )  # fmt: skip
@@ -21,7 +21,7 @@ def every_path(session: Session) -> list[str]:
     packages = session.scalars(select(Package.slug).where(Package.hidden_at.is_(None)))
     grids = session.scalars(select(Grid.slug)).all()
     return [
-        *FIXED,
+        *FIXED_PATHS,
         *[f"/packages/p/{quote(slug, safe='')}/" for slug in packages],
         *[f"/grids/g/{quote(slug, safe='')}/" for slug in grids],
         *[f"/grids/g/{quote(slug, safe='')}/packages/" for slug in grids],
@@ -36,7 +36,7 @@ def test_every_page_of_every_record_responds(varied_site: Session, client: Flask
         assert response.status_code == 200, path
         assert response.content_type == "text/html; charset=utf-8"
         assert "Set-Cookie" not in response.headers
-        assert "Cookie" in response.headers["Vary"]  # it shows who looks
+        assert "Cookie" in response.headers["Vary"]  # it shows the current user
         assert html.count("<h1") == 1, path
         assert '<a class="skip" href="#content">' in html
         assert " style=" not in html
@@ -45,19 +45,19 @@ def test_every_page_of_every_record_responds(varied_site: Session, client: Flask
 
 
 def test_every_internal_link_works(varied_site: Session, client: FlaskClient) -> None:
-    paths = {
-        address for path in every_path(varied_site) for address in link_targets(client.get(path).get_data(as_text=True))
+    targets = {
+        target for path in every_path(varied_site) for target in link_targets(client.get(path).get_data(as_text=True))
     }
-    ours = {path.partition("#")[0] for path in paths if path.startswith("/")}
-    assert len(ours) > 100
-    for path in ours - {""}:
-        answer = client.get(path)
-        to_log_in = (answer.location or "").startswith("/account/login/")
-        assert answer.status_code == 200 or to_log_in, path
+    internal = {target.partition("#")[0] for target in targets if target.startswith("/")}
+    assert len(internal) > 100
+    for path in internal - {""}:
+        response = client.get(path)
+        needs_login = (response.location or "").startswith("/account/login/")
+        assert response.status_code == 200 or needs_login, path
 
 
 def test_pages_of_an_empty_site_work(client: FlaskClient) -> None:
-    for path in FIXED:
+    for path in FIXED_PATHS:
         assert client.get(path).status_code == 200, path
 
 
@@ -80,7 +80,7 @@ def test_an_old_slug_redirects_and_keeps_the_query(varied_site: Session, client:
         assert client.get(old).headers["Location"] == new
 
 
-MISSING = (
+MISSING_PATHS = (
     "/packages/p/nope/", "/packages/p/hidden/", "/packages/p/%00/", "/packages/p/a%0Ab/", "/packages/p/%FF/",
     "/packages/p/" + "x" * 5000 + "/", "/grids/g/nope/", "/grids/g/%00/", "/grids/g/a%00/packages/",
     "/categories/nope/", "/categories/a%00/", "/packages/p//", "/packages/p/a/b/",
@@ -88,7 +88,7 @@ MISSING = (
 
 
 def test_missing_records_get_a_404_page(varied_site: Session, client: FlaskClient) -> None:
-    for path in MISSING:
+    for path in MISSING_PATHS:
         response = client.get(path)
         assert response.status_code == 404, path
         assert b" not found</h1>" in response.data
@@ -97,18 +97,21 @@ def test_missing_records_get_a_404_page(varied_site: Session, client: FlaskClien
 def test_the_favicon_and_robots_txt_are_served(client: FlaskClient) -> None:
     icon = client.get("/favicon.ico")
     assert icon.status_code == 301
-    with client.get(icon.headers["Location"]) as picture:
-        assert picture.mimetype == "image/svg+xml"
+    with client.get(icon.headers["Location"]) as image:
+        assert image.mimetype == "image/svg+xml"
     robots = client.get("/robots.txt")
     assert (robots.mimetype, robots.text) == ("text/plain", "User-agent: *\nDisallow: /search/")
 
 
 def test_canonical_urls_start_with_the_public_url(make_app: Callable[..., Flask]) -> None:
-    behind = make_app(PUBLIC_URL="https://packages.example.org").test_client()
-    assert '<link rel="canonical" href="https://packages.example.org/grids/">' in behind.get("/grids/?sort=title").text
-    assert '<link rel="canonical" href="https://packages.example.org/about/">' in behind.get("/faq/").text
-    plain_app = make_app().test_client()
-    assert '<link rel="canonical" href="http://localhost/packages/">' in plain_app.get("/packages/").text
+    public_client = make_app(PUBLIC_URL="https://packages.example.org").test_client()
+    assert (
+        '<link rel="canonical" href="https://packages.example.org/grids/">'
+        in public_client.get("/grids/?sort=title").text
+    )
+    assert '<link rel="canonical" href="https://packages.example.org/about/">' in public_client.get("/faq/").text
+    client = make_app().test_client()
+    assert '<link rel="canonical" href="http://localhost/packages/">' in client.get("/packages/").text
 
 
 def test_the_site_title_and_subject_are_settings(make_app: Callable[..., Flask]) -> None:

@@ -1,4 +1,4 @@
-"""Failures as pages: in the site's look, without a database, without a trace of what went wrong inside."""
+"""Error pages use the site's layout, need no database and disclose no internals."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from tests.queries import recorded_queries
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "words"),
+    ("error", "status", "message"),
     [
         (errors.NotFound("Grid"), 404, "Grid not found"),
         (errors.Forbidden(), 403, "You don't have permission to do this"),
@@ -19,10 +19,10 @@ from tests.queries import recorded_queries
         (errors.Invalid({"title": ["is empty"]}), 422, "Invalid request"),
         (errors.Unavailable("down"), 502, "External service unavailable"),
         (errors.RateLimited("later"), 502, "External service unavailable"),
-        (RuntimeError("secret words"), 500, "Something went wrong"),
+        (RuntimeError("secret details"), 500, "Something went wrong"),
     ],
 )
-def test_each_error_has_a_page(make_app: Callable[..., Flask], error: Exception, status: int, words: str) -> None:
+def test_each_error_has_a_page(make_app: Callable[..., Flask], error: Exception, status: int, message: str) -> None:
     app = make_app(shared=False)
 
     @app.get("/fails/")
@@ -33,7 +33,7 @@ def test_each_error_has_a_page(make_app: Callable[..., Flask], error: Exception,
     with recorded_queries(app) as statements:
         response = app.test_client().get("/fails/")
     assert response.status_code == status
-    assert words in response.text.replace("&#39;", "'")
+    assert message in response.text.replace("&#39;", "'")
     assert "site.css" in response.text
     assert "secret" not in response.text
     assert "Traceback" not in response.text

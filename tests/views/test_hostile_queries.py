@@ -1,4 +1,4 @@
-"""Nothing that is typed into an address makes a page fail."""
+"""No query string makes a page fail."""
 
 from itertools import product
 
@@ -27,15 +27,15 @@ def test_no_query_string_makes_a_page_fail(varied_site: Session, client: FlaskCl
 
 
 def test_query_parameters_are_escaped(varied_site: Session, client: FlaskClient) -> None:
-    typed = "%22%3E%3Cscript%3Ealert(1)%3C/script%3E"
+    payload = "%22%3E%3Cscript%3Ealert(1)%3C/script%3E"
     for path in PATHS:
-        html = client.get(f"{path}?q={typed}&category={typed}&sort={typed}&page={typed}").text
+        html = client.get(f"{path}?q={payload}&category={payload}&sort={payload}&page={payload}").text
         assert "<script>alert" not in html
         assert '"><script' not in html
 
 
 def test_like_wildcards_are_matched_literally(varied_site: Session, client: FlaskClient) -> None:
-    for sign in ("%25", "_", "%5C"):
-        html = client.get(f"/packages/?q=nn{sign}nn&all=1").text
+    for wildcard in ("%25", "_", "%5C"):
+        html = client.get(f"/packages/?q=nn{wildcard}nn&all=1").text
         assert "No packages match" in html
     assert "100%" in client.get("/packages/?q=100%25").text

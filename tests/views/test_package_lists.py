@@ -1,4 +1,4 @@
-"""Lists of packages: searched, filtered, sorted, paged."""
+"""Package lists: search, filters, sorting and pagination."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -15,7 +15,7 @@ Get = Callable[[str], str]
 
 @pytest.fixture
 def sample_packages(session: Session) -> Session:
-    """Three packages with facts, one without, and one that is archived."""
+    """Three packages with facts, one without, and one archived package."""
     apps, tools = make_category(session, "apps"), make_category(session, "tools")
     make_package(
         session, "b", title="beta", category=apps, stars=10, forks=3, pypi_downloads=1, description="Forms and caches",
@@ -121,12 +121,12 @@ def test_a_grid_has_a_list_view(sample_packages: Session, fetch_page: Get) -> No
 
 
 def test_lists_have_20_packages_per_page(session: Session, fetch_page: Get) -> None:
-    for number in range(45):
-        make_package(session, f"p{number:02}", stars=1)
+    for index in range(45):
+        make_package(session, f"p{index:02}", stars=1)
     session.commit()
     pages = [row_titles(fetch_page(f"/packages/?sort=repo_forks&page={page}")) for page in (1, 2, 3)]
     assert [len(page) for page in pages] == [20, 20, 5]
-    assert [title for page in pages for title in page] == [f"p{number:02}" for number in range(45)]
+    assert [title for page in pages for title in page] == [f"p{index:02}" for index in range(45)]
     assert row_titles(fetch_page("/packages/?sort=repo_forks&page=last")) == pages[2]
     assert row_titles(fetch_page("/packages/?sort=repo_forks&page=99")) == pages[2]
     assert row_titles(fetch_page("/packages/?sort=repo_forks&page=nonsense")) == pages[0]

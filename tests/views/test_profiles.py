@@ -1,4 +1,4 @@
-"""The pages of people."""
+"""User profiles and the form to edit them."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from tests.queries import recorded_queries
 from tests.users import CsrfClient, make_user, viewer_of
 from tests.views.conftest import row_titles, visible_text
 
-EVIL = """<script>alert('x')</script> & "q" """
+MALICIOUS_TEXT = """<script>alert('x')</script> & "q" """
 
 
-def visit_as(session: Session, app: Flask, user: User) -> CsrfClient:
+def logged_in(session: Session, app: Flask, user: User) -> CsrfClient:
     session.commit()
     return CsrfClient(app, user)
 
 
 def test_a_profile_shows_the_users_contributions(session: Session, client: FlaskClient) -> None:
-    links = [{"label": EVIL, "url": "https://a.example/"}, {"label": "bad", "url": "javascript:alert(1)"}]
+    links = [{"label": MALICIOUS_TEXT, "url": "https://a.example/"}, {"label": "bad", "url": "javascript:alert(1)"}]
     ada = make_user(session, "ada", role="moderator", links=links)
     session.add(Identity(user_id=ada.id, provider="gitlab", subject="7", login="ada.l", created_at=NOW))
-    package = make_package(session, "one", title=EVIL, created_by_id=ada.id)
+    package = make_package(session, "one", title=MALICIOUS_TEXT, created_by_id=ada.id)
     session.add(Favourite(user_id=ada.id, package_id=package.id, created_at=NOW))
     session.commit()
     response = client.get("/profiles/ada/")
-    words = visible_text(response.text)
+    content = visible_text(response.text)
     assert response.status_code == 200
-    assert "ada moderator" in words
-    assert "Member since 1 Mar 2026" in words
+    assert "ada moderator" in content
+    assert "Member since 1 Mar 2026" in content
     assert '<a href="https://gitlab.com/ada.l" rel="me nofollow noopener">ada.l</a>' in response.text
     assert "<script>alert" not in response.text
     assert "javascript:" not in response.text
     assert 'href="https://a.example/" rel="nofollow noopener ugc"' in response.text
-    assert "Favourites" not in words
-    assert "example.org" not in words, "the address of a person is nobody's business"
-    assert "Edit profile" not in words
+    assert "Favourites" not in content
+    assert "example.org" not in content, "email addresses are private"
+    assert "Edit profile" not in content
     assert '<link rel="canonical" href="http://localhost/profiles/ada/">' in client.get("/profiles/ADA/").text
 
 
@@ -61,8 +61,8 @@ def test_profile_lists_have_their_own_pages(session: Session, client: FlaskClien
     assert "All 25" in client.get("/profiles/ada/").text
     assert row_titles(client.get("/profiles/ada/added/").text) == [f"p-{n:02}" for n in range(20)]
     assert row_titles(client.get("/profiles/ada/added/?page=2").text) == [f"p-{n:02}" for n in range(20, 25)]
-    for which in ("contributed", "edited"):
-        assert "No packages yet" in client.get(f"/profiles/ada/{which}/").text
+    for list_name in ("contributed", "edited"):
+        assert "No packages yet" in client.get(f"/profiles/ada/{list_name}/").text
 
 
 def test_favourites_are_private_unless_shared(session: Session, app: Flask) -> None:
@@ -81,7 +81,7 @@ def test_favourites_are_private_unless_shared(session: Session, app: Flask) -> N
 
 
 def test_a_user_edits_their_own_profile(session: Session, app: Flask) -> None:
-    ada = visit_as(session, app, make_user(session, "ada"))
+    ada = logged_in(session, app, make_user(session, "ada"))
     form = ada.get("/profiles/edit/")
     assert form.text.count('name="links-') == 6
     response = ada.post("/profiles/edit/", {"links-0-label": "Blog", "links-0-url": "https://blog.example",
@@ -97,10 +97,10 @@ def test_a_user_edits_their_own_profile(session: Session, app: Flask) -> None:
 
 
 def test_an_invalid_form_keeps_the_submitted_values(session: Session, app: Flask) -> None:
-    ada = visit_as(session, app, make_user(session, "ada"))
-    bad = {"links-0-label": EVIL, "links-0-url": "nonsense"}
-    fine = {"links-1-label": "Fine", "links-1-url": "https://fine.example"}
-    response = ada.post("/profiles/edit/", {"shares_favourites": "y"} | bad | fine)
+    ada = logged_in(session, app, make_user(session, "ada"))
+    invalid = {"links-0-label": MALICIOUS_TEXT, "links-0-url": "nonsense"}
+    valid = {"links-1-label": "Fine", "links-1-url": "https://fine.example"}
+    response = ada.post("/profiles/edit/", {"shares_favourites": "y"} | invalid | valid)
     assert response.status_code == 422
     assert "Nothing has been saved." in response.text
     assert "Enter a URL that starts with https:// or http://." in response.text
@@ -112,9 +112,11 @@ def test_an_invalid_form_keeps_the_submitted_values(session: Session, app: Flask
     assert (user.links, user.shares_favourites) == ([], False)
 
 
-@pytest.mark.parametrize("evil", ["\x00", "a\x00b", "\u202e", "x" * 10_000, EVIL, "'; DROP TABLE user; --", "\ud7ff"])
+@pytest.mark.parametrize(
+    "evil", ["\x00", "a\x00b", "\u202e", "x" * 10_000, MALICIOUS_TEXT, "'; DROP TABLE user; --", "\ud7ff"]
+)
 def test_hostile_text_never_breaks_the_form(session: Session, app: Flask, evil: str) -> None:
-    ada = visit_as(session, app, make_user(session, "ada"))
+    ada = logged_in(session, app, make_user(session, "ada"))
     many = {f"links-{n}-{part}": "https://a.example" for n in range(30) for part in ("label", "url")}
     for data in (
         {"links-0-label": evil, "links-0-url": "https://a.example"},
@@ -165,7 +167,7 @@ def test_a_profile_has_a_fixed_number_of_queries(session: Session, app: Flask, r
                  "/profiles/ada/favorites/"):  # fmt: skip
         with recorded_queries(app) as statements:
             assert client.get(path).status_code == 200
-        costs[path] = len([one for one in statements if not one.startswith("BEGIN")])
+        costs[path] = len([statement for statement in statements if not statement.startswith("BEGIN")])
     assert costs == {
         "/profiles/ada/": 8, "/profiles/ada/contributed/": 6, "/profiles/ada/added/": 5, "/profiles/ada/edited/": 4,
         "/profiles/ada/favorites/": 5,

@@ -1,4 +1,4 @@
-"""The site's own files are kept by browsers for as long as their address means the same."""
+"""Static files have content hashes in their URLs and are cached by browsers."""
 
 import re
 
@@ -6,8 +6,8 @@ from flask.testing import FlaskClient
 
 
 def test_urls_have_a_hash_and_files_are_cached(client: FlaskClient) -> None:
-    addresses = re.findall(r'(?:href|src)="(/static/[^"]+)"', client.get("/").text)
-    assert {address.partition("?")[0].rpartition("/")[2] for address in addresses} == {
+    urls = re.findall(r'(?:href|src)="(/static/[^"]+)"', client.get("/").text)
+    assert {url.partition("?")[0].rpartition("/")[2] for url in urls} == {
         "icon.svg",
         "forms.css",
         "site.css",
@@ -15,8 +15,8 @@ def test_urls_have_a_hash_and_files_are_cached(client: FlaskClient) -> None:
         "suggest.js",
         "theme.js",
     }
-    for address in addresses:
-        with client.get(address) as response:
+    for url in urls:
+        with client.get(url) as response:
             assert response.status_code == 200
             assert response.headers["Cache-Control"] == "public, max-age=31536000, immutable"
             assert "Set-Cookie" not in response.headers

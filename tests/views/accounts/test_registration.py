@@ -1,4 +1,4 @@
-"""Making an account: with letters and without."""
+"""Sign-up, with and without email confirmation."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ HOSTILE = [
 ]
 
 
-def users(session: Session) -> dict[str, User]:
+def users_by_name(session: Session) -> dict[str, User]:
     session.rollback()
     return {user.username: user for user in session.query(User).populate_existing()}
 
@@ -50,59 +50,59 @@ def test_an_account_is_created_through_the_link_in_an_email(session: Session, ap
     assert "View the email in the outbox" in browser.get("/account/check-your-email/").text
     former = browser.get("/account/look-into-your-mail/")
     assert (former.status_code, former.headers["Location"]) == (301, "/account/check-your-email/")
-    assert users(session) == {}, "nothing is kept of who has only asked"
-    (char,) = outbox_messages(session)
-    assert char.to == "Ada@example.org"
-    path = link_in(char.body)
+    assert users_by_name(session) == {}, "nothing is stored before the address is confirmed"
+    (message,) = outbox_messages(session)
+    assert message.to == "Ada@example.org"
+    path = link_in(message.body)
     page = browser.get(path)
     assert page.status_code == 200
     assert 'value="Ada.L"' in page.text
     assert 'autocomplete="new-password"' in page.text
-    assert users(session) == {}, "a mail program that looks at the link changes nothing"
+    assert users_by_name(session) == {}, "a mail program that opens the link changes nothing"
     assert browser.post(path, {"username": "Ada.L", "password": "password123"}).status_code == 422
     response = browser.post(path, {"username": "Ada.L", "password": PASSWORD})
     assert (response.status_code, response.headers["Location"]) == (303, "/")
     assert browser.username == "Ada.L"
-    ada = users(session)["Ada.L"]
+    ada = users_by_name(session)["Ada.L"]
     assert (ada.email, ada.role, ada.is_active) == ("Ada@example.org", "user", True)
     assert ada.email_confirmed_at is not None
     assert ada.password_hash
     assert ada.password_hash.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
     assert HASHER.verify(ada.password_hash, PASSWORD)
-    for again in (browser.get(path), browser.post(path, {"username": "two", "password": PASSWORD})):
-        assert again.status_code == 410
-    assert list(users(session)) == ["Ada.L"]
+    for repeated in (browser.get(path), browser.post(path, {"username": "two", "password": PASSWORD})):
+        assert repeated.status_code == 410
+    assert list(users_by_name(session)) == ["Ada.L"]
 
 
 def test_sign_up_reveals_existing_accounts_only_to_their_owners(session: Session, app: Flask) -> None:
     make_login_user(session, "ada")
-    answers = []
+    responses = []
     for email in ("ada@example.org", "new@example.org"):
         browser = LoginClient(app)
         response = browser.post("/account/register/", {"username": "bob", "email": email})
-        seen = browser.get(response.headers["Location"]).text
-        answers.append((response.status_code, response.headers["Location"], seen, browser.log_in("bob").status_code,
+        page = browser.get(response.headers["Location"]).text
+        responses.append((response.status_code, response.headers["Location"], page, browser.log_in("bob").status_code,
                         browser.get("/profiles/bob/").status_code))  # fmt: skip
-    assert answers[0] == answers[1]
+    assert responses[0] == responses[1]
     first, second = outbox_messages(session)
     assert first.subject == "You already have a pkgsite account"
     assert "“ada”" in first.body
     assert LoginClient(app).get(link_in(first.body)).status_code == 200
     assert second.subject == "Finish creating your pkgsite account"
-    assert list(users(session)) == ["ada"]
+    assert list(users_by_name(session)) == ["ada"]
 
 
 def test_a_username_taken_in_the_meantime_can_be_changed(session: Session, app: Flask) -> None:
     first, second = LoginClient(app), LoginClient(app)
     for number, browser in enumerate((first, second)):
         browser.post("/account/register/", {"username": "ada", "email": f"{number}@example.org"})
-    paths = [link_in(char.body) for char in outbox_messages(session)]
+    paths = [link_in(message.body) for message in outbox_messages(session)]
     assert first.post(paths[0], {"username": "ada", "password": PASSWORD}).status_code == 303
     response = second.post(paths[1], {"username": "ADA", "password": PASSWORD})
     assert response.status_code == 422
     assert "This username is already taken." in response.text
     assert second.post(paths[1], {"username": "ada2", "password": PASSWORD}).status_code == 303
-    assert {name: user.email for name, user in users(session).items()} == {
+    assert {name: user.email for name, user in users_by_name(session).items()} == {
         "ada": "0@example.org", "ada2": "1@example.org",
     }  # fmt: skip
 
@@ -112,9 +112,9 @@ def test_an_unconfirmed_email_address_goes_to_the_user_who_confirms_it(session: 
     browser = LoginClient(app)
     browser.post("/account/register/", {"username": "ada", "email": "ada@example.org"})
     browser.post(link_in(outbox_messages(session)[0].body), {"username": "ada", "password": PASSWORD})
-    found = users(session)
-    assert found["ada"].email == "ada@example.org"
-    assert found["squatter"].email is None
+    by_name = users_by_name(session)
+    assert by_name["ada"].email == "ada@example.org"
+    assert by_name["squatter"].email is None
 
 
 @pytest.mark.parametrize("evil", HOSTILE)
@@ -191,7 +191,7 @@ def test_without_email_an_account_is_created_immediately(session: Session, make_
     assert browser.post("/account/register/", data | {"password": "ada@example.org"}).status_code == 422
     assert browser.post("/account/register/", data).status_code == 303
     assert browser.username == "ada"
-    ada = users(session)["ada"]
+    ada = users_by_name(session)["ada"]
     assert (ada.email, ada.email_confirmed_at) == ("ada@example.org", None)
     assert "not confirmed" in browser.get("/account/").text
     assert LoginClient(app).log_in("ada@example.org").status_code == 303
@@ -199,14 +199,16 @@ def test_without_email_an_account_is_created_immediately(session: Session, make_
     assert browser.get("/account/outbox/").status_code == 404
 
 
-def test_without_email_sign_up_does_not_reveal_existing_addresses(session: Session, make_app: Callable[..., Flask]) -> None:
+def test_without_email_sign_up_does_not_reveal_existing_addresses(
+    session: Session, make_app: Callable[..., Flask]
+) -> None:
     app = make_app(MAIL="off")
     make_login_user(session, "ada")
     browser = LoginClient(app)
     data = {"username": "bob", "email": "ADA@example.org", "password": PASSWORD}
     response = browser.post("/account/register/", data)
     assert (response.status_code, response.headers["Location"]) == (303, "/account/")
-    assert users(session)["bob"].email is None
+    assert users_by_name(session)["bob"].email is None
     assert LoginClient(app).post("/account/register/", {"username": "cyd", "password": PASSWORD}).status_code == 303
 
 
@@ -226,7 +228,7 @@ def test_the_outbox_is_visible_only_from_this_machine(session: Session, app: Fla
     assert page.status_code == 200
     assert re.search(r'<a href="http://localhost/account/register/[^"]+" rel="noopener">', page.text)
     for options in ({"environ_base": {"REMOTE_ADDR": "192.0.2.1"}}, {"headers": {"X-Forwarded-For": "127.0.0.1"}},
-                    {"headers": {"Host": "rebound.example"}}):  # fmt: skip
+                    {"headers": {"Host": "rebinding.example"}}):  # fmt: skip
         assert browser.get("/account/outbox/", **options).status_code == 404
 
 
