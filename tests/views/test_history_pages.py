@@ -1,4 +1,4 @@
-"""History pages, the Atom feed, and undoing and restoring changes."""
+"""History pages, the Atom feed, and the forms that undo changes and restore versions."""
 
 from __future__ import annotations
 

@@ -54,9 +54,9 @@ def count(session: Session, model: type[Any]) -> int:
     return session.scalar(select(func.count()).select_from(model)) or 0
 
 
-def edit_form_data(visitor: CsrfClient, slug: str = "one", **submitted: str) -> dict[str, str]:
+def edit_form_data(visitor: CsrfClient, current_slug: str = "one", **submitted: str) -> dict[str, str]:
     """Return the data of a package's edit form with some fields changed."""
-    response = visitor.get(f"/packages/{slug}/edit/")
+    response = visitor.get(f"/packages/{current_slug}/edit/")
     names = ("title", "slug", "repo_url", "pypi_url", "documentation_url", "replaced_by", "package_id", "version")
     return {name: field_value(response, name) for name in names} | {"category": "apps"} | submitted
 
