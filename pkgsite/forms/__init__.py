@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from flask_wtf import FlaskForm
+from wtforms.validators import InputRequired
 
 from pkgsite.errors import Invalid
+
+REQUIRED = InputRequired("This field is required.")
+PLAIN_TEXT_ATTRIBUTES = {"spellcheck": "false", "autocapitalize": "none", "autocomplete": "off"}
 
 
 def strip_whitespace(value: Any) -> Any:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from flask_wtf import FlaskForm
 from wtforms import EmailField, HiddenField, PasswordField, StringField
-from wtforms.validators import InputRequired, Optional
+from wtforms.validators import Optional
 
-from pkgsite.forms import strip_whitespace
+from pkgsite.forms import REQUIRED, strip_whitespace
 from pkgsite.rules import emails, passwords, usernames
-
-REQUIRED = InputRequired("This field is required.")
 
 
 def _input_attributes(autocomplete: str, max_length: int, **extra: str) -> dict[str, str]:

@@ -6,14 +6,11 @@ from typing import Any
 
 from flask_wtf import FlaskForm
 from wtforms import BooleanField, HiddenField, StringField, TextAreaField
-from wtforms.validators import InputRequired, Optional
+from wtforms.validators import Optional
 
-from pkgsite.forms import strip_whitespace
+from pkgsite.forms import PLAIN_TEXT_ATTRIBUTES, REQUIRED, strip_whitespace
 from pkgsite.rules.slugs import MAX_LENGTH as MAX_SLUG_LENGTH
 from pkgsite.services.grids.edits import MAX_TEXT_LENGTH, MAX_TITLE_LENGTH, GridChanges
-
-REQUIRED = InputRequired("This field is required.")
-PLAIN_TEXT_ATTRIBUTES = {"spellcheck": "false", "autocapitalize": "none", "autocomplete": "off"}
 
 
 class _TitledForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types

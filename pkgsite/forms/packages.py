@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from flask_wtf import FlaskForm
 from wtforms import BooleanField, HiddenField, RadioField, SelectField, StringField, TextAreaField
 from wtforms.fields.choices import SelectChoice
-from wtforms.validators import InputRequired, Optional
+from wtforms.validators import Optional
 
-from pkgsite.forms import strip_whitespace
+from pkgsite.forms import PLAIN_TEXT_ATTRIBUTES, REQUIRED, strip_whitespace
+from pkgsite.rules.slugs import MAX_LENGTH as MAX_SLUG_LENGTH
 from pkgsite.services.packages.drafts import PackageDraft
 from pkgsite.services.packages.edits import EditablePackage
 from pkgsite.services.packages.fields import (
@@ -22,10 +23,7 @@ from pkgsite.services.packages.fields import (
 from pkgsite.services.packages.flags import KIND_LABELS, MAX_REASON_LENGTH
 from pkgsite.services.packages.sites import EditableSite
 
-MAX_SLUG_LENGTH = 50
 MAX_EDIT_REASON_LENGTH = 300
-REQUIRED = InputRequired("This field is required.")
-PLAIN_TEXT_ATTRIBUTES = {"spellcheck": "false", "autocapitalize": "none", "autocomplete": "off"}
 PLACEHOLDER_CHOICE = SelectChoice("", "Select a category")
 NO_VERSION = -1  # matches no version or id
 

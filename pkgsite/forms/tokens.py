@@ -7,12 +7,10 @@ from datetime import datetime, timedelta
 from flask_wtf import FlaskForm
 from wtforms import RadioField, SelectField, StringField
 from wtforms.fields.choices import SelectChoice
-from wtforms.validators import InputRequired
 
-from pkgsite.forms import strip_whitespace
+from pkgsite.forms import REQUIRED, strip_whitespace
 from pkgsite.services.accounts.tokens import MAX_NAME_LENGTH
 
-REQUIRED = InputRequired("This field is required.")
 EXPIRY_CHOICES = (("30", "30 days"), ("90", "90 days"), ("365", "1 year"), ("", "No expiry"))
 DEFAULT_EXPIRY = "90"
 SCOPE_CHOICES = (("read", "Read-only"), ("write", "Read and write (everything your account can do)"))

@@ -12,7 +12,7 @@ function isChanged(form) {
   });
 }
 
-for (const form of document.querySelectorAll("form[data-warn]")) {
+for (const form of document.querySelectorAll("form[data-warn-unsaved]")) {
   let isSent = false;
   form.addEventListener("submit", () => { isSent = true; });
   addEventListener("pageshow", () => { isSent = false; });
@@ -21,11 +21,11 @@ for (const form of document.querySelectorAll("form[data-warn]")) {
   });
 }
 
-for (const form of document.querySelectorAll("form[data-busy]")) {
+for (const form of document.querySelectorAll("form[data-busy-label]")) {
   const button = form.querySelector("button[type=submit]");
   const label = button.textContent;
   form.addEventListener("submit", () => {
-    button.textContent = form.dataset.busy;
+    button.textContent = form.dataset.busyLabel;
     button.setAttribute("aria-disabled", "true");
   });
   addEventListener("pageshow", () => {

@@ -30,7 +30,7 @@ function debounce(callback, wait) {
 
 async function openCell(link) {
   const cell = link.closest("td");
-  const cellContent = cell.querySelector("[data-shown]");
+  const cellContent = cell.querySelector("[data-cell-content]");
   const { status, data } = await request(link.href);
   if (status !== 200) {
     location.assign(link.href);
@@ -75,8 +75,8 @@ async function openCell(link) {
         close();
       } else if (saveStatus === 409) {
         version = result.version;
-        form.querySelector(".cell-theirs")?.remove();
-        const current = element("p", { class: "cell-theirs" }, result.current || "(empty)");
+        form.querySelector(".cell-current")?.remove();
+        const current = element("p", { class: "cell-current" }, result.current || "(empty)");
         form.insertBefore(current, save);
         errorText.textContent = `${result.by ?? "Someone else"} changed this cell while you were editing. The current text is shown below; yours is kept above. Save again to replace it.`;
       } else {
@@ -98,17 +98,17 @@ document.addEventListener("click", (event) => {
   openCell(link);
 });
 
-const searchForm = document.querySelector("form[data-find]");
+const searchForm = document.querySelector("form[data-package-search]");
 if (searchForm) {
   const input = searchForm.querySelector("input");
-  const results = document.querySelector("[data-found]");
+  const results = document.querySelector("[data-results]");
   let lastQuery = input.value;
   const find = async () => {
     if (input.value === lastQuery) return;
     lastQuery = input.value;
     const response = await fetch(`${searchForm.action}?${new URLSearchParams({ q: lastQuery })}`);
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
-    if (input.value === lastQuery) results.replaceChildren(...page.querySelector("[data-found]").childNodes);
+    if (input.value === lastQuery) results.replaceChildren(...page.querySelector("[data-results]").childNodes);
   };
   input.addEventListener("input", debounce(find, 250));
 }

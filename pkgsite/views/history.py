@@ -27,13 +27,13 @@ from pkgsite.services.permissions import ANONYMOUS
 from pkgsite.views.feeds import atom_response
 from pkgsite.views.links import absolute_url, link, query_values
 from pkgsite.views.query_params import bool_param, param
+from pkgsite.views.slugs import ID_CONVERTER
 from pkgsite.views.viewer import begin_changeset, current_viewer, login_required, moderator_required
 
 pages = Blueprint("history", __name__)
 
 MAX_REASON_LENGTH = 300  # characters
 MAX_DAYS = 9999
-ID_CONVERTER = "int(max=2147483647)"  # the largest id that both databases accept
 
 
 @pages.get("/changes/")

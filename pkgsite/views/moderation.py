@@ -36,12 +36,12 @@ from pkgsite.services.packages.merge import plan_merge
 from pkgsite.services.packages.sites import set_site_approval
 from pkgsite.views.links import link
 from pkgsite.views.query_params import page_param, param
+from pkgsite.views.slugs import ID_CONVERTER
 from pkgsite.views.viewer import begin_changeset, current_viewer, login_required, moderator_required
 
 pages = Blueprint("moderation", __name__, url_prefix="/moderation")
 
 ViewResponse = str | Response | tuple[str, int]
-ID_CONVERTER = "int(max=2147483647)"  # the largest id that both databases accept
 MAX_FLAGS = 200  # closed by one form
 
 

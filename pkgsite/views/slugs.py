@@ -1,8 +1,10 @@
-"""The URL converter for slugs."""
+"""URL converters for slugs and ids."""
 
 from __future__ import annotations
 
 from werkzeug.routing import BaseConverter
+
+ID_CONVERTER = "int(max=2147483647)"  # the largest id that both databases accept
 
 
 class SlugConverter(BaseConverter):

@@ -226,7 +226,7 @@ def test_two_users_edit_a_cell_at_the_same_time(two_users: tuple[Page, Page]) ->
     first.locator(".cell-form").get_by_role("button", name="Save").click()
     expect(first.locator("#features td")).to_contain_text("by the first")
     second.locator(".cell-form").get_by_role("button", name="Save").click()
-    expect(second.locator(".cell-theirs")).to_have_text("by the first")
+    expect(second.locator(".cell-current")).to_have_text("by the first")
     expect(second.get_by_label("One: Is fast", exact=True)).to_have_value("by the second")
     second.locator(".cell-form").get_by_role("button", name="Save").click()
     expect(second.locator(".cell-form")).to_have_count(0)

@@ -51,8 +51,8 @@ def test_setting_usage_or_favourite_is_idempotent(
         assert (response.status_code, response.headers["Location"]) == (303, "/packages/p/one/")
         assert count(session, model) == expected_count
     html = scenario.ada.get("/packages/p/one/").get_data(as_text=True)
-    assert html.count('aria-pressed="true" data-mark') == 1
-    assert scenario.bob.get("/packages/p/one/").get_data(as_text=True).count('aria-pressed="true" data-mark') == 0
+    assert html.count('aria-pressed="true" data-toggle') == 1
+    assert scenario.bob.get("/packages/p/one/").get_data(as_text=True).count('aria-pressed="true" data-toggle') == 0
     assert scenario.ada.post(path, {"value": "toggle"}).status_code == 422
     assert scenario.ada.client.post(path, data={"value": "add"}).status_code == 403
     assert scenario.ada.get(path).status_code == 405

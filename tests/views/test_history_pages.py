@@ -88,7 +88,7 @@ Get = Callable[[str], str]
 
 def entry_texts(html: str) -> list[str]:
     """Return the text of each changeset on a page."""
-    return [visible_text(part) for part in html.split('<li class="act"')[1:]]
+    return [visible_text(part) for part in html.split('<li class="change"')[1:]]
 
 
 def test_a_packages_history_shows_each_field_before_and_after(scenario: HistoryScenario, fetch_page: Get) -> None:

@@ -238,7 +238,7 @@ def test_weeks_after_the_last_count_are_not_zero(varied_site: Session, fetch_pag
     assert "148 commits in the last 52 weeks, of which 2 have not been counted yet." in text
     table = text.partition("Week of Commits ")[2]
     assert table.startswith("23 Feb 2026 not counted yet 16 Feb 2026 not counted yet 9 Feb 2026 1 2 Feb 2026 3")
-    assert html.count('class="bar uncounted"') == 2
+    assert html.count('class="bar not-counted"') == 2
 
 
 def test_outdated_commit_counts_are_unknown(varied_site: Session, fetch_page: Get) -> None:
