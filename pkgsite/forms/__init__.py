@@ -1,21 +1,25 @@
-"""Forms: the shape of what people type. What is allowed is said by rules and services."""
+"""Forms, which define the fields of a page. Rules and services validate the values."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from flask_wtf import FlaskForm
+from wtforms.validators import InputRequired
 
 from pkgsite.errors import Invalid
 
+REQUIRED = InputRequired("This field is required.")
+PLAIN_TEXT_ATTRIBUTES = {"spellcheck": "false", "autocapitalize": "none", "autocomplete": "off"}
+
 
 def strip_whitespace(value: Any) -> Any:
-    """Return a text without blanks around it; other values as they are."""
+    """Return a string without surrounding whitespace, and any other value unchanged."""
     return value.strip() if isinstance(value, str) else value
 
 
 def show_errors(form: FlaskForm, error: Invalid) -> None:
-    """Put what a service refused on the fields it is about, or above the form where it has no such field."""
+    """Add a service's errors to the fields they are about, or to the form if it has no such field."""
     for name, messages in error.problems.items():
         field = form._fields.get(name)
         if field is None:

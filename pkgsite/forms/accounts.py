@@ -1,24 +1,22 @@
-"""The forms of accounts. What they are told to fill in helps browsers and password managers."""
+"""Account forms. Their `autocomplete` attributes help browsers and password managers."""
 
 from __future__ import annotations
 
 from flask_wtf import FlaskForm
 from wtforms import EmailField, HiddenField, PasswordField, StringField
-from wtforms.validators import InputRequired, Optional
+from wtforms.validators import Optional
 
-from pkgsite.forms import strip_whitespace
+from pkgsite.forms import REQUIRED, strip_whitespace
 from pkgsite.rules import emails, passwords, usernames
 
-REQUIRED = InputRequired("This field is required.")
 
-
-def _input_attributes(autocomplete: str, max_length: int, **more: str) -> dict[str, str]:
+def _input_attributes(autocomplete: str, max_length: int, **extra: str) -> dict[str, str]:
     return {
         "autocomplete": autocomplete,
         "maxlength": str(max_length),
         "spellcheck": "false",
         "autocapitalize": "none",
-        **more,
+        **extra,
     }
 
 
@@ -40,14 +38,14 @@ class LoginForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
 
 
 class RegistrationForm(FlaskForm):  # type: ignore[misc]
-    """Where letters are sent: the password is chosen once the address has proved to be theirs."""
+    """Sign-up with email confirmation; the password is chosen after the address has been confirmed."""
 
     username = StringField("Username", [REQUIRED], [strip_whitespace], render_kw=USERNAME)
     email = EmailField("Email address", [REQUIRED], [strip_whitespace], render_kw=EMAIL)
 
 
 class ImmediateRegistrationForm(FlaskForm):  # type: ignore[misc]
-    """Where no letters are sent."""
+    """Sign-up on a site that doesn't send email."""
 
     username = StringField("Username", [REQUIRED], [strip_whitespace], render_kw=USERNAME)
     email = EmailField("Email address", [Optional()], [strip_whitespace], render_kw=EMAIL)

@@ -1,4 +1,4 @@
-"""The forms about grids."""
+"""Forms for grids, features and cells."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ from typing import Any
 
 from flask_wtf import FlaskForm
 from wtforms import BooleanField, HiddenField, StringField, TextAreaField
-from wtforms.validators import InputRequired, Optional
+from wtforms.validators import Optional
 
-from pkgsite.forms import strip_whitespace
+from pkgsite.forms import PLAIN_TEXT_ATTRIBUTES, REQUIRED, strip_whitespace
 from pkgsite.rules.slugs import MAX_LENGTH as MAX_SLUG_LENGTH
 from pkgsite.services.grids.edits import MAX_TEXT_LENGTH, MAX_TITLE_LENGTH, GridChanges
-
-REQUIRED = InputRequired("This field is required.")
-PLAIN_TEXT_ATTRIBUTES = {"spellcheck": "false", "autocapitalize": "none", "autocomplete": "off"}
 
 
 class _TitledForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
@@ -31,20 +28,20 @@ class GridForm(_TitledForm):
     header = BooleanField("Show on home page")
 
     def changes(self, *, by_moderator: bool) -> GridChanges:
-        """Return what was typed, as a service takes it."""
-        found: GridChanges = {
+        """Return the submitted values. Only moderators can set `header`."""
+        changes: GridChanges = {
             "title": self.title.data or "",
             "slug": self.slug.data or None,
             "description": self.description.data or "",
         }
         if by_moderator:
-            found["header"] = bool(self.header.data)
-        return found
+            changes["header"] = bool(self.header.data)
+        return changes
 
 
 class FeatureForm(_TitledForm):
     def values(self) -> dict[str, Any]:
-        """Return what was typed, as a service takes it."""
+        """Return the submitted values."""
         return {"title": self.title.data or "", "description": self.description.data or ""}
 
 

@@ -1,4 +1,4 @@
-"""The forms about packages."""
+"""Forms for packages, site links and flags."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from flask_wtf import FlaskForm
 from wtforms import BooleanField, HiddenField, RadioField, SelectField, StringField, TextAreaField
 from wtforms.fields.choices import SelectChoice
-from wtforms.validators import InputRequired, Optional
+from wtforms.validators import Optional
 
-from pkgsite.forms import strip_whitespace
+from pkgsite.forms import PLAIN_TEXT_ATTRIBUTES, REQUIRED, strip_whitespace
+from pkgsite.rules.slugs import MAX_LENGTH as MAX_SLUG_LENGTH
 from pkgsite.services.packages.drafts import PackageDraft
 from pkgsite.services.packages.edits import EditablePackage
 from pkgsite.services.packages.fields import (
@@ -22,12 +23,9 @@ from pkgsite.services.packages.fields import (
 from pkgsite.services.packages.flags import KIND_LABELS, MAX_REASON_LENGTH
 from pkgsite.services.packages.sites import EditableSite
 
-MAX_SLUG_LENGTH = 50
 MAX_EDIT_REASON_LENGTH = 300
-REQUIRED = InputRequired("This field is required.")
-PLAIN_TEXT_ATTRIBUTES = {"spellcheck": "false", "autocapitalize": "none", "autocomplete": "off"}
 PLACEHOLDER_CHOICE = SelectChoice("", "Select a category")
-NO_VERSION = -1  # of nothing
+NO_VERSION = -1  # matches no version or id
 
 
 def _plain_text(max_length: int) -> dict[str, str]:
@@ -35,7 +33,7 @@ def _plain_text(max_length: int) -> dict[str, str]:
 
 
 class PackageLookupForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
-    """The one question with which adding a package begins."""
+    """The first step of adding a package."""
 
     reference = StringField(
         "Repository URL or PyPI project name",
@@ -63,16 +61,16 @@ class _PackageForm(FlaskForm):  # type: ignore[misc]
     )
 
     def set_categories(self, categories: Sequence[tuple[str, str]], *, has_placeholder: bool) -> None:
-        """Say which categories there are."""
-        found = [SelectChoice(slug, title) for slug, title in categories]
-        self.category.choices = [PLACEHOLDER_CHOICE, *found] if has_placeholder else found
+        """Set the choices of the category field from pairs of slug and title."""
+        choices = [SelectChoice(slug, title) for slug, title in categories]
+        self.category.choices = [PLACEHOLDER_CHOICE, *choices] if has_placeholder else choices
 
 
 class AddPackageForm(_PackageForm):
     grid = HiddenField()
 
     def changes(self) -> PackageChanges:
-        """Return what was typed, as a service takes it."""
+        """Return the submitted values."""
         return {
             "title": self.title.data or "",
             "slug": self.slug.data or None,
@@ -95,7 +93,7 @@ class EditPackageForm(_PackageForm):
     version = HiddenField()
 
     def changes(self, package: EditablePackage) -> PackageChanges:
-        """Return those of the fields that are not as the package has them."""
+        """Return the submitted values that differ from the package's."""
         submitted: PackageChanges = {
             "title": self.title.data or "",
             "slug": self.slug.data or None,
@@ -110,7 +108,7 @@ class EditPackageForm(_PackageForm):
         return {name: submitted[name] for name in names}  # type: ignore[literal-required,return-value]
 
     def set_version(self, package: EditablePackage) -> None:
-        """Let the form say on which version of the package it began."""
+        """Store which version of the package is being edited in the hidden fields."""
         self.package_id.data, self.version.data = str(package.id), str(package.version)
 
 
@@ -136,7 +134,7 @@ class FlagForm(FlaskForm):  # type: ignore[misc]
     kind = RadioField(
         "Reason",
         [REQUIRED],
-        choices=[SelectChoice(kind, words) for kind, words in KIND_LABELS.items()],
+        choices=[SelectChoice(kind, label) for kind, label in KIND_LABELS.items()],
         validate_choice=False,
     )
     reason = TextAreaField("Details", [REQUIRED], [strip_whitespace], render_kw={"maxlength": str(MAX_REASON_LENGTH)})
@@ -147,13 +145,13 @@ class FlagReplyForm(FlaskForm):  # type: ignore[misc]
 
 
 def add_form(draft: PackageDraft, slug: str, grid: str | None) -> AddPackageForm:
-    """Return the form of a new package with what is known of it."""
+    """Return the form for a new package, filled in from a draft."""
     initial = {"title": draft.title, "slug": slug, "repo_url": draft.repo_url, "pypi_url": draft.pypi_url, "grid": grid}
     return AddPackageForm(formdata=None, data=initial)
 
 
 def edit_form(package: EditablePackage) -> EditPackageForm:
-    """Return the form with what people have written of a package."""
+    """Return the form filled in with a package's editable fields."""
     names = ("title", "slug", "category", "repo_url", "pypi_url", "documentation_url", "is_deprecated", "replaced_by")
     form = EditPackageForm(formdata=None, data={name: package.field(name) for name in names})
     form.set_version(package)
@@ -161,11 +159,11 @@ def edit_form(package: EditablePackage) -> EditPackageForm:
 
 
 def site_form(site: EditableSite) -> SiteForm:
-    """Return the form with a link as it is."""
+    """Return the form filled in with a site link."""
     return SiteForm(formdata=None, data={"title": site.title, "url": site.url, "version": str(site.version)})
 
 
 def parse_hidden_int(submitted: str | None) -> int:
-    """Return the number that a hidden field holds; one that nothing has where it holds none."""
+    """Return the number in a hidden field, or `NO_VERSION` if it is not a valid number."""
     submitted = submitted or ""
     return int(submitted) if submitted.isascii() and submitted.isdigit() and len(submitted) <= 9 else NO_VERSION

@@ -1,4 +1,4 @@
-"""The form of one's own profile."""
+"""The form to edit one's own profile."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pkgsite.errors import Invalid
 from pkgsite.forms import show_errors, strip_whitespace
 from pkgsite.services.people.profiles import MAX_LABEL_LENGTH, MAX_LINKS, MAX_URL_LENGTH, OwnProfile, ProfileLink
 
-EXTRA_ROWS = 3  # beyond what is filled in, for more
+EXTRA_ROWS = 3  # empty rows for more links
 
 
 class LinkForm(Form):  # type: ignore[misc]  # WTForms has no types
@@ -30,7 +30,7 @@ class ProfileForm(FlaskForm):  # type: ignore[misc]
         return [ProfileLink(row["label"] or "", row["url"] or "") for row in self.links.data]
 
     def show_errors(self, error: Invalid) -> None:
-        """Put each problem on the field of its link."""
+        """Add each error to the field of its link."""
         fields = {field.name: field for row in self.links for field in row.form}
         other_errors = {}
         for name, messages in error.problems.items():
@@ -42,7 +42,7 @@ class ProfileForm(FlaskForm):  # type: ignore[misc]
 
 
 def profile_form(profile: OwnProfile) -> ProfileForm:
-    """Return the form with what is kept, and some empty rows for more."""
+    """Return the form filled in with a profile, followed by some empty rows."""
     return ProfileForm(data={"shares_favourites": profile.shares_favourites, "links": _rows(profile.links)})
 
 

@@ -1,4 +1,4 @@
-// Draws the requests to try out, below what the page says without scripts.
+// Shows Swagger UI below the documentation, which is complete without it.
 
 const container = document.querySelector("[data-document]");
 
@@ -9,7 +9,7 @@ if (container && window.SwaggerUIBundle) {
     domNode: container,
     deepLinking: true,
     defaultModelsExpandDepth: 0,
-    validatorUrl: null, // nothing is told to another site
+    validatorUrl: null, // don't send the document to another site
     requestInterceptor: (request) => {
       const token = document.querySelector("meta[name=csrf-token]");
       if (token) request.headers["X-CSRFToken"] = token.content;

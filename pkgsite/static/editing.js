@@ -1,5 +1,5 @@
-// Comforts of forms; they work without them. A form with unsaved words asks before it is left, one that takes long says
-// so, and a box that names another package offers those that the search finds.
+// Enhancements of forms, which also work without them: a warning before unsaved changes are lost, a busy label on slow
+// submissions, and suggestions in fields that refer to a package.
 
 const WAIT_MS = 250;
 
@@ -7,12 +7,12 @@ function isChanged(form) {
   return [...form.elements].some((field) => {
     if (field.type === "hidden" || !field.name) return false;
     if (field.type === "checkbox" || field.type === "radio") return field.checked !== field.defaultChecked;
-    if (field.tagName === "SELECT") return [...field.options].some((one) => one.selected !== one.defaultSelected) && field.selectedIndex > 0;
+    if (field.tagName === "SELECT") return [...field.options].some((option) => option.selected !== option.defaultSelected) && field.selectedIndex > 0;
     return "defaultValue" in field && field.value !== field.defaultValue;
   });
 }
 
-for (const form of document.querySelectorAll("form[data-warn]")) {
+for (const form of document.querySelectorAll("form[data-warn-unsaved]")) {
   let isSent = false;
   form.addEventListener("submit", () => { isSent = true; });
   addEventListener("pageshow", () => { isSent = false; });
@@ -21,15 +21,15 @@ for (const form of document.querySelectorAll("form[data-warn]")) {
   });
 }
 
-for (const form of document.querySelectorAll("form[data-busy]")) {
+for (const form of document.querySelectorAll("form[data-busy-label]")) {
   const button = form.querySelector("button[type=submit]");
-  const query = button.textContent;
+  const label = button.textContent;
   form.addEventListener("submit", () => {
-    button.textContent = form.dataset.busy;
+    button.textContent = form.dataset.busyLabel;
     button.setAttribute("aria-disabled", "true");
   });
   addEventListener("pageshow", () => {
-    button.textContent = query;
+    button.textContent = label;
     button.removeAttribute("aria-disabled");
   });
 }
@@ -53,7 +53,7 @@ for (const input of document.querySelectorAll("[data-package-box], input[name=re
         if (query !== lastQuery || !Array.isArray(hits)) return;
         list.replaceChildren(...hits.filter((hit) => hit.item_type === "package").map((hit) => new Option(hit.title, hit.slug)));
       } catch {
-        // Without offers the box is still a box.
+        // The field works without suggestions.
       }
     }, WAIT_MS);
   });

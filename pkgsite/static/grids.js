@@ -1,17 +1,16 @@
-// Cells edited in place, and packages found as one types. Without this, links and forms do the same on pages of
-// their own.
+// Edits cells in place, and searches packages while the user types. Without scripts, separate pages do the same.
 
 const token = () => document.querySelector("input[name=csrf_token]")?.value ?? "";
 
 async function request(path, fields) {
   const body = fields && new URLSearchParams({ csrf_token: token(), ...fields });
-  const answer = await fetch(path, {
+  const response = await fetch(path, {
     method: fields ? "POST" : "GET",
     headers: { Accept: "application/json" },
     body,
   });
-  const isJson = answer.headers.get("Content-Type")?.startsWith("application/json");
-  return { status: answer.status, data: isJson ? await answer.json() : {} };
+  const isJson = response.headers.get("Content-Type")?.startsWith("application/json");
+  return { status: response.status, data: isJson ? await response.json() : {} };
 }
 
 function element(name, attributes = {}, text = "") {
@@ -21,17 +20,17 @@ function element(name, attributes = {}, text = "") {
   return node;
 }
 
-function debounce(work, wait) {
+function debounce(callback, wait) {
   let timer;
   return () => {
     clearTimeout(timer);
-    timer = setTimeout(work, wait);
+    timer = setTimeout(callback, wait);
   };
 }
 
 async function openCell(link) {
   const cell = link.closest("td");
-  const cellContent = cell.querySelector("[data-shown]");
+  const cellContent = cell.querySelector("[data-cell-content]");
   const { status, data } = await request(link.href);
   if (status !== 200) {
     location.assign(link.href);
@@ -46,17 +45,17 @@ async function openCell(link) {
   const cancel = element("button", { class: "button quiet", type: "button" }, "Cancel");
   input.value = data.text;
   form.append(input, preview, errorText, save, cancel);
-  for (const part of [cellContent, link]) part.hidden = true;
+  for (const node of [cellContent, link]) node.hidden = true;
   cell.append(form);
   input.focus();
 
   const updatePreview = async () => {
-    const { status: drawn, data: view } = await request("/grids/cell/preview/", { text: input.value });
-    if (drawn === 200) preview.innerHTML = view.html; // drawn and escaped by the site
+    const { status: previewStatus, data: result } = await request("/grids/cell/preview/", { text: input.value });
+    if (previewStatus === 200) preview.innerHTML = result.html; // rendered and escaped by the server
   };
   const close = () => {
     form.remove();
-    for (const part of [cellContent, link]) part.hidden = false;
+    for (const node of [cellContent, link]) node.hidden = false;
     link.focus();
   };
   input.addEventListener("input", debounce(updatePreview, 250));
@@ -70,14 +69,14 @@ async function openCell(link) {
     save.disabled = true;
     errorText.textContent = "";
     try {
-      const { status: saved, data: result } = await request(link.href, { text: input.value, version });
-      if (saved === 200) {
+      const { status: saveStatus, data: result } = await request(link.href, { text: input.value, version });
+      if (saveStatus === 200) {
         cellContent.innerHTML = result.html;
         close();
-      } else if (saved === 409) {
+      } else if (saveStatus === 409) {
         version = result.version;
-        form.querySelector(".cell-theirs")?.remove();
-        const current = element("p", { class: "cell-theirs" }, result.current || "(empty)");
+        form.querySelector(".cell-current")?.remove();
+        const current = element("p", { class: "cell-current" }, result.current || "(empty)");
         form.insertBefore(current, save);
         errorText.textContent = `${result.by ?? "Someone else"} changed this cell while you were editing. The current text is shown below; yours is kept above. Save again to replace it.`;
       } else {
@@ -99,17 +98,17 @@ document.addEventListener("click", (event) => {
   openCell(link);
 });
 
-const searchForm = document.querySelector("form[data-find]");
+const searchForm = document.querySelector("form[data-package-search]");
 if (searchForm) {
   const input = searchForm.querySelector("input");
-  const results = document.querySelector("[data-found]");
-  let last = input.value;
+  const results = document.querySelector("[data-results]");
+  let lastQuery = input.value;
   const find = async () => {
-    if (input.value === last) return;
-    last = input.value;
-    const answer = await fetch(`${searchForm.action}?${new URLSearchParams({ q: last })}`);
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    if (input.value === last) results.replaceChildren(...page.querySelector("[data-found]").childNodes);
+    if (input.value === lastQuery) return;
+    lastQuery = input.value;
+    const response = await fetch(`${searchForm.action}?${new URLSearchParams({ q: lastQuery })}`);
+    const page = new DOMParser().parseFromString(await response.text(), "text/html");
+    if (input.value === lastQuery) results.replaceChildren(...page.querySelector("[data-results]").childNodes);
   };
   input.addEventListener("input", debounce(find, 250));
 }

@@ -1,4 +1,4 @@
-// Two comforts; the site is whole without them: a button for the theme, and "/" to reach the search box.
+// Two optional enhancements: a theme button, and "/" to focus the search box.
 
 const root = document.documentElement;
 const system = matchMedia("(prefers-color-scheme: dark)");
@@ -11,7 +11,7 @@ function remember(theme) {
   try {
     localStorage.setItem("theme", theme);
   } catch {
-    // It lasts for this page only.
+    // Without storage, the theme lasts for this page only.
   }
 }
 
@@ -28,8 +28,8 @@ for (const button of document.querySelectorAll("[data-theme-button]")) {
 }
 
 document.addEventListener("keydown", (event) => {
-  const typing = event.target.closest?.("input, textarea, select, [contenteditable]");
-  if (event.key !== "/" || typing || event.ctrlKey || event.metaKey || event.altKey) return;
+  const isTyping = event.target.closest?.("input, textarea, select, [contenteditable]");
+  if (event.key !== "/" || isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
   const box = document.querySelector("[data-search-box]");
   if (!box) return;
   event.preventDefault();

@@ -1,11 +1,11 @@
-// Offers pages while one types into a search box: a combobox whose list follows it. Without this a search is a page.
+// Shows suggestions below a search box while the user types (a combobox). Without scripts, the form opens the results page.
 
 const WAIT_MS = 150;
-const MIN_LENGTH = 2; // letters
+const MIN_LENGTH = 2; // characters
 
 for (const input of document.querySelectorAll("input[data-suggest]")) {
   const list = document.createElement("ul");
-  list.id = `${input.id}-offers`;
+  list.id = `${input.id}-suggestions`;
   list.className = "suggestions";
   list.hidden = true;
   list.setAttribute("role", "listbox");
@@ -31,7 +31,7 @@ for (const input of document.querySelectorAll("input[data-suggest]")) {
     input.removeAttribute("aria-activedescendant");
   };
 
-  const choose = (next) => {
+  const activate = (next) => {
     const options = [...list.children];
     options[activeIndex]?.setAttribute("aria-selected", "false");
     activeIndex = next < -1 ? options.length - 1 : next >= options.length ? -1 : next;
@@ -47,16 +47,16 @@ for (const input of document.querySelectorAll("input[data-suggest]")) {
   const show = (suggestions) => {
     activeIndex = -1;
     input.removeAttribute("aria-activedescendant");
-    list.replaceChildren(...offers.map((offer, number) => {
+    list.replaceChildren(...suggestions.map((suggestion, index) => {
       const option = document.createElement("li");
       const kind = document.createElement("span");
-      option.id = `${list.id}-${number}`;
-      option.dataset.url = offer.url;
+      option.id = `${list.id}-${index}`;
+      option.dataset.url = suggestion.url;
       option.setAttribute("role", "option");
       option.setAttribute("aria-selected", "false");
       kind.className = "kind";
-      kind.textContent = offer.kind;
-      option.append(offer.title, " ", kind);
+      kind.textContent = suggestion.kind;
+      option.append(suggestion.title, " ", kind);
       return option;
     }));
     list.hidden = !suggestions.length;
@@ -73,10 +73,10 @@ for (const input of document.querySelectorAll("input[data-suggest]")) {
     }
     pendingRequest = new AbortController();
     try {
-      const answer = await fetch(`${input.dataset.suggest}?q=${encodeURIComponent(query)}`, { signal: pendingRequest.signal });
-      if (answer.ok && query === input.value.trim() && document.activeElement === input) show(await answer.json());
+      const response = await fetch(`${input.dataset.suggest}?q=${encodeURIComponent(query)}`, { signal: pendingRequest.signal });
+      if (response.ok && query === input.value.trim() && document.activeElement === input) show(await response.json());
     } catch {
-      // Asked anew meanwhile, or out of reach: the box is still a box.
+      // Replaced by a newer request, or the site can't be reached: the search box works without suggestions.
     }
   };
 
@@ -91,7 +91,7 @@ for (const input of document.querySelectorAll("input[data-suggest]")) {
     } else if (list.hidden) {
       return;
     } else if (event.key === "ArrowDown" || event.key === "ArrowUp") {
-      choose(activeIndex + (event.key === "ArrowDown" ? 1 : -1));
+      activate(activeIndex + (event.key === "ArrowDown" ? 1 : -1));
     } else if (event.key === "Escape") {
       close();
     } else if (event.key === "Enter" && activeIndex >= 0) {

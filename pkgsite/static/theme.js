@@ -1,7 +1,7 @@
-// Runs before the page is drawn, so that a reader who chose a theme never sees the other one flash by.
+// Runs before the page is rendered, so that the other theme never flashes.
 try {
-  const chosen = localStorage.getItem("theme");
-  if (chosen === "light" || chosen === "dark") document.documentElement.dataset.theme = chosen;
+  const theme = localStorage.getItem("theme");
+  if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
 } catch {
-  // The browser keeps nothing for this site: the system's theme it is.
+  // Without storage, the system's theme applies.
 }

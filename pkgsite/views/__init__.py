@@ -1,4 +1,4 @@
-"""The site's pages: a view reads what is asked, asks one service, and renders its answer under the name `page`."""
+"""The site's pages. A view parses the request, calls one service and passes its result to a template as `page`."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from pkgsite.views import (
     history,
     links,
     moderation,
+    package_actions,
     package_edits,
     packages,
     profiles,
     search,
     site,
+    static_files,
     status,
     viewer,
     webhooks,
 )
-from pkgsite.views import package_actions as package_people
-from pkgsite.views import static_files as statics
 from pkgsite.views.slugs import SlugConverter
 
 BLUEPRINTS = (
     site.pages, categories.pages, packages.pages, grids.pages, search.pages, status.pages, webhooks.pages,
     accounts.pages, profiles.pages, moderation.pages, history.pages,
     grid_edits.pages,
-    package_edits.pages, package_people.favourites,
+    package_edits.pages, package_actions.favourites,
 )  # fmt: skip
 
 
@@ -40,14 +40,14 @@ def init_app(app: Flask) -> None:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     filters.init_app(app)
     links.init_app(app)
-    statics.init_app(app)
+    static_files.init_app(app)
     viewer.init_app(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
 
 
 def _redirect_old_slugs(blueprint: Blueprint) -> None:
-    """Send who asks a page of these by an old slug to the same page under the present one, query and all."""
+    """Redirect requests that use an old slug to the same page under the current slug, keeping the query string."""
 
     def redirect_to_current_slug(moved: Moved) -> Response:
         path = links.link(str(request.endpoint), **(request.view_args or {}) | {"slug": moved.slug})

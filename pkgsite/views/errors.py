@@ -1,6 +1,6 @@
-"""A failure as a page in the site's own look, with words that help.
+"""Error pages in the site's layout.
 
-Such a page asks no database, and needs neither a route nor a trusted host: it may be shown because one of these failed.
+They need no database, route or trusted host, because any of these may be what failed.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ DROPPED_HEADERS = {"content-type", "content-length", "location"}
 
 
 def error_response(error: SiteError | HTTPException) -> Response:
-    """Return the page that tells a visitor of this failure, with its own status and headers."""
+    """Return the error page for an exception, with its status and headers."""
     if isinstance(error, HTTPException) and error.response is not None:
         return make_response(error.response)
     status = _status(error)
     subject = error.noun.lower() if isinstance(error, NotFound) else None
-    # Who looks is not asked of a database that may just have failed.
+    # Loading the current user needs the database, which may be what failed.
     context = {"viewer": ANONYMOUS} if status >= 500 else {}
     response = make_response(render_template("errors/error.html", status=status, noun=subject, **context), status)
-    if isinstance(error, HTTPException):  # such as the methods that a 405 allows
+    if isinstance(error, HTTPException):  # for example, a 405 lists the allowed methods
         for name, value in error.get_headers():
             if name.lower() not in DROPPED_HEADERS:
                 response.headers[name] = value

@@ -1,4 +1,4 @@
-"""How templates write dates, numbers and strangers' text."""
+"""Template filters and globals: dates, numbers, charts and text from other sites."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from pkgsite.rules.pypi_names import is_pypi_name
 from pkgsite.rules.shortcodes import expand_shortcodes
 from pkgsite.services.packages.health import DailyNumbers
 
-_STEPS = ((365 * 86400, "year"), (30 * 86400, "month"), (86400, "day"), (3600, "hour"), (60, "minute"))
+_DURATION_UNITS = ((365 * 86400, "year"), (30 * 86400, "month"), (86400, "day"), (3600, "hour"), (60, "minute"))
 MAX_LINE_LENGTH = 160
-# The source of each fact that is kept from day to day.
+# The source of each fact that has a daily history.
 SOURCE_OF_FACT = {"stars": Source.REPO, "downloads": Source.DOWNLOADS}
 DEVELOPMENT_STATUS = {
     1: "Planning",
@@ -32,7 +32,7 @@ DEVELOPMENT_STATUS = {
     6: "Mature",
     7: "Inactive",
 }
-CELL_EXAMPLES = (
+CELL_EXAMPLES = (  # markup and explanation
     ("yes", "Alone or as the first word. “check” and “good” work too."),
     ("no", "Alone or as the first word. “bad”, “negative”, “evil” and “sucks” work too."),
     ("++", "One to three plus signs, if the cell contains nothing else. “+2” works too."),
@@ -65,14 +65,14 @@ def init_app(app: Flask) -> None:
         subject=f"{subject} " if subject else "",
         activity_bars=activity_bars,
         history_chart=history_chart,
-        spark_points=sparkline_points,
+        sparkline_points=sparkline_points,
         profile_url=profile_url,
-        cell_samples=cell_examples,
+        cell_examples=cell_examples,
     )
 
 
 def format_date(at: datetime | date) -> Markup:
-    """Write a day as in "15 Feb 2026", in the site's time zone; programs find the instant in the element."""
+    """Return a date such as "15 Feb 2026" in the site's time zone, as a `time` element."""
     local = at.astimezone(current_app.config["TIMEZONE"]) if isinstance(at, datetime) else at
     text = f"{local.day} {local:%b %Y}"
     if isinstance(at, datetime):
@@ -81,37 +81,37 @@ def format_date(at: datetime | date) -> Markup:
 
 
 def format_age(at: datetime) -> str:
-    """Write how long ago an instant was, in its largest whole unit, as in "3 months ago"."""
+    """Return the age of an instant in its largest whole unit, such as "3 months ago"."""
     text = _format_duration(utc_now() - at)
     return f"{text} ago" if text else "just now"
 
 
 def time_ago(at: datetime) -> Markup:
-    """Write how long ago an instant was; programs, and who points at it, find the instant in the element."""
+    """Return the age of an instant as a `time` element whose title is the exact time."""
     return _time_element(at, format_age(at))
 
 
 def time_until(at: datetime) -> Markup:
-    """Write how far ahead an instant lies, as in "in 3 hours"; programs find the instant in the element."""
+    """Return the time until an instant, such as "in 3 hours", as a `time` element."""
     text = _format_duration(at - utc_now())
     return _time_element(at, f"in {text}" if text else "soon")
 
 
 def to_one_line(text: str) -> str:
-    """Return what another site wrote as one short line, without what can't be seen."""
+    """Return text from another site as one short line without unprintable characters."""
     printable = " ".join("".join(char if char.isprintable() else " " for char in text).split())
     return printable if len(printable) <= MAX_LINE_LENGTH else f"{printable[: MAX_LINE_LENGTH - 1].rstrip()}…"
 
 
 def format_number(value: int | Decimal) -> str:
-    """Write a number with a comma between thousands, and its tenths where it has some."""
+    """Return a number with thousands separators, without a trailing ".0"."""
     return f"{value:,}".removesuffix(".0").replace("-", "−")
 
 
 def history_chart(samples: Sequence[DailyNumbers], fact: str, *, width: int, height: int) -> LineChart | None:
-    """Return the line through a fact's days; None where too few are known.
+    """Return the line chart of a fact's daily values, or None if too few are known.
 
-    Two values are joined if no more days lie between them than there may be from one fetch to the next.
+    Two values are joined if the gap between them is no longer than one and a half refresh intervals.
     """
     days = [(sample.day_on, getattr(sample, fact)) for sample in samples]
     return line_chart(
@@ -120,33 +120,33 @@ def history_chart(samples: Sequence[DailyNumbers], fact: str, *, width: int, hei
 
 
 def format_development_status(value: int | None) -> str:
-    """Write a development status (1 to 7) in words; empty where it is unknown."""
+    """Return the name of a development status (1 to 7), or an empty string if it is unknown."""
     return DEVELOPMENT_STATUS.get(value or 0, "")
 
 
 def index_url(name: str) -> str | None:
-    """Return the page of a project on the package index; None where the index can't have such a name."""
+    """Return the URL of a project on PyPI, or None if the name is not a valid project name."""
     if not is_pypi_name(name):
         return None
     return f"{current_app.config['PACKAGE_INDEX_URL']}/project/{quote(name)}/"
 
 
 def cell_examples() -> list[tuple[str, CellView, str]]:
-    """Return examples of the markup of cells: what is written, what it shows, and when."""
+    """Return examples of cell markup, each with its rendered view and an explanation."""
     return [(markup, parse_cell(markup), text) for markup, text in CELL_EXAMPLES]
 
 
 def _time_element(at: datetime, text: str) -> Markup:
-    """Return these words as an element that holds the instant, in the site's time zone."""
+    """Return a `time` element with this text and the instant in the site's time zone."""
     local = at.astimezone(current_app.config["TIMEZONE"])
     title = f"{local.day} {local:%b %Y, %H:%M %Z}"
     return Markup('<time datetime="{}" title="{}">{}</time>').format(local.isoformat(timespec="seconds"), title, text)
 
 
-def _format_duration(time: timedelta) -> str:
-    """Write a length of time in its largest whole unit, as in "3 months"; nothing for less than a minute."""
-    for size, unit in _STEPS:
-        count = int(time.total_seconds() // size)
+def _format_duration(duration: timedelta) -> str:
+    """Return a duration in its largest whole unit, such as "3 months", or "" if it is less than a minute."""
+    for size, unit in _DURATION_UNITS:
+        count = int(duration.total_seconds() // size)
         if count >= 1:
             return f"{count} {unit}{'' if count == 1 else 's'}"
     return ""

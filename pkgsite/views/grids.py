@@ -1,4 +1,4 @@
-"""Pages about grids, where packages of one kind stand side by side."""
+"""Pages about grids, which compare packages side by side."""
 
 from __future__ import annotations
 

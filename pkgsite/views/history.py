@@ -1,4 +1,4 @@
-"""What people have changed, and the ways back."""
+"""The history of changes, and the forms that undo them or restore earlier versions."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from pkgsite.services.permissions import ANONYMOUS
 from pkgsite.views.feeds import atom_response
 from pkgsite.views.links import absolute_url, link, query_values
 from pkgsite.views.query_params import bool_param, param
+from pkgsite.views.slugs import ID_CONVERTER
 from pkgsite.views.viewer import begin_changeset, current_viewer, login_required, moderator_required
 
 pages = Blueprint("history", __name__)
 
 MAX_REASON_LENGTH = 300  # characters
 MAX_DAYS = 9999
-ID_CONVERTER = "int(max=2147483647)"  # what both databases take as an id
 
 
 @pages.get("/changes/")
@@ -44,13 +44,13 @@ def recent() -> str:
 
 @pages.get("/changes/feed/")
 def feed() -> Response:
-    """The same as anybody sees it, whoever asks."""
+    """Return the recent changes as an Atom feed, as an anonymous visitor sees them."""
     page = recent_changes(db.session(), _recent_query(), ANONYMOUS, now=utc_now())
     values = query_values(page.query)
-    # Not by `render_template`, which would make the feed depend on who asks.
+    # `render_template` would add the current user, which would make the feed depend on the session.
     body = current_app.jinja_env.get_template("history/feed.xml").render(
         page=page,
-        in_words=label_text,
+        label_text=label_text,
         title=current_app.config["SITE_TITLE"],
         self_url=absolute_url("history.feed", **values),
         page_url=absolute_url("history.recent", **values),
@@ -67,7 +67,7 @@ def change(revision_id: int) -> str:
 @pages.post(f"/changes/<{ID_CONVERTER}:revision_id>/undo/")
 @login_required
 def revert_change(revision_id: int) -> AnyResponse | tuple[str, int]:
-    change_page(db.session(), revision_id, current_viewer())  # what somebody may not see they may not change
+    change_page(db.session(), revision_id, current_viewer())  # raises NotFound if the user can't see it
     changeset = begin_changeset(_reason())
     try:
         with changeset:
@@ -101,10 +101,11 @@ def bulk_revert(username: str) -> AnyResponse:
         since = None if days is None else changeset.now - timedelta(days=days)
         result = revert_all_by(changeset, user_id, since=since)
     db.session.commit()
-    undone, kept = len(result.reverted), len(result.skipped)
-    words = f"{undone:,} {'change' if undone == 1 else 'changes'} undone."
-    words += f" {kept:,} kept because others have edited the same content since." if kept else ""
-    flash(words)
+    reverted, skipped = len(result.reverted), len(result.skipped)
+    message = f"{reverted:,} {'change' if reverted == 1 else 'changes'} undone."
+    if skipped:
+        message += f" {skipped:,} kept because others have edited the same content since."
+    flash(message)
     return redirect(link("history.recent", by=name), 303)
 
 
@@ -134,7 +135,7 @@ def restore_form(kind: str, object_id: int, revision_id: int) -> str:
 @login_required
 def restore_object(kind: str, object_id: int, revision_id: int) -> AnyResponse | tuple[str, int]:
     scope, reason = HistoryScope(kind, object_id), _reason()
-    restore_page(db.session(), scope, revision_id, current_viewer())  # what somebody may not see they may not change
+    restore_page(db.session(), scope, revision_id, current_viewer())  # raises NotFound if the user can't see it
     changeset = begin_changeset(reason)
     try:
         with changeset:
@@ -169,9 +170,9 @@ def _reason() -> str:
 
 
 def _last_seen_id() -> int:
-    """Return the last revision that the form showed; -1, which never is one, if it doesn't say."""
-    seen = request.form.get("seen", "")
-    return int(seen) if _is_number(seen) else -1
+    """Return the id of the newest revision that the form showed, or -1 if the field is invalid."""
+    submitted = request.form.get("seen", "")
+    return int(submitted) if _is_number(submitted) else -1
 
 
 def _days(value: str) -> int | None:

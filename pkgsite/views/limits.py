@@ -1,4 +1,4 @@
-"""How often a visitor may ask for what costs the site more than a page does."""
+"""Rate limits for views that cost more than an ordinary page."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 
 def rate_limited(kind: str, *, methods: list[str] | None = None) -> Callable[[View], View]:
-    """Return what counts the requests of a kind: see `pkgsite.limits.rate_limited`."""
-    counted: Callable[[View], View] = limits.rate_limited(kind, _identify, methods=methods)
-    return counted
+    """Return a decorator that limits requests of a kind by user or IP address (see `pkgsite.limits.rate_limited`)."""
+    decorator: Callable[[View], View] = limits.rate_limited(kind, _identify, methods=methods)
+    return decorator
 
 
 def _identify() -> tuple[str, bool]:
-    found = current_viewer()
-    return (f"user {found.user_id}", True) if found.is_authenticated else (f"address {request.remote_addr}", False)
+    viewer = current_viewer()
+    return (f"user {viewer.user_id}", True) if viewer.is_authenticated else (f"address {request.remote_addr}", False)

@@ -1,4 +1,4 @@
-"""The moderators' queue, and what they do to packages."""
+"""The moderation queue, and moderators' actions on packages."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ from pkgsite.services.packages.merge import plan_merge
 from pkgsite.services.packages.sites import set_site_approval
 from pkgsite.views.links import link
 from pkgsite.views.query_params import page_param, param
+from pkgsite.views.slugs import ID_CONVERTER
 from pkgsite.views.viewer import begin_changeset, current_viewer, login_required, moderator_required
 
 pages = Blueprint("moderation", __name__, url_prefix="/moderation")
 
 ViewResponse = str | Response | tuple[str, int]
-ID_CONVERTER = "int(max=2147483647)"  # what both databases take as an id
-MAX_FLAGS = 200  # that one form closes
+MAX_FLAGS = 200  # closed by one form
 
 
 @pages.get("/")
 @moderator_required
 def queue() -> ViewResponse:
     page = moderation_queue(db.session(), QueueQuery(list_name=param("list") or "flags", page=page_param()))
-    return render_template("moderation/queue.html", page=page)
+    return render_template("moderation/queue.html", page=page, problems=[])
 
 
 @pages.get("/yours/")
@@ -68,11 +68,11 @@ def approve_edit(edit_id: int) -> ViewResponse:
         changeset = Changeset(db.session(), by=author, now=utc_now(), gateways=gateways())
         with changeset:
             approve_pending_edit(changeset, edit_id, moderator=moderator)
-    except (Conflict, Forbidden, Invalid, NotFound) as failure:
+    except (Conflict, Forbidden, Invalid, NotFound) as error:
         db.session.rollback()
-        reject_pending_edit(db.session(), edit_id, by=moderator, outcome=failure_message(failure), now=utc_now())
+        reject_pending_edit(db.session(), edit_id, by=moderator, outcome=failure_message(error), now=utc_now())
         db.session.commit()
-        flash(failure_message(failure), "error")
+        flash(failure_message(error), "error")
         return _redirect_to_queue("edits")
     db.session.commit()
     flash("Edit approved and applied in the author's name.")
@@ -82,12 +82,12 @@ def approve_edit(edit_id: int) -> ViewResponse:
 @pages.post(f"/edits/<{ID_CONVERTER}:edit_id>/reject/")
 @moderator_required
 def reject_edit(edit_id: int) -> ViewResponse:
-    by = current_viewer()
+    moderator = current_viewer()
     db.session.rollback()
     try:
-        reject_pending_edit(db.session(), edit_id, by=by, outcome=_reason(), now=utc_now())
-    except Invalid as refusal:
-        return _queue_with_errors(refusal, "edits")
+        reject_pending_edit(db.session(), edit_id, by=moderator, outcome=_reason(), now=utc_now())
+    except Invalid as error:
+        return _queue_with_errors(error, "edits")
     db.session.commit()
     flash("Edit rejected. The author can see the reason.")
     return _redirect_to_queue("edits")
@@ -107,12 +107,12 @@ def review_site(site_id: int, decision: str) -> ViewResponse:
 @pages.post(f"/flags/<{ID_CONVERTER}:flag_id>/dismiss/")
 @moderator_required
 def dismiss(flag_id: int) -> ViewResponse:
-    by = current_viewer()
+    moderator = current_viewer()
     db.session.rollback()
     try:
-        slug = dismiss_flag(db.session(), flag_id, by=by, reason=_reason(), now=utc_now())
-    except Invalid as refusal:
-        return _queue_with_errors(refusal, "flags")
+        slug = dismiss_flag(db.session(), flag_id, by=moderator, reason=_reason(), now=utc_now())
+    except Invalid as error:
+        return _queue_with_errors(error, "flags")
     db.session.commit()
     flash("Flag dismissed.")
     return redirect(safe_redirect_path(request.form.get("next")) or link("moderation.package", slug=slug), 303)
@@ -148,16 +148,13 @@ def deprecate(slug: str) -> ViewResponse:
 @pages.get("/packages/<slug:slug>/merge/")
 @moderator_required
 def merge_preview(slug: str) -> ViewResponse:
-    into = param("into")
     try:
-        plan = plan_merge(db.session(), slug, into)
-    except Invalid as refusal:
+        plan = plan_merge(db.session(), slug, param("into"))
+    except Invalid as error:
         db.session.rollback()
-        return _package_page(slug, refusal, 422)
-    ids = {flag.id for flag in package_moderation_page(db.session(), slug).flags}
-    return render_template(
-        "moderation/merge.html", merge_plan=plan, into=into, flag_ids=sorted(ids), problems={}, reason=""
-    )
+        return _package_page(slug, error, 422)
+    flag_ids = sorted(flag.id for flag in package_moderation_page(db.session(), slug).flags)
+    return render_template("moderation/merge.html", merge_plan=plan, flag_ids=flag_ids)
 
 
 @pages.post("/packages/<slug:slug>/merge/")
@@ -167,23 +164,23 @@ def merge(slug: str) -> ViewResponse:
     try:
         with changeset:
             survivor = merge_package(changeset, slug=slug, into=request.form.get("into", ""), flag_ids=_flag_ids())
-    except Invalid as refusal:
+    except Invalid as error:
         db.session.rollback()
-        return _package_page(slug, refusal, 422)
+        return _package_page(slug, error, 422)
     db.session.commit()
     flash(f"Merged into “{survivor.title}”.")
     return redirect(link("packages.detail", slug=survivor.slug), 303)
 
 
 def _moderate(slug: str, action: Callable[..., Any], message: str, **values: Any) -> ViewResponse:
-    """Let a moderator do something to a package."""
+    """Apply a moderator's action to a package, then show its moderation page."""
     changeset = begin_changeset(_reason())
     try:
         with changeset:
             action(changeset, slug=slug, **values)
-    except Invalid as refusal:
+    except Invalid as error:
         db.session.rollback()
-        return _package_page(slug, refusal, 422)
+        return _package_page(slug, error, 422)
     db.session.commit()
     flash(message)
     return redirect(link("moderation.package", slug=slug), 303)
@@ -197,10 +194,10 @@ def _package_page(slug: str, error: Invalid | None = None, status: int = 200) ->
 
 
 def _queue_with_errors(error: Invalid, list_name: str) -> ViewResponse:
-    """Show the queue again, with what kept a decision from being taken."""
+    """Show the queue again with the errors of a decision."""
     db.session.rollback()
     page = moderation_queue(db.session(), QueueQuery(list_name=list_name))
-    problems = [words for messages in error.problems.values() for words in messages]
+    problems = [message for messages in error.problems.values() for message in messages]
     return render_template("moderation/queue.html", page=page, problems=problems), 422
 
 
@@ -209,10 +206,10 @@ def _redirect_to_queue(list_name: str) -> Response:
 
 
 def _reason() -> str:
-    """Return why, as it was typed; services clean and measure it."""
+    """Return the submitted reason; services clean it and check its length."""
     return request.form.get("reason", "")[: 2 * MAX_REASON_LENGTH]
 
 
 def _flag_ids() -> list[int]:
-    ids = (clean_query(one) for one in request.form.getlist("flag")[:MAX_FLAGS])
-    return [int(one) for one in ids if one.isascii() and one.isdigit() and len(one) <= 9]
+    ids = (clean_query(flag_id) for flag_id in request.form.getlist("flag")[:MAX_FLAGS])
+    return [int(flag_id) for flag_id in ids if flag_id.isascii() and flag_id.isdigit() and len(flag_id) <= 9]

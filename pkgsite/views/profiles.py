@@ -1,4 +1,4 @@
-"""The public pages of people."""
+"""Public profiles of users, and the form to edit one's own."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def update() -> Response | tuple[str, int]:
     by = current_viewer()
     try:
         update_profile(db.session(), by=by, shares_favourites=form.shares_favourites.data, links=form.submitted_links())
-    except Invalid as refusal:
-        form.show_errors(refusal)
+    except Invalid as error:
+        form.show_errors(error)
         return render_template("profiles/edit.html", form=form, has_errors=True), 422
     db.session.commit()
     flash("Profile saved.")

@@ -1,4 +1,4 @@
-"""What a request asks of a list, as the services take it. Nothing typed into an address makes a page fail."""
+"""Query parameters of list pages, parsed for the services. Invalid values never make a page fail."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def page_param() -> str:
 
 
 def param(name: str) -> str:
-    """Return the first value of this name in the query, cleaned and cut to what a person would type."""
+    """Return the first value of a query parameter, cleaned and cut to a maximum length."""
     return clean_query(request.args.get(name, ""))
 
 

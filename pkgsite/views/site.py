@@ -1,4 +1,4 @@
-"""The home page, the pages that explain the site, and what browsers and robots ask for by themselves."""
+"""The home page, the help pages, and the files that browsers and crawlers request by default."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def explain_scores() -> str:
 
 @pages.get("/favicon.ico")
 def favicon() -> Response:
-    address = current_app.jinja_env.globals["static_file"]("icon.svg")  # type: ignore[operator]
-    return redirect(address, 301)  # type: ignore[return-value]
+    url = current_app.jinja_env.globals["static_file"]("icon.svg")  # type: ignore[operator]
+    return redirect(url, 301)  # type: ignore[return-value]
 
 
 @pages.get("/robots.txt")

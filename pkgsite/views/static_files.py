@@ -1,4 +1,4 @@
-"""The site's own files (style, scripts, pictures), named with a hash of what they hold so that browsers keep them."""
+"""URLs of static files, with a hash of their content so that browsers can cache them indefinitely."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def init_app(app: Flask) -> None:
     hashes = file_hashes(Path(str(app.static_folder)))
 
     def static_url(name: str) -> str:
-        """Return the address of a file, which changes when the file does."""
+        """Return the URL of a static file, which changes with its content."""
         return link("static", filename=name, v=hashes[name])
 
     def set_cache_control(response: Response) -> Response:
-        """Let browsers keep a file for as long as its address means the same."""
+        """Let browsers cache a file indefinitely if its URL has the current hash."""
         if request.endpoint == "static" and response.status_code in {200, 304}:
             name = (request.view_args or {}).get("filename", "")
             is_current = request.args.get("v") == hashes.get(name)
@@ -34,7 +34,7 @@ def init_app(app: Flask) -> None:
 
 
 def file_hashes(folder: Path) -> dict[str, str]:
-    """Return the beginning of each file's SHA-256, by its path below the folder."""
+    """Return the start of each file's SHA-256 hash, by its path relative to the folder."""
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()[:HASH_LENGTH]
         for path in sorted(folder.rglob("*"))

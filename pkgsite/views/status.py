@@ -1,4 +1,4 @@
-"""The page that says how the site's own work goes."""
+"""The status page: background jobs, external hosts and data freshness."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def index() -> str:
     return render_template("site/status.html", page=status_page(db.session(), now=utc_now()), sources=SOURCE_LABELS)
 
 
-@pages.app_template_filter("lasting")
-def format_duration(time: timedelta) -> str:
-    """Write a length of time as in "0.4 s", "12 s", "3 min 20 s" or "6 h"; a unit stays with its number."""
-    seconds = max(time.total_seconds(), 0.0)
+@pages.app_template_filter("duration")
+def format_duration(duration: timedelta) -> str:
+    """Return a duration such as "0.4 s", "12 s", "3 min 20 s" or "6 h", with non-breaking spaces before units."""
+    seconds = max(duration.total_seconds(), 0.0)
     if seconds < 10:
         return f"{seconds:.1f}\N{NO-BREAK SPACE}s"
-    parts, rest = [], round(seconds)
+    parts, remaining = [], round(seconds)
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
-        count, rest = divmod(rest, size)
+        count, remaining = divmod(remaining, size)
         if count:
             parts.append(f"{count}\N{NO-BREAK SPACE}{unit}")
     return " ".join(parts[:2])

@@ -1,4 +1,4 @@
-"""Who looks: the person of this request, from the secret in their browser's cookie."""
+"""The current user of a request, loaded from the session secret in the browser's cookie."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ R = TypeVar("R")
 
 
 class SessionUser(UserMixin):  # type: ignore[misc]  # Flask-Login has no types
-    """Who is logged in, as Flask-Login wants it: its id is the secret of this browser's session."""
+    """The logged-in user for Flask-Login. Its id is the secret of the browser's session."""
 
     def __init__(self, secret: str, auth_session: AuthenticatedSession) -> None:
         self.secret = secret
@@ -42,32 +42,32 @@ def init_app(app: Flask) -> None:
 
 @login_manager.user_loader  # type: ignore[untyped-decorator]
 def load_session_user(secret: str) -> SessionUser | None:
-    opened = authenticate_session(db.session(), secret, now=utc_now())
-    return SessionUser(secret, opened) if opened else None
+    auth_session = authenticate_session(db.session(), secret, now=utc_now())
+    return SessionUser(secret, auth_session) if auth_session else None
 
 
 def current_viewer() -> Viewer:
-    """Return who looks."""
-    found: Viewer = getattr(current_user, "viewer", ANONYMOUS)
-    return found
+    """Return the current user, or the anonymous viewer."""
+    viewer: Viewer = getattr(current_user, "viewer", ANONYMOUS)
+    return viewer
 
 
 def log_in_user(user_id: int) -> None:
-    """Log a person in, with a session that has nothing of the one before; commits."""
+    """Log a user in with a new session and an empty cookie, and commit."""
     secret = start_session(
         db.session(), user_id, now=utc_now(), address=request.remote_addr or "", user_agent=str(request.user_agent)
     )
     db.session.commit()
-    opened = authenticate_session(db.session(), secret, now=utc_now())
-    if opened is None:
+    auth_session = authenticate_session(db.session(), secret, now=utc_now())
+    if auth_session is None:
         abort(403)
     cookie.clear()
-    login_user(SessionUser(secret, opened))
+    login_user(SessionUser(secret, auth_session))
     cookie.permanent = True
 
 
 def login_required(view: Callable[P, R]) -> Callable[P, R | Response]:
-    """Send who is not logged in to the page for it, and back again; what would change something is refused."""
+    """Redirect anonymous visitors to the login page, and then back. Respond 403 to other methods than GET and HEAD."""
 
     @wraps(view)
     def guarded(*args: P.args, **values: P.kwargs) -> R | Response:
@@ -82,7 +82,7 @@ def login_required(view: Callable[P, R]) -> Callable[P, R | Response]:
 
 
 def moderator_required(view: Callable[P, R]) -> Callable[P, R | Response]:
-    """Let only moderators in."""
+    """Respond 403 to users who are not moderators."""
 
     @wraps(view)
     def guarded(*args: P.args, **values: P.kwargs) -> R | Response:
@@ -94,7 +94,7 @@ def moderator_required(view: Callable[P, R]) -> Callable[P, R | Response]:
 
 
 def begin_changeset(reason: str = "") -> Changeset:
-    """Begin an act of the person who looks, in a transaction of its own."""
-    by = current_viewer()
-    db.session.rollback()  # who looks has been read; what follows sees the present
-    return Changeset(db.session(), by=by, now=utc_now(), gateways=gateways(), reason=reason)
+    """Return a changeset by the current user, in a new transaction."""
+    viewer = current_viewer()
+    db.session.rollback()  # ends the transaction that loaded the user, so that the changeset sees current data
+    return Changeset(db.session(), by=viewer, now=utc_now(), gateways=gateways(), reason=reason)

@@ -1,4 +1,4 @@
-"""Where code hosts tell us of changes. Each call is guarded by a secret, which is checked before the call is read."""
+"""Webhooks for code hosts. The secret of a request is checked before its payload is parsed."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from pkgsite.rules.signatures import is_valid_secret, is_valid_signature
 from pkgsite.services.packages.webhooks import RepositoryChange, apply_change, parse_github_change, parse_gitlab_change
 
 FORM_TYPE = "application/x-www-form-urlencoded"
-MAX_FORM_FIELDS = 20  # of a form; GitHub sends one
-PATHS = ("/packages/github-webhook/", "/packages/gitlab-webhook/")  # whose failures are told to programs
+MAX_FORM_FIELDS = 20  # GitHub sends one
+PATHS = ("/packages/github-webhook/", "/packages/gitlab-webhook/")  # their errors are JSON
 STATUS_CODES: dict[type[SiteError], int] = {Forbidden: 403, Invalid: 400, NotFound: 404}
 
 pages = Blueprint("webhooks", __name__, url_prefix="/packages")
-csrf.exempt(pages)  # a secret of the site's own guards them
+csrf.exempt(pages)  # requests are authenticated by the webhook secret
 
 
 def require_secret(is_authorised: Callable[[str], bool]) -> Callable[[Callable[[], Response]], Callable[[], Response]]:
-    """Guard a webhook: nothing of a call is read unless `is_authorised` says yes to our secret."""
+    """Return a decorator that calls a webhook view only if `is_authorised(secret)` is true."""
 
     def guard(view: Callable[[], Response]) -> Callable[[], Response]:
         @wraps(view)
@@ -65,7 +65,7 @@ def gitlab() -> Response:
 
 
 def handle_change(change: RepositoryChange | None) -> Response:
-    """Do what follows from a webhook, and answer what that was."""
+    """Schedule the refreshes that a webhook calls for, and return a response that says so."""
     if change is None:
         return json_response("Event ignored.", 202)
     session = db.session()
@@ -76,10 +76,10 @@ def handle_change(change: RepositoryChange | None) -> Response:
 
 
 def read_payload() -> dict[str, Any]:
-    """Return the payload of this call: its body in JSON, or that of the field `payload` where it is a form.
+    """Return the JSON payload of this request: its body, or the field `payload` if it is a form.
 
     Raises:
-        Invalid: there is none, or it can't be read.
+        Invalid: The payload is missing or malformed.
     """
     body: bytes | str = request.get_data()
     if request.mimetype == FORM_TYPE:
@@ -87,7 +87,7 @@ def read_payload() -> dict[str, Any]:
     if not body:
         raise _payload_error("The payload is empty.")
     try:
-        payload = orjson.loads(body)  # refuses what is nested too deep
+        payload = orjson.loads(body)  # rejects excessive nesting
     except ValueError:
         raise _payload_error("The payload is not valid JSON.") from None
     if not isinstance(payload, dict):
@@ -96,7 +96,7 @@ def read_payload() -> dict[str, Any]:
 
 
 def _form_field(body: bytes) -> str:
-    # Werkzeug's own reader of forms keeps to a lower limit than the site's for bodies.
+    # Werkzeug's form parser has a lower size limit than the site has for request bodies.
     try:
         fields = parse_qs(body.decode(), max_num_fields=MAX_FORM_FIELDS, errors="strict")
     except ValueError:
@@ -108,16 +108,15 @@ def _payload_error(message: str) -> Invalid:
     return Invalid({"payload": [message]})
 
 
-def json_response(detail: str, status: int = 200, **more: Any) -> Response:
-    return Response(orjson.dumps({"detail": detail} | more), status, content_type="application/json")
+def json_response(detail: str, status: int = 200, **fields: Any) -> Response:
+    return Response(orjson.dumps({"detail": detail} | fields), status, content_type="application/json")
 
 
 def error_response(error: HTTPException | SiteError) -> Response:
-    """Return the answer that tells a code host of a failure; its people read it in the log of deliveries."""
+    """Return the error response to a webhook, which the code host shows in its log of deliveries."""
     if isinstance(error, SiteError):
-        return json_response(
-            _error_message(error), next((code for kind, code in STATUS_CODES.items() if isinstance(error, kind)), 500)
-        )
+        status = next((status for kind, status in STATUS_CODES.items() if isinstance(error, kind)), 500)
+        return json_response(_error_message(error), status)
     if isinstance(error, MethodNotAllowed):
         response = json_response("Method not allowed. Send webhooks with POST.", 405)
         response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
@@ -127,7 +126,7 @@ def error_response(error: HTTPException | SiteError) -> Response:
 
 def _error_message(error: SiteError) -> str:
     if isinstance(error, Invalid):
-        return " ".join(message for problem in error.problems.values() for message in problem)
+        return " ".join(message for messages in error.problems.values() for message in messages)
     if isinstance(error, NotFound):
         return "No package on this site uses this repository."
     if isinstance(error, Forbidden):

@@ -1,4 +1,4 @@
-"""Fixtures for journeys: one site and one browser for each test process."""
+"""Fixtures for browser tests: one site and one browser per test process."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CHROMIUM_ARGUMENTS = [
 def site_url(
     database_templates: Callable[[str], DatabaseTemplate], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """The address of a filled site, served over real HTTP, for as long as the tests run."""
+    """The URL of a site with the varied records, served over HTTP while the tests run."""
     with database_templates("sqlite").copy() as url:
         app = create_app(make_config(url, tmp_path_factory.mktemp("journeys")))
         with app.app_context():
@@ -47,26 +47,27 @@ def site_url(
 
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    program = shutil.which("chromium") or "/usr/bin/chromium"
-    assert Path(program).exists(), "journeys need Debian's chromium: `make test` installs it"
+    executable = shutil.which("chromium") or "/usr/bin/chromium"
+    assert Path(executable).exists(), "browser tests need Debian's chromium: `make test` installs it"
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=program, args=CHROMIUM_ARGUMENTS)
+        chromium = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_ARGUMENTS)
         yield chromium
         chromium.close()
 
 
-Open = Callable[..., Page]
+OpenPage = Callable[..., Page]
 
 
 @pytest.fixture
-def open_page(browser: Browser, site_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
-    """A function that opens a path of the site at the time of its data; its options are those of a browser context.
+def open_page(browser: Browser, site_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenPage]:
+    """A function that opens a path of the site with the clock at the time of its data.
 
-    A request that leaves the site, a refused resource or an error in a script fails the test.
+    Its options are those of a browser context. A request to another site, a blocked resource or a script error fails
+    the test.
     """
     contexts: list[BrowserContext] = []
     page_errors: list[str] = []
-    # For this test alone: other tests of this process, which the site outlives, have the real time.
+    # Only for this test: the site outlives it, and other tests of this process use the real time.
     freeze_time(monkeypatch)
 
     def open_at(path: str, *, width: int = 1280, height: int = 900, **options: object) -> Page:
@@ -74,17 +75,17 @@ def open_page(browser: Browser, site_url: str, monkeypatch: pytest.MonkeyPatch) 
         contexts.append(context)
         context.set_default_timeout(10_000)
         page = context.new_page()
-        page.on("request", lambda request: note_stranger(request.url))
+        page.on("request", lambda request: record_external_request(request.url))
         page.on("console", lambda message: page_errors.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: page_errors.append(str(error)))
         page.goto(path)
         return page
 
-    def note_stranger(url: str) -> None:
+    def record_external_request(url: str) -> None:
         if urlsplit(url).netloc != urlsplit(site_url).netloc:
-            page_errors.append(f"a request left the site: {url}")
+            page_errors.append(f"external request: {url}")
 
     yield open_at
     for context in contexts:
         context.close()
-    assert [trouble for trouble in page_errors if "404 (NOT FOUND)" not in trouble] == []
+    assert [error for error in page_errors if "404 (NOT FOUND)" not in error] == []

@@ -1,4 +1,4 @@
-"""The API as pages: what a person reads there, and changes without writing a request."""
+"""The browsable API: reading, adding and editing records in a browser."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ RECORDED = Path(__file__).with_name("package-2235.txt").read_text()
 
 
 def make_recorded_package() -> None:
-    """Add the package that the recorded page tells of."""
-    told: dict[str, Any] = json.loads(RECORDED[RECORDED.index("{\n") :])
+    """Add the package of the recorded page."""
+    record: dict[str, Any] = json.loads(RECORDED[RECORDED.index("{\n") :])
     session = db.session()
     category = make_category(session, id=1)
     times = {
-        column: datetime.fromisoformat(told[name])
+        column: datetime.fromisoformat(record[name])
         for column, name in (
             ("last_commit_at", "last_updated"),
             ("last_fetched_at", "last_fetched"),
@@ -41,14 +41,14 @@ def make_recorded_package() -> None:
     }
     package = make_package(
         session,
-        told["slug"],
-        id=told["id"],
+        record["slug"],
+        id=record["id"],
         category=category,
-        description=told["repo_description"],
-        stars=told["repo_watchers"],
-        forks=told["repo_forks"],
-        **{name: told[name] for name in ("title", "repo_url", "pypi_version", "pypi_url", "documentation_url")},
-        **{name: told[name] for name in ("commits_over_52", "participants")},
+        description=record["repo_description"],
+        stars=record["repo_watchers"],
+        forks=record["repo_forks"],
+        **{name: record[name] for name in ("title", "repo_url", "pypi_version", "pypi_url", "documentation_url")},
+        **{name: record[name] for name in ("commits_over_52", "participants")},
         **times,
     )
     make_grid(session, "models", id=373, packages=(package,))
@@ -57,7 +57,7 @@ def make_recorded_package() -> None:
 
 @pytest.fixture
 def site(database_templates: Callable[[str], DatabaseTemplate], tmp_path: Path) -> Iterator[tuple[str, Flask]]:
-    """A site with the recorded package and an account: its address and the application."""
+    """The URL and application of a site with the recorded package and an account."""
     with database_templates("sqlite").copy() as url:
         app = create_app(make_config(url, tmp_path))
         with app.app_context():
@@ -89,20 +89,20 @@ def log_in(page: Page, site_url: str) -> None:
     page.wait_for_url("**/api/v4/packages/2235/")
 
 
-def test_a_person_reads_the_recorded_page(site: tuple[str, Flask], page: Page) -> None:
-    address, _ = site
-    page.goto(f"{address}/api/v4/packages/2235/")
-    shown = iter([line.strip() for line in page.locator("body").inner_text().splitlines()])
-    for line in RECORDED.replace("{site}", address).splitlines():
+def test_the_browsable_api_shows_the_recorded_page(site: tuple[str, Flask], page: Page) -> None:
+    site_url, _ = site
+    page.goto(f"{site_url}/api/v4/packages/2235/")
+    lines = iter([line.strip() for line in page.locator("body").inner_text().splitlines()])
+    for line in RECORDED.replace("{site}", site_url).splitlines():
         if line.strip():
-            assert line.strip() in shown, f"missing, or not in its place: {line}"
-    page.get_by_role("link", name=f"{address}/api/v4/grids/373/").click()
+            assert line.strip() in lines, f"missing or out of order: {line}"
+    page.get_by_role("link", name=f"{site_url}/api/v4/grids/373/").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Grid Instance")
 
 
-def test_a_person_changes_the_title(site: tuple[str, Flask], page: Page) -> None:
-    address, app = site
-    log_in(page, address)
+def test_a_title_is_edited(site: tuple[str, Flask], page: Page) -> None:
+    site_url, app = site
+    log_in(page, site_url)
     form = page.get_by_role("form", name="Edit")
     form.get_by_label("Title").fill("modelcluster <b>&")
     form.get_by_role("button", name="PATCH").click()
@@ -118,9 +118,9 @@ def test_a_person_changes_the_title(site: tuple[str, Flask], page: Page) -> None
         )
 
 
-def test_what_was_typed_is_kept_where_it_is_refused(site: tuple[str, Flask], page: Page) -> None:
-    address, _ = site
-    log_in(page, address)
+def test_a_rejected_form_keeps_the_submitted_values(site: tuple[str, Flask], page: Page) -> None:
+    site_url, _ = site
+    log_in(page, site_url)
     form = page.get_by_role("form", name="Edit")
     form.get_by_label("Title").fill("A better title")
     form.get_by_label("Documentation URL").fill("no address")
@@ -130,9 +130,9 @@ def test_what_was_typed_is_kept_where_it_is_refused(site: tuple[str, Flask], pag
     expect(page.get_by_role("form", name="Edit").get_by_label("Title")).to_have_value("A better title")
 
 
-def test_of_two_people_the_later_is_told(site: tuple[str, Flask], page: Page) -> None:
-    address, app = site
-    log_in(page, address)
+def test_a_conflicting_edit_is_rejected(site: tuple[str, Flask], page: Page) -> None:
+    site_url, app = site
+    log_in(page, site_url)
     with app.app_context():
         session = db.session()
         session.execute(db.text("UPDATE package SET title = 'By another', version = version + 1 WHERE id = 2235"))
@@ -145,9 +145,9 @@ def test_of_two_people_the_later_is_told(site: tuple[str, Flask], page: Page) ->
 
 
 def test_a_package_is_added_from_the_list(site: tuple[str, Flask], page: Page) -> None:
-    address, _ = site
-    log_in(page, address)
-    page.goto(f"{address}/api/v4/packages/?format=api")
+    site_url, _ = site
+    log_in(page, site_url)
+    page.goto(f"{site_url}/api/v4/packages/?format=api")
     form = page.get_by_role("form", name="Add")
     form.get_by_label("Title").fill("New here")
     form.get_by_label("PyPI project name").fill("pip install new-here")

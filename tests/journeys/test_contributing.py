@@ -1,4 +1,4 @@
-"""What a newcomer does from registering to logging out, and what two people meet who edit at once."""
+"""A new user's contributions from sign-up to logout, and conflicting edits by two users."""
 
 from __future__ import annotations
 
@@ -21,24 +21,26 @@ from tests.databases import DatabaseTemplate, free_port
 from tests.factories import fill_cell, make_category, make_feature, make_grid, make_package
 from tests.login_client import PASSWORD, make_login_user
 
-Enter = Callable[..., Page]
+OpenBrowser = Callable[..., Page]
 
 
-class Catcher:
-    """A mail server that keeps what it is given."""
+class MailHandler:
+    """Collects the emails that a mail server receives."""
 
     def __init__(self) -> None:
-        self.letters: list[str] = []
+        self.emails: list[str] = []
 
-    async def handle_DATA(self, _server: object, _session: object, envelope: Any) -> str:  # its protocol
-        self.letters.append(message_from_bytes(envelope.content).get_payload(decode=True).decode())
+    async def handle_DATA(self, _server: object, _session: object, envelope: Any) -> str:  # called by aiosmtpd
+        payload = message_from_bytes(envelope.content).get_payload(decode=True)
+        assert isinstance(payload, bytes)
+        self.emails.append(payload.decode())
         return "250 OK"
 
 
 @pytest.fixture
-def catcher() -> Iterator[tuple[Catcher, int]]:
-    """A mail server on loopback, and its port."""
-    handler = Catcher()
+def mail_server() -> Iterator[tuple[MailHandler, int]]:
+    """The handler and port of a local mail server."""
+    handler = MailHandler()
     controller = Controller(handler, hostname="127.0.0.1", port=free_port())
     controller.start()
     yield handler, int(controller.port)
@@ -47,13 +49,13 @@ def catcher() -> Iterator[tuple[Catcher, int]]:
 
 @pytest.fixture
 def site(
-    database_templates: Callable[[str], DatabaseTemplate], tmp_path: Path, catcher: tuple[Catcher, int]
+    database_templates: Callable[[str], DatabaseTemplate], tmp_path: Path, mail_server: tuple[MailHandler, int]
 ) -> Iterator[tuple[str, Any]]:
-    """A site of this test's own that sends real letters: its address and the application."""
+    """The URL and application of a site that sends email to `mail_server`."""
     port = free_port()
-    address = f"http://127.0.0.1:{port}"
-    mail = {"MAIL": "smtp", "SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(catcher[1]), "SMTP_TLS": "none",
-            "MAIL_FROM": "packages@example.org", "PUBLIC_URL": address}  # fmt: skip
+    url = f"http://127.0.0.1:{port}"
+    mail = {"MAIL": "smtp", "SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(mail_server[1]), "SMTP_TLS": "none",
+            "MAIL_FROM": "packages@example.org", "PUBLIC_URL": url}  # fmt: skip
     with database_templates("sqlite").copy() as url:
         app = create_app(make_config(url, tmp_path, **mail))
         with app.app_context():
@@ -63,7 +65,7 @@ def site(
         server = make_server("127.0.0.1", port, app, threaded=True)
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
-        yield address, app
+        yield url, app
         server.shutdown()
         thread.join()
         server.server_close()
@@ -72,30 +74,24 @@ def site(
 
 
 @pytest.fixture
-def enter(browser: Browser, site: tuple[str, Any]) -> Iterator[Enter]:
-    """A function that opens the site in a browser of its own; an error in a script or a refused resource fails."""
+def open_browser(browser: Browser, site: tuple[str, Any]) -> Iterator[OpenBrowser]:
+    """A function that opens the site in a new browser. A script error or a blocked resource fails the test."""
     contexts: list[BrowserContext] = []
-    troubles: list[str] = []
+    errors: list[str] = []
 
-    def note(words: str) -> None:
-        if "Content Security" in words:
-            troubles.append(words)
-
-    def opened(*, scripts: bool = True) -> Page:
+    def open_new(*, scripts: bool = True) -> Page:
         context = browser.new_context(base_url=site[0], java_script_enabled=scripts)
         contexts.append(context)
         context.set_default_timeout(15_000)
         page = context.new_page()
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.on(
-            "console", lambda message: troubles.append(message.text) if "Content Security" in message.text else None
-        )
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: errors.append(message.text) if "Content Security" in message.text else None)
         return page
 
-    yield opened
+    yield open_new
     for context in contexts:
         context.close()
-    assert troubles == []
+    assert errors == []
 
 
 def log_in(page: Page, name: str) -> None:
@@ -107,7 +103,7 @@ def log_in(page: Page, name: str) -> None:
 
 
 def write_cell(page: Page, name: str, text: str, *, scripts: bool) -> None:
-    """Fill in a cell: in its place, or on a page of its own."""
+    """Edit a cell: in place with scripts, on its own page without."""
     page.get_by_role("link", name=f"edit {name}").click()
     if scripts:
         box = page.get_by_label(name, exact=True)
@@ -119,16 +115,16 @@ def write_cell(page: Page, name: str, text: str, *, scripts: bool) -> None:
         page.get_by_role("button", name="Save").click()
 
 
-@pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without"])
-def test_a_newcomer_contributes(enter: Enter, catcher: tuple[Catcher, int], scripts: bool) -> None:
-    page = enter(scripts=scripts)
+@pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without scripts"])
+def test_a_new_user_contributes(open_browser: OpenBrowser, mail_server: tuple[MailHandler, int], scripts: bool) -> None:
+    page = open_browser(scripts=scripts)
     page.goto("/")
     page.get_by_role("link", name="Log in").click()
     page.locator('main a[href^="/account/register/"]').first.click()
     page.get_by_label("Username").fill("grace")
     page.get_by_label("Email address").fill("grace@example.org")
     page.get_by_role("button", name="Send sign-up link").click()
-    (email,) = catcher[0].letters
+    (email,) = mail_server[0].emails
     page.goto(re.findall(r"https?://\S+", email)[0])
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Create account").click()
@@ -189,8 +185,8 @@ def test_a_newcomer_contributes(enter: Enter, catcher: tuple[Catcher, int], scri
 
 
 @pytest.fixture
-def two(site: tuple[str, Any], enter: Enter) -> tuple[Page, Page]:
-    """Two people who are logged in, on a site with a package in a grid."""
+def two_users(site: tuple[str, Any], open_browser: OpenBrowser) -> tuple[Page, Page]:
+    """Pages of two logged-in users, on a site with a package in a grid."""
     with site[1].app_context():
         session = db.session()
         package = make_package(session, "one", title="One", repo_url="https://github.com/ada/one")
@@ -199,17 +195,17 @@ def two(site: tuple[str, Any], enter: Enter) -> tuple[Page, Page]:
         make_login_user(session, "ada")
         make_login_user(session, "bob")
         db.session.remove()
-    pages = enter(), enter()
+    pages = open_browser(), open_browser()
     for page, name in zip(pages, ("ada", "bob"), strict=True):
         log_in(page, name)
     return pages
 
 
-def test_two_people_edit_a_package_at_once(two: tuple[Page, Page]) -> None:
-    first, second = two
-    for page, words in ((first, "By the first"), (second, "By the second")):
+def test_two_users_edit_a_package_at_the_same_time(two_users: tuple[Page, Page]) -> None:
+    first, second = two_users
+    for page, text in ((first, "By the first"), (second, "By the second")):
         page.goto("/packages/one/edit/")
-        page.get_by_label("Title").fill(words)
+        page.get_by_label("Title").fill(text)
     second.get_by_label("Documentation URL").fill("https://docs.example/second")
     first.get_by_role("button", name="Save").click()
     expect(first.get_by_role("heading", level=1)).to_contain_text("By the first")
@@ -221,16 +217,16 @@ def test_two_people_edit_a_package_at_once(two: tuple[Page, Page]) -> None:
     expect(second.get_by_role("heading", level=1)).to_contain_text("By the second")
 
 
-def test_two_people_edit_a_cell_at_once(two: tuple[Page, Page]) -> None:
-    first, second = two
-    for page, words in ((first, "by the first"), (second, "by the second")):
+def test_two_users_edit_a_cell_at_the_same_time(two_users: tuple[Page, Page]) -> None:
+    first, second = two_users
+    for page, text in ((first, "by the first"), (second, "by the second")):
         page.goto("/grids/g/caching/")
         page.get_by_role("link", name="edit One: Is fast").click()
-        page.get_by_label("One: Is fast", exact=True).fill(words)
+        page.get_by_label("One: Is fast", exact=True).fill(text)
     first.locator(".cell-form").get_by_role("button", name="Save").click()
     expect(first.locator("#features td")).to_contain_text("by the first")
     second.locator(".cell-form").get_by_role("button", name="Save").click()
-    expect(second.locator(".cell-theirs")).to_have_text("by the first")
+    expect(second.locator(".cell-current")).to_have_text("by the first")
     expect(second.get_by_label("One: Is fast", exact=True)).to_have_value("by the second")
     second.locator(".cell-form").get_by_role("button", name="Save").click()
     expect(second.locator(".cell-form")).to_have_count(0)
@@ -239,8 +235,8 @@ def test_two_people_edit_a_cell_at_once(two: tuple[Page, Page]) -> None:
     expect(second.locator("#features td")).to_contain_text("by the second")
 
 
-def test_a_cell_is_edited_by_keyboard_alone(two: tuple[Page, Page]) -> None:
-    page = two[0]
+def test_a_cell_is_edited_with_the_keyboard_only(two_users: tuple[Page, Page]) -> None:
+    page = two_users[0]
     page.goto("/grids/g/caching/")
     page.get_by_role("link", name="edit One: Is fast").focus()
     page.keyboard.press("Enter")

@@ -1,4 +1,4 @@
-"""A reader's way through the site, with and without JavaScript."""
+"""Browsing the site, with and without JavaScript, by keyboard, and on screens of different sizes."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.journeys.conftest import Open
+from tests.journeys.conftest import OpenPage
 
 PAGES = (
-    "/", "/packages/", "/packages/latest/", "/packages/liked/", "/packages/p/known/", "/packages/p/told/",
+    "/", "/packages/", "/packages/latest/", "/packages/liked/", "/packages/p/known/", "/packages/p/complete/",
     "/categories/", "/categories/apps/", "/grids/", "/grids/g/caching/", "/grids/g/many/", "/grids/g/many/packages/",
     "/search/?q=known", "/help/", "/help/scores/", "/about/", "/no-such-page/",
 )  # fmt: skip
 
 
 @pytest.mark.parametrize("javascript", [True, False])
-def test_from_the_home_page_to_a_package(open_page: Open, javascript: bool) -> None:
+def test_from_the_home_page_to_a_package(open_page: OpenPage, javascript: bool) -> None:
     page = open_page("/", java_script_enabled=javascript)
     page.get_by_role("main").get_by_label("Search packages and grids").fill("caches")
     page.get_by_role("main").get_by_role("button", name="Search").click()
@@ -34,7 +34,7 @@ def test_from_the_home_page_to_a_package(open_page: Open, javascript: bool) -> N
 
 
 @pytest.mark.parametrize("javascript", [True, False])
-def test_filters_of_a_list_keep_each_other(open_page: Open, javascript: bool) -> None:
+def test_list_filters_keep_the_other_filters(open_page: OpenPage, javascript: bool) -> None:
     page = open_page("/packages/", java_script_enabled=javascript)
     page.get_by_role("link", name="Apps").click()
     page.get_by_role("link", name="Title").click()
@@ -46,7 +46,7 @@ def test_filters_of_a_list_keep_each_other(open_page: Open, javascript: bool) ->
     assert page.url.endswith("/packages/?q=many&category=apps&sort=title&page=2")
 
 
-def test_with_the_keyboard_alone(open_page: Open) -> None:
+def test_keyboard_navigation(open_page: OpenPage) -> None:
     page = open_page("/packages/")
     page.keyboard.press("Tab")
     skip = page.get_by_role("link", name="Skip to content")
@@ -67,29 +67,29 @@ def test_with_the_keyboard_alone(open_page: Open) -> None:
     expect(page.get_by_role("combobox", name="Search packages and grids")).to_be_focused()
 
 
-def test_the_theme_is_the_readers(open_page: Open) -> None:
+def test_the_theme_choice_is_remembered(open_page: OpenPage) -> None:
     page = open_page("/", color_scheme="light")
 
-    def paper() -> str:
+    def background() -> str:
         return str(page.evaluate("getComputedStyle(document.body).backgroundColor"))
 
-    light = paper()
+    light = background()
     button = page.get_by_role("button", name="Dark theme")
     button.click()
     expect(button).to_have_attribute("aria-pressed", "true")
     page.wait_for_function("light => getComputedStyle(document.body).backgroundColor !== light", arg=light)
     page.reload()
-    assert paper() != light
+    assert background() != light
     expect(page.get_by_role("button", name="Dark theme")).to_have_attribute("aria-pressed", "true")
 
 
-def test_without_javascript_there_is_no_button_for_the_theme(open_page: Open) -> None:
+def test_without_javascript_there_is_no_theme_button(open_page: OpenPage) -> None:
     page = open_page("/", java_script_enabled=False)
     expect(page.get_by_role("button", name="Dark theme")).to_have_count(0)
 
 
 @pytest.mark.parametrize("width", [320, 390, 768])
-def test_no_page_is_wider_than_the_screen(open_page: Open, width: int) -> None:
+def test_no_page_scrolls_horizontally(open_page: OpenPage, width: int) -> None:
     page = open_page("/", width=width, height=700)
     for path in PAGES:
         page.goto(path)
@@ -97,7 +97,7 @@ def test_no_page_is_wider_than_the_screen(open_page: Open, width: int) -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 560), (390, 480)])
-def test_a_grid_scrolls_under_its_header_and_its_first_column(open_page: Open, width: int, height: int) -> None:
+def test_the_header_and_first_column_of_a_grid_are_sticky(open_page: OpenPage, width: int, height: int) -> None:
     page = open_page("/grids/g/many/", width=width, height=height)
     region = page.get_by_role("region", name="Many: comparison table, scrollable")
     header, label = page.locator("thead th").nth(30), page.locator("tbody tr:nth-child(12) > th")
@@ -110,13 +110,13 @@ def test_a_grid_scrolls_under_its_header_and_its_first_column(open_page: Open, w
     assert side
     assert abs(top["y"] - window["y"]) <= 2, "the header row stays at the top"
     assert abs(side["x"] - window["x"]) <= 2, "the first column stays at the left"
-    assert top["x"] < width, "the thirtieth package came into view"
-    found = "([x, y]) => document.elementFromPoint(x, y).closest('th')?.scope"
-    assert page.evaluate(found, [top["x"] + 20, top["y"] + 12]) == "col", "nothing covers the header"
-    assert page.evaluate(found, [side["x"] + 8, side["y"] + 8]) == "row", "nothing covers the first column"
+    assert top["x"] < width, "the thirtieth package is in view"
+    scope_at = "([x, y]) => document.elementFromPoint(x, y).closest('th')?.scope"
+    assert page.evaluate(scope_at, [top["x"] + 20, top["y"] + 12]) == "col", "nothing covers the header"
+    assert page.evaluate(scope_at, [side["x"] + 8, side["y"] + 8]) == "row", "nothing covers the first column"
 
 
-def test_a_grid_scrolls_with_the_arrow_keys(open_page: Open) -> None:
+def test_a_grid_scrolls_with_the_arrow_keys(open_page: OpenPage) -> None:
     page = open_page("/grids/g/many/", height=480)
     page.get_by_role("region", name="Many: comparison table, scrollable").focus()
     page.keyboard.press("ArrowRight")
@@ -126,13 +126,13 @@ def test_a_grid_scrolls_with_the_arrow_keys(open_page: Open) -> None:
     )
 
 
-def test_the_link_to_the_features_leads_to_them(open_page: Open) -> None:
+def test_the_features_link_scrolls_to_the_features(open_page: OpenPage) -> None:
     page = open_page("/grids/g/many/", height=600)
     page.get_by_role("link", name="1 feature").click()
     expect(page.get_by_text("Features", exact=True)).to_be_in_viewport()
 
 
-def test_every_page_keeps_to_the_site(open_page: Open) -> None:
+def test_pages_set_no_cookies_and_load_nothing_external(open_page: OpenPage) -> None:
     page = open_page("/")
     for path in PAGES:
         page.goto(path)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from tests.journeys.conftest import Open
+from tests.journeys.conftest import OpenPage
 
 
-def test_a_suggestion_can_be_chosen_with_the_keyboard(open_page: Open) -> None:
+def test_a_suggestion_can_be_chosen_with_the_keyboard(open_page: OpenPage) -> None:
     page = open_page("/help/")
     page.keyboard.press("/")
     box = page.get_by_role("combobox", name="Search packages and grids")
@@ -30,7 +30,7 @@ def test_a_suggestion_can_be_chosen_with_the_keyboard(open_page: Open) -> None:
     expect(page.get_by_role("heading", level=1)).to_contain_text("Known package")
 
 
-def test_enter_without_a_chosen_suggestion_searches(open_page: Open) -> None:
+def test_enter_without_a_chosen_suggestion_searches(open_page: OpenPage) -> None:
     page = open_page("/")
     box = page.get_by_role("main").get_by_role("combobox")
     box.press_sequentially("known", delay=20)
@@ -40,7 +40,7 @@ def test_enter_without_a_chosen_suggestion_searches(open_page: Open) -> None:
 
 
 @pytest.mark.parametrize("javascript", [True, False])
-def test_results_can_be_filtered_and_are_explained(open_page: Open, javascript: bool) -> None:
+def test_results_can_be_filtered_and_are_explained(open_page: OpenPage, javascript: bool) -> None:
     page = open_page("/search/?q=many", java_script_enabled=javascript)
     expect(page.get_by_role("heading", name="Packages")).to_have_text("Packages 60")
     page.get_by_text("Why this result?").first.click()
@@ -56,7 +56,7 @@ def test_results_can_be_filtered_and_are_explained(open_page: Open, javascript: 
     expect(page.get_by_text("21–40 of 60")).to_be_visible()
 
 
-def test_on_a_phone_a_link_goes_to_the_filters_below_the_results(open_page: Open) -> None:
+def test_on_a_phone_a_link_goes_to_the_filters_below_the_results(open_page: OpenPage) -> None:
     page = open_page("/search/?q=many", width=390, height=780)
     filters = page.get_by_role("complementary", name="Filters")
     expect(filters).not_to_be_in_viewport()
@@ -67,7 +67,7 @@ def test_on_a_phone_a_link_goes_to_the_filters_below_the_results(open_page: Open
     expect(page.get_by_role("link", name="Filters")).to_be_hidden()
 
 
-def test_no_suggestions_are_shown_if_nothing_matches(open_page: Open) -> None:
+def test_no_suggestions_are_shown_if_nothing_matches(open_page: OpenPage) -> None:
     page = open_page("/")
     box = page.get_by_role("main").get_by_role("combobox")
     box.press_sequentially("zzzzqq", delay=10)

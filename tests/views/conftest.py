@@ -1,4 +1,4 @@
-"""Fixtures for pages: the varied site, and a reader of pages."""
+"""Fixtures and helpers for tests of pages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.views.varied_site import populate_varied_site
 
 @pytest.fixture(params=KINDS)
 def database_url(request: pytest.FixtureRequest, database_templates: Templates) -> str:
-    """The address of a migrated database: that of a varied site for tests that use `varied_site`, else an empty one."""
+    """The URL of a migrated database, with the varied site for tests that use `varied_site`, or else empty."""
     return database_templates.reused(
         request.param, populate_varied_site if "varied_site" in request.fixturenames else None
     )
@@ -24,13 +24,13 @@ def database_url(request: pytest.FixtureRequest, database_templates: Templates) 
 
 @pytest.fixture
 def varied_site(session: Session) -> Session:
-    """The database of a varied site."""
+    """The database session of the varied site."""
     return session
 
 
 @pytest.fixture
 def fetch_page(client: FlaskClient) -> Callable[[str], str]:
-    """A function that fetches a page, which has to be there, and returns its text."""
+    """A function that fetches a page, asserts that the status is 200, and returns its HTML."""
 
     def fetch(path: str) -> str:
         response = client.get(path)
@@ -46,11 +46,11 @@ def row_titles(html: str) -> list[str]:
 
 
 def link_targets(html: str) -> list[str]:
-    """Return where a page's links go."""
-    return [unescape(address) for address in re.findall(r'<a [^>]*?href="([^"]*)"', html)]
+    """Return the targets of a page's links."""
+    return [unescape(target) for target in re.findall(r'<a [^>]*?href="([^"]*)"', html)]
 
 
 def visible_text(html: str) -> str:
-    """Return a page's words without its markup."""
+    """Return the text of a page's main element, or of a fragment, without markup."""
     main = html.partition("<main")[2].partition("</main>")[0] or html
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", main)).split())

@@ -1,4 +1,4 @@
-"""Failures as pages: in the site's look, without a database, without a trace of what went wrong inside."""
+"""Error pages use the site's layout, need no database and disclose no internals."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from tests.queries import recorded_queries
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "words"),
+    ("error", "status", "message"),
     [
         (errors.NotFound("Grid"), 404, "Grid not found"),
         (errors.Forbidden(), 403, "You don't have permission to do this"),
@@ -19,10 +19,10 @@ from tests.queries import recorded_queries
         (errors.Invalid({"title": ["is empty"]}), 422, "Invalid request"),
         (errors.Unavailable("down"), 502, "External service unavailable"),
         (errors.RateLimited("later"), 502, "External service unavailable"),
-        (RuntimeError("secret words"), 500, "Something went wrong"),
+        (RuntimeError("secret details"), 500, "Something went wrong"),
     ],
 )
-def test_each_failure_has_its_page(make_app: Callable[..., Flask], error: Exception, status: int, words: str) -> None:
+def test_each_error_has_a_page(make_app: Callable[..., Flask], error: Exception, status: int, message: str) -> None:
     app = make_app(shared=False)
 
     @app.get("/fails/")
@@ -33,7 +33,7 @@ def test_each_failure_has_its_page(make_app: Callable[..., Flask], error: Except
     with recorded_queries(app) as statements:
         response = app.test_client().get("/fails/")
     assert response.status_code == status
-    assert words in response.text.replace("&#39;", "'")
+    assert message in response.text.replace("&#39;", "'")
     assert "site.css" in response.text
     assert "secret" not in response.text
     assert "Traceback" not in response.text
@@ -41,7 +41,7 @@ def test_each_failure_has_its_page(make_app: Callable[..., Flask], error: Except
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 405, 413, 418, 429, 500, 503])
-def test_each_status_has_its_page(make_app: Callable[..., Flask], status: int) -> None:
+def test_each_status_has_a_page(make_app: Callable[..., Flask], status: int) -> None:
     app = make_app(shared=False)
 
     @app.get("/fails/")
@@ -53,14 +53,14 @@ def test_each_status_has_its_page(make_app: Callable[..., Flask], status: int) -
     assert f'aria-hidden="true">{status}</p>' in response.text
 
 
-def test_another_method_is_told_which_ones_there_are(client: FlaskClient) -> None:
+def test_method_not_allowed_lists_the_allowed_methods(client: FlaskClient) -> None:
     response = client.post("/packages/")
     assert response.status_code == 405
     assert set(response.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
     assert "Method not allowed" in response.text
 
 
-def test_an_unknown_host_gets_a_whole_page(make_app: Callable[..., Flask]) -> None:
+def test_an_untrusted_host_gets_a_complete_error_page(make_app: Callable[..., Flask]) -> None:
     client = make_app(TRUSTED_HOSTS="good.example.org").test_client()
     for path in ("/", "/packages/p/x/", "/nope/", "/static/site.css"):
         response = client.get(path, base_url="http://evil.example.org/")
@@ -70,11 +70,11 @@ def test_an_unknown_host_gets_a_whole_page(make_app: Callable[..., Flask]) -> No
         assert 'href="/packages/"' in response.text
 
 
-def test_a_large_body_is_refused_with_a_page(make_app: Callable[..., Flask]) -> None:
+def test_a_large_request_body_gets_an_error_page(make_app: Callable[..., Flask]) -> None:
     response = make_app(MAX_BODY_BYTES="1024").test_client().post("/search/", data=b"x" * 2000)
     assert response.status_code == 413
     assert "Request too large" in response.text
 
 
-def test_a_failing_page_offers_a_search(client: FlaskClient) -> None:
+def test_the_not_found_page_has_a_search_form(client: FlaskClient) -> None:
     assert 'action="/search/"' in client.get("/nope/").text.partition("<main")[2]

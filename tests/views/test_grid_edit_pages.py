@@ -1,4 +1,4 @@
-"""The forms about grids: what they refuse, keep and lead to."""
+"""The forms that create, edit, lock and delete grids, features and cells."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def ada(app: Flask, session: Session) -> CsrfClient:
 
 
 @pytest.fixture
-def mod(app: Flask, session: Session) -> CsrfClient:
+def moderator(app: Flask, session: Session) -> CsrfClient:
     user = make_user(session, "mod", role="moderator")
     session.commit()
     return CsrfClient(app, user)
@@ -29,7 +29,7 @@ def mod(app: Flask, session: Session) -> CsrfClient:
 
 @pytest.fixture
 def cell(session: Session) -> str:
-    """The address of a cell that says "yes"."""
+    """The path of the edit form of a cell with the text "yes"."""
     package = make_package(session, "one", title="One")
     grid = make_grid(session, "caching", (package,))
     feature = make_feature(session, grid, "Is fast")
@@ -38,72 +38,72 @@ def cell(session: Session) -> str:
     return f"/grids/element/caching/{package.id}/{feature.id}/"
 
 
-def test_a_grid_is_made_by_a_form(ada: CsrfClient, session: Session) -> None:
+def test_a_grid_is_created(ada: CsrfClient, session: Session) -> None:
     assert "Create a grid" in ada.get("/grids/add/").text
-    answer = ada.post("/grids/add/", {"title": "Caching", "slug": "", "description": "<b>fast</b>"})
-    assert (answer.status_code, answer.location) == (303, "/grids/g/caching/")
+    response = ada.post("/grids/add/", {"title": "Caching", "slug": "", "description": "<b>fast</b>"})
+    assert (response.status_code, response.location) == (303, "/grids/g/caching/")
     page = ada.get("/grids/g/caching/").text
     assert "&lt;b&gt;fast&lt;/b&gt;" in page
     assert "Grid “Caching” created." in page
-    refused = ada.post("/grids/add/", {"title": "", "slug": "caching", "description": "kept"})
-    assert refused.status_code == 422
-    assert "kept" in refused.text
-    assert "used by another grid" in refused.text
+    rejected = ada.post("/grids/add/", {"title": "", "slug": "caching", "description": "kept"})
+    assert rejected.status_code == 422
+    assert "kept" in rejected.text
+    assert "used by another grid" in rejected.text
 
 
-def test_two_people_change_a_grid_at_once(ada: CsrfClient, session: Session) -> None:
+def test_conflicting_grid_edits_are_shown_side_by_side(ada: CsrfClient, session: Session) -> None:
     grid = make_grid(session, "caching", description="old")
     session.commit()
     first = {"title": "Caching", "slug": "caching", "description": "by the first", "version": str(grid.version)}
     assert ada.post("/grids/caching/edit/", first).status_code == 303
     second = ada.post("/grids/caching/edit/", first | {"description": "by <i>the</i> second"})
     assert second.status_code == 409
-    words = visible_text(second.text)
-    assert "Current version by the first" in words
-    assert "Your version by <i>the</i> second" in words
+    page = visible_text(second.text)
+    assert "Current version by the first" in page
+    assert "Your version by <i>the</i> second" in page
     assert 'name="version" type="hidden" value="2"' in second.text
     assert ada.post("/grids/caching/edit/", first | {"description": "both", "version": "2"}).status_code == 303
     session.rollback()
     assert session.scalars(select(Grid.description)).all() == ["both"]
 
 
-def test_an_old_slug_leads_to_the_form(ada: CsrfClient, session: Session) -> None:
+def test_an_old_slug_redirects_to_the_edit_form(ada: CsrfClient, session: Session) -> None:
     make_grid(session, "caching")
     session.commit()
     ada.post("/grids/caching/edit/", {"title": "Caches", "slug": "caches", "version": "1"})
     assert ada.get("/grids/caching/edit/").location == "/grids/caches/edit/"
 
 
-def test_a_cell_is_saved_by_a_plain_form(ada: CsrfClient, cell: str, session: Session) -> None:
+def test_a_cell_is_edited_on_its_own_page(ada: CsrfClient, cell: str, session: Session) -> None:
     form = ada.get(cell).text
     assert ">\nyes</textarea>" in form or ">yes</textarea>" in form or ">\r\nyes</textarea>" in form
-    shown = ada.post(cell, {"text": "+2", "version": "1", "preview": "1"})
-    assert "yes, strongly" in shown.text
-    answer = ada.post(cell, {"text": "no, <script>", "version": "1"})
-    assert (answer.status_code, answer.location) == (303, "/grids/g/caching/")
+    preview = ada.post(cell, {"text": "+2", "version": "1", "preview": "1"})
+    assert "yes, strongly" in preview.text
+    response = ada.post(cell, {"text": "no, <script>", "version": "1"})
+    assert (response.status_code, response.location) == (303, "/grids/g/caching/")
     page = ada.get("/grids/g/caching/").text
     assert "&lt;script&gt;" in page
-    late = ada.post(cell, {"text": "mine", "version": "1"})
-    assert late.status_code == 409
-    assert "Current version no, <script>" in visible_text(late.text)
-    assert "mine" in late.text
+    conflict = ada.post(cell, {"text": "mine", "version": "1"})
+    assert conflict.status_code == 409
+    assert "Current version no, <script>" in visible_text(conflict.text)
+    assert "mine" in conflict.text
     session.rollback()
     assert session.scalars(select(Cell.text)).all() == ["no, <script>"]
 
 
-def test_a_cell_is_saved_in_place(ada: CsrfClient, cell: str) -> None:
+def test_a_cell_is_edited_in_place(ada: CsrfClient, cell: str) -> None:
     as_json = {"headers": {"Accept": "application/json"}}
     assert ada.get(cell, **as_json).json == {"text": "yes", "version": 1}
     saved = ada.post(cell, {"text": "no <b>", "version": "1"}, **as_json)
-    assert (saved.status_code, saved.json["version"]) == (200, 2)
-    assert "&lt;b&gt;" in saved.json["html"]
-    late = ada.post(cell, {"text": "x", "version": "1"}, **as_json)
-    assert (late.status_code, late.json) == (409, {"current": "no <b>", "by": "ada", "version": 2})
+    assert (saved.status_code, saved.get_json()["version"]) == (200, 2)
+    assert "&lt;b&gt;" in saved.get_json()["html"]
+    conflict = ada.post(cell, {"text": "x", "version": "1"}, **as_json)
+    assert (conflict.status_code, conflict.json) == (409, {"current": "no <b>", "by": "ada", "version": 2})
     long = ada.post(cell, {"text": "x" * 1001, "version": "2"}, **as_json)
-    assert (long.status_code, list(long.json["problems"])) == (422, ["text"])
+    assert (long.status_code, list(long.get_json()["problems"])) == (422, ["text"])
 
 
-def test_cells_that_can_not_be(ada: CsrfClient, cell: str, session: Session) -> None:
+def test_missing_cells_are_404(ada: CsrfClient, cell: str, session: Session) -> None:
     other = make_feature(session, make_grid(session, "other"))
     session.commit()
     for path in (f"/grids/element/caching/1/{other.id}/", "/grids/element/caching/4711/1/", "/grids/element/none/1/1/"):
@@ -111,33 +111,33 @@ def test_cells_that_can_not_be(ada: CsrfClient, cell: str, session: Session) -> 
         assert ada.post(path, {"text": "x"}).status_code == 404
 
 
-def test_packages_are_found_and_added(ada: CsrfClient, session: Session) -> None:
+def test_packages_are_searched_added_and_removed(ada: CsrfClient, session: Session) -> None:
     make_grid(session, "caching", (make_package(session, "inside", title="Cache inside"),))
     outside = make_package(session, "outside", title="Cache <outside>")
     session.commit()
-    found = ada.get("/grids/caching/package/add/?q=cache").text
-    assert "Cache &lt;outside&gt;" in found
-    assert "Cache inside" not in found
-    assert "No other package" in ada.get("/grids/caching/package/add/?q=%00zzz").text
+    results = ada.get("/grids/caching/package/add/?q=cache").text
+    assert "Cache &lt;outside&gt;" in results
+    assert "Cache inside" not in results
+    assert "No other packages match" in ada.get("/grids/caching/package/add/?q=%00zzz").text
     added = ada.post("/grids/caching/package/add/", {"package": str(outside.id)})
     assert added.location == "/grids/g/caching/"
     assert ada.post("/grids/caching/package/add/", {"package": "4711"}).status_code == 404
     assert ada.post("/grids/caching/package/add/", {"package": "x"}).status_code == 404
-    gone = ada.post(f"/grids/package/caching/{outside.id}/delete/", {"reason": "by mistake"})
-    assert gone.status_code == 303
+    removed = ada.post(f"/grids/package/caching/{outside.id}/delete/", {"reason": "by mistake"})
+    assert removed.status_code == 303
     assert "outside" not in ada.get("/api/v4/grids/1/?expand=all").text
 
 
-def test_features_by_forms(ada: CsrfClient, session: Session) -> None:
+def test_features_are_added_edited_moved_and_deleted(ada: CsrfClient, session: Session) -> None:
     make_grid(session, "caching", (make_package(session),))
     session.commit()
     for title in ("One", "Two"):
         assert ada.post("/grids/feature/add/caching/", {"title": title, "description": ""}).status_code == 303
     assert ada.post("/grids/feature/add/caching/", {"title": ""}).status_code == 422
     assert ada.post("/grids/feature/1/", {"title": "First", "version": "1"}).status_code == 303
-    late = ada.post("/grids/feature/1/", {"title": "Mine", "version": "1"})
-    assert late.status_code == 409
-    assert "Current version First" in visible_text(late.text)
+    conflict = ada.post("/grids/feature/1/", {"title": "Mine", "version": "1"})
+    assert conflict.status_code == 409
+    assert "Current version First" in visible_text(conflict.text)
     ada.post("/grids/feature/2/move/", {"to": "up"})
     page = ada.get("/grids/g/caching/").text
     assert page.index(">Two") < page.index(">First")
@@ -145,7 +145,7 @@ def test_features_by_forms(ada: CsrfClient, session: Session) -> None:
     assert ada.get("/grids/feature/2/").status_code == 404
 
 
-def test_what_a_lock_shows_and_refuses(app: Flask, ada: CsrfClient, moderator: CsrfClient, cell: str) -> None:
+def test_a_locked_grid_is_read_only_for_users(app: Flask, ada: CsrfClient, moderator: CsrfClient, cell: str) -> None:
     assert ada.post("/grids/caching/lock/", {"locked": "yes"}).status_code == 403
     assert moderator.post("/grids/caching/lock/", {"locked": "yes"}).status_code == 303
     page = ada.get("/grids/g/caching/").text
@@ -158,19 +158,19 @@ def test_what_a_lock_shows_and_refuses(app: Flask, ada: CsrfClient, moderator: C
     assert ada.get(cell).status_code == 200
 
 
-def test_a_deleted_grid_leads_to_its_history(moderator: CsrfClient, cell: str, session: Session) -> None:
+def test_deleting_a_grid_redirects_to_its_history(moderator: CsrfClient, cell: str, session: Session) -> None:
     assert "Delete the grid" in moderator.get("/grids/caching/delete/").text
-    answer = moderator.post("/grids/caching/delete/", {"reason": "empty"})
-    assert answer.status_code == 303
-    assert moderator.get(answer.location).status_code == 200
+    response = moderator.post("/grids/caching/delete/", {"reason": "empty"})
+    assert response.status_code == 303
+    assert moderator.get(response.location).status_code == 200
     assert moderator.get("/grids/g/caching/").status_code == 404
 
 
-def test_strangers_are_asked_to_log_in(app: Flask, cell: str) -> None:
-    nobody = CsrfClient(app)
-    page = nobody.get("/grids/g/caching/").text
+def test_anonymous_visitors_are_asked_to_log_in(app: Flask, cell: str) -> None:
+    anonymous = CsrfClient(app)
+    page = anonymous.get("/grids/g/caching/").text
     assert "Log in to edit" in page
     assert "data-cell" not in page
     for path in ("/grids/add/", "/grids/caching/edit/", cell, "/grids/caching/package/add/"):
-        assert "/account/login/?next=" in nobody.get(path).location
-        assert nobody.post(path, {"title": "x"}).status_code == 403
+        assert "/account/login/?next=" in anonymous.get(path).location
+        assert anonymous.post(path, {"title": "x"}).status_code == 403

@@ -1,4 +1,4 @@
-"""Grids: the list of them, and packages side by side."""
+"""The grid list and grid pages."""
 
 import re
 from collections.abc import Callable
@@ -15,18 +15,18 @@ Get = Callable[[str], str]
 
 
 def columns_in(html: str) -> list[str]:
-    """Return the titles of a comparison's columns."""
+    """Return the column titles of a comparison."""
     head = html.partition("<thead>")[2].partition("</thead>")[0]
     return [unescape(title) for title in re.findall(r'<th scope="col"[^>]*><a [^>]*>(.*?)</a>', head)]
 
 
 def row_in(html: str, title: str) -> list[str]:
-    """Return the words in each cell of the comparison's row with this title."""
+    """Return the text of each cell in the comparison's row with this title."""
     row = next(row for row in html.split("<tr")[1:] if re.search(rf'<th scope="row">{title}\b', row))
     return [visible_text(cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL)]
 
 
-def test_living_packages_come_first_then_deprecated_then_archived(varied_site: Session, fetch_page: Get) -> None:
+def test_active_packages_come_first_then_deprecated_then_archived(varied_site: Session, fetch_page: Get) -> None:
     html = fetch_page("/grids/g/caching/")
     columns = columns_in(html)
     assert columns[:3] == ["Known package", "Successor", "zero"]
@@ -51,7 +51,7 @@ def test_facts_are_rows(varied_site: Session, fetch_page: Get) -> None:
     assert row_in(html, "Stars")[2:4] == ["0", "— unknown"]
 
 
-def test_features_are_rows_with_the_cells_that_people_wrote(varied_site: Session, fetch_page: Get) -> None:
+def test_features_are_rows_with_their_cells(varied_site: Session, fetch_page: Get) -> None:
     html = fetch_page("/grids/g/caching/")
     cells = dict(zip(columns_in(html), row_in(html, "Is fast"), strict=True))
     assert cells["Known package"] == "yes since 2 https://example.org/fast ."
@@ -59,11 +59,11 @@ def test_features_are_rows_with_the_cells_that_people_wrote(varied_site: Session
     assert cells["archived"] == "no, very strongly"
     assert cells["Successor"] == "— unknown"
     assert '<a href="https://example.org/fast" rel="nofollow noopener">' in html
-    assert set(row_in(html, "Nobody filled this in")) == {"— unknown"}
+    assert set(row_in(html, "Not filled in")) == {"— unknown"}
     assert "<script>alert" not in html
 
 
-def test_headers_name_what_they_head(varied_site: Session, fetch_page: Get) -> None:
+def test_header_cells_have_a_scope(varied_site: Session, fetch_page: Get) -> None:
     html = fetch_page("/grids/g/caching/")
     table = html.partition("<table>")[2].partition("</table>")[0]
     assert table.count("<th ") == table.count('scope="')
@@ -93,7 +93,7 @@ def test_a_grid_can_be_sorted(session: Session, fetch_page: Get) -> None:
     assert "Ignored unknown sort order “-title”" in visible_text(fetch_page("/grids/g/g/?sort=-title"))
 
 
-def test_stars_decide_where_no_score_has_been_reckoned(session: Session, fetch_page: Get) -> None:
+def test_packages_without_a_score_are_sorted_by_stars(session: Session, fetch_page: Get) -> None:
     packages = (
         make_package(session, "few", stars=1),
         make_package(session, "many", stars=900),
@@ -107,7 +107,7 @@ def test_stars_decide_where_no_score_has_been_reckoned(session: Session, fetch_p
     assert '<a href="/grids/g/g/" aria-current="true">Score</a>' in html
 
 
-def test_a_grid_can_be_filtered_and_filters_keep_each_other(varied_site: Session, fetch_page: Get) -> None:
+def test_a_grid_can_be_filtered_and_links_keep_the_other_filters(varied_site: Session, fetch_page: Get) -> None:
     html = fetch_page("/grids/g/caching/?q=CACHES&sort=forks")
     assert columns_in(html)[0] == "Known package"
     assert "1 of 7 packages" in visible_text(html)
@@ -115,29 +115,29 @@ def test_a_grid_can_be_filtered_and_filters_keep_each_other(varied_site: Session
     assert "/grids/g/caching/?q=CACHES&sort=forks&stable=1" in link_targets(html)
     assert '<input type="hidden" name="sort" value="forks">' in html
     assert columns_in(fetch_page("/grids/g/caching/?stable=1")) == ["Known package"]
-    nothing = fetch_page("/grids/g/caching/?stable=1&q=zzz")
-    assert "No package in this grid matches “zzz” and is marked as stable." in visible_text(nothing)
+    no_matches = fetch_page("/grids/g/caching/?stable=1&q=zzz")
+    assert "No package in this grid matches “zzz” and is marked as stable." in visible_text(no_matches)
 
 
-def test_a_grid_has_no_limit(session: Session, fetch_page: Get) -> None:
+def test_a_grid_has_no_package_limit(session: Session, fetch_page: Get) -> None:
     make_many_packages(session, 60)
     html = fetch_page("/grids/g/many/")
     assert len(columns_in(html)) == 60
-    assert row_in(html, "Stars") == ["5"] * 60, "nobody leads where all are alike"
+    assert row_in(html, "Stars") == ["5"] * 60, "equal values have no best one"
 
 
 def test_an_empty_grid_says_so(varied_site: Session, fetch_page: Get) -> None:
-    assert "This grid doesn't have any packages." in visible_text(fetch_page("/grids/g/nobody-here/"))
+    assert "This grid doesn't have any packages." in visible_text(fetch_page("/grids/g/empty/"))
 
 
-def test_the_list_of_grids(varied_site: Session, fetch_page: Get) -> None:
+def test_the_grid_list_shows_counts_and_leaves_out_empty_grids(varied_site: Session, fetch_page: Get) -> None:
     titles = row_titles(fetch_page("/grids/"))
     assert "Caching" in titles
-    assert "Nobody here" not in titles
+    assert "Empty grid" not in titles
     html = fetch_page("/grids/?q=keeping")
     assert row_titles(html) == ["Caching"]
     assert "packages 7 active 5 features 2" in visible_text(html)
-    assert "No grids match" in visible_text(fetch_page("/grids/?q=nobody+here"))
+    assert "No grids match" in visible_text(fetch_page("/grids/?q=empty+grid"))
 
 
 def test_grids_can_be_sorted(session: Session, fetch_page: Get) -> None:
@@ -160,11 +160,11 @@ def test_grids_can_be_sorted(session: Session, fetch_page: Get) -> None:
         assert row_titles(fetch_page(f"/grids/?sort={sort}")) == order, sort
 
 
-def test_old_cells_of_other_grids_stay_out(session: Session, fetch_page: Get) -> None:
+def test_cells_of_other_grids_are_not_shown(session: Session, fetch_page: Get) -> None:
     package = make_package(session, "one")
-    here, there = make_grid(session, "here", (package,)), make_grid(session, "there", (package,))
-    fill_cell(session, make_feature(session, there, "Elsewhere"), package, "words of there")
-    make_feature(session, here, "Here")
+    grid, other_grid = make_grid(session, "grid", (package,)), make_grid(session, "other", (package,))
+    fill_cell(session, make_feature(session, other_grid, "Elsewhere"), package, "cell of the other grid")
+    make_feature(session, grid, "Feature")
     session.commit()
-    assert "words of there" not in fetch_page("/grids/g/here/")
-    assert "words of there" in fetch_page("/grids/g/there/")
+    assert "cell of the other grid" not in fetch_page("/grids/g/grid/")
+    assert "cell of the other grid" in fetch_page("/grids/g/other/")

@@ -1,4 +1,4 @@
-"""The pages that add and change packages."""
+"""The pages that add and edit packages."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from tests.users import CsrfClient, make_user
 from tests.views.conftest import visible_text
 from tests.views.varied_site import make_many_packages
 
-HERE = {"title": "One", "category": "apps", "repo_url": "https://github.com/ada/one"}
+PACKAGE_FORM = {"title": "One", "category": "apps", "repo_url": "https://github.com/ada/one"}
 HOSTILE = (
     "<script>alert(1)</script>", "x" * 10_000, "\x00", "a\x00\x07b", "\u202eabc\u2066", "שלום", "'; DROP TABLE a; --",
     "{{ 7*7 }}", "\ud7ff\ufffe", "é" * 140, "%s%n", "../../etc/passwd", "javascript:alert(1)", "\n\n", "1e999", "null",
 )  # fmt: skip
 
 
-def words(answer: TestResponse) -> str:
-    return visible_text(answer.get_data(as_text=True))
+def page_text(response: TestResponse) -> str:
+    return visible_text(response.get_data(as_text=True))
 
 
-def field(answer: TestResponse, name: str) -> str:
-    found = re.search(rf'<input[^>]*name="{name}"[^>]*value="([^"]*)"', answer.get_data(as_text=True))
-    assert found, name
-    return unescape(found.group(1))
+def field_value(response: TestResponse, name: str) -> str:
+    match = re.search(rf'<input[^>]*name="{name}"[^>]*value="([^"]*)"', response.get_data(as_text=True))
+    assert match, name
+    return unescape(match.group(1))
 
 
 @pytest.fixture
@@ -54,40 +54,40 @@ def count(session: Session, model: type[Any]) -> int:
     return session.scalar(select(func.count()).select_from(model)) or 0
 
 
-def form_of(visitor: CsrfClient, at: str = "one", **typed: str) -> dict[str, str]:
-    """Return what the edit form of a package sends, with these fields typed anew."""
-    answer = visitor.get(f"/packages/{at}/edit/")
+def edit_form_data(visitor: CsrfClient, current_slug: str = "one", **submitted: str) -> dict[str, str]:
+    """Return the data of a package's edit form with some fields changed."""
+    response = visitor.get(f"/packages/{current_slug}/edit/")
     names = ("title", "slug", "repo_url", "pypi_url", "documentation_url", "replaced_by", "package_id", "version")
-    return {name: field(answer, name) for name in names} | {"category": "apps"} | typed
+    return {name: field_value(response, name) for name in names} | {"category": "apps"} | submitted
 
 
-def test_who_is_not_logged_in_is_sent_to_log_in(app: Flask, session: Session) -> None:
+def test_anonymous_visitors_are_sent_to_the_login_page(app: Flask, session: Session) -> None:
     make_package(session, "one")
     session.commit()
-    nobody = CsrfClient(app)
+    anonymous = CsrfClient(app)
     for path in ("/packages/add/", "/packages/one/edit/", "/packages/one/flag/", "/packages/one/sites/add/",
                  "/packages/one/documentation/edit/"):  # fmt: skip
-        answer = nobody.get(path)
-        assert answer.status_code == 302
-        assert "login" in answer.headers["Location"]
-        assert nobody.post(path, {"title": "x"}).status_code == 403
+        response = anonymous.get(path)
+        assert response.status_code == 302
+        assert "login" in response.headers["Location"]
+        assert anonymous.post(path, {"title": "x"}).status_code == 403
     for path in ("/packages/add/validate/", "/packages/one/usage/", "/packages/one/favourite/",
                  "/packages/one/flag/withdraw/", "/packages/usage/one/add/", "/favorites/add/1/"):  # fmt: skip
-        assert nobody.post(path, {"value": "add"}).status_code == 403
-    assert "Log in to edit" in words(nobody.get("/packages/p/one/"))
+        assert anonymous.post(path, {"value": "add"}).status_code == 403
+    assert "Log in to edit" in page_text(anonymous.get("/packages/p/one/"))
     assert count(session, Revision) == 0
 
 
-def test_without_a_token_nothing_is_done(ada: CsrfClient, session: Session) -> None:
-    assert ada.client.post("/packages/add/", data=HERE).status_code == 403
+def test_adding_a_package_needs_a_csrf_token(ada: CsrfClient, session: Session) -> None:
+    assert ada.client.post("/packages/add/", data=PACKAGE_FORM).status_code == 403
     assert count(session, Package) == 0
 
 
 @pytest.fixture
-def world(
+def fake_hosts(
     make_app: Callable[..., Flask], serve_app: Callable[[Any], str], session: Session
 ) -> tuple[CsrfClient, Any, Any]:
-    """A visitor of a site that can ask a code host and an index."""
+    """A client of a site with a fake code host and a fake PyPI, and the two fakes."""
     github, pypi = FakeGitHub(TOKEN), FakePyPI()
     api, index = serve_app(github), serve_app(pypi)
     host = index.removeprefix("http://")
@@ -104,191 +104,195 @@ def world(
     return CsrfClient(app, user), github, pypi
 
 
-def test_the_form_comes_filled_from_the_code_host(world: tuple[CsrfClient, Any, Any]) -> None:
-    ada, github, pypi = world
+def test_the_form_is_filled_in_from_the_code_host(fake_hosts: tuple[CsrfClient, Any, Any]) -> None:
+    ada, github, pypi = fake_hosts
     github.add("Ada/One")
     pypi.add("One", "1.0", summary="Does one thing", project_urls={"Source": "https://github.com/ada/one.git"})
-    answer = ada.post("/packages/add/validate/", {"reference": "git@github.com:ada/ONE.git"})
-    assert answer.status_code == 200
-    assert field(answer, "pypi_url") == field(answer, "title") == "One"
-    assert field(answer, "slug") == "one"
-    assert field(answer, "repo_url").lower() == "https://github.com/ada/one"
-    assert "Does one thing" in words(answer)
+    response = ada.post("/packages/add/validate/", {"reference": "git@github.com:ada/ONE.git"})
+    assert response.status_code == 200
+    assert field_value(response, "pypi_url") == field_value(response, "title") == "One"
+    assert field_value(response, "slug") == "one"
+    assert field_value(response, "repo_url").lower() == "https://github.com/ada/one"
+    assert "Does one thing" in page_text(response)
 
 
-def test_the_form_comes_filled_from_the_index(world: tuple[CsrfClient, Any, Any]) -> None:
-    ada, github, pypi = world
+def test_the_form_is_filled_in_from_pypi(fake_hosts: tuple[CsrfClient, Any, Any]) -> None:
+    ada, github, pypi = fake_hosts
     github.add("ada/one")
     pypi.add("Django-One", "1.0", project_urls={"Code": "https://github.com/ada/one/"}, docs_url="https://d.example/")
-    answer = ada.post("/packages/add/validate/", {"reference": "pip install django_one"})
-    assert [field(answer, name) for name in ("title", "pypi_url", "repo_url", "slug")] == [
+    response = ada.post("/packages/add/validate/", {"reference": "pip install django_one"})
+    assert [field_value(response, name) for name in ("title", "pypi_url", "repo_url", "slug")] == [
         "Django-One", "Django-One", "https://github.com/ada/one", "django-one",
     ]  # fmt: skip
 
 
-def test_a_project_of_the_same_name_elsewhere_is_not_taken(world: tuple[CsrfClient, Any, Any]) -> None:
-    ada, github, pypi = world
+def test_a_pypi_project_with_another_repository_is_not_used(fake_hosts: tuple[CsrfClient, Any, Any]) -> None:
+    ada, github, pypi = fake_hosts
     github.add("ada/one")
     pypi.add("one", "1.0", project_urls={"Source": "https://github.com/bob/one"})
-    answer = ada.post("/packages/add/validate/", {"reference": "https://github.com/ada/one"})
-    assert 'name="pypi_url"' in answer.get_data(as_text=True)
-    assert not re.search(r'name="pypi_url"[^>]*value="[^"]', answer.get_data(as_text=True))
+    response = ada.post("/packages/add/validate/", {"reference": "https://github.com/ada/one"})
+    assert 'name="pypi_url"' in response.get_data(as_text=True)
+    assert not re.search(r'name="pypi_url"[^>]*value="[^"]', response.get_data(as_text=True))
 
 
 @pytest.mark.parametrize(
-    ("where", "told"),
+    ("reference", "expected"),
     [
         ("https://github.com/no/such", "was not found on github.com"),
         ("no-such-project", "The project “no-such-project” was not found"),
         ("https://git.example.org/a/b", "git.example.org is not a supported code host"),
     ],
 )
-def test_what_can_t_be_asked_is_told_and_the_form_is_there(
-    world: tuple[CsrfClient, Any, Any], where: str, told: str
+def test_the_form_is_shown_with_an_explanation_if_nothing_was_found(
+    fake_hosts: tuple[CsrfClient, Any, Any], reference: str, expected: str
 ) -> None:
-    answer = world[0].post("/packages/add/validate/", {"reference": where})
-    assert answer.status_code == 200
-    assert told in words(answer)
-    assert field(answer, "title")
+    response = fake_hosts[0].post("/packages/add/validate/", {"reference": reference})
+    assert response.status_code == 200
+    assert expected in page_text(response)
+    assert field_value(response, "title")
 
 
-def test_hosts_that_are_not_reached(make_app: Callable[..., Flask], session: Session) -> None:
+def test_the_form_is_shown_if_hosts_cannot_be_reached(make_app: Callable[..., Flask], session: Session) -> None:
     make_category(session, "apps")
     user = make_user(session)
     session.commit()
-    closed = "http://127.0.0.1:9"
-    app = make_app(CODE_HOSTS=f"github.com github {closed}", CODE_HOST_TOKENS=f"github.com={TOKEN}",
-                   PACKAGE_INDEX_URL=closed, ALLOWED_HOSTS_OUT="127.0.0.1:9")  # fmt: skip
-    answer = CsrfClient(app, user).post("/packages/add/validate/", {"reference": "https://github.com/ada/one"})
-    assert answer.status_code == 200
-    assert "Could not connect to github.com. You can fill in the form manually." in words(answer)
+    unreachable = "http://127.0.0.1:9"
+    app = make_app(CODE_HOSTS=f"github.com github {unreachable}", CODE_HOST_TOKENS=f"github.com={TOKEN}",
+                   PACKAGE_INDEX_URL=unreachable, ALLOWED_HOSTS_OUT="127.0.0.1:9")  # fmt: skip
+    response = CsrfClient(app, user).post("/packages/add/validate/", {"reference": "https://github.com/ada/one"})
+    assert response.status_code == 200
+    assert "Could not connect to github.com. You can fill in the form manually." in page_text(response)
 
 
-@pytest.mark.parametrize("where", ["https://github.com/ADA/One.git", "https://github.com/ada/one/issues", "One_Index"])
-def test_what_is_here_already_is_linked(ada: CsrfClient, session: Session, where: str) -> None:
+@pytest.mark.parametrize(
+    "reference", ["https://github.com/ADA/One.git", "https://github.com/ada/one/issues", "One_Index"]
+)
+def test_the_lookup_links_to_an_existing_package(ada: CsrfClient, session: Session, reference: str) -> None:
     make_package(session, "one", title="The one", repo_url="https://github.com/ada/one", pypi_url="one-index")
     session.commit()
-    answer = ada.post("/packages/add/validate/", {"reference": where})
-    assert answer.status_code == 200
-    assert 'href="/packages/p/one/"' in answer.get_data(as_text=True)
-    assert "This package is already listed: The one" in words(answer)
+    response = ada.post("/packages/add/validate/", {"reference": reference})
+    assert response.status_code == 200
+    assert 'href="/packages/p/one/"' in response.get_data(as_text=True)
+    assert "This package is already listed: The one" in page_text(response)
 
 
-@pytest.mark.parametrize("where", ["", "javascript:alert(1)//a", "<script>", "https://github.com/one", *HOSTILE])
-def test_what_is_no_place_is_told_on_the_field(ada: CsrfClient, where: str) -> None:
-    answer = ada.post("/packages/add/validate/", {"reference": where})
-    cleaned = clean_line(where, 20_000)
-    may_be_a_name = cleaned.isalnum() and cleaned.isascii() and len(cleaned) < 2000
-    assert answer.status_code == (200 if may_be_a_name else 422)
+@pytest.mark.parametrize("reference", ["", "javascript:alert(1)//a", "<script>", "https://github.com/one", *HOSTILE])
+def test_an_invalid_reference_is_an_error_on_its_field_value(ada: CsrfClient, reference: str) -> None:
+    response = ada.post("/packages/add/validate/", {"reference": reference})
+    cleaned = clean_line(reference, 20_000)
+    is_possible_name = cleaned.isalnum() and cleaned.isascii() and len(cleaned) < 2000
+    assert response.status_code == (200 if is_possible_name else 422)
 
 
-def test_a_package_is_added_into_a_grid(ada: CsrfClient, session: Session) -> None:
+def test_a_package_is_added_to_a_grid(ada: CsrfClient, session: Session) -> None:
     grid = make_grid(session, "caching")
     session.commit()
-    for asked in ("grid", "grid_slug"):
-        assert "will be added to the grid Caching" in words(ada.get(f"/packages/add/?{asked}=caching"))
-    answer = ada.post("/packages/add/", {**HERE, "grid": "caching"})
-    assert (answer.status_code, answer.headers["Location"]) == (303, "/packages/p/one/")
+    for param in ("grid", "grid_slug"):
+        assert "will be added to the grid Caching" in page_text(ada.get(f"/packages/add/?{param}=caching"))
+    response = ada.post("/packages/add/", {**PACKAGE_FORM, "grid": "caching"})
+    assert (response.status_code, response.headers["Location"]) == (303, "/packages/p/one/")
     assert session.scalars(select(GridPackage.grid_id)).all() == [grid.id]
-    assert "now in the grid “Caching”" in words(ada.get("/packages/p/one/"))
+    assert "now in the grid “Caching”" in page_text(ada.get("/packages/p/one/"))
 
 
-def test_a_locked_grid_is_told_and_the_package_comes_without_it(ada: CsrfClient, session: Session) -> None:
+def test_a_package_is_added_without_a_locked_grid(ada: CsrfClient, session: Session) -> None:
     make_grid(session, "locked", is_locked=True)
     session.commit()
-    assert "is locked" in words(ada.get("/packages/add/?grid=locked"))
-    assert "Grid not found" in words(ada.get("/packages/add/?grid=none"))
-    assert ada.post("/packages/add/", {**HERE, "grid": "locked"}).status_code == 303
+    assert "is locked" in page_text(ada.get("/packages/add/?grid=locked"))
+    assert "Grid not found" in page_text(ada.get("/packages/add/?grid=none"))
+    assert ada.post("/packages/add/", {**PACKAGE_FORM, "grid": "locked"}).status_code == 303
     assert count(session, GridPackage) == 0
 
 
-def test_a_refusal_keeps_what_was_typed(ada: CsrfClient) -> None:
-    answer = ada.post("/packages/add/", {**HERE, "repo_url": "nowhere", "documentation_url": "https://d.example"})
-    assert answer.status_code == 422
-    assert field(answer, "documentation_url") == "https://d.example"
-    assert field(answer, "repo_url") == "nowhere"
-    assert "must include a host name" in words(answer)
+def test_an_invalid_form_keeps_the_submitted_values(ada: CsrfClient) -> None:
+    response = ada.post(
+        "/packages/add/", {**PACKAGE_FORM, "repo_url": "nowhere", "documentation_url": "https://d.example"}
+    )
+    assert response.status_code == 422
+    assert field_value(response, "documentation_url") == "https://d.example"
+    assert field_value(response, "repo_url") == "nowhere"
+    assert "must include a host name" in page_text(response)
 
 
-def test_an_edit_is_shown(ada: CsrfClient, session: Session) -> None:
-    ada.post("/packages/add/", HERE)
-    answer = ada.post("/packages/one/edit/", form_of(ada, title="Two", slug="two", reason="Renamed"))
-    assert answer.headers["Location"] == "/packages/p/two/"
-    assert "Two" in words(ada.get("/packages/p/two/"))
+def test_an_edit_is_saved_and_shown(ada: CsrfClient, session: Session) -> None:
+    ada.post("/packages/add/", PACKAGE_FORM)
+    response = ada.post("/packages/one/edit/", edit_form_data(ada, title="Two", slug="two", reason="Renamed"))
+    assert response.headers["Location"] == "/packages/p/two/"
+    assert "Two" in page_text(ada.get("/packages/p/two/"))
     assert ada.get("/packages/p/one/").headers["Location"] == "/packages/p/two/"
     assert ada.get("/packages/one/edit/").headers["Location"] == "/packages/two/edit/"
     session.rollback()
     assert session.scalars(select(Revision.reason).order_by(Revision.id)).all()[-1] == "Renamed"
-    same = ada.post("/packages/two/edit/", form_of(ada, "two"))
+    same = ada.post("/packages/two/edit/", edit_form_data(ada, "two"))
     assert same.status_code == 303
     assert count(session, Revision) == 2
 
 
-def test_two_browsers_edit_the_same_package(ada: CsrfClient, app: Flask, session: Session) -> None:
-    ada.post("/packages/add/", HERE)
+def test_conflicting_package_edits_are_shown_side_by_side(ada: CsrfClient, app: Flask, session: Session) -> None:
+    ada.post("/packages/add/", PACKAGE_FORM)
     user = make_user(session, "bob")
     session.commit()
     bob = CsrfClient(app, user)
-    theirs = form_of(bob, title="Bob's", documentation_url="https://bob.example")
-    ada.post("/packages/one/edit/", form_of(ada, title="Ada's", slug="ada-s"))
-    answer = bob.post("/packages/one/edit/", theirs)  # the package has another address by now
-    assert answer.status_code == 409
-    assert "ada changed this while you were editing" in words(answer)
-    assert re.search(r"Current version Ada's Your version Bob's", words(answer))
-    assert field(answer, "title") == "Bob's"
-    assert field(answer, "documentation_url") == "https://bob.example"
+    outdated = edit_form_data(bob, title="Bob's", documentation_url="https://bob.example")
+    ada.post("/packages/one/edit/", edit_form_data(ada, title="Ada's", slug="ada-s"))
+    response = bob.post("/packages/one/edit/", outdated)  # the package has another slug by now
+    assert response.status_code == 409
+    assert "ada changed this while you were editing" in page_text(response)
+    assert re.search(r"Current version Ada's Your version Bob's", page_text(response))
+    assert field_value(response, "title") == "Bob's"
+    assert field_value(response, "documentation_url") == "https://bob.example"
     session.rollback()
     assert session.scalars(select(Package.title)).one() == "Ada's"
-    again = {
-        name: field(answer, name)
+    resubmitted = {
+        name: field_value(response, name)
         for name in ("title", "slug", "repo_url", "documentation_url", "version", "package_id")
     }
-    assert bob.post("/packages/ada-s/edit/", again | {"category": "apps"}).status_code == 303
+    assert bob.post("/packages/ada-s/edit/", resubmitted | {"category": "apps"}).status_code == 303
     session.rollback()
     assert session.scalars(select(Package.title)).one() == "Bob's"
 
 
 @pytest.mark.parametrize("version", ["", "x", "99999999999999999999", "-1"])
-def test_a_form_that_says_no_version_saves_nothing(ada: CsrfClient, session: Session, version: str) -> None:
-    ada.post("/packages/add/", HERE)
-    assert ada.post("/packages/one/edit/", form_of(ada, title="Two", version=version)).status_code == 409
+def test_a_form_without_a_valid_version_is_a_conflict(ada: CsrfClient, session: Session, version: str) -> None:
+    ada.post("/packages/add/", PACKAGE_FORM)
+    assert ada.post("/packages/one/edit/", edit_form_data(ada, title="Two", version=version)).status_code == 409
     assert session.scalars(select(Package.title)).one() == "One"
 
 
-def test_the_documentation_alone(ada: CsrfClient, app: Flask, session: Session) -> None:
-    ada.post("/packages/add/", HERE)
-    version = field(ada.get("/packages/one/documentation/edit/"), "version")
+def test_the_documentation_url_has_its_own_form(ada: CsrfClient, app: Flask, session: Session) -> None:
+    ada.post("/packages/add/", PACKAGE_FORM)
+    version = field_value(ada.get("/packages/one/documentation/edit/"), "version")
     path = "/packages/one/documentation/edit/"
     assert ada.post(path, {"documentation_url": "javascript:x", "version": version}).status_code == 422
     assert ada.post(path, {"documentation_url": "https://d.example", "version": version}).status_code == 303
-    late = ada.post(path, {"documentation_url": "https://e.example", "version": version})
-    assert late.status_code == 409
-    assert re.search(r"Current version https://d.example Your version https://e.example", words(late))
+    conflict = ada.post(path, {"documentation_url": "https://e.example", "version": version})
+    assert conflict.status_code == 409
+    assert re.search(r"Current version https://d.example Your version https://e.example", page_text(conflict))
 
 
-def test_first_edits_are_held(make_app: Callable[..., Flask], session: Session) -> None:
+def test_first_edits_are_queued_for_review(make_app: Callable[..., Flask], session: Session) -> None:
     app = make_app(REVIEW_FIRST_EDITS="1")
     make_category(session, "apps")
     user = make_user(session)
     session.commit()
     ada = CsrfClient(app, user)
-    answer = ada.post("/packages/add/", HERE)
-    assert answer.headers["Location"] == "/moderation/yours/"
-    assert "reviewed by a moderator" in words(ada.get("/moderation/yours/"))
+    response = ada.post("/packages/add/", PACKAGE_FORM)
+    assert response.headers["Location"] == "/moderation/yours/"
+    assert "reviewed by a moderator" in page_text(ada.get("/moderation/yours/"))
     assert (count(session, Package), count(session, PendingEdit), count(session, Revision)) == (0, 1, 0)
-    assert ada.post("/packages/add/", {**HERE, "title": ""}).status_code == 422
+    assert ada.post("/packages/add/", {**PACKAGE_FORM, "title": ""}).status_code == 422
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
-def test_hostile_words_are_kept_as_words_or_refused(ada: CsrfClient, session: Session, hostile: str) -> None:
-    ada.post("/packages/add/", HERE)
+def test_hostile_text_is_escaped_or_rejected(ada: CsrfClient, session: Session, hostile: str) -> None:
+    ada.post("/packages/add/", PACKAGE_FORM)
     for name in ("title", "slug", "category", "repo_url", "pypi_url", "documentation_url", "replaced_by", "reason",
                  "version", "package_id", "grid"):  # fmt: skip
-        added = ada.post("/packages/add/", {**HERE, "repo_url": "https://github.com/a/b", name: hostile})
-        edited = ada.post("/packages/one/edit/", form_of(ada) | {name: hostile})
-        for answer in (added, edited):
-            assert answer.status_code in {303, 409, 422}, name
-            assert b"<script>alert" not in answer.data
+        added = ada.post("/packages/add/", {**PACKAGE_FORM, "repo_url": "https://github.com/a/b", name: hostile})
+        edited = ada.post("/packages/one/edit/", edit_form_data(ada) | {name: hostile})
+        for response in (added, edited):
+            assert response.status_code in {303, 409, 422}, name
+            assert b"<script>alert" not in response.data
         session.rollback()
         for package in session.scalars(select(Package).where(Package.slug != "one")).all():
             assert ada.get(f"/packages/p/{package.slug}/").status_code == 200
@@ -297,23 +301,23 @@ def test_hostile_words_are_kept_as_words_or_refused(ada: CsrfClient, session: Se
 
 
 @pytest.mark.parametrize("role", ["user", "moderator"])
-def test_the_page_costs_the_same_whatever_there_is(app: Flask, session: Session, role: str) -> None:
+def test_the_package_page_has_a_fixed_number_of_queries(app: Flask, session: Session, role: str) -> None:
     make_many_packages(session, 3)
     user = make_user(session, "zed", role=role)
     session.commit()
     zed, costs = CsrfClient(app, user), []
     for flags in (0, 5):
         package = session.scalars(select(Package).where(Package.slug == "many-000")).one()
-        _flag_and_list(session, package.id, user.id, flags)
+        _add_flags_and_sites(session, package.id, user.id, flags)
         with recorded_queries(app) as statements:
             assert zed.get("/packages/p/many-000/").status_code == 200
-        costs.append(len([one for one in statements if not one.startswith("BEGIN")]))
-    assert costs[0] == costs[1] <= 11 + 3 + 2  # what is one's own, and who looks
+        costs.append(len([statement for statement in statements if not statement.startswith("BEGIN")]))
+    assert costs[0] == costs[1] <= 11 + 3 + 2  # the viewer's own records, and the current user
 
 
-def _flag_and_list(session: Session, package_id: int, user_id: int, number: int) -> None:
-    for one in range(number):
-        other = make_user(session, f"other-{one}")
+def _add_flags_and_sites(session: Session, package_id: int, user_id: int, count: int) -> None:
+    for index in range(count):
+        other = make_user(session, f"other-{index}")
         session.add(Flag(package_id=package_id, user_id=other.id, kind="spam", reason="x", created_at=NOW))
         session.add(UsingSite(package_id=package_id, title="x", url="https://x.example", created_at=NOW,
                               created_by_id=user_id))  # fmt: skip

@@ -1,4 +1,4 @@
-"""Lists of packages: searched, filtered, sorted, paged."""
+"""Package lists: search, filters, sorting and pagination."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -15,7 +15,7 @@ Get = Callable[[str], str]
 
 @pytest.fixture
 def sample_packages(session: Session) -> Session:
-    """Three packages with facts, one without, and one that is archived."""
+    """Three packages with facts, one without, and one archived package."""
     apps, tools = make_category(session, "apps"), make_category(session, "tools")
     make_package(
         session, "b", title="beta", category=apps, stars=10, forks=3, pypi_downloads=1, description="Forms and caches",
@@ -64,19 +64,19 @@ def test_unknown_facts_come_last_in_every_order(sample_packages: Session, fetch_
         assert row_titles(fetch_page(f"/packages/?sort={sort}")) == order, sort
 
 
-def test_every_word_has_to_be_found(sample_packages: Session, fetch_page: Get) -> None:
+def test_every_word_must_match(sample_packages: Session, fetch_page: Get) -> None:
     assert row_titles(fetch_page("/packages/?q=CACHES")) == ["Alpha", "beta"]
     assert row_titles(fetch_page("/packages/?q=forms+caches")) == ["beta"]
     assert row_titles(fetch_page("/packages/?q=forms+nothing")) == []
 
 
-def test_pills_count_what_the_words_leave(sample_packages: Session, fetch_page: Get) -> None:
+def test_category_counts_follow_the_search(sample_packages: Session, fetch_page: Get) -> None:
     assert "All 4 Apps 2 Tools 2" in visible_text(fetch_page("/packages/"))
     assert "All 2 Apps 1 Tools 1" in visible_text(fetch_page("/packages/?q=caches"))
     assert "All 3 Apps 2 Tools 1" in visible_text(fetch_page("/packages/?q=caches&all=1"))
 
 
-def test_archived_packages_are_asked_for_and_marked(sample_packages: Session, fetch_page: Get) -> None:
+def test_archived_packages_are_shown_on_request_and_marked(sample_packages: Session, fetch_page: Get) -> None:
     assert "1 archived or deprecated package hidden." in visible_text(fetch_page("/packages/?q=caches"))
     html = fetch_page("/packages/?q=caches&all=1")
     assert row_titles(html) == ["past", "Alpha", "beta"]
@@ -84,7 +84,7 @@ def test_archived_packages_are_asked_for_and_marked(sample_packages: Session, fe
     assert "/packages/?q=caches" in link_targets(html)
 
 
-def test_a_bad_value_is_told_and_the_others_stay(sample_packages: Session, fetch_page: Get) -> None:
+def test_an_invalid_filter_is_reported_and_the_others_apply(sample_packages: Session, fetch_page: Get) -> None:
     html = fetch_page("/packages/?q=caches&category=nope&sort=title")
     assert "Ignored unknown category “nope”." in visible_text(html)
     assert row_titles(html) == ["Alpha", "beta"]
@@ -93,7 +93,7 @@ def test_a_bad_value_is_told_and_the_others_stay(sample_packages: Session, fetch
     assert row_titles(html) == ["beta"]
 
 
-def test_filters_keep_each_other_in_every_link_and_form(sample_packages: Session, fetch_page: Get) -> None:
+def test_links_and_forms_keep_the_other_filters(sample_packages: Session, fetch_page: Get) -> None:
     html = fetch_page("/packages/?q=caches&category=apps&sort=title&all=1")
     links = link_targets(html)
     assert "/packages/?q=caches&category=tools&sort=title&all=1" in links
@@ -105,7 +105,7 @@ def test_filters_keep_each_other_in_every_link_and_form(sample_packages: Session
         assert f'<input type="hidden" {field}>' in html
 
 
-def test_a_categorys_page_is_its_list(sample_packages: Session, fetch_page: Get) -> None:
+def test_a_category_page_lists_its_packages(sample_packages: Session, fetch_page: Get) -> None:
     html = fetch_page("/categories/apps/?q=forms&sort=title&category=tools")
     assert row_titles(html) == ["beta", "gamma"]
     assert "/categories/tools/?q=forms&sort=title" in link_targets(html)
@@ -113,20 +113,20 @@ def test_a_categorys_page_is_its_list(sample_packages: Session, fetch_page: Get)
     assert "/categories/apps/?q=forms&sort=-title" in link_targets(html)
 
 
-def test_a_grids_packages_are_a_list_of_their_own(sample_packages: Session, fetch_page: Get) -> None:
+def test_a_grid_has_a_list_view(sample_packages: Session, fetch_page: Get) -> None:
     make_grid(sample_packages, "two", tuple(sample_packages.query(Package).order_by(Package.id).limit(2)))
     sample_packages.commit()
     assert row_titles(fetch_page("/grids/g/two/packages/")) == ["Alpha", "beta"]
     assert row_titles(fetch_page("/grids/g/two/packages/?category=tools")) == ["Alpha"]
 
 
-def test_pages_hold_twenty_and_follow_each_other(session: Session, fetch_page: Get) -> None:
-    for number in range(45):
-        make_package(session, f"p{number:02}", stars=1)
+def test_lists_have_20_packages_per_page(session: Session, fetch_page: Get) -> None:
+    for index in range(45):
+        make_package(session, f"p{index:02}", stars=1)
     session.commit()
     pages = [row_titles(fetch_page(f"/packages/?sort=repo_forks&page={page}")) for page in (1, 2, 3)]
     assert [len(page) for page in pages] == [20, 20, 5]
-    assert [title for page in pages for title in page] == [f"p{number:02}" for number in range(45)]
+    assert [title for page in pages for title in page] == [f"p{index:02}" for index in range(45)]
     assert row_titles(fetch_page("/packages/?sort=repo_forks&page=last")) == pages[2]
     assert row_titles(fetch_page("/packages/?sort=repo_forks&page=99")) == pages[2]
     assert row_titles(fetch_page("/packages/?sort=repo_forks&page=nonsense")) == pages[0]
@@ -137,19 +137,19 @@ def test_pages_hold_twenty_and_follow_each_other(session: Session, fetch_page: G
     assert 'start="21"' in html
 
 
-def test_the_latest_come_first_without_the_archived(sample_packages: Session, fetch_page: Get) -> None:
+def test_recently_added_packages_leave_out_archived_ones(sample_packages: Session, fetch_page: Get) -> None:
     assert row_titles(fetch_page("/packages/latest/")) == ["beta", "Alpha", "gamma", "unknown"]
 
 
-def test_the_most_liked_come_first_whatever_their_state(varied_site: Session, fetch_page: Get) -> None:
+def test_favourites_are_ranked_and_include_archived_packages(varied_site: Session, fetch_page: Get) -> None:
     html = fetch_page("/packages/liked/")
     assert row_titles(html) == ["Known package", "archived"]
     assert "favourites 2" in visible_text(html)
 
 
-def test_without_favourites_the_page_says_so(sample_packages: Session, fetch_page: Get) -> None:
+def test_the_favourites_page_can_be_empty(sample_packages: Session, fetch_page: Get) -> None:
     assert "No favourites yet" in fetch_page("/packages/liked/")
 
 
-def test_categories_tell_their_numbers(sample_packages: Session, fetch_page: Get) -> None:
+def test_categories_show_package_counts(sample_packages: Session, fetch_page: Get) -> None:
     assert "2 packages plus 1 archived or deprecated" in visible_text(fetch_page("/categories/"))

@@ -1,4 +1,4 @@
-"""The pages of people."""
+"""User profiles and the form to edit them."""
 
 from __future__ import annotations
 
@@ -14,46 +14,46 @@ from tests.queries import recorded_queries
 from tests.users import CsrfClient, make_user, viewer_of
 from tests.views.conftest import row_titles, visible_text
 
-EVIL = """<script>alert('x')</script> & "q" """
+MALICIOUS_TEXT = """<script>alert('x')</script> & "q" """
 
 
-def visit_as(session: Session, app: Flask, user: User) -> CsrfClient:
+def logged_in(session: Session, app: Flask, user: User) -> CsrfClient:
     session.commit()
     return CsrfClient(app, user)
 
 
-def test_a_profile_tells_what_a_person_did(session: Session, client: FlaskClient) -> None:
-    links = [{"label": EVIL, "url": "https://a.example/"}, {"label": "bad", "url": "javascript:alert(1)"}]
+def test_a_profile_shows_the_users_contributions(session: Session, client: FlaskClient) -> None:
+    links = [{"label": MALICIOUS_TEXT, "url": "https://a.example/"}, {"label": "bad", "url": "javascript:alert(1)"}]
     ada = make_user(session, "ada", role="moderator", links=links)
     session.add(Identity(user_id=ada.id, provider="gitlab", subject="7", login="ada.l", created_at=NOW))
-    package = make_package(session, "one", title=EVIL, created_by_id=ada.id)
+    package = make_package(session, "one", title=MALICIOUS_TEXT, created_by_id=ada.id)
     session.add(Favourite(user_id=ada.id, package_id=package.id, created_at=NOW))
     session.commit()
     response = client.get("/profiles/ada/")
-    words = visible_text(response.text)
+    content = visible_text(response.text)
     assert response.status_code == 200
-    assert "ada moderator" in words
-    assert "Member since 1 Mar 2026" in words
+    assert "ada moderator" in content
+    assert "Member since 1 Mar 2026" in content
     assert '<a href="https://gitlab.com/ada.l" rel="me nofollow noopener">ada.l</a>' in response.text
     assert "<script>alert" not in response.text
     assert "javascript:" not in response.text
     assert 'href="https://a.example/" rel="nofollow noopener ugc"' in response.text
-    assert "Favourites" not in words
-    assert "example.org" not in words, "the address of a person is nobody's business"
-    assert "Edit profile" not in words
+    assert "Favourites" not in content
+    assert "example.org" not in content, "email addresses are private"
+    assert "Edit profile" not in content
     assert '<link rel="canonical" href="http://localhost/profiles/ada/">' in client.get("/profiles/ADA/").text
 
 
 @pytest.mark.parametrize("path", ["/profiles/nobody/", "/profiles/closed/", "/profiles/a%00b/", "/profiles/ada/x/",
                                   "/profiles/" + "x" * 5000 + "/", "/profiles/nobody/added/"])  # fmt: skip
-def test_there_is_no_page_of_who_is_not_here(session: Session, client: FlaskClient, path: str) -> None:
+def test_unknown_and_disabled_users_have_no_profile(session: Session, client: FlaskClient, path: str) -> None:
     make_user(session, "ada")
     make_user(session, "closed", is_active=False)
     session.commit()
     assert client.get(path).status_code == 404
 
 
-def test_lists_have_pages_of_their_own(session: Session, client: FlaskClient) -> None:
+def test_profile_lists_have_their_own_pages(session: Session, client: FlaskClient) -> None:
     ada = make_user(session)
     for number in range(25):
         make_package(session, f"p-{number:02}", created_by_id=ada.id)
@@ -61,11 +61,11 @@ def test_lists_have_pages_of_their_own(session: Session, client: FlaskClient) ->
     assert "All 25" in client.get("/profiles/ada/").text
     assert row_titles(client.get("/profiles/ada/added/").text) == [f"p-{n:02}" for n in range(20)]
     assert row_titles(client.get("/profiles/ada/added/?page=2").text) == [f"p-{n:02}" for n in range(20, 25)]
-    for which in ("contributed", "edited"):
-        assert "No packages yet" in client.get(f"/profiles/ada/{which}/").text
+    for list_name in ("contributed", "edited"):
+        assert "No packages yet" in client.get(f"/profiles/ada/{list_name}/").text
 
 
-def test_favourites_are_shown_to_whom_they_may(session: Session, app: Flask) -> None:
+def test_favourites_are_private_unless_shared(session: Session, app: Flask) -> None:
     ada, bob = make_user(session, "ada"), make_user(session, "bob", role="staff")
     package = make_package(session, "one", title="Liked one")
     session.add(Favourite(user_id=ada.id, package_id=package.id, created_at=NOW))
@@ -80,8 +80,8 @@ def test_favourites_are_shown_to_whom_they_may(session: Session, app: Flask) -> 
     assert row_titles(CsrfClient(app).get(path).text) == ["Liked one"]
 
 
-def test_a_person_edits_their_own_page(session: Session, app: Flask) -> None:
-    ada = visit_as(session, app, make_user(session, "ada"))
+def test_a_user_edits_their_own_profile(session: Session, app: Flask) -> None:
+    ada = logged_in(session, app, make_user(session, "ada"))
     form = ada.get("/profiles/edit/")
     assert form.text.count('name="links-') == 6
     response = ada.post("/profiles/edit/", {"links-0-label": "Blog", "links-0-url": "https://blog.example",
@@ -96,11 +96,11 @@ def test_a_person_edits_their_own_page(session: Session, app: Flask) -> None:
     assert "blog.example" not in ada.get("/profiles/ada/").text
 
 
-def test_a_refused_form_comes_back_as_it_was_typed(session: Session, app: Flask) -> None:
-    ada = visit_as(session, app, make_user(session, "ada"))
-    bad = {"links-0-label": EVIL, "links-0-url": "nonsense"}
-    fine = {"links-1-label": "Fine", "links-1-url": "https://fine.example"}
-    response = ada.post("/profiles/edit/", {"shares_favourites": "y"} | bad | fine)
+def test_an_invalid_form_keeps_the_submitted_values(session: Session, app: Flask) -> None:
+    ada = logged_in(session, app, make_user(session, "ada"))
+    invalid = {"links-0-label": MALICIOUS_TEXT, "links-0-url": "nonsense"}
+    valid = {"links-1-label": "Fine", "links-1-url": "https://fine.example"}
+    response = ada.post("/profiles/edit/", {"shares_favourites": "y"} | invalid | valid)
     assert response.status_code == 422
     assert "Nothing has been saved." in response.text
     assert "Enter a URL that starts with https:// or http://." in response.text
@@ -112,9 +112,11 @@ def test_a_refused_form_comes_back_as_it_was_typed(session: Session, app: Flask)
     assert (user.links, user.shares_favourites) == ([], False)
 
 
-@pytest.mark.parametrize("evil", ["\x00", "a\x00b", "\u202e", "x" * 10_000, EVIL, "'; DROP TABLE user; --", "\ud7ff"])
-def test_no_text_breaks_the_form(session: Session, app: Flask, evil: str) -> None:
-    ada = visit_as(session, app, make_user(session, "ada"))
+@pytest.mark.parametrize(
+    "evil", ["\x00", "a\x00b", "\u202e", "x" * 10_000, MALICIOUS_TEXT, "'; DROP TABLE user; --", "\ud7ff"]
+)
+def test_hostile_text_never_breaks_the_form(session: Session, app: Flask, evil: str) -> None:
+    ada = logged_in(session, app, make_user(session, "ada"))
     many = {f"links-{n}-{part}": "https://a.example" for n in range(30) for part in ("label", "url")}
     for data in (
         {"links-0-label": evil, "links-0-url": "https://a.example"},
@@ -127,7 +129,7 @@ def test_no_text_breaks_the_form(session: Session, app: Flask, evil: str) -> Non
         assert "<script>alert" not in ada.get("/profiles/ada/").text
 
 
-def test_only_a_person_edits_their_page(session: Session, app: Flask, client: FlaskClient) -> None:
+def test_only_the_user_can_edit_their_profile(session: Session, app: Flask, client: FlaskClient) -> None:
     ada = make_user(session, "ada")
     session.commit()
     assert client.get("/profiles/edit/").headers["Location"] == "/account/login/?next=/profiles/edit/"
@@ -135,7 +137,7 @@ def test_only_a_person_edits_their_page(session: Session, app: Flask, client: Fl
     assert CsrfClient(app, ada).client.post("/profiles/edit/", data={"shares_favourites": "y"}).status_code == 403
 
 
-def test_moderators_find_a_persons_changes(session: Session, app: Flask) -> None:
+def test_moderators_can_find_and_undo_a_users_changes(session: Session, app: Flask) -> None:
     ada, mod = make_user(session, "ada"), make_user(session, "mod", role="moderator")
     package, viewer = make_package(session, "one"), viewer_of(ada)
     session.commit()
@@ -150,7 +152,7 @@ def test_moderators_find_a_persons_changes(session: Session, app: Flask) -> None
 
 
 @pytest.mark.parametrize("rows", [1, 50])
-def test_a_profile_costs_the_same_whatever_a_person_did(session: Session, app: Flask, rows: int) -> None:
+def test_a_profile_has_a_fixed_number_of_queries(session: Session, app: Flask, rows: int) -> None:
     ada = make_user(session, "ada", shares_favourites=True)
     session.add(Identity(user_id=ada.id, provider="github", subject="1", login="ada", created_at=NOW))
     for number in range(rows):
@@ -165,7 +167,7 @@ def test_a_profile_costs_the_same_whatever_a_person_did(session: Session, app: F
                  "/profiles/ada/favorites/"):  # fmt: skip
         with recorded_queries(app) as statements:
             assert client.get(path).status_code == 200
-        costs[path] = len([one for one in statements if not one.startswith("BEGIN")])
+        costs[path] = len([statement for statement in statements if not statement.startswith("BEGIN")])
     assert costs == {
         "/profiles/ada/": 8, "/profiles/ada/contributed/": 6, "/profiles/ada/added/": 5, "/profiles/ada/edited/": 4,
         "/profiles/ada/favorites/": 5,

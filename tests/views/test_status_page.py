@@ -1,9 +1,10 @@
-"""The status page: what it says, what it keeps to itself, and what it costs."""
+"""The status page: its content, what it must not disclose, and its number of queries."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -59,20 +60,20 @@ def add_hosts(session: Session) -> None:
 
 def add_sources(session: Session, count: int) -> None:
     now = utc_now()
-    for number in range(count):
-        package = make_package(session, f"p-{number}", title=f"P {number} {MALICIOUS_TEXT}"[:100])
+    for index in range(count):
+        package = make_package(session, f"p-{index}", title=f"P {index} {MALICIOUS_TEXT}"[:100])
         for source in ("repo", "activity", "people", "index", "downloads"):
-            failing = (
+            failure: dict[str, Any] = (
                 {"last_error": MALICIOUS_TEXT, "last_error_at": now - HOUR, "failures": 1} if source == "repo" else {}
             )
             make_source_state(
-                session, package, source, fetched_at=now - 2 * HOUR, next_due_at=now + 5 * HOUR, **failing
+                session, package, source, fetched_at=now - 2 * HOUR, next_due_at=now + 5 * HOUR, **failure
             )
 
 
 @pytest.fixture
 def page(session: Session, fetch_page: Get) -> str:
-    """The page of a site where everything has happened."""
+    """The status page of a site with jobs, hosts, sources and failures."""
     hold_lease(session)
     add_jobs(session)
     add_hosts(session)
@@ -81,75 +82,75 @@ def page(session: Session, fetch_page: Get) -> str:
     return fetch_page("/status/")
 
 
-def test_a_site_that_has_done_nothing_says_what_will_happen(fetch_page: Get) -> None:
-    words = visible_text(fetch_page("/status/"))
-    for told in ("No scheduler is running", "No job has run yet", "No hosts yet",
+def test_a_new_site_explains_what_will_happen(fetch_page: Get) -> None:
+    text = visible_text(fetch_page("/status/"))
+    for expected in ("No scheduler is running", "No job has run yet", "No hosts yet",
                  "Nothing to fetch yet", "No failures", *[job.title for job in TIMETABLE]):  # fmt: skip
-        assert told in words, told
+        assert expected in text, expected
 
 
-def test_jobs_show_when_how_long_and_what_came_of_it(page: str) -> None:
-    words = visible_text(page)
-    for told in (
+def test_jobs_show_time_duration_and_result(page: str) -> None:
+    text = visible_text(page)
+    for expected in (
         "A scheduler is running", "Refresh package facts 1 min 1 hour ago took 1 min 23 s",
         "1,200 fetched, 3 unchanged", "Failed: <script>", "Update scores 6 h running started 1 hour ago",
         "Delete old job runs 1 d never",
     ):  # fmt: skip
-        assert told in words, told
-    assert "0 failed" not in words
+        assert expected in text, expected
+    assert "0 failed" not in text
 
 
-def test_a_run_that_nobody_is_at_was_cut_off(session: Session, fetch_page: Get) -> None:
+def test_an_unfinished_run_without_a_scheduler_is_interrupted(session: Session, fetch_page: Get) -> None:
     add_jobs(session)
     session.commit()
     assert "interrupted started 1 hour ago , did not finish" in visible_text(fetch_page("/status/"))
 
 
-def test_nobody_learns_which_machine_works(page: str) -> None:
+def test_lease_holders_are_not_disclosed(page: str) -> None:
     assert "secret-machine" not in page
     assert "4711" not in page
 
 
-def test_hosts_show_whether_they_answer_and_what_is_left(page: str) -> None:
-    words = visible_text(page)
-    for told in (
+def test_hosts_show_availability_and_quotas(page: str) -> None:
+    text = visible_text(page)
+    for expected in (
         "codeberg.org Unreachable timed out", "github.com Available just now",
         "core: 4,321 of 5,000 left, resets in 1 hour", "pypi.org Available just now none reported 3 hours ago",
         "gitlab.com Paused , next request in 59 minutes slow <down>", "pypistats.org Not contacted yet never",
     ):  # fmt: skip
-        assert told in words, told
+        assert expected in text, expected
     assert 'max="5000" low="500" optimum="5000" value="4321"' in page
-    assert page.count("<meter") == 1  # a quota of nothing has no bar
+    assert page.count("<meter") == 1  # a quota of 0 has no meter
     assert "x" * 200 not in page
 
 
-def test_sources_show_their_numbers_and_ages(page: str) -> None:
+def test_sources_show_counts_and_ages(page: str) -> None:
     assert "Repository 3 2 hours ago 2 hours ago 0 0 3 0" in visible_text(page)
     assert "Downloads 3 2 hours ago 2 hours ago 0 0 0 0" in visible_text(page)
 
 
-def test_failures_lead_to_their_packages(page: str) -> None:
+def test_failures_link_to_their_packages(page: str) -> None:
     assert "/packages/p/p-0/" in link_targets(page)
     failures = page.partition('id="failures"')[2]
     assert failures.count('<th scope="row">') == 3
     assert "in 4 hours" in failures
 
 
-def test_strangers_words_stay_words(page: str) -> None:
+def test_text_from_other_sites_is_escaped(page: str) -> None:
     assert "<script>alert" not in page
     assert "slow <down>" not in page
     assert "7*7" in page
 
 
-def test_it_needs_no_script_and_wide_tables_scroll_by_themselves(page: str) -> None:
+def test_tables_scroll_without_scripts(page: str) -> None:
     main = page.partition("<main")[2]
     assert main.count("<table") == main.count('class="scroller" tabindex="0" role="region" aria-label=') == 4
     assert " style=" not in page
-    assert page.count("<script") == 3  # those that every page has
+    assert page.count("<script") == 3  # those of every page
 
 
 @pytest.mark.parametrize("rows", [0, 1, 30])
-def test_it_costs_the_same_whatever_the_rows(app: Flask, session: Session, rows: int) -> None:
+def test_the_page_has_a_fixed_number_of_queries(app: Flask, session: Session, rows: int) -> None:
     if rows:
         add_jobs(session)
         add_hosts(session)
@@ -161,15 +162,15 @@ def test_it_costs_the_same_whatever_the_rows(app: Flask, session: Session, rows:
     assert len([statement for statement in statements if not statement.startswith("BEGIN")]) == 7
 
 
-def test_every_page_leads_to_it(client: FlaskClient) -> None:
+def test_every_page_links_to_it(client: FlaskClient) -> None:
     for path in ("/", "/no-such-page/"):
         assert "/status/" in link_targets(client.get(path).text)
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"),
+    ("seconds", "text"),
     [(-1, "0.0 s"), (0.04, "0.0 s"), (9.94, "9.9 s"), (10, "10 s"), (59.6, "1 min"), (83, "1 min 23 s"), (3600, "1 h"),
      (90061, "1 d 1 h")],
 )  # fmt: skip
-def test_lengths_of_time(seconds: float, words: str) -> None:
-    assert format_duration(timedelta(seconds=seconds)).replace("\N{NO-BREAK SPACE}", " ") == words
+def test_durations_are_formatted(seconds: float, text: str) -> None:
+    assert format_duration(timedelta(seconds=seconds)).replace("\N{NO-BREAK SPACE}", " ") == text

@@ -1,10 +1,10 @@
-"""Webhooks: who may send one, what follows from it, and that nothing in a body makes one fail."""
+"""Webhooks: authentication, the refreshes they schedule, and malformed payloads."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlencode
 
 import pytest
@@ -32,21 +32,21 @@ Send = Callable[..., TestResponse]
 
 @pytest.fixture
 def webhook_client(make_app: Callable[..., Flask], session: Session) -> FlaskClient:
-    """A client of a site that has a secret and two packages, with nothing due for weeks."""
+    """A client of a site with a webhook secret and two packages that are not due for weeks."""
     for slug, host, target in (("one", "github.com", "ada/one"), ("grouped", "gitlab.com", "group/sub/one")):
         package = make_package(session, slug, repo_url=f"https://{host}/{target}")
         for source in Source:
-            place = (
+            location = (
                 {"host": host, "target": target} if source in {"repo", "activity", "people"} else {"host": "pypi.org"}
             )
-            make_source_state(session, package, source, **place, next_due_at=LATER)
+            make_source_state(session, package, source, **location, next_due_at=LATER)
     session.commit()
     return make_app(WEBHOOK_SECRET=SECRET).test_client()
 
 
 @pytest.fixture
 def github(webhook_client: FlaskClient) -> Send:
-    """A function that sends what GitHub would: an event, and a payload in JSON, or bytes as they are."""
+    """A function that sends a GitHub event. The payload is sent as JSON, or unchanged if it is bytes."""
 
     def send(event: str, payload: Any, **headers: str) -> TestResponse:
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
@@ -57,12 +57,18 @@ def github(webhook_client: FlaskClient) -> Send:
 
 @pytest.fixture
 def gitlab(webhook_client: FlaskClient) -> Send:
+    """A function that sends a GitLab event."""
+
     def send(payload: Any, token: str = SECRET) -> TestResponse:
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
         headers = {"X-Gitlab-Token": token, "Content-Type": "application/json"}
         return webhook_client.post(GITLAB, data=body, headers=headers)
 
     return send
+
+
+def body_of(response: TestResponse) -> dict[str, Any]:
+    return cast("dict[str, Any]", response.get_json())
 
 
 def github_headers(event: str, body: bytes, content_type: str = "application/json") -> dict[str, str]:
@@ -73,24 +79,24 @@ def github_headers(event: str, body: bytes, content_type: str = "application/jso
     }
 
 
-def github_payload(url: str = URL, **more: Any) -> dict[str, Any]:
-    """Return a payload as GitHub makes them today."""
+def github_payload(url: str = URL, **fields: Any) -> dict[str, Any]:
+    """Return a payload in GitHub's current format."""
     path = url.partition("github.com/")[2]
-    return {"repository": {"html_url": url, "url": f"https://api.github.com/repos/{path}"}} | more
+    return {"repository": {"html_url": url, "url": f"https://api.github.com/repos/{path}"}} | fields
 
 
 def requeued_sources(session: Session) -> dict[str, set[str]]:
-    """Return the sources, by package, that a webhook has made due."""
+    """Return the sources that webhooks have made due, by package."""
     session.rollback()
-    found: dict[str, set[str]] = {}
+    sources: dict[str, set[str]] = {}
     for state in session.scalars(select(SourceState).where(SourceState.priority == Priority.WEBHOOK)):
         assert state.next_due_at <= utc_now()
-        found.setdefault("one" if state.package_id == 1 else "grouped", set()).add(state.source)
-    return found
+        sources.setdefault("one" if state.package_id == 1 else "grouped", set()).add(state.source)
+    return sources
 
 
 @pytest.mark.parametrize(
-    ("event", "more", "sources"),
+    ("event", "fields", "sources"),
     [
         ("push", {}, {"repo"}),
         ("release", {"action": "published"}, {"repo", "index"}),
@@ -105,26 +111,26 @@ def requeued_sources(session: Session) -> dict[str, set[str]]:
         ("fork", {}, {"repo"}),
     ],
 )
-def test_an_event_of_github_makes_sources_due(
-    github: Send, session: Session, event: str, more: dict[str, Any], sources: set[str]
+def test_a_github_event_makes_sources_due(
+    github: Send, session: Session, event: str, fields: dict[str, Any], sources: set[str]
 ) -> None:
-    answer = github(event, github_payload(**more))
-    assert answer.status_code == 200
-    assert answer.json == {"detail": "Refresh scheduled.", "packages": ["one"], "sources": len(sources)}
+    response = github(event, github_payload(**fields))
+    assert response.status_code == 200
+    assert response.json == {"detail": "Refresh scheduled.", "packages": ["one"], "sources": len(sources)}
     assert requeued_sources(session) == {"one": sources}
 
 
 @pytest.mark.parametrize(
     ("kind", "sources"), [("push", {"repo"}), ("tag_push", {"repo", "index"}), ("release", {"repo", "index"})]
 )
-def test_an_event_of_gitlab_makes_sources_due(gitlab: Send, session: Session, kind: str, sources: set[str]) -> None:
-    answer = gitlab({"object_kind": kind, "project": {"web_url": NESTED_GROUP_URL}})
-    assert (answer.status_code, answer.json["packages"]) == (200, ["grouped"])
+def test_a_gitlab_event_makes_sources_due(gitlab: Send, session: Session, kind: str, sources: set[str]) -> None:
+    response = gitlab({"object_kind": kind, "project": {"web_url": NESTED_GROUP_URL}})
+    assert (response.status_code, body_of(response)["packages"]) == (200, ["grouped"])
     assert requeued_sources(session) == {"grouped": sources}
 
 
-def test_what_nothing_follows_from_is_taken_and_ignored(github: Send, gitlab: Send, session: Session) -> None:
-    for answer in (
+def test_irrelevant_events_are_accepted_and_ignored(github: Send, gitlab: Send, session: Session) -> None:
+    for response in (
         github("issues", github_payload()),
         github("", github_payload()),
         github("PUSH", {}),
@@ -132,49 +138,49 @@ def test_what_nothing_follows_from_is_taken_and_ignored(github: Send, gitlab: Se
         gitlab({"object_kind": ["push"]}),
         gitlab({}),
     ):
-        assert (answer.status_code, answer.json) == (202, {"detail": "Event ignored."})
+        assert (response.status_code, response.json) == (202, {"detail": "Event ignored."})
     assert requeued_sources(session) == {}
 
 
-def test_a_ping_says_that_it_works(github: Send, session: Session) -> None:
+def test_a_ping_is_confirmed(github: Send, session: Session) -> None:
     for payload in ({"zen": "Keep it logically awesome."}, github_payload("https://github.com/no/body")):
-        answer = github("ping", payload)
-        assert (answer.status_code, answer.json) == (200, {"detail": "The webhook works."})
+        response = github("ping", payload)
+        assert (response.status_code, response.json) == (200, {"detail": "The webhook works."})
     assert requeued_sources(session) == {}
 
 
-def test_a_form_is_read_as_well(webhook_client: FlaskClient, session: Session) -> None:
-    body = urlencode({"payload": json.dumps(github_payload(words="ünï & çødé +"))}).encode()
+def test_a_form_encoded_payload_is_accepted(webhook_client: FlaskClient, session: Session) -> None:
+    body = urlencode({"payload": json.dumps(github_payload(note="ünï & çødé +"))}).encode()
     for content_type in (FORM, f"{FORM}; charset=utf-8"):
-        answer = webhook_client.post(GITHUB, data=body, headers=github_headers("push", body, content_type))
-        assert (answer.status_code, answer.content_type) == (200, "application/json")
+        response = webhook_client.post(GITHUB, data=body, headers=github_headers("push", body, content_type))
+        assert (response.status_code, response.content_type) == (200, "application/json")
     assert requeued_sources(session) == {"one": {"repo"}}
 
 
-def test_a_large_form_is_read_up_to_the_sites_limit(webhook_client: FlaskClient) -> None:
-    body = urlencode({"payload": json.dumps(github_payload(words="x" * 900_000))}).encode()
+def test_a_form_can_be_as_large_as_the_sites_limit(webhook_client: FlaskClient) -> None:
+    body = urlencode({"payload": json.dumps(github_payload(note="x" * 900_000))}).encode()
     assert webhook_client.post(GITHUB, data=body, headers=github_headers("push", body, FORM)).status_code == 200
     body = urlencode({"payload": "x" * 2_000_000}).encode()
-    answer = webhook_client.post(GITHUB, data=body, headers=github_headers("push", body, FORM))
-    assert (answer.status_code, answer.json) == (413, {"detail": "Request Entity Too Large."})
+    response = webhook_client.post(GITHUB, data=body, headers=github_headers("push", body, FORM))
+    assert (response.status_code, response.json) == (413, {"detail": "Request Entity Too Large."})
 
 
-def test_the_same_webhook_again_does_nothing(github: Send, session: Session) -> None:
-    assert github("push", github_payload()).json["sources"] == 1
+def test_repeating_a_webhook_changes_nothing(github: Send, session: Session) -> None:
+    assert body_of(github("push", github_payload()))["sources"] == 1
     due = session.scalars(select(SourceState.next_due_at).where(SourceState.priority == Priority.WEBHOOK)).all()
     for _ in range(3):
-        answer = github("push", github_payload())
-        assert (answer.status_code, answer.json["sources"]) == (200, 0)
-        assert answer.json["detail"] == "A refresh is already scheduled."
+        response = github("push", github_payload())
+        assert (response.status_code, body_of(response)["sources"]) == (200, 0)
+        assert body_of(response)["detail"] == "A refresh is already scheduled."
     session.rollback()
     assert session.scalars(select(SourceState.next_due_at).where(SourceState.priority == Priority.WEBHOOK)).all() == due
 
 
-def test_what_was_due_already_comes_first_now(github: Send, session: Session) -> None:
+def test_a_webhook_raises_the_priority_of_sources_already_due(github: Send, session: Session) -> None:
     for state in session.scalars(select(SourceState).where(SourceState.package_id == 1)):
         state.next_due_at, state.priority = NOW, Priority.USER_REQUEST
     session.commit()
-    assert github("push", github_payload()).json["sources"] == 1
+    assert body_of(github("push", github_payload()))["sources"] == 1
     assert requeued_sources(session) == {"one": {"repo"}}
 
 
@@ -189,17 +195,17 @@ def test_what_was_due_already_comes_first_now(github: Send, session: Session) ->
         {"url": "https://github.com/ada/one", "html_url": None},
     ],
 )
-def test_the_repository_is_found_however_it_is_written(github: Send, repository: dict[str, Any]) -> None:
-    assert github("push", {"repository": repository}).json["packages"] == ["one"]
+def test_the_repository_url_is_normalized(github: Send, repository: dict[str, Any]) -> None:
+    assert body_of(github("push", {"repository": repository}))["packages"] == ["one"]
 
 
-def test_every_visible_package_of_the_repository_is_meant(github: Send, session: Session) -> None:
+def test_every_visible_package_of_the_repository_is_refreshed(github: Send, session: Session) -> None:
     for slug, hidden_at in (("twin", None), ("hidden", NOW)):
         package = make_package(session, slug, hidden_at=hidden_at)
         make_source_state(session, package, "repo", target="ada/one", next_due_at=LATER)
     session.commit()
-    answer = github("push", github_payload())
-    assert (answer.json["packages"], answer.json["sources"]) == (["one", "twin"], 2)
+    response = github("push", github_payload())
+    assert (body_of(response)["packages"], body_of(response)["sources"]) == (["one", "twin"], 2)
 
 
 @pytest.mark.parametrize(
@@ -210,27 +216,27 @@ def test_every_visible_package_of_the_repository_is_meant(github: Send, session:
         ("https://github.com/acme/One/", {"owner": {"from": {"organization": {"login": "ada"}, "user": None}}}),
     ],
 )
-def test_a_repository_that_has_moved_is_known_by_where_it_was(
+def test_a_moved_repository_is_matched_by_its_old_name(
     github: Send, session: Session, url: str, changes: dict[str, Any]
 ) -> None:
-    answer = github("repository", github_payload(url, action="renamed", changes=changes))
-    assert (answer.status_code, answer.json["packages"]) == (200, ["one"])
+    response = github("repository", github_payload(url, action="renamed", changes=changes))
+    assert (response.status_code, body_of(response)["packages"]) == (200, ["one"])
     assert requeued_sources(session) == {"one": {"repo"}}
 
 
-def test_a_new_name_that_is_known_comes_before_the_old_one(github: Send, session: Session) -> None:
+def test_the_new_name_takes_precedence_over_the_old_one(github: Send, session: Session) -> None:
     make_source_state(session, make_package(session, "renamed"), "repo", target="ada/renamed", next_due_at=LATER)
     session.commit()
     changes = {"repository": {"name": {"from": "One"}}}
-    answer = github("repository", github_payload("https://github.com/Ada/Renamed", changes=changes))
-    assert answer.json["packages"] == ["renamed"]
+    response = github("repository", github_payload("https://github.com/Ada/Renamed", changes=changes))
+    assert body_of(response)["packages"] == ["renamed"]
 
 
-def test_what_the_host_told_of_a_move_is_remembered(github: Send, session: Session) -> None:
+def test_a_known_new_location_is_matched(github: Send, session: Session) -> None:
     make_package(session, "elsewhere", repo_moved_to="https://github.com/New/Home")
     session.commit()
-    answer = github("push", github_payload("https://github.com/new/home"))
-    assert (answer.status_code, answer.json["packages"]) == (200, ["elsewhere"])
+    response = github("push", github_payload("https://github.com/new/home"))
+    assert (response.status_code, body_of(response)["packages"]) == (200, ["elsewhere"])
 
 
 @pytest.mark.parametrize(
@@ -240,35 +246,41 @@ def test_what_the_host_told_of_a_move_is_remembered(github: Send, session: Sessi
      "https://api.github.com/repos/ada/one", "https://github.com:99999/ada/one", "%", "https://github.com/../one"],
 )  # fmt: skip
 def test_an_unknown_repository_is_not_found(github: Send, gitlab: Send, session: Session, url: str) -> None:
-    for answer in (
+    for response in (
         github("push", {"repository": {"html_url": url.encode("utf-8", "replace").decode()}}),
         gitlab({"object_kind": "push", "project": {"web_url": url.encode("utf-8", "replace").decode()}}),
     ):
-        assert (answer.status_code, answer.json) == (404, {"detail": "No package on this site uses this repository."})
+        assert (response.status_code, response.json) == (
+            404,
+            {"detail": "No package on this site uses this repository."},
+        )
     assert requeued_sources(session) == {}
 
 
-NAMELESS: tuple[Any, ...] = (
+WITHOUT_REPOSITORY: tuple[Any, ...] = (
     {}, {"repository": None, "project": None}, {"repository": [], "project": []}, {"repository": "x", "project": 1},
     {"repository": {"html_url": 7}, "project": {"web_url": 7}}, {"repository": {"html_url": ["x"], "url": {}}},
     {"repository": {"html_url": "https://github.com/" + "x" * 400_000}, "project": {"web_url": "x" * 400_000}},
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("number", range(len(NAMELESS)))
-def test_a_payload_without_a_repository_is_refused(github: Send, gitlab: Send, number: int) -> None:
+@pytest.mark.parametrize("index", range(len(WITHOUT_REPOSITORY)))
+def test_a_payload_without_a_repository_is_rejected(github: Send, gitlab: Send, index: int) -> None:
     changes = {"changes": {"repository": ["name"], "owner": {"from": "x"}}}
-    for answer in (github("push", NAMELESS[number] | changes), gitlab(NAMELESS[number] | {"object_kind": "push"})):
-        assert (answer.status_code, answer.json) == (400, {"detail": "The payload does not name a repository."})
+    for response in (
+        github("push", WITHOUT_REPOSITORY[index] | changes),
+        gitlab(WITHOUT_REPOSITORY[index] | {"object_kind": "push"}),
+    ):
+        assert (response.status_code, response.json) == (400, {"detail": "The payload does not name a repository."})
 
 
 @pytest.mark.parametrize("changes", [None, [], "x", {"repository": {"name": {"from": 7}}}, {"owner": {"from": [{}]}}])
-def test_odd_changes_change_nothing(github: Send, changes: Any) -> None:
+def test_malformed_changes_are_ignored(github: Send, changes: Any) -> None:
     assert github("repository", github_payload(changes=changes)).status_code == 200
     assert github("repository", github_payload("https://github.com/x/y", changes=changes)).status_code == 404
 
 
-UNREADABLE = {
+MALFORMED = {
     b"": "The payload is empty.",
     b"{": "The payload is not valid JSON.",
     b"\xff\xfe{}": "The payload is not valid JSON.",
@@ -284,15 +296,15 @@ UNREADABLE = {
 }
 
 
-@pytest.mark.parametrize("number", range(len(UNREADABLE)))
-def test_what_cannot_be_read_is_refused_in_clear_words(github: Send, gitlab: Send, number: int) -> None:
-    body, words = list(UNREADABLE.items())[number]
-    for answer in (github("push", body), github("ping", body), gitlab(body)):
-        assert (answer.status_code, answer.json) == (400, {"detail": words})
+@pytest.mark.parametrize("index", range(len(MALFORMED)))
+def test_a_malformed_payload_is_rejected_with_an_explanation(github: Send, gitlab: Send, index: int) -> None:
+    body, text = list(MALFORMED.items())[index]
+    for response in (github("push", body), github("ping", body), gitlab(body)):
+        assert (response.status_code, response.json) == (400, {"detail": text})
 
 
 @pytest.mark.parametrize(
-    ("body", "words"),
+    ("body", "text"),
     [
         (b"", "The payload is empty."),
         (b"payload=", "The payload is empty."),
@@ -304,66 +316,67 @@ def test_what_cannot_be_read_is_refused_in_clear_words(github: Send, gitlab: Sen
         (b"a=1&" * 200_000, "The form data is invalid."),
     ],
 )
-def test_a_form_that_cannot_be_read_is_refused_in_clear_words(
-    webhook_client: FlaskClient, body: bytes, words: str
-) -> None:
-    answer = webhook_client.post(GITHUB, data=body, headers=github_headers("push", body, FORM))
-    assert (answer.status_code, answer.json) == (400, {"detail": words})
+def test_a_malformed_form_is_rejected_with_an_explanation(webhook_client: FlaskClient, body: bytes, text: str) -> None:
+    response = webhook_client.post(GITHUB, data=body, headers=github_headers("push", body, FORM))
+    assert (response.status_code, response.json) == (400, {"detail": text})
 
 
-def test_who_does_not_know_the_secret_is_refused(github: Send, gitlab: Send, session: Session) -> None:
+def test_requests_with_a_wrong_secret_are_rejected(github: Send, gitlab: Send, session: Session) -> None:
     body = json.dumps(github_payload()).encode()
-    refused = {"detail": "Missing or invalid signature or secret."}
+    rejected = {"detail": "Missing or invalid signature or secret."}
     for signature in ("", "sha256=", sign("other", body), sign(SECRET, body + b" "), "sha1=abc", "ü"):
-        answer = github("push", body, **{"X-Hub-Signature-256": signature})
-        assert (answer.status_code, answer.json) == (403, refused)
+        response = github("push", body, **{"X-Hub-Signature-256": signature})
+        assert (response.status_code, response.json) == (403, rejected)
     for token in ("", "open", "open sesame2", "ü"):
-        answer = gitlab({"object_kind": "push", "project": {"web_url": NESTED_GROUP_URL}}, token)
-        assert (answer.status_code, answer.json) == (403, refused)
+        response = gitlab({"object_kind": "push", "project": {"web_url": NESTED_GROUP_URL}}, token)
+        assert (response.status_code, response.json) == (403, rejected)
     assert requeued_sources(session) == {}
 
 
-def test_nothing_is_read_before_the_signature(github: Send, gitlab: Send, webhook_client: FlaskClient) -> None:
+def test_the_payload_is_not_read_before_the_signature_is_checked(
+    github: Send, gitlab: Send, webhook_client: FlaskClient
+) -> None:
     with recorded_queries(webhook_client.application) as statements:
-        for body in UNREADABLE:
+        for body in MALFORMED:
             assert github("push", body, **{"X-Hub-Signature-256": "sha256=no"}).status_code == 403
             assert gitlab(body, "no").status_code == 403
     assert statements == []
 
 
-def test_a_site_without_a_secret_takes_no_webhook(client: FlaskClient) -> None:
+def test_a_site_without_a_secret_rejects_webhooks(client: FlaskClient) -> None:
     for url in (GITHUB, GITLAB):
         headers = {"X-Hub-Signature-256": sign("", b"{}"), "X-Gitlab-Token": "", "X-GitHub-Event": "ping"}
-        answer = client.post(url, data=b"{}", headers=headers)
-        assert (answer.status_code, answer.content_type) == (403, "application/json")
-        assert answer.json == {"detail": "Webhooks are disabled: no secret is configured."}
+        response = client.post(url, data=b"{}", headers=headers)
+        assert (response.status_code, response.content_type) == (403, "application/json")
+        assert response.json == {"detail": "Webhooks are disabled: no secret is configured."}
 
 
 @pytest.mark.parametrize("url", [GITHUB, GITLAB])
-def test_other_methods_are_told_to_post(client: FlaskClient, url: str) -> None:
+def test_other_methods_are_not_allowed(client: FlaskClient, url: str) -> None:
     for method in ("GET", "PUT", "DELETE"):
-        answer = client.open(url, method=method)
-        assert (answer.status_code, answer.json) == (405, {"detail": "Method not allowed. Send webhooks with POST."})
-        assert answer.headers["Allow"] == "OPTIONS, POST"
+        response = client.open(url, method=method)
+        assert (response.status_code, response.json) == (
+            405,
+            {"detail": "Method not allowed. Send webhooks with POST."},
+        )
+        assert response.headers["Allow"] == "OPTIONS, POST"
     assert client.head(url).status_code == 405
 
 
-def test_an_answer_has_what_all_answers_have(github: Send) -> None:
-    answer = github("push", github_payload())
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    assert "Set-Cookie" not in answer.headers
+def test_responses_have_the_security_headers(github: Send) -> None:
+    response = github("push", github_payload())
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert "Set-Cookie" not in response.headers
 
 
-def test_a_webhook_asks_the_database_as_much_for_many_packages(
-    github: Send, webhook_client: FlaskClient, session: Session
-) -> None:
-    def cost() -> int:
+def test_a_webhook_has_a_fixed_number_of_queries(github: Send, webhook_client: FlaskClient, session: Session) -> None:
+    def count_queries() -> int:
         with recorded_queries(webhook_client.application) as statements:
             assert github("push", github_payload()).status_code == 200
-        return len([one for one in statements if not one.startswith("BEGIN")])
+        return len([statement for statement in statements if not statement.startswith("BEGIN")])
 
-    before = cost()
+    before = count_queries()
     for number in range(30):
         make_source_state(session, make_package(session, f"many-{number}"), "repo", target="ada/one", next_due_at=LATER)
     session.commit()
-    assert cost() == before <= 3
+    assert count_queries() == before <= 3

@@ -1,4 +1,4 @@
-"""A varied site: hard slugs, every state, facts known, unknown and zero, and text that tries to break out."""
+"""A varied site: unusual slugs, every package state, known, unknown and zero facts, and malicious text."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MALICIOUS_TEXT = """<script>alert('x')</script> & "quoted" {{ 7*7 }} :rocket:"""
 
 
 def populate_varied_site(session: Session) -> None:
-    """Add the site's records and commit them."""
+    """Add the records of the varied site, and commit."""
     apps = make_category(session, "apps", title="App", title_plural="Apps", description="Apps to plug in.")
     make_category(session, "Hard#1", title="Hard & odd", title_plural="")
     make_category(session, "empty", title="Empty")
@@ -96,22 +96,22 @@ def populate_varied_site(session: Session) -> None:
     replaced = make_package(session, "replaced", category=apps, replaced_by_id=successor.id, stars=9000)
     archived = make_package(session, "archived", category=apps, archived_at=NOW, deprecated_at=NOW, stars=8000)
     make_package(session, "hidden", category=apps, hidden_at=NOW, stars=99999)
-    hard = [make_package(session, slug, category=apps, stars=number) for number, slug in enumerate(UNUSUAL_SLUGS)]
+    unusual = [make_package(session, slug, category=apps, stars=number) for number, slug in enumerate(UNUSUAL_SLUGS)]
 
-    set_all_facts(session, make_package(session, "told", category=apps, stars=8000))
+    set_all_facts(session, make_package(session, "complete", category=apps, stars=8000))
 
-    everything = (full_package, unknown, zero, malicious, successor, replaced, archived)
-    caching = make_grid(session, "caching", packages=everything, title="Caching", description="Keeping results.")
+    packages = (full_package, unknown, zero, malicious, successor, replaced, archived)
+    caching = make_grid(session, "caching", packages=packages, title="Caching", description="Keeping results.")
     caching.header = True
-    feature = make_feature(session, caching, "Is fast", description="In the author's words.")
-    make_feature(session, caching, "Nobody filled this in")
+    feature = make_feature(session, caching, "Is fast", description="As the authors describe it.")
+    make_feature(session, caching, "Not filled in")
     fill_cell(session, feature, full_package, "yes, since 2\nhttps://example.org/fast.")
     fill_cell(session, feature, malicious, MALICIOUS_TEXT)
     fill_cell(session, feature, zero, "nothing")
     fill_cell(session, feature, archived, "---")
     for slug in UNUSUAL_SLUGS:
-        add_to_grid(session, make_grid(session, slug, title=slug), hard[0])
-    make_grid(session, "nobody-here", title="Nobody here")
+        add_to_grid(session, make_grid(session, slug, title=slug), unusual[0])
+    make_grid(session, "empty", title="Empty grid")
 
     session.add_all(
         Release(
@@ -144,18 +144,18 @@ def populate_varied_site(session: Session) -> None:
         session.add(Favourite(user_id=user.id, package_id=full_package.id, created_at=NOW))
     session.add(Favourite(user_id=users[0].id, package_id=archived.id, created_at=NOW))
     session.add(PackageSlugRedirect(slug="once-known", package_id=full_package.id, created_at=NOW))
-    session.add(PackageSlugRedirect(slug="once#hard", package_id=hard[1].id, created_at=NOW))
+    session.add(PackageSlugRedirect(slug="once#hard", package_id=unusual[1].id, created_at=NOW))
     session.add(GridSlugRedirect(slug="cache", grid_id=caching.id, created_at=NOW))
     session.commit()
 
 
 def set_all_facts(session: Session, package: Package) -> None:
-    """Let every source of a package have told something, long or not so long ago; and one fails."""
+    """Set facts from every source of a package, of different ages. The repository source is failing."""
     facts = {
         "repo_url": "https://codeberg.org/owner/old",
         "repo_moved_to": "https://codeberg.org/owner/new",
         "archived_at": NOW - timedelta(days=6),
-        "gone_at": NOW - timedelta(days=6),
+        "missing_since": NOW - timedelta(days=6),
         "pypi_url": "old-on-index",
         "pypi_version": "0.9",
         "index_documentation_url": "https://old.example.org/docs/",
@@ -200,14 +200,14 @@ def set_all_facts(session: Session, package: Package) -> None:
 
 
 def freeze_time(patch: pytest.MonkeyPatch) -> None:
-    """Let pages be read at the time of the data."""
+    """Set the clock of package pages to the time of the data."""
     patch.setattr("pkgsite.views.packages.utc_now", lambda: NOW)
     patch.setattr("pkgsite.views.filters.utc_now", lambda: NOW)
 
 
 def make_many_packages(session: Session, count: int) -> list[Package]:
-    """Add packages that all have the same known facts and the same grid, `many`."""
-    many = [
+    """Add packages with the same facts in the same grid, `many`."""
+    packages = [
         make_package(
             session,
             f"many-{number:03}",
@@ -219,16 +219,16 @@ def make_many_packages(session: Session, count: int) -> list[Package]:
         )
         for number in range(count)
     ]
-    grid = make_grid(session, "many", packages=tuple(many), header=True)
+    grid = make_grid(session, "many", packages=tuple(packages), header=True)
     feature = make_feature(session, grid)
-    for package in many:
+    for package in packages:
         fill_cell(session, feature, package, "yes")
     user = User(username="collector", created_at=NOW)
     session.add(user)
     session.flush()
-    for package in many:
+    for package in packages:
         session.add(Favourite(user_id=user.id, package_id=package.id, created_at=NOW))
         session.add(Usage(user_id=user.id, package_id=package.id, created_at=NOW))
         session.add(Release(package_id=package.id, number="1.0", created_at=NOW))
     session.commit()
-    return many
+    return packages

@@ -1,4 +1,4 @@
-"""What all pages of accounts share: letters, tries that are counted, and answers that nobody keeps."""
+"""Shared by all account pages: email, throttled attempts, and responses that are never cached."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from flask import Blueprint, Response, current_app, g, make_response, render_tem
 from flask_login import current_user
 
 from pkgsite.clock import utc_now
-from pkgsite.errors import Invalid, NotFound, UpstreamError
+from pkgsite.errors import Invalid, UpstreamError
 from pkgsite.extensions import account_gateways, db
 from pkgsite.services.accounts.emails import Email, store_in_outbox
 from pkgsite.services.accounts.passwords import verify_password
@@ -39,7 +39,7 @@ def disable_caching(response: Response) -> Response:
 
 @pages.after_app_request
 def record_session_activity(response: Response) -> Response:
-    """Note, every few minutes, that a logged-in browser is in use."""
+    """Record every few minutes that a session is in use."""
     if request.method == "GET" and getattr(g.get("_login_user"), "is_activity_due", False):
         record_activity(fresh_session(), g._login_user.session_id, now=utc_now())
         db.session.commit()
@@ -56,7 +56,7 @@ def too_many_attempts(error: TooManyAttempts) -> Response:
 
 
 def fresh_session() -> Any:
-    """Return the database session, in which nothing has been read or written yet."""
+    """Return the database session with a new transaction."""
     db.session.rollback()
     return db.session()
 
@@ -78,11 +78,17 @@ def current_session_id() -> int:
 
 
 def check_password(account: Account, password: str, field: str, message: str) -> None:
-    """Check a password, as one try that counts against its account and the visitor's address.
+    """Raise an error unless the password is right. Each attempt counts against the account and the IP address.
+
+    Args:
+        account: The account that the password should belong to.
+        password: The submitted password.
+        field: The form field that the error belongs to.
+        message: The error message for a wrong password.
 
     Raises:
-        TooManyTries: it was tried too often.
-        Invalid: it is not theirs, in the words of `refusal`.
+        TooManyAttempts: There were too many attempts.
+        Invalid: The password is wrong.
     """
     throttle_keys, attempt_ids = _record_login_attempt(account)
     if not verify_password(account.password_hash, password):
@@ -100,15 +106,15 @@ def _record_login_attempt(account: Account) -> tuple[list[ThrottleKey], list[int
 
 
 def send_throttled(email: Email, to: str) -> None:
-    """Send a letter that somebody asks for, if not too many have been asked for; what was to be kept is committed.
+    """Commit the attempt and send an email that a visitor requested, unless too many were requested.
 
     Args:
-        email: What to send.
-        to: The address as it was typed.
+        email: The email to send.
+        to: The email address as submitted, which the attempt counts against.
 
     Raises:
-        TooManyTries: too many letters to this address, or from this visitor.
-        UpstreamError: it could not be sent.
+        TooManyAttempts: Too many emails to this address, or requested from this IP address.
+        UpstreamError: The email could not be sent.
     """
     record_attempt(fresh_session(), email_throttles(to, client_address()), now=utc_now())
     db.session.commit()
@@ -116,17 +122,17 @@ def send_throttled(email: Email, to: str) -> None:
 
 
 def deliver(email: Email) -> None:
-    """Send a letter, or lay it in the outbox.
+    """Send an email, or store it in the outbox if the site is set up that way.
 
     Raises:
-        UpstreamError: it could not be sent.
+        UpstreamError: The email could not be sent.
     """
     mailer = account_gateways().mailer
     if mailer:
         try:
             mailer.send(to=email.to, subject=email.subject, body=email.body)
-        except UpstreamError as failure:
-            log.warning("could not send email: %s", failure)
+        except UpstreamError as error:
+            log.warning("could not send email: %s", error)
             raise
     elif current_app.config["MAIL"] == "outbox":
         store_in_outbox(fresh_session(), email, now=utc_now())
@@ -134,15 +140,15 @@ def deliver(email: Email) -> None:
 
 
 def send_notification(email: Email | None) -> None:
-    """Send a letter that only informs: what it tells of has been done, whether or not it arrives."""
+    """Send an email about a change that has already been made; a failure is logged and otherwise ignored."""
     try:
         if email:
             deliver(email)
     except UpstreamError:
-        pass  # it has been logged
+        pass  # `deliver` has logged it
 
 
-def invalid_link_page(_gone: NotFound | None = None) -> tuple[str, int]:
-    """Return the page for a link that was used, is too old, or is none of ours."""
+def invalid_link_page() -> tuple[str, int]:
+    """Return the page for an account link that has expired, has been used or is not valid."""
     db.session.rollback()
     return render_template("accounts/invalid_link.html", is_email_enabled=is_email_enabled()), 410

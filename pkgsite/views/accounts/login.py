@@ -1,4 +1,4 @@
-"""Logging in with a password, logging out, and choosing a forgotten password anew."""
+"""Login with a password, logout, and password reset."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ WRONG_CREDENTIALS_MESSAGE = "Incorrect username or password. Passwords are case-
 
 @pages.get("/login/")
 def login_redirect() -> Response:
-    """The address that the login page has elsewhere."""
+    """Redirect from the login URL of djangopackages.org."""
     return redirect(link("accounts.login") + query_string(), 301)
 
 
@@ -60,18 +60,18 @@ def log_in_with_password() -> Response | tuple[str, int]:
         return _login_page(form), 422
     try:
         authenticate_with_password(form.login.data, form.password.data)
-    except Invalid as refusal:
-        show_errors(form, refusal)
+    except Invalid as error:
+        show_errors(form, error)
         return _login_page(form), 422
     return redirect(next_path or link("site.home"), 303)
 
 
 def authenticate_with_password(identifier: str, password: str) -> None:
-    """Log somebody in by what they typed.
+    """Log a user in by username or email address and password.
 
     Raises:
-        TooManyTries: it was tried too often.
-        Invalid: it is not right, or the account is closed.
+        TooManyAttempts: There were too many attempts.
+        Invalid: The credentials are wrong, or the account is disabled.
     """
     account = find_account(fresh_session(), identifier)
     check_password(account, password, "login", WRONG_CREDENTIALS_MESSAGE)
@@ -84,7 +84,7 @@ def authenticate_with_password(identifier: str, password: str) -> None:
 
 
 def start_login(user_id: int) -> None:
-    """Log a person in; who was logged in here before is not any more."""
+    """Log a user in and end the previous session of this browser."""
     delete_session(db.session(), current_session_id())
     log_in_user(user_id)
 
@@ -115,8 +115,8 @@ def send_reset_email() -> Response | tuple[str, int]:
         return render_template("accounts/forgot_password.html", form=form, is_email_enabled=True), 422
     try:
         send_throttled(prepare_password_reset(fresh_session(), site_context(), form.email.data), form.email.data)
-    except Invalid as refusal:
-        show_errors(form, refusal)
+    except Invalid as error:
+        show_errors(form, error)
         return render_template("accounts/forgot_password.html", form=form, is_email_enabled=True), 422
     except UpstreamError:
         form.form_errors.append(EMAIL_FAILED_MESSAGE)
@@ -151,8 +151,8 @@ def update_password(token: str) -> Response | tuple[str, int]:
             return redirect(link("accounts.login"), 303)
     except NotFound:
         return invalid_link_page()
-    except Invalid as refusal:
-        show_errors(form, refusal)
+    except Invalid as error:
+        show_errors(form, error)
     return render_template("accounts/reset_password.html", form=form, claims=claims, token=token), 422
 
 

@@ -1,7 +1,8 @@
-"""Logging in with an account at GitHub or GitLab, and linking such an account to one's own.
+"""Login with GitHub or GitLab, and linking such an account to an existing one.
 
-The start is a POST. It leads to the other site by a page, since browsers refuse forms that end elsewhere (the site's
-own `form-action`). The way back is a GET, guarded by a state that this browser alone has and that works once.
+A POST starts the flow. It renders a page that redirects to the provider, because the site's content security policy
+(`form-action`) doesn't allow a form to redirect to another site. The callback is a GET, protected by a state that only
+this browser has and that works once.
 """
 
 from __future__ import annotations
@@ -35,15 +36,16 @@ from pkgsite.views.accounts.login import start_login
 from pkgsite.views.links import absolute_url, link
 from pkgsite.views.viewer import current_viewer, login_required
 
-FLOW_KEY, NEW_USER_KEY = "oauth", "oauth_newcomer"  # what the browser's session keeps meanwhile
-FLOW_TTL_S = 600  # for the way there and back, and for choosing a name
+FLOW_KEY, NEW_USER_KEY = "oauth", "oauth_newcomer"  # keys in the cookie session
+FLOW_TTL_S = 600  # until the callback, and again for choosing a username
+PROVIDER_TITLES = {"github": "GitHub", "gitlab": "GitLab"}
 MAX_CODE_LENGTH = 2000  # characters
 
 
 @pages.post("/account/oauth/<provider>/")
 def oauth_start(provider: str) -> str:
-    """Lead to another site: to log in, or, for who is logged in, to link the account there."""
-    there = _provider(provider)
+    """Start a login, or for logged-in users, the linking of an account."""
+    provider_client = _provider(provider)
     state, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(64)
     cookie[FLOW_KEY] = {
         "provider": provider,
@@ -53,13 +55,13 @@ def oauth_start(provider: str) -> str:
         "user_id": current_viewer().user_id,
         "at": int(utc_now().timestamp()),
     }
-    url = there.authorize_url(state=state, verifier=verifier, callback=_callback(provider))
-    return render_template("accounts/oauth_redirect.html", title=there.title, url=url)
+    url = provider_client.authorize_url(state=state, verifier=verifier, callback=_callback(provider))
+    return render_template("accounts/oauth_redirect.html", title=provider_client.title, url=url)
 
 
 @pages.get("/account/oauth/<provider>/callback/")
 def oauth_callback(provider: str) -> Response | tuple[str, int]:
-    there, flow = _provider(provider), _pop_flow(FLOW_KEY)
+    provider_client, flow = _provider(provider), _pop_flow()
     state = request.args.get("state", "")
     if (
         not flow
@@ -67,22 +69,23 @@ def oauth_callback(provider: str) -> Response | tuple[str, int]:
         or flow["user_id"] != current_viewer().user_id
         or not hmac.compare_digest(flow["state"].encode(), state.encode("utf-8", "replace"))
     ):
-        return _failure_page(there, "state", 403)
+        return _failure_page(provider_client, "state", 403)
     if "code" not in request.args:
-        return _failure_page(there, "denied" if request.args.get("error") == "access_denied" else "refused", 403)
+        error_code = "denied" if request.args.get("error") == "access_denied" else "refused"
+        return _failure_page(provider_client, error_code, 403)
     try:
-        vouched = there.fetch_identity(
+        identity = provider_client.fetch_identity(
             code=request.args["code"][:MAX_CODE_LENGTH], verifier=flow["verifier"], callback=_callback(provider)
         )
-    except NotAllowed as refusal:
-        log.warning("%s", refusal)
-        return _failure_page(there, "refused", 403)
-    except UpstreamError as failure:
-        log.warning("%s", failure)
-        return _failure_page(there, "down", 502)
+    except NotAllowed as error:
+        log.warning("%s", error)
+        return _failure_page(provider_client, "refused", 403)
+    except UpstreamError as error:
+        log.warning("%s", error)
+        return _failure_page(provider_client, "down", 502)
     if flow["user_id"]:
-        return _link_account(there, vouched)
-    return _log_in(there, vouched, flow["next"])
+        return _link_account(provider_client, identity)
+    return _log_in(provider_client, identity, flow["next"])
 
 
 def _log_in(provider_client: LoginProvider, identity: ExternalIdentity, next_path: str) -> Response | tuple[str, int]:
@@ -116,33 +119,33 @@ def _link_account(provider_client: LoginProvider, identity: ExternalIdentity) ->
 
 @pages.get("/account/oauth/new/")
 def oauth_new_user() -> str | Response:
-    vouched, _wanted = _pending_identity()
-    if vouched is None:
+    identity, _ = _pending_identity()
+    if identity is None:
         return redirect(link("accounts.login"), 303)
-    form = UsernameForm(data={"username": available_username(fresh_session(), vouched)})
-    return _new_user_page(form, vouched)
+    form = UsernameForm(data={"username": available_username(fresh_session(), identity)})
+    return _new_user_page(form, identity)
 
 
 @pages.post("/account/oauth/new/")
 def oauth_register() -> Response | tuple[str, int]:
-    vouched, wanted = _pending_identity()
-    if vouched is None or current_viewer().is_authenticated:
+    identity, next_path = _pending_identity()
+    if identity is None or current_viewer().is_authenticated:
         flash("Your login has timed out. Try again.", "error")
         return redirect(link("accounts.login"), 303)
     form = UsernameForm()
     try:
         if not form.validate_on_submit():
-            return _new_user_page(form, vouched), 422
-        user_id = register_with_identity(fresh_session(), vouched, form.username.data, now=utc_now())
-    except Invalid as refusal:
-        show_errors(form, refusal)
-        return _new_user_page(form, vouched), 422
+            return _new_user_page(form, identity), 422
+        user_id = register_with_identity(fresh_session(), identity, form.username.data, now=utc_now())
+    except Invalid as error:
+        show_errors(form, error)
+        return _new_user_page(form, identity), 422
     except Conflict:
         cookie.pop(NEW_USER_KEY, None)
-        return _failure_page(_provider(vouched.provider), "known", 409)
-    start_login(user_id)  # which also forgets the newcomer
+        return _failure_page(_provider(identity.provider), "known", 409)
+    start_login(user_id)  # also clears the pending identity from the cookie
     flash("Your account has been created, and you are logged in.")
-    return redirect(safe_redirect_path(wanted) or link("site.home"), 303)
+    return redirect(safe_redirect_path(next_path) or link("site.home"), 303)
 
 
 @pages.post("/account/identities/<int:identity_id>/unlink/")
@@ -150,32 +153,29 @@ def oauth_register() -> Response | tuple[str, int]:
 def unlink_provider(identity_id: int) -> Response:
     by = current_viewer()
     try:
-        name = unlink_identity(fresh_session(), by, identity_id)
-    except Invalid as refusal:
-        flash(" ".join(refusal.problems["identity"]), "error")
+        provider = unlink_identity(fresh_session(), by, identity_id)
+    except Invalid as error:
+        flash(" ".join(error.problems["identity"]), "error")
     else:
         db.session.commit()
-        flash(f"You can no longer log in with {PROVIDER_TITLES.get(name, name)}.")
+        flash(f"You can no longer log in with {PROVIDER_TITLES.get(provider, provider)}.")
     return redirect(link("accounts.settings"), 303)
 
 
-PROVIDER_TITLES = {"github": "GitHub", "gitlab": "GitLab"}
-
-
 def _provider(name: str) -> LoginProvider:
-    found = account_gateways().providers.get(name)
-    if found is None:
+    provider = account_gateways().providers.get(name)
+    if provider is None:
         raise NotFound("Page")
-    return found
+    return provider
 
 
 def _callback(provider: str) -> str:
     return absolute_url("accounts.oauth_callback", provider=provider)
 
 
-def _pop_flow(name: str) -> dict[str, Any] | None:
-    """Take from the browser's session what was begun in it, unless that was too long ago."""
-    flow = cookie.pop(name, None)
+def _pop_flow() -> dict[str, Any] | None:
+    """Remove the started flow from the cookie session and return it, unless it has expired."""
+    flow = cookie.pop(FLOW_KEY, None)
     return flow if _is_unexpired(flow) else None
 
 
@@ -184,7 +184,7 @@ def _is_unexpired(flow: Any) -> bool:
 
 
 def _pending_identity() -> tuple[ExternalIdentity | None, str]:
-    """Return for whom another site has vouched in this browser, and where they want to go."""
+    """Return the identity that a new user has confirmed with a provider, and the path to go to after sign-up."""
     flow = cookie.get(NEW_USER_KEY)
     return (ExternalIdentity(*flow["vouched"]), flow["next"]) if flow and _is_unexpired(flow) else (None, "")
 
@@ -195,6 +195,6 @@ def _new_user_page(form: UsernameForm, identity: ExternalIdentity) -> str:
     )
 
 
-def _failure_page(provider_client: LoginProvider, why: str, status: int) -> tuple[str, int]:
+def _failure_page(provider_client: LoginProvider, error_code: str, status: int) -> tuple[str, int]:
     db.session.rollback()
-    return render_template("accounts/oauth_failed.html", title=provider_client.title, error_code=why), status
+    return render_template("accounts/oauth_failed.html", title=provider_client.title, error_code=error_code), status

@@ -1,4 +1,4 @@
-"""The letters that were not sent, for the person at this very machine."""
+"""The outbox of unsent emails, visible only from the machine that the site runs on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from flask import abort, current_app, render_template, request
 
 from pkgsite.extensions import db
-from pkgsite.services.accounts.emails import outbox_emails as letters_of
+from pkgsite.services.accounts.emails import outbox_emails
 from pkgsite.views.accounts.base import client_address, pages
 
 
@@ -16,14 +16,14 @@ from pkgsite.views.accounts.base import client_address, pages
 def outbox() -> str:
     if current_app.config["MAIL"] != "outbox" or not _is_local_request():
         abort(404)
-    return render_template("accounts/outbox.html", emails=letters_of(db.session()))
+    return render_template("accounts/outbox.html", emails=outbox_emails(db.session()))
 
 
 def _is_local_request() -> bool:
-    """Tell whether a request comes from this machine and was meant for it, through no proxy that says so.
+    """Return whether a request was sent by this machine, to this machine, and not through a proxy.
 
-    The settings promise that nobody else can reach the site. But a proxy may have been put in front, and a page of
-    another site can give its own name this machine's address.
+    The outbox is only enabled on sites that no one else can reach. But someone may have put a proxy in front of the
+    site, and another site's domain can resolve to this machine's IP address (DNS rebinding).
     """
     through_proxy = any(name in request.headers for name in ("X-Forwarded-For", "Forwarded", "Via", "X-Real-Ip"))
     return (

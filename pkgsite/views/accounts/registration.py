@@ -1,4 +1,4 @@
-"""Making an account, and confirming its address: the links of letters show a page, whose button acts."""
+"""Sign-up and confirmation of email addresses. Links in emails open a page whose button makes the change."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ def start_registration() -> Response | tuple[str, int]:
     try:
         if is_email_enabled():
             registration = RegistrationClaims(form.username.data, form.email.data)
-            letter = prepare_registration(
+            email = prepare_registration(
                 fresh_session(), site_context(), username=registration.username, email=registration.email
             )
-            send_throttled(letter, registration.email)
+            send_throttled(email, registration.email)
             return redirect(link("accounts.check_your_email"), 303)
         _register_immediately(RegistrationClaims(form.username.data, form.email.data or ""), form.password.data)
-    except Invalid as refusal:
-        show_errors(form, refusal)
+    except Invalid as error:
+        show_errors(form, error)
         return _registration_page(form), 422
     except UpstreamError:
         form.form_errors.append(EMAIL_FAILED_MESSAGE)
@@ -76,7 +76,8 @@ def check_your_email() -> str:
 
 
 @pages.get("/account/look-into-your-mail/")
-def former_look_into_mail() -> Response:
+def redirect_check_your_email() -> Response:
+    """Redirect from the page's former URL."""
     return redirect(link("accounts.check_your_email"), 301)
 
 
@@ -96,18 +97,18 @@ def complete_registration(token: str) -> Response | tuple[str, int]:
     try:
         registration = verify_pending_registration(fresh_session(), site_context().signing_key, token)
         if form.validate_on_submit():
-            registration_data = RegistrationClaims(form.username.data, registration.email)
-            validate_username(db.session(), registration_data.username)
-            validate_new_password(form.password.data, registration_data.username, registration_data.email)
+            final_claims = RegistrationClaims(form.username.data, registration.email)
+            validate_username(db.session(), final_claims.username)
+            validate_new_password(form.password.data, final_claims.username, final_claims.email)
             password_hash = hash_password(form.password.data)
-            user_id = create_confirmed_user(fresh_session(), registration_data, password_hash, now=utc_now())
+            user_id = create_confirmed_user(fresh_session(), final_claims, password_hash, now=utc_now())
             start_login(user_id)
             flash("Your account has been created, and you are logged in.")
             return redirect(link("site.home"), 303)
     except NotFound:
         return invalid_link_page()
-    except Invalid as refusal:
-        show_errors(form, refusal)
+    except Invalid as error:
+        show_errors(form, error)
     return render_template(
         "accounts/complete_registration.html", form=form, registration=registration, token=token
     ), 422
@@ -128,15 +129,15 @@ def confirm(token: str) -> str | tuple[str, int]:
 def confirm_address(token: str) -> Response | tuple[str, int]:
     by = current_viewer()
     try:
-        email, letter = confirm_email(fresh_session(), site_context(), by, token, now=utc_now())
+        address, notification = confirm_email(fresh_session(), site_context(), by, token, now=utc_now())
     except NotFound:
         return invalid_link_page()
-    except Invalid as refusal:
-        flash(" ".join(refusal.problems["email"]), "error")
+    except Invalid as error:
+        flash(" ".join(error.problems["email"]), "error")
         return redirect(link("accounts.settings"), 303)
     db.session.commit()
-    send_notification(letter)
-    flash(f"Your email address {email} has been confirmed.")
+    send_notification(notification)
+    flash(f"Your email address {address} has been confirmed.")
     return redirect(link("accounts.settings"), 303)
 
 
@@ -149,11 +150,11 @@ def _verify_own_link(token: str) -> AccountLinkClaims:
 
 
 def _register_immediately(registration: RegistrationClaims, password: str) -> None:
-    """Make an account without a letter, and log its person in.
+    """Create an account without confirming its email address, and log the user in.
 
     Raises:
-        Invalid: something of it can't be.
-        TooManyTries: too many accounts were made from this address.
+        Invalid: A value is not acceptable.
+        TooManyAttempts: Too many accounts were created from this IP address.
     """
     if registration.email:
         validate_email(registration.email)

@@ -1,4 +1,4 @@
-"""The settings of one's own account."""
+"""Account settings: email address, password, sessions, data export and account deletion."""
 
 from __future__ import annotations
 
@@ -34,8 +34,6 @@ from pkgsite.views.accounts.base import (
 from pkgsite.views.links import link
 from pkgsite.views.viewer import current_viewer, login_required
 
-WRONG_PASSWORD_MESSAGE = "Incorrect password."
-
 
 @pages.get("/account/")
 @login_required
@@ -57,21 +55,21 @@ def email() -> str:
 def update_email() -> Response | tuple[str, int]:
     form, by = EmailForm(), current_viewer()
     account = get_own_account(fresh_session(), by)
-    new = form.email.data or ""
+    new_email = form.email.data or ""
     try:
         form.validate_on_submit()
-        if new or is_email_enabled():
-            validate_email(new)
+        if new_email or is_email_enabled():
+            validate_email(new_email)
         _check_current_password(account, form.current_password.data)
         if is_email_enabled():
-            send_throttled(services.prepare_email_change(fresh_session(), site_context(), by, new), new)
-            flash(f"We have sent an email to {new}. Open the link in it to confirm the address.")
+            send_throttled(services.prepare_email_change(fresh_session(), site_context(), by, new_email), new_email)
+            flash(f"We have sent an email to {new_email}. Open the link in it to confirm the address.")
         else:
-            services.change_email_unconfirmed(fresh_session(), by, new)
+            services.change_email_unconfirmed(fresh_session(), by, new_email)
             db.session.commit()
-            flash("Your email address has been changed." if new else "Your email address has been removed.")
-    except Invalid as refusal:
-        show_errors(form, refusal)
+            flash("Your email address has been changed." if new_email else "Your email address has been removed.")
+    except Invalid as error:
+        show_errors(form, error)
         return _page("email", form), 422
     except UpstreamError:
         form.form_errors.append(EMAIL_FAILED_MESSAGE)
@@ -82,7 +80,7 @@ def update_email() -> Response | tuple[str, int]:
 @pages.post("/account/email/confirm/")
 @login_required
 def resend_confirmation() -> Response:
-    """Send the letter that confirms the address once more."""
+    """Send another confirmation link to the account's email address."""
     by = current_viewer()
     account = get_own_account(fresh_session(), by)
     try:
@@ -90,8 +88,8 @@ def resend_confirmation() -> Response:
             raise Invalid({"email": ["Your account has no email address."]})
         send_throttled(services.prepare_email_change(fresh_session(), site_context(), by, account.email), account.email)
         flash(f"We have sent an email to {account.email}.")
-    except Invalid as refusal:
-        flash(" ".join(refusal.problems["email"]), "error")
+    except Invalid as error:
+        flash(" ".join(error.problems["email"]), "error")
     except UpstreamError:
         flash(EMAIL_FAILED_MESSAGE, "error")
     return redirect(link("accounts.settings"), 303)
@@ -100,7 +98,7 @@ def resend_confirmation() -> Response:
 @pages.get("/account/password/")
 @login_required
 def password() -> str:
-    return _page("password", ChangePasswordForm())
+    return _page("change_password", ChangePasswordForm())
 
 
 @pages.post("/account/password/")
@@ -110,7 +108,7 @@ def change_password() -> Response | tuple[str, int]:
     account = get_own_account(fresh_session(), by)
     try:
         if not form.validate_on_submit():
-            return _page("password", form), 422
+            return _page("change_password", form), 422
         validate_new_password(form.password.data, account.username, account.email or "")
         _check_current_password(account, form.current_password.data)
         password_hash = hash_password(form.password.data)
@@ -118,9 +116,9 @@ def change_password() -> Response | tuple[str, int]:
             fresh_session(), site_context(), by, password_hash, current_session_id()
         )
         db.session.commit()
-    except Invalid as refusal:
-        show_errors(form, refusal)
-        return _page("password", form), 422
+    except Invalid as error:
+        show_errors(form, error)
+        return _page("change_password", form), 422
     send_notification(notification)
     flash("Your password has been changed, and you have been logged out on all other devices.")
     return redirect(link("accounts.settings"), 303)
@@ -172,8 +170,8 @@ def delete() -> Response | tuple[str, int]:
         _check_current_password(account, form.current_password.data)
         if not account.has_password and (form.username.data or "").lower() != account.username.lower():
             raise Invalid({"username": ["The username does not match."]})
-    except Invalid as refusal:
-        show_errors(form, refusal)
+    except Invalid as error:
+        show_errors(form, error)
         return _page("delete", form), 422
     services.delete_account(fresh_session(), by)
     db.session.commit()
@@ -184,24 +182,24 @@ def delete() -> Response | tuple[str, int]:
 
 
 def _check_current_password(account: Account, submitted_password: str | None) -> None:
-    """Check that who asks knows the account's password, where it has one.
+    """Raise an error unless the password is right or the account has none.
 
     Raises:
-        Invalid: they don't.
-        TooManyTries: it was tried too often.
+        Invalid: The password is wrong.
+        TooManyAttempts: There were too many attempts.
     """
     if account.has_password:
-        check_password(account, submitted_password or "", "current_password", WRONG_PASSWORD_MESSAGE)
+        check_password(account, submitted_password or "", "current_password", "Incorrect password.")
 
 
-def _page(name: str, form: Any) -> str:
+def _page(template: str, form: Any) -> str:
     account = get_own_account(db.session(), current_viewer())
     required_fields = {
         "current_password": account.has_password,
         "username": not account.has_password,
         "email": is_email_enabled(),
     }
-    for field in form:  # the page says which may be left empty
+    for field in form:  # the template marks the others as optional
         if required_fields.get(field.name):
             field.flags.required = True
-    return render_template(f"accounts/{name}.html", form=form, account=account, is_email_enabled=is_email_enabled())
+    return render_template(f"accounts/{template}.html", form=form, account=account, is_email_enabled=is_email_enabled())

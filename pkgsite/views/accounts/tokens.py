@@ -1,4 +1,4 @@
-"""One's tokens: keys with which one's programs use the API."""
+"""API tokens of the current user."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ def tokens() -> str:
 @pages.post("/account/tokens/")
 @login_required
 def create_api_token() -> str | tuple[str, int]:
-    """Make a token, and show its secret this one time."""
+    """Create a token, and show its secret once."""
     form, now, by = TokenForm(), utc_now(), current_viewer()
     if not form.validate_on_submit():
         return _page(form), 422
     try:
-        made = create_token(
+        secret = create_token(
             fresh_session(), name=form.name.data, scope=form.scope.data, expires_at=form.expires_at(now), by=by, now=now
         )
-    except Invalid as refusal:
+    except Invalid as error:
         db.session.rollback()
-        show_errors(form, refusal)
+        show_errors(form, error)
         return _page(form), 422
     db.session.commit()
-    return _page(TokenForm(formdata=None), secret=made, token_name=form.name.data)
+    return _page(TokenForm(formdata=None), secret=secret, token_name=form.name.data)
 
 
 @pages.post("/account/tokens/<int(max=2147483647):token_id>/revoke/")

@@ -1,4 +1,4 @@
-"""Logging in by GitHub and GitLab, against fakes that speak the real protocol over HTTP."""
+"""Login with GitHub and GitLab, tested against fakes of their protocols over HTTP."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TITLES = {"github": "GitHub", "gitlab": "GitLab"}
 
 
 class OAuthScenario:
-    """A site, and a provider that its people may log in by."""
+    """A site and a fake provider that its users can log in with."""
 
     def __init__(self, kind: str, make_app: Callable[..., Flask], serve_app: Serve) -> None:
         self.kind = kind
@@ -35,9 +35,9 @@ class OAuthScenario:
         self.address = serve_app(self.fake)
         self.app = make_app(**provider_settings(kind, self.address))
 
-    def start_login(self, browser: LoginClient, wanted: str = "") -> str:
-        """Press the button; return the provider's address that the browser is led to."""
-        response = browser.post(f"/account/oauth/{self.kind}/", {"next": wanted})
+    def start_login(self, browser: LoginClient, next_path: str = "") -> str:
+        """Start a login, and return the provider's URL that the browser is redirected to."""
+        response = browser.post(f"/account/oauth/{self.kind}/", {"next": next_path})
         assert response.status_code == 200
         (url,) = re.findall(r'http-equiv="refresh" content="0; url=([^"]+)"', response.text)
         assert f'href="{url}"' in response.text
@@ -45,13 +45,13 @@ class OAuthScenario:
         return unescape(url)
 
     def return_from_provider(self, url: str) -> str:
-        """Let the person answer at the provider; return the path of our site that they come back to."""
+        """Authorize the login at the provider, and return the path of the callback."""
         target = urlsplit(self.fake.authorize(url))
         assert target.path == f"/account/oauth/{self.kind}/callback/"
         return f"{target.path}?{target.query}"
 
-    def log_in_through_provider(self, browser: LoginClient, wanted: str = "") -> Any:
-        return browser.get(self.return_from_provider(self.start_login(browser, wanted)))
+    def log_in_through_provider(self, browser: LoginClient, next_path: str = "") -> Any:
+        return browser.get(self.return_from_provider(self.start_login(browser, next_path)))
 
 
 @pytest.fixture(params=KINDS)
@@ -64,16 +64,16 @@ def link_account(session: Session, user: User, kind: str, number: int = 17) -> N
     session.commit()
 
 
-def people(session: Session) -> list[tuple[str, str | None]]:
+def list_users(session: Session) -> list[tuple[str, str | None]]:
     session.rollback()
     return [(user.username, user.email) for user in session.query(User).order_by(User.id)]
 
 
-def test_a_newcomer_chooses_a_name_and_has_an_account(session: Session, scenario: OAuthScenario) -> None:
+def test_a_new_user_chooses_a_username(session: Session, scenario: OAuthScenario) -> None:
     browser = LoginClient(scenario.app)
     response = scenario.log_in_through_provider(browser, "/grids/")
     assert (response.status_code, response.headers["Location"]) == (303, "/account/oauth/new/")
-    assert people(session) == []
+    assert list_users(session) == []
     page = browser.get("/account/oauth/new/")
     assert 'value="ada"' in page.text
     assert "ada@elsewhere.example" in page.text
@@ -92,7 +92,7 @@ def test_a_newcomer_chooses_a_name_and_has_an_account(session: Session, scenario
     assert browser.get("/account/oauth/new/").headers["Location"] == "/account/login/"
 
 
-def test_the_providers_number_counts_not_the_name(session: Session, scenario: OAuthScenario) -> None:
+def test_accounts_are_matched_by_provider_id_and_not_by_login(session: Session, scenario: OAuthScenario) -> None:
     link_account(session, make_login_user(session), scenario.kind)
     scenario.fake.person = FakePerson(17, "renamed", "other@elsewhere.example")
     browser = LoginClient(scenario.app)
@@ -104,17 +104,17 @@ def test_the_providers_number_counts_not_the_name(session: Session, scenario: OA
     assert scenario.log_in_through_provider(LoginClient(scenario.app)).headers["Location"] == "/account/oauth/new/"
 
 
-def test_an_unconfirmed_address_is_not_taken_over(session: Session, scenario: OAuthScenario) -> None:
+def test_an_unverified_email_address_is_not_used(session: Session, scenario: OAuthScenario) -> None:
     make_login_user(session)
     scenario.fake.person = FakePerson(email="ada@example.org", is_verified=False)
     browser = LoginClient(scenario.app)
     assert scenario.log_in_through_provider(browser).headers["Location"] == "/account/oauth/new/"
     browser.post("/account/oauth/new/", {"username": "other"})
-    assert people(session) == [("ada", "ada@example.org"), ("other", None)]
+    assert list_users(session) == [("ada", "ada@example.org"), ("other", None)]
 
 
 @pytest.mark.parametrize("confirmed", [NOW, None])
-def test_an_account_with_this_address_is_never_merged(
+def test_an_account_with_the_same_email_address_is_never_linked_automatically(
     session: Session, scenario: OAuthScenario, confirmed: Any
 ) -> None:
     make_login_user(session, email_confirmed_at=confirmed)
@@ -135,16 +135,16 @@ def test_an_account_with_this_address_is_never_merged(
     assert other.username == "ada"
 
 
-def test_an_account_made_meanwhile_is_not_merged_either(session: Session, scenario: OAuthScenario) -> None:
+def test_an_account_created_in_the_meantime_is_not_linked_either(session: Session, scenario: OAuthScenario) -> None:
     browser = LoginClient(scenario.app)
     scenario.log_in_through_provider(browser)
     make_login_user(session, email="ada@elsewhere.example")
     response = browser.post("/account/oauth/new/", {"username": "other"})
     assert response.status_code == 409
-    assert people(session) == [("ada", "ada@elsewhere.example")]
+    assert list_users(session) == [("ada", "ada@elsewhere.example")]
 
 
-def test_identities_are_linked_and_unlinked_but_the_last_way_in_stays(
+def test_identities_are_linked_and_unlinked_except_the_last_login_method(
     session: Session, scenario: OAuthScenario
 ) -> None:
     make_login_user(session, "bob", password=None)
@@ -157,7 +157,7 @@ def test_identities_are_linked_and_unlinked_but_the_last_way_in_stays(
     assert browser.post(f"/account/identities/{first}/unlink/").status_code == 303
     assert "This is your only way to log in." in browser.get("/account/").text
     assert scenario.log_in_through_provider(browser).headers["Location"] == "/account/"
-    assert scenario.log_in_through_provider(browser).headers["Location"] == "/account/", "a second time changes nothing"
+    assert scenario.log_in_through_provider(browser).headers["Location"] == "/account/", "linking again changes nothing"
     eve = make_login_user(session, "eve")
     assert LoginClient(scenario.app, eve).post(f"/account/identities/{first}/unlink/").status_code == 404
     session.rollback()
@@ -165,18 +165,18 @@ def test_identities_are_linked_and_unlinked_but_the_last_way_in_stays(
     assert browser.post(f"/account/identities/{first}/unlink/").status_code == 303
     assert f"You can no longer log in with {TITLES[scenario.kind]}." in browser.get("/account/").text
     session.rollback()
-    (left,) = session.query(Identity).all()
-    assert left.subject == "17"
-    assert browser.post(f"/account/identities/{left.id}/unlink/").status_code == 303
+    (remaining,) = session.query(Identity).all()
+    assert remaining.subject == "17"
+    assert browser.post(f"/account/identities/{remaining.id}/unlink/").status_code == 303
     session.rollback()
     assert session.query(Identity).count() == 1
     browser.post("/account/password/", {"password": PASSWORD})
-    browser.post(f"/account/identities/{left.id}/unlink/")
+    browser.post(f"/account/identities/{remaining.id}/unlink/")
     session.rollback()
     assert session.query(Identity).count() == 0
 
 
-def test_what_logs_in_somebody_else_is_not_linked(session: Session, scenario: OAuthScenario) -> None:
+def test_an_identity_of_another_account_is_not_linked(session: Session, scenario: OAuthScenario) -> None:
     link_account(session, make_login_user(session, "ada"), scenario.kind)
     browser = LoginClient(scenario.app)
     make_login_user(session, "eve")
@@ -187,7 +187,7 @@ def test_what_logs_in_somebody_else_is_not_linked(session: Session, scenario: OA
     assert browser.username == "eve"
 
 
-def test_a_closed_account_does_not_log_in(session: Session, scenario: OAuthScenario) -> None:
+def test_a_disabled_account_cannot_log_in(session: Session, scenario: OAuthScenario) -> None:
     link_account(session, make_login_user(session, is_active=False), scenario.kind)
     browser = LoginClient(scenario.app)
     response = scenario.log_in_through_provider(browser)
@@ -197,7 +197,7 @@ def test_a_closed_account_does_not_log_in(session: Session, scenario: OAuthScena
     assert session.query(LoginSession).count() == 0
 
 
-def test_a_state_is_of_one_browser_and_works_once(session: Session, scenario: OAuthScenario) -> None:
+def test_a_state_belongs_to_one_browser_and_works_once(session: Session, scenario: OAuthScenario) -> None:
     link_account(session, make_login_user(session), scenario.kind)
     browser, other = LoginClient(scenario.app), LoginClient(scenario.app)
     path = scenario.return_from_provider(scenario.start_login(browser))
@@ -212,19 +212,19 @@ def test_a_state_is_of_one_browser_and_works_once(session: Session, scenario: OA
         assert response.status_code == 403
         assert "This login is no longer valid" in response.text
         assert stranger.username is None
-    assert other.get(path).status_code == 403, "not begun in this browser"
+    assert other.get(path).status_code == 403, "not started in this browser"
     assert browser.get(path).status_code == 303
     assert browser.username == "ada"
     browser.post("/account/logout/")
     assert browser.get(path).status_code == 403, "used"
     assert browser.username is None
-    asked = len(scenario.fake.request_log)
+    request_count = len(scenario.fake.request_log)
     other.get(path)
-    assert len(scenario.fake.request_log) == asked, "the provider is not even asked"
+    assert len(scenario.fake.request_log) == request_count, "the provider gets no request"
 
 
-def test_a_state_of_who_was_logged_in_does_not_log_in_others(session: Session, scenario: OAuthScenario) -> None:
-    """What was begun to link does not log in, and the other way round."""
+def test_a_state_is_invalid_after_another_user_logs_in(session: Session, scenario: OAuthScenario) -> None:
+    """A flow started as an anonymous visitor can't link an account, and the other way round."""
     link_account(session, make_login_user(session), scenario.kind)
     make_login_user(session, "eve")
     browser = LoginClient(scenario.app)
@@ -234,7 +234,7 @@ def test_a_state_of_who_was_logged_in_does_not_log_in_others(session: Session, s
     assert browser.username == "eve"
 
 
-def test_a_state_ends_after_ten_minutes(
+def test_a_state_expires_after_ten_minutes(
     session: Session, scenario: OAuthScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     link_account(session, make_login_user(session), scenario.kind)
@@ -245,8 +245,8 @@ def test_a_state_ends_after_ten_minutes(
     assert browser.get(path).status_code == 403
 
 
-def test_a_code_that_was_used_is_refused(session: Session, scenario: OAuthScenario) -> None:
-    """As when somebody has caught the address on the way: the provider says no."""
+def test_a_used_code_is_rejected(session: Session, scenario: OAuthScenario) -> None:
+    """As if an attacker had intercepted the callback URL: the provider rejects the code."""
     link_account(session, make_login_user(session), scenario.kind)
     browser = LoginClient(scenario.app)
     path = scenario.return_from_provider(scenario.start_login(browser))
@@ -257,8 +257,8 @@ def test_a_code_that_was_used_is_refused(session: Session, scenario: OAuthScenar
     assert browser.username is None
 
 
-def test_a_code_from_another_login_fails_its_proof(session: Session, scenario: OAuthScenario) -> None:
-    """PKCE: a code that an attacker's browser got is of no use in mine."""
+def test_a_code_from_another_login_fails_the_pkce_check(session: Session, scenario: OAuthScenario) -> None:
+    """A code issued to an attacker's browser doesn't work in another browser."""
     link_account(session, make_login_user(session), scenario.kind)
     theirs, mine = LoginClient(scenario.app), LoginClient(scenario.app)
     stolen = parse_qs(urlsplit(scenario.return_from_provider(scenario.start_login(theirs))).query)["code"][0]
@@ -268,7 +268,7 @@ def test_a_code_from_another_login_fails_its_proof(session: Session, scenario: O
     assert mine.username is None
 
 
-def test_who_says_no_is_not_logged_in(session: Session, scenario: OAuthScenario) -> None:
+def test_declined_access_does_not_log_in(session: Session, scenario: OAuthScenario) -> None:
     scenario.fake.is_consenting = False
     response = scenario.log_in_through_provider(LoginClient(scenario.app))
     assert response.status_code == 403
@@ -284,48 +284,48 @@ def test_who_says_no_is_not_logged_in(session: Session, scenario: OAuthScenario)
 FAULTS = [
     pytest.param(response("500 Internal Server Error", b""), id="500"),
     pytest.param(response("503 Service Unavailable", b"<html>", "text/html"), id="503"),
-    pytest.param(html_response(), id="a page"),
+    pytest.param(html_response(), id="HTML"),
     pytest.param(response("200 OK", b'{"access_token": "x", "id": 1, "na'), id="truncated"),
     pytest.param(response("200 OK", 7), id="a number"),
     pytest.param(response("200 OK", []), id="a list"),
     pytest.param(response("200 OK", {}), id="empty"),
-    pytest.param(response("200 OK", b"[" * 100_000), id="deep"),
-    pytest.param(response("200 OK", {"id": "1; DROP", "login": "x", "username": "x"}), id="a number that is none"),
-    pytest.param(response("200 OK", {"id": 17, "login": None, "username": "\x00"}), id="no name"),
-    pytest.param(response("200 OK", b"x" * 2**21), id="too much"),
-    pytest.param(truncated_response, id="broken off"),
+    pytest.param(response("200 OK", b"[" * 100_000), id="deeply nested"),
+    pytest.param(response("200 OK", {"id": "1; DROP", "login": "x", "username": "x"}), id="invalid id"),
+    pytest.param(response("200 OK", {"id": 17, "login": None, "username": "\x00"}), id="no login"),
+    pytest.param(response("200 OK", b"x" * 2**21), id="too large"),
+    pytest.param(truncated_response, id="connection closed"),
     pytest.param(connection_reset, id="reset"),
-    pytest.param(response("302 Found", b"", Location="http://elsewhere.example/"), id="led away"),
+    pytest.param(response("302 Found", b"", Location="http://elsewhere.example/"), id="redirect"),
 ]
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_provider_that_fails_is_said_to(session: Session, scenario: OAuthScenario, fault: Any) -> None:
-    for part in (PATHS[scenario.kind][1], "/user"):
-        scenario.fake.faults = {part: fault}
+def test_provider_failures_are_reported(session: Session, scenario: OAuthScenario, fault: Any) -> None:
+    for path in (PATHS[scenario.kind][1], "/user"):
+        scenario.fake.faults = {path: fault}
         browser = LoginClient(scenario.app)
         response = scenario.log_in_through_provider(browser)
-        assert response.status_code in {403, 502}, part
+        assert response.status_code in {403, 502}, path
         assert TITLES[scenario.kind] in response.text
         assert browser.username is None
-    assert people(session) == []
+    assert list_users(session) == []
 
 
-def test_github_without_leave_to_see_addresses_is_enough(
+def test_github_works_without_access_to_email_addresses(
     session: Session, make_app: Callable[..., Flask], serve_app: Serve
 ) -> None:
-    world = OAuthScenario("github", make_app, serve_app)
-    world.fake.faults = {"/user/emails": response("404 Not Found", {"message": "Not Found"})}
-    browser = LoginClient(world.app)
-    world.log_in_through_provider(browser)
+    scenario = OAuthScenario("github", make_app, serve_app)
+    scenario.fake.faults = {"/user/emails": response("404 Not Found", {"message": "Not Found"})}
+    browser = LoginClient(scenario.app)
+    scenario.log_in_through_provider(browser)
     browser.post("/account/oauth/new/", {"username": "ada"})
-    assert people(session) == [("ada", None)]
+    assert list_users(session) == [("ada", None)]
 
 
-def test_a_provider_that_is_down_is_said_to_be(make_app: Callable[..., Flask]) -> None:
-    fake, address = FakeProvider("github"), f"http://127.0.0.1:{free_port()}"
-    browser = LoginClient(make_app(**provider_settings("github", address)))
+def test_an_unreachable_provider_is_reported(make_app: Callable[..., Flask]) -> None:
+    fake, url = FakeProvider("github"), f"http://127.0.0.1:{free_port()}"
+    browser = LoginClient(make_app(**provider_settings("github", url)))
     page = browser.post("/account/oauth/github/").text
     target = urlsplit(fake.authorize(unescape(re.findall(r'content="0; url=([^"]+)"', page)[0])))
     response = browser.get(f"{target.path}?{target.query}")
@@ -333,9 +333,7 @@ def test_a_provider_that_is_down_is_said_to_be(make_app: Callable[..., Flask]) -
     assert "GitHub is not responding" in response.text
 
 
-def test_a_provider_on_our_own_network_is_not_asked_unless_named(
-    make_app: Callable[..., Flask], serve_app: Serve
-) -> None:
+def test_a_provider_on_the_local_network_must_be_allowed(make_app: Callable[..., Flask], serve_app: Serve) -> None:
     fake = FakeProvider("github")
     settings = provider_settings("github", serve_app(fake)) | {"ALLOWED_HOSTS_OUT": ""}
     browser = LoginClient(make_app(**settings))
@@ -345,7 +343,7 @@ def test_a_provider_on_our_own_network_is_not_asked_unless_named(
     assert fake.request_log == []
 
 
-def test_what_is_not_set_is_not_offered(app: Flask) -> None:
+def test_providers_that_are_not_configured_are_not_offered(app: Flask) -> None:
     browser = LoginClient(app)
     for path in ("/account/login/", "/account/register/"):
         assert "with GitHub" not in browser.get(path).text
@@ -354,7 +352,7 @@ def test_what_is_not_set_is_not_offered(app: Flask) -> None:
         assert browser.get(f"/account/oauth/{name}/callback/?code=x&state=y").status_code == 404
 
 
-def test_what_is_set_is_offered_by_post_only(scenario: OAuthScenario) -> None:
+def test_configured_providers_are_offered_as_post_forms(scenario: OAuthScenario) -> None:
     title = TITLES[scenario.kind]
     assert f"Log in with {title}" in LoginClient(scenario.app).get("/account/login/").text
     assert f"Sign up with {title}" in LoginClient(scenario.app).get("/account/register/").text
@@ -363,7 +361,7 @@ def test_what_is_set_is_offered_by_post_only(scenario: OAuthScenario) -> None:
     assert scenario.app.test_client().post("/account/oauth/new/").status_code == 403
 
 
-@pytest.mark.parametrize("wanted", ["https://evil.example/", "//evil.example", "/\\evil.example"])
-def test_next_leads_to_our_own_paths_only(session: Session, scenario: OAuthScenario, wanted: str) -> None:
+@pytest.mark.parametrize("next_path", ["https://evil.example/", "//evil.example", "/\\evil.example"])
+def test_next_redirects_only_within_the_site(session: Session, scenario: OAuthScenario, next_path: str) -> None:
     link_account(session, make_login_user(session), scenario.kind)
-    assert scenario.log_in_through_provider(LoginClient(scenario.app), wanted).headers["Location"] == "/"
+    assert scenario.log_in_through_provider(LoginClient(scenario.app), next_path).headers["Location"] == "/"

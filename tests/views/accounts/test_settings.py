@@ -1,4 +1,4 @@
-"""The settings of one's account: address, password, sessions, export, deletion."""
+"""Account settings: email address, password, sessions, data export and deletion."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ def ada(session: Session) -> User:
 
 @pytest.fixture
 def browser(app: Flask, ada: User) -> LoginClient:
-    found = LoginClient(app)
-    found.log_in()
-    return found
+    user = LoginClient(app)
+    user.log_in()
+    return user
 
 
-def again(session: Session, user_id: int) -> User:
+def reload_user(session: Session, user_id: int) -> User:
     session.rollback()
     return session.get_one(User, user_id, populate_existing=True)
 
 
-def test_settings_are_for_who_is_logged_in(session: Session, app: Flask, browser: LoginClient) -> None:
+def test_settings_require_login(session: Session, app: Flask, browser: LoginClient) -> None:
     for path in PAGES:
         assert LoginClient(app).get(path).headers["Location"] == f"/account/login/?next={path}"
         page = browser.get(path)
         assert page.status_code == 200
         assert page.headers["Cache-Control"] == "no-store"
-        assert "may be left empty" not in page.text
+        assert "(optional)" not in page.text
     for path in POSTS:
         assert LoginClient(app).post(path).status_code == 403
         assert browser.client.post(path).status_code == 403, "no token"
@@ -54,7 +54,7 @@ def test_settings_are_for_who_is_logged_in(session: Session, app: Flask, browser
     assert session.query(LoginSession).count() == 1
 
 
-def test_a_new_address_counts_once_it_is_confirmed(
+def test_a_new_email_address_is_used_once_confirmed(
     session: Session, app: Flask, ada: User, browser: LoginClient
 ) -> None:
     user_id = ada.id
@@ -64,10 +64,10 @@ def test_a_new_address_counts_once_it_is_confirmed(
     assert "Incorrect password." in response.text
     assert 'value="new@example.org"' in response.text
     assert browser.post("/account/email/", data).headers["Location"] == "/account/"
-    assert again(session, user_id).email == "ada@example.org"
-    (char,) = outbox_messages(session)
-    assert char.to == "new@example.org"
-    path = link_in(char.body)
+    assert reload_user(session, user_id).email == "ada@example.org"
+    (message,) = outbox_messages(session)
+    assert message.to == "new@example.org"
+    path = link_in(message.body)
     assert LoginClient(app).get(path).headers["Location"] == f"/account/login/?next={path}"
     make_login_user(session, "eve", email="eve@example.org")
     eve = LoginClient(app)
@@ -75,28 +75,30 @@ def test_a_new_address_counts_once_it_is_confirmed(
     assert eve.get(path).status_code == 403
     assert eve.post(path).status_code == 403
     assert browser.get(path).status_code == 200
-    assert again(session, user_id).email == "ada@example.org"
+    assert reload_user(session, user_id).email == "ada@example.org"
     assert browser.post(path).headers["Location"] == "/account/"
-    assert again(session, user_id).email == "new@example.org"
-    told = outbox_messages(session)[-1]
-    assert (told.to, told.subject) == ("ada@example.org", "Your pkgsite email address has changed")
+    assert reload_user(session, user_id).email == "new@example.org"
+    notification = outbox_messages(session)[-1]
+    assert (notification.to, notification.subject) == ("ada@example.org", "Your pkgsite email address has changed")
     assert "new@example.org confirmed" in visible_text(browser.get("/account/").text)
     assert browser.post(path).status_code == 410
     assert browser.get(path).status_code == 410
 
 
-def test_an_address_of_another_is_not_told_of(session: Session, app: Flask, ada: User, browser: LoginClient) -> None:
+def test_changing_the_email_address_does_not_reveal_other_accounts(
+    session: Session, app: Flask, ada: User, browser: LoginClient
+) -> None:
     make_login_user(session, "bob")
-    answers = []
+    responses = []
     for email in ("bob@example.org", "free@example.org"):
         response = browser.post("/account/email/", {"email": email, "current_password": PASSWORD})
-        answers.append((response.status_code, visible_text(browser.get("/account/").text).replace(email, "…")))
-    assert answers[0] == answers[1]
+        responses.append((response.status_code, visible_text(browser.get("/account/").text).replace(email, "…")))
+    assert responses[0] == responses[1]
     assert outbox_messages(session)[0].to == "bob@example.org"
     assert "/account/" not in outbox_messages(session)[0].body
 
 
-def test_an_address_that_somebody_else_confirmed_first_is_refused(
+def test_an_email_address_confirmed_by_another_user_first_is_rejected(
     session: Session, app: Flask, ada: User, browser: LoginClient
 ) -> None:
     browser.post("/account/email/", {"email": "both@example.org", "current_password": PASSWORD})
@@ -104,30 +106,30 @@ def test_an_address_that_somebody_else_confirmed_first_is_refused(
     path = link_in(outbox_messages(session)[0].body)
     assert browser.post(path).status_code == 303
     assert "This email address is already used by another account." in browser.get("/account/").text
-    assert again(session, ada.id).email == "ada@example.org"
+    assert reload_user(session, ada.id).email == "ada@example.org"
 
 
-def test_an_unconfirmed_address_gets_a_link_when_asked_for(session: Session, app: Flask) -> None:
+def test_a_confirmation_link_can_be_requested_reload_user(session: Session, app: Flask) -> None:
     bob = make_login_user(session, "bob", email_confirmed_at=None)
     browser = LoginClient(app)
     browser.log_in("bob")
     assert "Send confirmation link" in browser.get("/account/").text
     browser.post("/account/email/confirm/")
     browser.post(link_in(outbox_messages(session)[0].body))
-    assert again(session, bob.id).email_confirmed_at is not None
+    assert reload_user(session, bob.id).email_confirmed_at is not None
     assert "Send reset link" not in browser.get("/account/").text
-    assert len(outbox_messages(session)) == 1, "nobody is told of an address that stays"
+    assert len(outbox_messages(session)) == 1, "an unchanged address needs no notification"
 
 
 @pytest.mark.parametrize(
     "evil", ["", "x", "a\x00@example.org", "x" * 5000 + "@example.org", "<b>@example.org", "ada@example.org"]
 )
-def test_a_strange_new_address_is_refused(session: Session, browser: LoginClient, evil: str) -> None:
+def test_an_invalid_new_email_address_is_rejected(session: Session, browser: LoginClient, evil: str) -> None:
     assert browser.post("/account/email/", {"email": evil, "current_password": PASSWORD}).status_code == 422
     assert outbox_messages(session) == []
 
 
-def test_without_letters_an_address_changes_at_once_but_unconfirmed(
+def test_without_email_an_address_changes_immediately_but_unconfirmed(
     session: Session, make_app: Callable[..., Flask], ada: User
 ) -> None:
     make_login_user(session, "bob")
@@ -139,39 +141,39 @@ def test_without_letters_an_address_changes_at_once_but_unconfirmed(
     assert (
         browser.post("/account/email/", {"email": "new@example.org", "current_password": PASSWORD}).status_code == 303
     )
-    found = again(session, ada.id)
-    assert (found.email, found.email_confirmed_at) == ("new@example.org", None)
+    user = reload_user(session, ada.id)
+    assert (user.email, user.email_confirmed_at) == ("new@example.org", None)
     assert browser.post("/account/email/", {"email": "", "current_password": PASSWORD}).status_code == 303
-    assert again(session, ada.id).email is None
+    assert reload_user(session, ada.id).email is None
 
 
-def test_a_new_password_ends_the_other_sessions(session: Session, app: Flask, ada: User, browser: LoginClient) -> None:
-    elsewhere = LoginClient(app)
-    elsewhere.log_in()
+def test_a_new_password_ends_all_other_sessions(session: Session, app: Flask, ada: User, browser: LoginClient) -> None:
+    other_browser = LoginClient(app)
+    other_browser.log_in()
     page = browser.get("/account/password/").text
     assert 'autocomplete="current-password"' in page
     assert 'autocomplete="new-password"' in page
-    for data in ({"current_password": "not this one", "password": OTHER_PASSWORD}, {"current_password": PASSWORD, "password": "short"},
-                 {"current_password": "", "password": OTHER_PASSWORD}, {"current_password": PASSWORD, "password": "qwertyuiop"}):  # fmt: skip
-        assert browser.post("/account/password/", data).status_code == 422
-    assert elsewhere.username == "ada"
-    assert (
-        browser.post("/account/password/", {"current_password": PASSWORD, "password": OTHER_PASSWORD}).status_code
-        == 303
-    )
+    for current, new in (
+        ("not this one", OTHER_PASSWORD), (PASSWORD, "short"), ("", OTHER_PASSWORD), (PASSWORD, "qwertyuiop"),
+    ):  # fmt: skip
+        response = browser.post("/account/password/", {"current_password": current, "password": new})
+        assert response.status_code == 422
+    assert other_browser.username == "ada"
+    response = browser.post("/account/password/", {"current_password": PASSWORD, "password": OTHER_PASSWORD})
+    assert response.status_code == 303
     assert browser.username == "ada"
-    assert elsewhere.username is None
+    assert other_browser.username is None
     assert LoginClient(app).log_in(password=OTHER_PASSWORD).status_code == 303
     assert outbox_messages(session)[-1].subject == "Your pkgsite password has changed"
 
 
-def test_the_present_password_is_not_guessed_at_either(browser: LoginClient) -> None:
-    statuses = [browser.post("/account/password/", {"current_password": f"guess {n}", "password": OTHER_PASSWORD}).status_code
-                for n in range(11)]  # fmt: skip
+def test_attempts_at_the_current_password_are_throttled(browser: LoginClient) -> None:
+    forms = [{"current_password": f"guess {n}", "password": OTHER_PASSWORD} for n in range(11)]
+    statuses = [browser.post("/account/password/", form).status_code for form in forms]
     assert statuses == [422] * 10 + [429]
 
 
-def test_who_has_no_password_chooses_one(session: Session, app: Flask) -> None:
+def test_a_user_without_a_password_can_set_one(session: Session, app: Flask) -> None:
     bob = make_login_user(session, "bob", password=None)
     browser = LoginClient(app, bob)
     assert "Current password" not in browser.get("/account/password/").text
@@ -206,8 +208,8 @@ def test_sessions_are_listed_and_ended(session: Session, app: Flask, ada: User, 
     assert (browser.username, eve.username) == ("ada", "eve")
 
 
-def fill(session: Session, user: User) -> int:
-    """Let a person do one of everything; return the package's id."""
+def add_user_data(session: Session, user: User) -> int:
+    """Add one record of each kind for a user, and return the id of the package."""
     package = make_package(session, "one", created_by_id=user.id)
     session.add_all([
         Favourite(user_id=user.id, package_id=package.id, created_at=NOW),
@@ -224,33 +226,35 @@ def fill(session: Session, user: User) -> int:
     return package_id
 
 
-def test_everything_of_oneself_can_be_taken_away(session: Session, app: Flask, ada: User, browser: LoginClient) -> None:
-    hashed = str(ada.password_hash)
-    fill(session, ada)
+def test_the_data_export_is_complete_and_has_no_secrets(
+    session: Session, app: Flask, ada: User, browser: LoginClient
+) -> None:
+    password_hash = str(ada.password_hash)
+    add_user_data(session, ada)
     make_login_user(session, "eve", email="eve@elsewhere.example")
     response = browser.get("/account/export/")
     assert response.mimetype == "application/json"
     assert response.headers["Content-Disposition"] == 'attachment; filename="ada.json"'
-    told = response.get_json()
-    assert (told["account"]["username"], told["account"]["email"]) == ("ada", "ada@example.org")
-    assert told["favourites"][0]["package"] == told["usages"][0]["package"] == told["flags"][0]["package"] == "one"
-    assert told["flags"][0]["reason"] == "No answer for years"
-    assert told["identities"][0]["login"] == "ada-l"
-    assert told["revisions"][0]["after"] == {"title": "Renamed"}
-    assert told["packages_added"][0]["slug"] == "one"
-    assert told["sessions"][0]["address"] == "127.0.0.1"
-    assert told["api_tokens"][0]["name"] == "robot"
+    data = response.get_json()
+    assert (data["account"]["username"], data["account"]["email"]) == ("ada", "ada@example.org")
+    assert data["favourites"][0]["package"] == data["usages"][0]["package"] == data["flags"][0]["package"] == "one"
+    assert data["flags"][0]["reason"] == "No answer for years"
+    assert data["identities"][0]["login"] == "ada-l"
+    assert data["revisions"][0]["after"] == {"title": "Renamed"}
+    assert data["packages_added"][0]["slug"] == "one"
+    assert data["sessions"][0]["address"] == "127.0.0.1"
+    assert data["api_tokens"][0]["name"] == "robot"
     with browser.client.session_transaction() as cookie:
         secret = cookie["_user_id"]
     session.rollback()
-    kept = session.query(LoginSession).first()
-    assert kept
-    for hidden in (hashed, "very secret", secret, kept.secret_hash, "eve"):
-        assert hidden not in response.text
+    login_session = session.query(LoginSession).first()
+    assert login_session
+    for secret_value in (password_hash, "very secret", secret, login_session.secret_hash, "eve"):
+        assert secret_value not in response.text
 
 
 @pytest.mark.parametrize("rows", [1, 50])
-def test_pages_cost_the_same_whatever_a_person_has(
+def test_query_counts_do_not_depend_on_the_amount_of_data(
     session: Session, app: Flask, ada: User, browser: LoginClient, rows: int
 ) -> None:
     for number in range(rows):
@@ -263,14 +267,16 @@ def test_pages_cost_the_same_whatever_a_person_has(
     for path in ("/account/", "/account/export/"):
         with recorded_queries(app) as statements:
             assert browser.get(path).status_code == 200
-        costs[path] = len([one for one in statements if not one.startswith("BEGIN")])
+        costs[path] = len([statement for statement in statements if not statement.startswith("BEGIN")])
     assert costs == {"/account/": 4, "/account/export/": 14}
 
 
-def test_a_deleted_account_leaves_what_it_wrote(session: Session, app: Flask, ada: User, browser: LoginClient) -> None:
-    user_id, package_id = ada.id, fill(session, ada)
-    elsewhere = LoginClient(app)
-    elsewhere.log_in()
+def test_deleting_an_account_keeps_its_contributions(
+    session: Session, app: Flask, ada: User, browser: LoginClient
+) -> None:
+    user_id, package_id = ada.id, add_user_data(session, ada)
+    other_browser = LoginClient(app)
+    other_browser.log_in()
     page = browser.get("/account/delete/").text
     assert 'name="current_password"' in page
     assert 'name="username"' not in page
@@ -279,7 +285,7 @@ def test_a_deleted_account_leaves_what_it_wrote(session: Session, app: Flask, ad
     response = browser.post("/account/delete/", {"current_password": PASSWORD})
     assert (response.status_code, response.headers["Location"]) == (303, "/")
     assert "Your account has been deleted." in browser.get("/").text
-    assert (browser.username, elsewhere.username) == (None, None)
+    assert (browser.username, other_browser.username) == (None, None)
     session.rollback()
     session.expire_all()
     assert session.get(User, user_id) is None
@@ -291,7 +297,7 @@ def test_a_deleted_account_leaves_what_it_wrote(session: Session, app: Flask, ad
     assert LoginClient(app).log_in().status_code == 422
 
 
-def test_who_has_no_password_types_their_name_to_delete(session: Session, app: Flask) -> None:
+def test_a_user_without_a_password_confirms_deletion_with_their_username(session: Session, app: Flask) -> None:
     bob = make_login_user(session, "bob", password=None)
     browser = LoginClient(app, bob)
     assert browser.post("/account/delete/", {"username": "eve"}).status_code == 422
