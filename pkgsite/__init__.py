@@ -8,9 +8,8 @@ from typing import Any
 import orjson
 from flask import Flask
 
-from pkgsite import api, cli, limits, server, views
-from pkgsite import responses as answers
-from pkgsite import search_sync as upkeep
+from pkgsite import cli, limits, responses, search_sync, server, views
+from pkgsite.api import cors, docs, v3, v4
 from pkgsite.clients.account_gateways import open_account_gateways
 from pkgsite.clients.gateways import open_gateways
 from pkgsite.extensions import compress, csrf, db, login_manager, migrate
@@ -37,11 +36,14 @@ def create_app(config: Mapping[str, Any]) -> Flask:
     app.login_manager = login_manager  # type: ignore[attr-defined]
     app.extensions["gateways"] = open_gateways(app.config)
     app.extensions["account_gateways"] = open_account_gateways(app.config)
-    upkeep.init_app(app)
+    search_sync.init_app(app)
     limits.init_app(app)
-    answers.init_app(app)
+    responses.init_app(app)
     views.init_app(app)
-    api.init_app(app)
+    v3.init_app(app)
+    v4.init_app(app)
+    docs.init_app(app)
+    cors.init_app(app)
     cli.init_app(app)
     server.init_app(app)
     return app
