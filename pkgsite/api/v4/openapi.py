@@ -14,7 +14,10 @@ from pkgsite.api.caching import make_conditional
 from pkgsite.api.inputs import CategoryField, FeatureInput, Input, PackageField
 from pkgsite.api.mutations import MAX_IDEMPOTENCY_KEY_LENGTH
 from pkgsite.api.negotiation import ResponseFormat, json_response
+from pkgsite.api.paging import DEFAULT_LIMIT, MAX_LIMIT
+from pkgsite.api.query_params import MAX_IDS
 from pkgsite.api.resource import Resource
+from pkgsite.api.v4 import bulk
 from pkgsite.api.v4.categories import CategoryInstance, CategoryList, CategorySchema
 from pkgsite.api.v4.grid_parts import (
     CellInstance,
@@ -163,7 +166,11 @@ def _read_operation(resource: type[Resource]) -> Json:
     parameters = [_query("format", "`json`, or `api` for the browsable HTML page.", {"enum": ["json", "api", ""]})]
     if shape == "list":
         parameters += [
-            _query("limit", f"Number of records to return (default 20, maximum 1,000). {INTEGER_NOTE}", STRING_SCHEMA),
+            _query(
+                "limit",
+                f"Number of records to return (default {DEFAULT_LIMIT}, maximum {MAX_LIMIT:,}). {INTEGER_NOTE}",
+                STRING_SCHEMA,
+            ),
             _query("offset", f"Number of records to skip (default 0). {INTEGER_NOTE}", STRING_SCHEMA),
         ]
     if resource is Search:
@@ -274,7 +281,13 @@ def _bulk_paths() -> dict[str, Json]:
     keys = {
         "type": "object",
         "required": ["keys"],
-        "properties": {"keys": {"type": "array", "maxItems": 100, "items": {"type": "string", "maxLength": 500}}},
+        "properties": {
+            "keys": {
+                "type": "array",
+                "maxItems": bulk.MAX_KEYS,
+                "items": {**STRING_SCHEMA, "maxLength": bulk.MAX_KEY_LENGTH},
+            }
+        },
     }
     packages_by_key = {
         "type": "object",
@@ -438,8 +451,8 @@ FILTER_PARAMETERS = [
     _query("deleted", f"Include deleted records. {BOOLEAN_NOTE}", STRING_SCHEMA),
     _query(
         "ids",
-        "Comma-separated IDs (up to 100).",
-        {**STRING_SCHEMA, "pattern": f"^{ID_PATTERN}(,{ID_PATTERN}){{0,99}}$"},
+        f"Comma-separated IDs (up to {MAX_IDS}).",
+        {**STRING_SCHEMA, "pattern": f"^{ID_PATTERN}(,{ID_PATTERN}){{0,{MAX_IDS - 1}}}$"},
     ),
 ]
 DETAIL_PARAMETERS = [
