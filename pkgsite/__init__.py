@@ -19,7 +19,7 @@ __version__ = "0.6.0"
 
 
 def create_app(config: Mapping[str, Any]) -> Flask:
-    """Return the application for this configuration (`config.flask_config` makes it from settings)."""
+    """Return the application for this configuration, as `config.flask_config` builds it from the settings."""
     app = Flask(__name__, instance_path=config["DATA_DIR"])
     app.config.from_mapping(
         config,
@@ -32,7 +32,7 @@ def create_app(config: Mapping[str, Any]) -> Flask:
     migrate.init_app(app, db, directory=app.config["MIGRATIONS"])
     compress.init_app(app)
     csrf.init_app(app)
-    # Without its init_app, which would look for a "remember me" cookie in every answer and so make all vary by cookie.
+    # Not by init_app: its "remember me" hook reads the session in every response, which would add Vary: Cookie to all.
     app.login_manager = login_manager  # type: ignore[attr-defined]
     app.extensions["gateways"] = open_gateways(app.config)
     app.extensions["account_gateways"] = open_account_gateways(app.config)
