@@ -15,7 +15,7 @@ help:  ## List all commands
 run: .venv/.run  ## Install missing dependencies and serve the site at http://127.0.0.1:8000
 	@exec $(BIN)/flask --app wsgi serve
 
-# Python keeps compiled modules, whatever the environment says: each test process would compile them again.
+# Let Python store compiled modules even if the environment disables this, so that not every test process compiles them.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n auto --dist worksteal --durations=20
 
 check: .venv/.dev  ## Check style and types and run the fast tests, on SQLite only

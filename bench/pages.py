@@ -1,9 +1,9 @@
-"""What each page costs: queries, bytes, and time as a multiple of an empty page's, over a small and a large site.
+"""Measures pages: queries, bytes, and time as a multiple of the time of an empty page, on a small and a large site.
 
     python -m bench.pages [--packages 20000] [--rounds 30]
 
-All ratios are of medians taken in turn in one run, so that a busy machine slows every page alike. The database is
-SQLite in a temporary folder: the shipped catalogue, and the same catalogue with copies of its packages.
+The ratios are between medians of one run in which the pages take turns, so a busy machine slows all of them equally.
+The database is SQLite in a temporary directory: the bundled catalogue, and the same with copies of its packages.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ PAGES = (
     "/api/v4/search/?q=cache",
 )
 EMPTY_PATH = "/nothing/"
-GRID_SIZE = 50  # packages of the large site in the grid that is measured
+GRID_SIZE = 50  # packages that the large site adds to the measured grid
 
 
 def make_site(folder: Path, package_count: int) -> Flask:
-    """Return the site over a fresh database with at least so many packages."""
+    """Return a site with a new database that contains at least this many packages."""
     environment = {"DATA_DIR": str(folder), "DATABASE_URL": f"sqlite:///{package_count}.db", "SECRET_KEY": "bench"}
     app = create_app(config.flask_config(config.read_settings(environment)))
     app.add_url_rule(EMPTY_PATH, view_func=lambda: "")
@@ -58,7 +58,7 @@ def make_site(folder: Path, package_count: int) -> Flask:
 
 
 def copy_packages(package_count: int) -> None:
-    """Copy the catalogue's packages under other names until there are enough; put some into the grid of caching."""
+    """Copy packages under new names until there are enough, and add some copies to the grid "Caching"."""
     columns = [column for column in Package.__table__.columns if column.name != "id"]
     originals = [dict(row._mapping) for row in db.session.execute(select(*columns))]
     copies = [
@@ -68,16 +68,17 @@ def copy_packages(package_count: int) -> None:
     ]
     if copies:
         db.session.execute(insert(Package), copies)
-        new = db.session.scalars(select(Package.id).order_by(Package.id.desc()).limit(GRID_SIZE))
-        memberships = [{"grid_id": 39, "package_id": number, "position": 0, "created_at": utc_now()} for number in new]
+        new_ids = db.session.scalars(select(Package.id).order_by(Package.id.desc()).limit(GRID_SIZE))
+        now = utc_now()
+        memberships = [{"grid_id": 39, "package_id": new_id, "position": 0, "created_at": now} for new_id in new_ids]
         db.session.execute(insert(GridPackage), memberships)
 
 
 def measure(sites: dict[str, Flask], rounds: int) -> dict[tuple[str, str], float]:
-    """Return the median seconds of each site's pages; the pages take turns, so that all see the same machine."""
+    """Return the median time in seconds for each site and page; the pages take turns."""
     clients = {name: app.test_client() for name, app in sites.items()}
     durations: dict[tuple[str, str], list[float]] = {}
-    for round_number in range(rounds + 2):  # the first two only warm up
+    for round_number in range(rounds + 2):  # the first two warm up
         for name, client in clients.items():
             for page in (EMPTY_PATH, *PAGES):
                 start = time.perf_counter()
@@ -86,11 +87,11 @@ def measure(sites: dict[str, Flask], rounds: int) -> dict[tuple[str, str], float
                 assert status == 200, (page, status)
                 if round_number > 1:
                     durations.setdefault((name, page), []).append(elapsed_s)
-    return {key: statistics.median(elapsed_s) for key, elapsed_s in durations.items()}
+    return {key: statistics.median(durations_s) for key, durations_s in durations.items()}
 
 
 def count_queries_and_bytes(app: Flask, page: str) -> tuple[int, int]:
-    """Return a page's queries and bytes, uncompressed."""
+    """Return the number of queries and of uncompressed bytes of a page."""
     with recorded_queries(app) as statements:
         size = len(app.test_client().get(page).data)
     return len([statement for statement in statements if not statement.startswith("BEGIN")]), size
@@ -98,13 +99,13 @@ def count_queries_and_bytes(app: Flask, page: str) -> tuple[int, int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--packages", type=int, default=20_000, help="packages of the large site")
-    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--packages", type=int, default=20_000, help="packages of the large site, default %(default)s")
+    parser.add_argument("--rounds", type=int, default=30, help="measurements of each page, default %(default)s")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         sites = {"small": make_site(Path(folder), 0), "large": make_site(Path(folder), args.packages)}
         durations = measure(sites, args.rounds)
-        print(f"{'page':32} queries     bytes   small  large   ({args.packages} packages; times an empty page)")
+        print(f"{'page':32} queries     bytes   small  large   ({args.packages:,} packages; 1 = an empty page)")
         for page in PAGES:
             queries, size = count_queries_and_bytes(sites["large"], page)
             ratios = [durations[name, page] / durations[name, EMPTY_PATH] for name in sites]

@@ -1,9 +1,9 @@
-"""What it costs to send all packages as lines of JSON: the server's memory above its idle size, and packages a second.
+"""Measures the export of all packages as NDJSON: the growth of the server's memory, and packages per second.
 
     python -m bench.streaming [--packages 200000] [--database postgresql://…]
 
-The real server is started on the database; one reader takes the whole stream, in small bites. It exits 1 if a process
-of the server grows by as much as the budget.
+Starts the real server, and downloads the entire stream in small chunks. The exit status is 1 if the memory of a server
+process grows by `BUDGET_MIB` or more.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from pkgsite.extensions import db
 from pkgsite.services.importing.catalogue import load_bundled_catalogue_if_empty
 
 BUDGET_MIB = 60
-CHUNK_BYTES = 1 << 16  # bytes
-SAMPLE_INTERVAL_S = 0.02  # seconds between two looks at the memory
+CHUNK_BYTES = 1 << 16
+SAMPLE_INTERVAL_S = 0.02
 
 
 def populate(environment: dict[str, str], packages: int) -> None:
-    """Bring the database to at least so many packages."""
+    """Create the tables, and add packages until there are at least this many."""
     app = create_app(config.flask_config(config.read_settings(environment)))
     with app.app_context():
         upgrade()
@@ -49,7 +49,7 @@ def populate(environment: dict[str, str], packages: int) -> None:
 
 @contextmanager
 def running_server(environment: dict[str, str]) -> Iterator[tuple[str, int]]:
-    """Serve the site by one worker; return its address and the process that was started."""
+    """Start the server with one worker, and yield its URL and process id."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -61,53 +61,53 @@ def running_server(environment: dict[str, str]) -> Iterator[tuple[str, int]]:
         command, env=server_environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as server:
         try:
-            address = f"http://127.0.0.1:{port}"
-            wait_for(address)
-            yield address, server.pid
+            url = f"http://127.0.0.1:{port}"
+            wait_until_ready(url)
+            yield url, server.pid
         finally:
             server.terminate()
 
 
-def wait_for(address: str) -> None:
+def wait_until_ready(url: str) -> None:
     for _ in range(300):
         try:
-            requests.get(f"{address}/api/v4/", timeout=5)
+            requests.get(f"{url}/api/v4/", timeout=5)
             return
         except requests.ConnectionError:
             time.sleep(0.1)
-    raise SystemExit("the server did not start")
+    raise SystemExit("The server did not start.")
 
 
 def process_tree(parent: int) -> set[int]:
-    """Return a process with all that it started, in turn."""
-    found = {parent}
+    """Return the ids of a process and all of its descendants."""
+    tree = {parent}
     parents = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-        except FileNotFoundError:  # it has ended meanwhile
+        except FileNotFoundError:  # the process has ended
             continue
-    while more := {child for child, of in parents.items() if of in found} - found:
-        found |= more
-    return found
+    while children := {process for process, its_parent in parents.items() if its_parent in tree} - tree:
+        tree |= children
+    return tree
 
 
 def resident_mib(process: int) -> float:
-    """Return the MiB of memory that a process holds."""
+    """Return the resident memory of a process in MiB."""
     pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
 
 
 class MemoryMonitor:
-    """Looks at the memory of processes until it is stopped.
+    """Samples the memory of processes in the background, as a context manager.
 
     Attributes:
-        idle: MiB of each process at the beginning.
-        peak: The most that each had since.
+        idle: The memory of each process at the start, in MiB.
+        peak: The maximum since then, in MiB.
     """
 
-    def __init__(self, watched: set[int]) -> None:
-        self.idle = {process: resident_mib(process) for process in watched}
+    def __init__(self, processes: set[int]) -> None:
+        self.idle = {process: resident_mib(process) for process in processes}
         self.peak = dict(self.idle)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._sample)
@@ -127,11 +127,11 @@ class MemoryMonitor:
 
 
 def download(url: str) -> tuple[int, int]:
-    """Read a stream to its end and return its lines and bytes."""
+    """Download a stream, and return its number of lines and bytes."""
     lines = size = 0
-    with requests.get(url, stream=True, timeout=60, headers={"Accept-Encoding": "identity"}) as answer:
-        answer.raise_for_status()
-        for chunk in answer.iter_content(CHUNK_BYTES):
+    with requests.get(url, stream=True, timeout=60, headers={"Accept-Encoding": "identity"}) as response:
+        response.raise_for_status()
+        for chunk in response.iter_content(CHUNK_BYTES):
             lines += chunk.count(b"\n")
             size += len(chunk)
     return lines, size
@@ -139,22 +139,24 @@ def download(url: str) -> tuple[int, int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--packages", type=int, default=200_000)
-    parser.add_argument("--database", default="sqlite:///streaming.db", help="an empty one")
+    parser.add_argument("--packages", type=int, default=200_000, help="default %(default)s")
+    parser.add_argument(
+        "--database", default="sqlite:///streaming.db", help="URL of an empty database, default %(default)s"
+    )
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         environment = {"DATA_DIR": folder, "DATABASE_URL": args.database, "SECRET_KEY": "bench", "SCHEDULER": "off"}
         populate(environment, args.packages)
-        with running_server(environment) as (address, server):
-            requests.get(f"{address}/api/v4/packages/", timeout=60).raise_for_status()
-            with MemoryMonitor(process_tree(server)) as watch:
+        with running_server(environment) as (url, server):
+            requests.get(f"{url}/api/v4/packages/", timeout=60).raise_for_status()
+            with MemoryMonitor(process_tree(server)) as memory:
                 start = time.perf_counter()
-                lines, size = download(f"{address}/api/v4/packages.ndjson")
+                lines, size = download(f"{url}/api/v4/packages.ndjson")
                 elapsed_s = time.perf_counter() - start
-        growth_mib, process = max((watch.peak[one] - watch.idle[one], one) for one in watch.idle)
-        print(f"{lines:,} packages, {size:,} bytes in {elapsed_s:.1f} s: {lines / elapsed_s:,.0f} packages a second")
-        print(f"Idle {watch.idle[process]:.1f} MiB, at most {watch.peak[process]:.1f} MiB: {growth_mib:.1f} MiB more, "
-              f"of {BUDGET_MIB} allowed")  # fmt: skip
+        growth_mib, process = max((memory.peak[pid] - memory.idle[pid], pid) for pid in memory.idle)
+        print(f"{lines:,} packages, {size:,} bytes in {elapsed_s:.1f} s: {lines / elapsed_s:,.0f} packages per second")
+        print(f"Memory: {memory.idle[process]:.1f} MiB idle, {memory.peak[process]:.1f} MiB at most")
+        print(f"Growth: {growth_mib:.1f} MiB (budget: {BUDGET_MIB} MiB)")
         if lines < args.packages or growth_mib >= BUDGET_MIB:
             sys.exit(1)
 

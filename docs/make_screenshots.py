@@ -1,9 +1,9 @@
-"""Makes the pictures in docs/images: the site with the catalogue that it ships with, in a real browser.
+"""Takes the screenshots in docs/images: the site with its bundled catalogue, in a real browser.
 
     make screenshots
 
-Needs what the tests need (playwright, and Debian's chromium or another that `CHROMIUM` names). The pictures show the
-fonts of the machine that makes them; on a bare server, `fonts-inter-variable` comes nearest to what readers see.
+The requirements are those of the browser tests: Playwright, and Chromium from Debian or at the path in `CHROMIUM`. The
+screenshots use the fonts of this machine; on a server without fonts, install `fonts-inter-variable`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from pkgsite.services.importing.catalogue import load_bundled_catalogue_if_empty
 IMAGES = Path(__file__).resolve().parent / "images"
 DESKTOP, PHONE = (1280, 860), (390, 780)
 GRID = "/grids/g/caching/"
-# For each picture: its page, the window, the theme, and how far its grid is scrolled down.
+# By file name: the page, the size of the window, the theme, and how far the grid is scrolled down in pixels.
 SCREENSHOTS = {
     "home": ("/", DESKTOP, "light", 0),
     "packages": ("/packages/", DESKTOP, "light", 0),
@@ -42,7 +42,7 @@ SCREENSHOTS = {
 
 
 class QuietRequestHandler(WSGIRequestHandler):
-    """Serves without a line for each request."""
+    """Handles requests without logging them."""
 
     def log_request(self, *_details: object) -> None:
         pass
@@ -50,8 +50,8 @@ class QuietRequestHandler(WSGIRequestHandler):
 
 @contextmanager
 def running_site() -> Iterator[str]:
-    """Serve the site with its catalogue from a database that is thrown away, and yield its address."""
-    with tempfile.TemporaryDirectory(prefix="pkgsite-pictures-") as folder:
+    """Serve the site with its bundled catalogue from a temporary database, and yield its URL."""
+    with tempfile.TemporaryDirectory(prefix="pkgsite-screenshots-") as folder:
         settings = {"DATA_DIR": folder, "DATABASE_URL": f"sqlite:///{folder}/site.db", "SCHEDULER": "off"}
         app = create_app(config.flask_config(config.read_settings(settings)))
         with app.app_context():
@@ -65,13 +65,13 @@ def running_site() -> Iterator[str]:
         server.server_close()
 
 
-def take_screenshot(browser: Browser, address: str, name: str) -> None:
+def take_screenshot(browser: Browser, site_url: str, name: str) -> None:
     path, (width, height), theme, scroll_y = SCREENSHOTS[name]
     page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=theme)  # type: ignore[arg-type]
-    page.goto(address + path, wait_until="networkidle")
+    page.goto(site_url + path, wait_until="networkidle")
     if scroll_y:
         page.locator(".comparison").evaluate(
-            "(grid, by) => { window.scrollTo(0, grid.offsetTop - 8); grid.scrollTo(0, by) }", scroll_y
+            "(grid, y) => { window.scrollTo(0, grid.offsetTop - 8); grid.scrollTo(0, y) }", scroll_y
         )
         page.wait_for_timeout(200)
     page.screenshot(path=IMAGES / f"{name}.png")
@@ -79,16 +79,16 @@ def take_screenshot(browser: Browser, address: str, name: str) -> None:
 
 
 def main() -> None:
-    program = os.environ.get("CHROMIUM") or shutil.which("chromium")
-    if not program:
-        sys.exit("chromium is not installed: `apt-get install chromium`, or say in CHROMIUM where it is")
+    executable = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    if not executable:
+        sys.exit("Chromium was not found. Install it with `apt-get install chromium`, or set CHROMIUM to its path.")
     IMAGES.mkdir(parents=True, exist_ok=True)
-    with running_site() as address, sync_playwright() as playwright:
+    with running_site() as site_url, sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=program, args=["--headless", "--no-sandbox", "--disable-gpu"]
+            executable_path=executable, args=["--headless", "--no-sandbox", "--disable-gpu"]
         )
         for name in SCREENSHOTS:
-            take_screenshot(browser, address, name)
+            take_screenshot(browser, site_url, name)
             print(f"docs/images/{name}.png, {(IMAGES / f'{name}.png').stat().st_size // 1024} kB")
         browser.close()
 

@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 from flask import Flask
 
-from pkgsite import api, cli, limits, responses, search_sync, server, views
+from pkgsite import cli, limits, responses, search_sync, server, views
+from pkgsite.api import cors, docs, v3, v4
 from pkgsite.clients.account_gateways import open_account_gateways
 from pkgsite.clients.gateways import open_gateways
 from pkgsite.extensions import compress, csrf, db, login_manager, migrate
@@ -39,7 +40,10 @@ def create_app(config: Mapping[str, Any]) -> Flask:
     limits.init_app(app)
     responses.init_app(app)
     views.init_app(app)
-    api.init_app(app)
+    v3.init_app(app)
+    v4.init_app(app)
+    docs.init_app(app)
+    cors.init_app(app)
     cli.init_app(app)
     server.init_app(app)
     return app

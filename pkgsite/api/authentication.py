@@ -1,4 +1,4 @@
-"""Who calls: the person of a program's token, or of a browser's session; and what that lets them do."""
+"""Authentication of API requests by a personal token or a browser session."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ SCHEMES = ("token", "bearer")
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who calls, and how they have shown it.
+    """The client that sent a request.
 
     Attributes:
-        token_id: Of the token; None: by a session, or not at all.
-        can_write: Whether the token may; a session may, where its CSRF token comes along.
+        token_id: The token's id; None if the client uses a session or no credentials.
+        can_write: Whether the token has the scope for writing; always true for a session, whose CSRF token is checked
+            later, by `require_write_scope`.
     """
 
     viewer: Viewer = ANONYMOUS
@@ -38,7 +39,7 @@ class Principal:
 
     @property
     def rate_limit_key(self) -> str:
-        """Under what name the caller is counted."""
+        """The key under which the requests of this client are counted."""
         if self.token_id is not None:
             return f"token {self.token_id}"
         return f"user {self.viewer.user_id}" if self.is_authenticated else f"address {request.remote_addr}"
@@ -48,12 +49,12 @@ ANONYMOUS_PRINCIPAL = Principal()
 
 
 def current_principal() -> Principal:
-    """Return who calls.
+    """Return the client that sent this request.
 
-    A session is looked for only where a cookie came: an answer to a program without one does not vary by it.
+    The session is read only if the request has its cookie, so that other responses do not vary by cookie.
 
     Raises:
-        Unauthorized: there is a token, and it opens nothing.
+        Unauthorized: The token is unknown, expired or revoked.
     """
     if "principal" not in g:
         g.principal = _authenticate()
@@ -88,11 +89,11 @@ def token_challenge() -> WWWAuthenticate:
 
 
 def require_write_scope() -> Principal:
-    """Return who calls, if they may change something.
+    """Return the client that sent this request, which must be allowed to write.
 
     Raises:
-        Forbidden: the token only reads, or a session came without its CSRF token.
-        Unauthorized: there is a token, and it opens nothing.
+        Forbidden: The token is read-only, or the CSRF token of the session is missing.
+        Unauthorized: The token is unknown, expired or revoked.
     """
     principal = current_principal()
     if not principal.can_write:

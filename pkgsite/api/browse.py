@@ -1,4 +1,4 @@
-"""An answer as a page for people: what the address is for, the request, the answer's head, and its JSON with links."""
+"""The browsable API: responses as HTML pages with links and forms."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pkgsite.services.categories import category_list
 INDENT = 4
 DISPLAYED_HEADERS = ("Allow", "Content-Type", "Vary", "WWW-Authenticate", "Retry-After")
 LEGENDS = {"POST": "Add", "PATCH": "Edit", "DELETE": "Delete"}
-MAX_CATEGORIES = 1000  # categories to choose from
+MAX_CATEGORIES = 1000  # options in a form
 _URL = re.compile(r'"(https?://[^"\\<>\s]+)"')
 
 
@@ -33,8 +33,8 @@ class FormField:
     """A field of a form.
 
     Attributes:
-        rows: How many it shows; 0: it has `choices`.
-        choices: Value and words of each.
+        rows: Height in lines; 0 if the field has `choices`.
+        choices: Value and label of each option.
     """
 
     name: str
@@ -49,10 +49,10 @@ class FormField:
 
 @dataclass(frozen=True, slots=True)
 class RecordForm:
-    """What a person may do here without writing a request by hand.
+    """A form that sends a writing request.
 
     Attributes:
-        etag: Of the record as it is shown; an edit of another version is refused.
+        etag: The ETag of the displayed record, to detect conflicting edits.
     """
 
     method: str
@@ -63,17 +63,17 @@ class RecordForm:
 
 @dataclass(frozen=True, slots=True)
 class BrowsePage:
-    """What the page shows.
+    """The content of the page.
 
     Attributes:
-        breadcrumbs: Name and path of each page above, and of this one.
-        status: As in "200 OK".
-        headers: As sent with the JSON.
-        body: The JSON, indented, with its addresses as links.
-        formats: Name and path of the same in each format.
-        previous_path: The path of the stretch of the list before this one, where there is one.
-        next_path: And after it.
-        forms: One for each way to change it that is open to who looks.
+        breadcrumbs: Name and path of each parent page and of this page, whose path is empty.
+        status: Status line, such as "200 OK".
+        headers: Selected headers of the JSON response.
+        body: Indented JSON with its URLs as links.
+        formats: Name of each format and the path of this resource in that format.
+        previous_path: URL of the previous page of the list, if there is one.
+        next_path: URL of the next page of the list, if there is one.
+        forms: One form per writing method that the current user can use.
     """
 
     name: str
@@ -91,18 +91,18 @@ class BrowsePage:
 
 
 def html_response(
-    name: str, description: str, json_response: Response, body: Any, forms: Sequence[RecordForm] = ()
+    name: str, description: str, response: Response, body: Any, forms: Sequence[RecordForm] = ()
 ) -> Response:
-    """Return a page that shows a JSON answer.
+    """Return an HTML page that shows a JSON response.
 
     Args:
-        name: What the resource is called.
-        description: What it is for.
-        json_response: The same as JSON, for its status and headers.
-        body: What the JSON says.
-        forms: What who looks may do.
+        name: The name of the resource.
+        description: The description of the resource.
+        response: The JSON response, for its status and headers.
+        body: The body of the response before serialization.
+        forms: The forms for the current user.
     """
-    status = HTTPStatus(json_response.status_code)
+    status = HTTPStatus(response.status_code)
     envelope = body if isinstance(body, Mapping) and "results" in body else {}
     page = BrowsePage(
         name=name,
@@ -111,22 +111,20 @@ def html_response(
         path=request.full_path.rstrip("?"),
         breadcrumbs=_breadcrumbs(name),
         status=f"{status.value} {status.phrase}",
-        headers=[
-            (header, json_response.headers[header]) for header in DISPLAYED_HEADERS if header in json_response.headers
-        ],
+        headers=[(header, response.headers[header]) for header in DISPLAYED_HEADERS if header in response.headers],
         body=link_urls(json.dumps(body, indent=INDENT, ensure_ascii=False)),
         formats=[(format, _url_in_format(format)) for format in ("json", "api")],
         previous_path=envelope.get("previous"),
         next_path=envelope.get("next"),
         forms=tuple(forms),
     )
-    response = make_response(render_template("api/browse.html", page=page), status.value)
-    response.headers["Vary"] = "Accept"
-    return response
+    html = make_response(render_template("api/browse.html", page=page), status.value)
+    html.headers["Vary"] = "Accept"
+    return html
 
 
 def link_urls(text: str) -> Markup:
-    """Return JSON, escaped, with its addresses as links."""
+    """Return JSON as escaped HTML, with its URLs as links."""
     parts, end = [], 0
     for match in _URL.finditer(text):
         url = escape(match.group(1))
@@ -136,44 +134,44 @@ def link_urls(text: str) -> Markup:
 
 
 def edit_forms(input_schema: type[Input] | None, methods: Sequence[str], record: Any) -> list[RecordForm]:
-    """Return a form for each of these methods; one that changes a record shows it as it is, or as it was typed.
+    """Return a form for each of these methods except PUT; the form for PATCH shows the submitted or stored values.
 
     Args:
-        input_schema: What may be written.
-        methods: What is open to who looks.
-        record: What a GET of this address tells.
+        input_schema: The fields that can be written.
+        methods: The methods that the current user can use.
+        record: The current body of this URL.
     """
-    breadcrumbs = []
+    forms = []
     for method in methods:
         if method not in LEGENDS:
             continue
-        known = record if method == "PATCH" and isinstance(record, Mapping) else None
-        etag = make_etag(json_response(record, ResponseFormat()).get_data()) if known is not None else None
-        form_fields = _form_fields(input_schema, known) if input_schema is not None and method != "DELETE" else []
-        breadcrumbs.append(RecordForm(method, LEGENDS[method], form_fields, f'"{etag}"' if etag else None))
-    return breadcrumbs
+        current = record if method == "PATCH" and isinstance(record, Mapping) else None
+        etag = make_etag(json_response(record, ResponseFormat()).get_data()) if current is not None else None
+        form_fields = _form_fields(input_schema, current) if input_schema is not None and method != "DELETE" else []
+        forms.append(RecordForm(method, LEGENDS[method], form_fields, f'"{etag}"' if etag else None))
+    return forms
 
 
-def redirect_after_edit(json_response: ApiResult) -> Response:
-    """Send a person to what there is after their form was taken, with a word on it."""
+def redirect_after_edit(result: ApiResult) -> Response:
+    """Return a redirect from a successful form to the record, or to its list if it was deleted, with a message."""
     messages = {200: "Saved.", 201: "Added.", 204: "Deleted."}
-    flash(messages.get(json_response.status) or json_response.body["detail"])
-    location = json_response.location or _url_in_format("api")
-    if json_response.status == HTTPStatus.NO_CONTENT:
+    flash(messages.get(result.status) or result.body["detail"])
+    location = result.location or _url_in_format("api")
+    if result.status == HTTPStatus.NO_CONTENT:
         location = f"{request.script_root}{request.path.rstrip('/').rpartition('/')[0]}/"
     return make_response(redirect(location, HTTPStatus.SEE_OTHER))
 
 
 def describe_inputs(input_schema: type[Input]) -> dict[str, dict[str, Any]]:
-    """Return what OPTIONS tells of the fields that may be written."""
+    """Return the description of the writable fields in the response to OPTIONS."""
     return {name: _describe_field(field) for name, field in input_schema._declared_fields.items()}
 
 
 def _describe_field(field: fields.Field[Any]) -> dict[str, Any]:
-    kind = (
+    json_type = (
         "boolean" if isinstance(field, BooleanField) else "integer" if isinstance(field, fields.Integer) else "string"
     )
-    description = {"type": kind, "required": field.required, "read_only": False, "label": field.metadata["label"]}
+    description = {"type": json_type, "required": field.required, "read_only": False, "label": field.metadata["label"]}
     max_length = field.metadata.get("maxLength")
     return (
         description | ({"max_length": max_length} if max_length else {}) | {"help_text": field.metadata["description"]}
@@ -181,36 +179,36 @@ def _describe_field(field: fields.Field[Any]) -> dict[str, Any]:
 
 
 def _form_fields(input_schema: type[Input], record: Mapping[str, Any] | None) -> list[FormField]:
-    """Return the fields of a form, with what was typed, what is known, or nothing in them."""
+    """Return the fields of a form with their submitted or stored values, without those that the record lacks."""
     submitted = request.form if request.method == "POST" else {}
-    breadcrumbs = []
+    form_fields = []
     for name, field in input_schema._declared_fields.items():
         if record is not None and name not in record:
             continue
         value = submitted.get(name, _form_value((record or {}).get(name)))
         choices = _choices(field)
         label, hint = field.metadata["label"], field.metadata["description"]
-        breadcrumbs.append(
+        form_fields.append(
             FormField(
                 name=name,
                 label=label,
                 hint=hint if hint != label else "",
                 value=value,
                 max_length=field.metadata.get("maxLength"),
-                rows=0 if choices else field.metadata.get("lines", 1),
+                rows=0 if choices else field.metadata.get("rows", 1),
                 is_required=field.required,
                 choices=choices,
             )
         )
-    return breadcrumbs
+    return form_fields
 
 
 def _choices(field: fields.Field[Any]) -> tuple[tuple[str, str], ...]:
     if isinstance(field, BooleanField):
         return (("false", "No"), ("true", "Yes"))
     if isinstance(field, CategoryField):
-        listing = category_list(db.session(), limit=MAX_CATEGORIES, offset=0, by_title=True)
-        return tuple((g.urls.url_for(f"categories/{one.id}"), one.title) for one in listing.records)
+        categories = category_list(db.session(), limit=MAX_CATEGORIES, offset=0, by_title=True).records
+        return tuple((g.urls.url_for(f"categories/{category.id}"), category.title) for category in categories)
     return ()
 
 
@@ -221,18 +219,18 @@ def _form_value(value: Any) -> str:
 
 
 def _breadcrumbs(name: str) -> list[tuple[str, str]]:
-    """Return the pages above this one by the parts of its path."""
+    """Return the parent pages, derived from the path of the request, and this page."""
     root = f"{request.script_root}/api/v4/"
     parts = [part for part in request.path.removeprefix("/api/v4").split("/") if part]
     breadcrumbs = [("Api Root", root)]
     for index, part in enumerate(parts[:-1]):
-        singular = f"{parts[0].removesuffix('s').title()}"
+        singular = parts[0].removesuffix("s").title()
         label = {0: f"{singular} List", 1: f"{singular} Instance"}.get(index, part.title())
-        breadcrumbs.append((label, f"{root}{'/'.join(quote(one) for one in parts[: index + 1])}/"))
+        breadcrumbs.append((label, f"{root}{'/'.join(quote(segment) for segment in parts[: index + 1])}/"))
     return [*breadcrumbs, (name, "")] if parts else breadcrumbs
 
 
 def _url_in_format(format: str) -> str:
-    """Return this address with another format."""
+    """Return the path and query of this request with another format."""
     query = request.args.to_dict(flat=False) | {"format": [format]}
     return f"{request.script_root}{request.path}?{urlencode(query, doseq=True)}"

@@ -1,4 +1,4 @@
-"""What lets callers keep an answer: validators, and who may keep it."""
+"""HTTP caching: entity tags, conditional requests and `Cache-Control`."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from werkzeug.http import parse_etags
 
 from pkgsite.api.authentication import current_principal
 
-# A compressed answer is another representation, with the name of its coding behind the tag of the plain one.
-_CONTENT_CODING = re.compile(r":[a-z]+$")
+# The ETag of a compressed response is that of the plain response, followed by the name of the encoding.
+_CONTENT_ENCODING = re.compile(r":[a-z]+$")
 
 
 def make_etag(body: bytes) -> str:
-    """Return the strong entity tag of a body, without quotes."""
+    """Return the strong entity tag of a response body, without quotes."""
     return hashlib.sha256(body).hexdigest()[:32]
 
 
 def matches_etag(etag: str, header: str) -> bool:
-    """Tell whether conditions, as a header has them, name an entity tag, in whatever coding it was sent."""
+    """Return whether an `If-Match` or `If-None-Match` header includes an entity tag, in any content encoding."""
     if header.strip() == "*":
         return True
-    return etag in {_CONTENT_CODING.sub("", known) for known in parse_etags(header).as_set() if known}
+    return etag in {_CONTENT_ENCODING.sub("", tag) for tag in parse_etags(header).as_set() if tag}
 
 
 def make_conditional(response: Response, *, changed_at: datetime | None, is_single_record: bool) -> Response:
-    """Give an answer its validators, and return 304 in its place if the caller has it already.
+    """Add the validators to a response, and make it a 304 if the client already has it.
 
     Args:
-        response: An answer to a GET, whole.
-        changed_at: When what it tells was last changed; None: nobody knows.
-        is_single_record: It tells of one record. A list may lose a record without any later date, so that for lists the entity
-            tag alone counts.
+        response: A complete response to a GET request.
+        changed_at: The time of the last change to its data; None if unknown.
+        is_single_record: Whether it contains a single record. Only then is `If-Modified-Since` used: when a record
+            disappears from a list, the list changes without a later date.
     """
     tag = make_etag(response.get_data())
     response.set_etag(tag)

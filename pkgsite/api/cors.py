@@ -1,4 +1,4 @@
-"""Pages of other sites may read the API, as nobody in particular: no cookie is ever taken from there."""
+"""CORS: pages on other origins can read the API, without cookies."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from flask import Flask, Response, request
 ALLOWED_METHODS = "GET, HEAD, OPTIONS"
 ALLOWED_HEADERS = "Accept, Authorization, If-Modified-Since, If-None-Match"
 EXPOSED_HEADERS = "ETag, Last-Modified, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After"
-PREFLIGHT_MAX_AGE = "86400"  # seconds for which a browser need not ask again
+PREFLIGHT_MAX_AGE = "86400"  # seconds
 
 
 def init_app(app: Flask) -> None:
@@ -15,9 +15,9 @@ def init_app(app: Flask) -> None:
 
 
 def add_cors_headers(response: Response) -> Response:
-    """Let pages from anywhere read what the API answers; asked beforehand, say so.
+    """Add the CORS headers to responses of the API, including responses to preflight requests.
 
-    The headers are the same for every origin, so that no cache has to tell them apart.
+    The headers are the same for every origin, so responses need no `Vary: Origin`.
     """
     if not request.path.startswith("/api/") or request.method not in {"GET", "HEAD", "OPTIONS"}:
         return response

@@ -1,4 +1,4 @@
-"""The API explained to people, with every request to try out; the tool for that comes from an installed package."""
+"""The interactive API documentation, which uses Swagger UI."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from flask import Blueprint, Flask, Response, abort, g, make_response, render_te
 
 from pkgsite.limits import RATES
 
-SWAGGER_UI_MODULE = "flask_swagger_ui"  # its files alone are used; they are Swagger UI's own
+SWAGGER_UI_MODULE = "flask_swagger_ui"  # used only for the files of Swagger UI that it contains
 SWAGGER_UI_PACKAGE = "flask-swagger-ui"
 SWAGGER_UI_FILES = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/javascript"}
 CACHE_FOREVER = "public, max-age=31536000, immutable"
@@ -23,7 +23,7 @@ def init_app(app: Flask) -> None:
 
 @pages.get("/")
 def index() -> str:
-    g.allows_inline_styles = True  # the tool writes styles into its elements
+    g.allows_inline_styles = True  # Swagger UI sets style attributes
     return render_template(
         "api/docs.html",
         rates=RATES,
@@ -38,7 +38,7 @@ def index() -> str:
 
 @pages.get("/tool/<name>")
 def swagger_ui_file(name: str) -> Response:
-    """Answer a file of the tool; its address tells the tool's version, so that browsers keep it."""
+    """Return a file of Swagger UI; its URL contains the version, so browsers can cache it forever."""
     if name not in SWAGGER_UI_FILES:
         abort(404)
     response = make_response(files(SWAGGER_UI_MODULE).joinpath("dist", name).read_bytes())

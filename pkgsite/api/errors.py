@@ -1,4 +1,4 @@
-"""The one place where a failure becomes JSON."""
+"""Conversion of errors to JSON responses."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ STATUS_CODES: dict[type[SiteError], int] = {
 }
 
 
-def error_response(error: HTTPException | SiteError, rendering: ResponseFormat | None = None) -> Response:
-    """Return the JSON answer for a failure: `{"detail": …}`, or the problems by field where the input was refused."""
+def error_response(error: HTTPException | SiteError, response_format: ResponseFormat | None = None) -> Response:
+    """Return the JSON response for an error: `{"detail": …}`, or the validation errors by field."""
     status, body = _http_error(error) if isinstance(error, HTTPException) else _site_error(error)
-    response = json_response(body, rendering or ResponseFormat(), status)
+    response = json_response(body, response_format or ResponseFormat(), status)
     if isinstance(error, MethodNotAllowed):
         response.headers["Allow"] = READ_METHODS
     if isinstance(error, Unauthorized):
@@ -51,13 +51,13 @@ def _http_error(error: HTTPException) -> tuple[int, dict[str, str]]:
     status = error.code or 500
     if isinstance(error, MethodNotAllowed):
         return status, {"detail": f'Method "{request.method}" not allowed.'}
-    # What a body or its type should have been is said by who refused it; other words may tell of the machine.
+    # Other descriptions may reveal details of the server.
     message = error.description if type(error) in SAFE_TO_SHOW else MESSAGES.get(status)
     return status, {"detail": message or error.description or error.name}
 
 
 def _site_error(error: SiteError) -> tuple[int, dict[str, str] | dict[str, list[str]]]:
-    status = next((code for kind, code in STATUS_CODES.items() if isinstance(error, kind)), 500)
+    status = next((code for error_type, code in STATUS_CODES.items() if isinstance(error, error_type)), 500)
     if isinstance(error, Invalid):
         return status, error.problems
     if isinstance(error, NotFound):

@@ -1,4 +1,4 @@
-"""The kinds of value that the API's records are made of."""
+"""Fields of the API's records."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ LINK = {"type": "string", "format": "uri"}
 
 
 def raw_field(type: str | list[str], description: str = "", **more: Any) -> fields.Raw:
-    """Return a field that goes over the wire as it is; its type, in JSON Schema's words, is for the description."""
+    """Return a field whose value is serialized unchanged; its JSON Schema type is used in the OpenAPI description."""
     return fields.Raw(metadata={"type": type, **({"description": description} if description else {}), **more})
 
 
 def computed_field(type: str | list[str], compute: Any, **more: Any) -> fields.Function:
-    """Return a field that a function makes from the record, with its type as for `raw_field`."""
+    """Return a field that a function computes from the record; its type is as in `raw_field`."""
     return fields.Function(compute, metadata={"type": type, **more})
 
 
 class Timestamp(fields.Field[datetime]):
-    """An instant in ISO 8601, in the site's time zone; microseconds are left out where they are 0."""
+    """An ISO 8601 timestamp in the site's time zone; microseconds are omitted if they are 0."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(metadata={"type": ["string", "null"], "format": "date-time"}, **options)
@@ -35,7 +35,7 @@ class Timestamp(fields.Field[datetime]):
 
 
 class CountField(fields.Field[int]):
-    """A number that readers of the API take for granted: what nobody has told us is 0 here."""
+    """A count that is never null: 0 if unknown, because existing clients expect a number."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(metadata={"type": "integer", "minimum": 0}, **options)
@@ -45,7 +45,7 @@ class CountField(fields.Field[int]):
 
 
 class Hyperlink(fields.Field[Any]):
-    """The absolute URL of a record, from its id."""
+    """The absolute URL of the record with this id."""
 
     json_schema: ClassVar[dict[str, Any]] = LINK
 
@@ -58,7 +58,7 @@ class Hyperlink(fields.Field[Any]):
 
 
 class Hyperlinks(Hyperlink):
-    """The absolute URLs of several records, from their ids."""
+    """The absolute URLs of the records with these ids."""
 
     json_schema: ClassVar[dict[str, Any]] = {"type": "array", "items": LINK}
 

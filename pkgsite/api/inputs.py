@@ -1,6 +1,6 @@
-"""What callers may write: the fields of each record that people write, with the words that forms show of them.
+"""The writable fields of each record, with their labels and descriptions.
 
-The schemas read types alone. What a field may say is decided by the services, in the same words as on the pages.
+The schemas check only types. Services validate the values, with the same messages as on the pages.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pkgsite.rules.slugs import parse_id
 from pkgsite.rules.texts import InvalidText, clean_line
 from pkgsite.services import categories
 from pkgsite.services.grids.edits import MAX_TEXT_LENGTH
-from pkgsite.services.grids.edits import MAX_TITLE_LENGTH as MAX_GRID_LENGTH_TITLE
+from pkgsite.services.grids.edits import MAX_TITLE_LENGTH as MAX_GRID_TITLE_LENGTH
 from pkgsite.services.packages import records as packages
 from pkgsite.services.packages.fields import MAX_PYPI_LENGTH, MAX_REFERENCE_LENGTH, MAX_TITLE_LENGTH, MAX_URL_LENGTH
 
@@ -27,17 +27,17 @@ _RECORD_URL = re.compile(r"^(?:https?://[^/]+)?/(?:.*/)?api/v4/[a-z]+/([^/.?#]+)
 
 
 class TextField(fields.String):
-    """A text; null stands for none."""
+    """A text, or null if it is empty."""
 
     default_error_messages = {"required": "This field is required.", "invalid": "Must be a string."}  # noqa: RUF012  # the library's own attribute
 
     def __init__(self, label: str, *, max_length: int, description: str = "", rows: int = 1, **options: Any) -> None:
-        metadata = {"label": label, "description": description or label, "maxLength": max_length, "lines": rows}
+        metadata = {"label": label, "description": description or label, "maxLength": max_length, "rows": rows}
         super().__init__(allow_none=True, metadata=metadata, **options)
 
 
 class BooleanField(fields.Field[bool]):
-    """Yes or no."""
+    """A boolean."""
 
     default_error_messages = {"required": "This field is required.", "null": "Must be true or false."}  # noqa: RUF012  # the library's own attribute
 
@@ -51,7 +51,7 @@ class BooleanField(fields.Field[bool]):
 
 
 class IntegerField(fields.Integer):
-    """A whole number; 3.0 is one, as JSON has it, and true is none."""
+    """An integer. In JSON, 3.0 is an integer; true is not, although it is an `int` in Python."""
 
     def _validated(self, value: Any) -> int:
         if isinstance(value, bool):
@@ -61,12 +61,12 @@ class IntegerField(fields.Integer):
 
 
 class ReferenceField(fields.Field[Any]):
-    """Another record, named by its address, its id or its slug."""
+    """A reference to another record by its URL, id or slug."""
 
     default_error_messages = {"required": "This field is required."}  # noqa: RUF012  # the library's own attribute
 
     def __init__(self, label: str, *, description: str = "", **options: Any) -> None:
-        metadata = {"label": label, "description": description or label, "maxLength": MAX_REFERENCE_LENGTH, "lines": 1}
+        metadata = {"label": label, "description": description or label, "maxLength": MAX_REFERENCE_LENGTH, "rows": 1}
         super().__init__(allow_none=True, metadata=metadata, **options)
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:  # noqa: ARG002
@@ -76,17 +76,17 @@ class ReferenceField(fields.Field[Any]):
             raise ValidationError("Must be a URL, an ID or a slug.")
         try:
             key = clean_line(extract_key(clean_line(value, 10 * MAX_REFERENCE_LENGTH)), MAX_REFERENCE_LENGTH)
-        except InvalidText as refusal:
-            raise ValidationError(str(refusal)) from None
+        except InvalidText as error:
+            raise ValidationError(str(error)) from None
         return self.resolve(key) if key else None
 
     def resolve(self, key: str) -> Any:
-        """Return what a service takes for the record with this id or slug."""
+        """Return the value that services expect for the record with this id or slug."""
         raise NotImplementedError
 
 
 class CategoryField(ReferenceField):
-    """A category; read into its slug."""
+    """A reference to a category, loaded as its slug."""
 
     def resolve(self, key: str) -> str:
         record_id = parse_id(key)
@@ -97,7 +97,7 @@ class CategoryField(ReferenceField):
 
 
 class PackageField(ReferenceField):
-    """A package; read into its slug, or whatever else it was named by."""
+    """A reference to a package, loaded as its slug if it is an id or a URL of the API, otherwise unchanged."""
 
     def resolve(self, key: str) -> str:
         record_id = parse_id(key)
@@ -108,7 +108,7 @@ class PackageField(ReferenceField):
 
 
 def extract_key(url: str) -> str:
-    """Return the id or slug at the end of a record's address; what is no address of ours, as it is.
+    """Return the id or slug in a record's API URL; other texts are returned unchanged.
 
     >>> extract_key("https://packages.example.org/api/v4/categories/1/")
     '1'
@@ -118,12 +118,12 @@ def extract_key(url: str) -> str:
 
 
 class Input(Schema):
-    """What is written of a record.
+    """The writable fields of a record.
 
     Attributes:
-        told: The other fields of the record, which come from elsewhere: sent along they are left alone.
-        managed_elsewhere: Fields that are changed at other addresses, with the words that say so.
-        required_for_put: The fields that a PUT has to give.
+        read_only: Fields that are ignored, so that clients can send back an entire record.
+        managed_elsewhere: Fields that are changed at other URLs, with the error message that names the URL.
+        required_for_put: Fields that a PUT request must contain.
     """
 
     error_messages = {"unknown": "Unknown field."}  # noqa: RUF012  # the library's own attribute
@@ -136,7 +136,7 @@ class Input(Schema):
 
 
 class PackageInput(Input):
-    """What is written of a package."""
+    """The writable fields of a package."""
 
     read_only = frozenset(
         {"id", "last_updated", "last_fetched", "pypi_version", "created", "modified", "repo_forks", "repo_description"}
@@ -160,7 +160,7 @@ class PackageInput(Input):
 
 
 class GridInput(Input):
-    """What is written of a grid itself."""
+    """The writable fields of a grid."""
 
     read_only = frozenset({"id", "created", "modified"})
     managed_elsewhere = {  # noqa: RUF012
@@ -169,7 +169,7 @@ class GridInput(Input):
     }
     required_for_put = ("title", "slug", "description", "header", "is_locked")
 
-    title = TextField("Title", max_length=MAX_GRID_LENGTH_TITLE, required=True)
+    title = TextField("Title", max_length=MAX_GRID_TITLE_LENGTH, required=True)
     slug = TextField(
         "Slug", max_length=MAX_SLUG_LENGTH, description="If empty, a new grid gets a slug made from its title."
     )
@@ -183,18 +183,18 @@ class GridInput(Input):
 
 
 class MemberInput(Input):
-    """A package that is put into a grid."""
+    """The package to add to a grid."""
 
     package = PackageField("Package", description="URL, ID or slug.", required=True)
 
 
 class FeatureInput(Input):
-    """What is written of a feature of a grid."""
+    """The writable fields of a feature."""
 
     read_only = frozenset({"id", "grid", "cells"})
     required_for_put = ("title", "description", "position")
 
-    title = TextField("Title", max_length=MAX_GRID_LENGTH_TITLE, required=True)
+    title = TextField("Title", max_length=MAX_GRID_TITLE_LENGTH, required=True)
     description = TextField("Description", max_length=MAX_TEXT_LENGTH, rows=3)
     position = IntegerField(
         strict=True, metadata={"label": "Position", "description": "Position in the grid, starting at 0."}
@@ -202,7 +202,7 @@ class FeatureInput(Input):
 
 
 class CellInput(Input):
-    """What is written of a package about a feature."""
+    """The writable field of a cell."""
 
     read_only = frozenset({"grid", "feature", "package"})
     required_for_put = ("text",)

@@ -1,4 +1,4 @@
-"""In what form an answer goes out: what the caller accepts, the format asked for, and the bytes."""
+"""Content negotiation and JSON responses."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from werkzeug.http import parse_options_header
 
 READ_METHODS = "GET, HEAD, OPTIONS"
 JSON, HTML = "application/json", "text/html"
-FORMATS = {"json": JSON, "api": HTML}  # as `?format=` and a URL's ending name them
+FORMATS = {"json": JSON, "api": HTML}  # by the value of `?format=` or the suffix of the URL
 MAX_INDENT = 8
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseFormat:
-    """How a body is written: as JSON, compact or indented by so many spaces, or as a page for people."""
+    """The format of a response body: JSON, compact or indented by some number of spaces, or an HTML page."""
 
     indent: int | None = None
     is_html: bool = False
 
 
 def negotiate(suffix: str | None) -> ResponseFormat:
-    """Return how to answer this request.
+    """Return the response format for this request.
 
-    Of what the caller accepts the most narrowly named goes first, and JSON where both are named alike.
+    The most specific media range of the `Accept` header wins, and JSON wins if both formats match equally well.
 
     Args:
-        suffix: The format named by the URL's ending (`.json`); it wins over `?format=`.
+        suffix: The format in the URL's suffix (`.json`), which takes precedence over `?format=`.
 
     Raises:
-        NotFound: a format is asked for that there isn't.
-        NotAcceptable: the Accept header leaves nothing that we have.
+        NotFound: The requested format does not exist.
+        NotAcceptable: The `Accept` header excludes every available format.
     """
     requested_format = suffix or (request.args.getlist("format") or [""])[-1]
     if requested_format not in {"", *FORMATS}:
@@ -51,19 +51,19 @@ def negotiate(suffix: str | None) -> ResponseFormat:
     )
 
 
-def json_response(body: Any, rendering: ResponseFormat, status: int = 200) -> Response:
-    """Return an answer with this body as JSON in raw UTF-8."""
-    if rendering.indent is None:
+def json_response(body: Any, response_format: ResponseFormat, status: int = 200) -> Response:
+    """Return a JSON response; characters outside ASCII are not escaped."""
+    if response_format.indent is None:
         data = orjson.dumps(body)
     else:
-        data = json.dumps(body, indent=rendering.indent, ensure_ascii=False).encode()
-    # These two end a line in old JavaScript, so that JSON with them could not be pasted into a script.
+        data = json.dumps(body, indent=response_format.indent, ensure_ascii=False).encode()
+    # Before ES2019, U+2028 and U+2029 are line terminators in JavaScript strings, although JSON allows them.
     data = data.replace(b"\xe2\x80\xa8", rb"\u2028").replace(b"\xe2\x80\xa9", rb"\u2029")
     return Response(data, status, {"Vary": "Accept"}, content_type=JSON)
 
 
 def _acceptable_types(available_types: tuple[str, ...]) -> list[tuple[tuple[int, int], str, dict[str, str]]]:
-    """Return what of the Accept header we can serve: how narrow it is named, as which of ours, and its parameters."""
+    """Return the matches of the `Accept` header: their precedence, media type and parameters."""
     candidates = []
     for part in (request.headers.get("Accept") or "*/*").split(","):
         media, parameters = parse_options_header(part.strip())

@@ -1,4 +1,4 @@
-"""Stretches of a list by `limit` and `offset`, and the links to the stretches before and after."""
+"""Pagination by `limit` and `offset`, with links to the previous and next page."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ MAX_LIMIT = 1000
 
 @dataclass(frozen=True, slots=True)
 class LimitOffset:
-    """A part of a list: `limit` records from number `offset` on, counted from 0."""
+    """A page of a list: at most `limit` records, after skipping `offset` records."""
 
     limit: int
     offset: int
 
 
 def parse_limit_offset() -> LimitOffset:
-    """Return the stretch that the request asks for; what is no number, or too small, means the default."""
+    """Return the requested page; parameters that are invalid or too small fall back to their defaults."""
     limit = _int_param("limit")
     offset = _int_param("offset")
     return LimitOffset(
@@ -31,7 +31,7 @@ def parse_limit_offset() -> LimitOffset:
 
 
 def envelope(window: LimitOffset, count: int, results: list[Any]) -> dict[str, Any]:
-    """Return a list's body: how many there are, links to the next and previous stretch, and the records."""
+    """Return the body of a list: the total count, links to the next and previous page, and the records."""
     limit, offset = window.limit, window.offset
     return {
         "count": count,
@@ -49,7 +49,7 @@ def _int_param(name: str) -> int | None:
 
 
 def _page_url(limit: int, offset: int) -> str:
-    """Return this request's URL at another offset; the names of its query in alphabetical order, offset 0 left out."""
+    """Return this request's URL with another offset; parameters are sorted by name, and offset 0 is omitted."""
     query = parse_qs(request.query_string.decode("latin-1"), keep_blank_values=True)
     query["limit"] = [str(limit)]
     query.pop("offset", None)

@@ -1,4 +1,4 @@
-"""What a request asks of a list. A bad number or name means the default; a bad instant or id is refused by name."""
+"""Query parameters of lists. An invalid number or name falls back to the default; an invalid time or id is an error."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _NUMBER = re.compile(r"[0-9]{1,10}")
 
 
 def parse_record_filter() -> RecordFilter:
-    """Return what the request looks for.
+    """Return the filter and ordering that the request specifies.
 
     Raises:
-        Invalid: an instant or an id can't be read; the words are under the parameter's name.
+        Invalid: A timestamp or an id is invalid; the errors are by parameter name.
     """
     return RecordFilter(
         terms=tuple(param("q").split())[:MAX_WORDS],
@@ -38,38 +38,38 @@ def parse_record_filter() -> RecordFilter:
 
 
 def param(name: str) -> str:
-    """Return the last value of a parameter, cleaned and cut to what a person would type."""
+    """Return the last value of a parameter, cleaned and truncated like a search query."""
     return clean_query((request.args.getlist(name) or [""])[-1])
 
 
 def list_param(name: str) -> tuple[str, ...]:
-    """Return a parameter's comma-separated names."""
+    """Return the comma-separated values of a parameter."""
     return tuple(part.strip() for part in ",".join(request.args.getlist(name)).split(",") if part.strip())
 
 
 def select_fields(body: Mapping[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:
-    """Return a record with the named fields alone, in their own order; without names, or with none known, whole."""
-    moment = {name: value for name, value in body.items() if name in fields}
-    return moment or dict(body)
+    """Return a record with only the named fields, in the record's order, or all fields if no name is known."""
+    selected = {name: value for name, value in body.items() if name in fields}
+    return selected or dict(body)
 
 
 def _parse_ids() -> tuple[int, ...]:
-    raw_value = list_param("ids")
-    if len(raw_value) > MAX_IDS:
+    ids = list_param("ids")
+    if len(ids) > MAX_IDS:
         raise Invalid({"ids": [f"You can request at most {MAX_IDS} IDs at once."]})
-    if not all(_NUMBER.fullmatch(part) and int(part) <= MAX_ID for part in raw_value):
+    if not all(_NUMBER.fullmatch(text) and int(text) <= MAX_ID for text in ids):
         raise Invalid({"ids": ["IDs must be integers separated by commas, such as 1,2,3."]})
-    return tuple(int(part) for part in raw_value)
+    return tuple(int(text) for text in ids)
 
 
 def _parse_timestamp(name: str) -> datetime | None:
-    raw_value = (request.args.getlist(name) or [""])[-1].strip()
-    if not raw_value:
+    text = (request.args.getlist(name) or [""])[-1].strip()
+    if not text:
         return None
     try:
-        # A plus sign in an address that was not encoded arrives as a blank.
-        moment = datetime.fromisoformat(re.sub(r" (?=\d\d:?\d\d$)", "+", raw_value))
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+        # A plus sign that is not percent-encoded arrives as a space.
+        timestamp = datetime.fromisoformat(re.sub(r" (?=\d\d:?\d\d$)", "+", text))
+        return (timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         message = "Use an ISO 8601 timestamp such as 2026-03-01T12:30:00Z. UTC if no time zone is given."
         raise Invalid({name: [message]}) from None

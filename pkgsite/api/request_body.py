@@ -1,4 +1,4 @@
-"""What a request's body says."""
+"""Parsing and validation of request bodies."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from pkgsite.api.inputs import BooleanField, Input
 from pkgsite.errors import Invalid
 
 FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
-MAX_INTEGER_DIGITS = 10  # digits
-FORM_CONTROL_FIELDS = {"csrf_token", "_method", "_if_match"}  # what our own forms say beside the record
+MAX_INTEGER_DIGITS = 10
+FORM_CONTROL_FIELDS = {"csrf_token", "_method", "_if_match"}  # sent by our own forms in addition to the record
 
 
 def parse_json_body() -> dict[str, Any]:
-    """Return the object that the body holds.
+    """Return the JSON object in the body.
 
     Raises:
-        UnsupportedMediaType: it does not say that it is JSON.
-        BadRequest: it is none, or no object.
+        UnsupportedMediaType: The content type is not JSON.
+        BadRequest: The body is not valid JSON, or not an object.
     """
     content_type = request.mimetype
     if content_type != "application/json" and not content_type.endswith("+json"):
         raise UnsupportedMediaType("Send JSON with Content-Type: application/json.")
     try:
-        found = orjson.loads(request.get_data())
+        body = orjson.loads(request.get_data())
     except orjson.JSONDecodeError as error:
         raise BadRequest(f"Invalid JSON: {error}.") from None
-    if not isinstance(found, dict):
+    if not isinstance(body, dict):
         raise BadRequest("The request body must be a JSON object.")
-    return found
+    return body
 
 
 def parse_body(input_schema: type[Input]) -> dict[str, Any]:
-    """Return the record that the body holds, as JSON or as a form.
+    """Return the fields in the body, which is JSON or form data.
 
     Raises:
-        BadRequest, UnsupportedMediaType: as for `parse_json_body`.
+        BadRequest, UnsupportedMediaType: As for `parse_json_body`.
     """
     if request.mimetype not in FORM_TYPES:
         return parse_json_body()
@@ -54,28 +54,28 @@ def parse_body(input_schema: type[Input]) -> dict[str, Any]:
 
 
 def load_new_record(input_schema: type[Input]) -> dict[str, Any]:
-    """Return what the body says of a new record.
+    """Return the validated fields of a new record.
 
     Raises:
-        BadRequest, UnsupportedMediaType: as for `parse_json_body`.
-        Invalid: a field is missing, unknown or of the wrong type.
+        BadRequest, UnsupportedMediaType: As for `parse_json_body`.
+        Invalid: A field is missing, unknown or of the wrong type.
     """
     return _validate(input_schema, parse_body(input_schema), partial=False)
 
 
 def load_changes(input_schema: type[Input], current: Mapping[str, Any], *, is_full_update: bool) -> dict[str, Any]:
-    """Return what the body says otherwise than a record does.
+    """Return the validated fields in which the body differs from a record.
 
-    A field that is as the record tells it is no change, though what is stored may be written in another way.
+    Values are compared as serialized: sending a value back is not a change, even if it is stored in another form.
 
     Args:
-        input_schema: How it is read.
-        current: The whole record, as callers see it.
-        is_full_update: The body has to give all of it, as PUT does.
+        input_schema: The schema of the body.
+        current: The entire record, as returned to clients.
+        is_full_update: Whether the body must contain every field of `required_for_put`.
 
     Raises:
-        BadRequest, UnsupportedMediaType: as for `parse_json_body`.
-        Invalid: a field is missing, unknown or of the wrong type.
+        BadRequest, UnsupportedMediaType: As for `parse_json_body`.
+        Invalid: A field is missing, unknown or of the wrong type.
     """
     body = parse_body(input_schema)
     missing = [name for name in input_schema.required_for_put if name not in body] if is_full_update else []
@@ -94,16 +94,16 @@ def _validate(input_schema: type[Input], body: Mapping[str, Any], *, partial: bo
         if name not in {*input_schema.read_only, *input_schema.managed_elsewhere}
     }
     try:
-        found: dict[str, Any] = input_schema().load(accepted, partial=partial)
+        loaded: dict[str, Any] = input_schema().load(accepted, partial=partial)
     except ValidationError as error:
         raise Invalid({**problems, **error.messages_dict}) from None
     if problems:
         raise Invalid(problems)
-    return found
+    return loaded
 
 
 def _coerce_form_value(field: Any, text: str) -> Any:
-    """Return what a form's text stands for in a field."""
+    """Return the value of a form field with the type that its schema expects."""
     if isinstance(field, BooleanField):
         return {"true": True, "false": False}.get(text, text)
     if isinstance(field, Integer):

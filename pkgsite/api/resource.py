@@ -1,4 +1,4 @@
-"""What every resource of the API does alike: negotiation, methods, OPTIONS, links, and the answer's headers."""
+"""The base class of API resources: content negotiation, methods, OPTIONS, links and response headers."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ SUCCESS_CODES = {200, 201, 202, 204}
 
 
 class KeyConverter(BaseConverter):
-    """An id or a slug: anything but a slash or a dot, which begins a format's name."""
+    """An id or a slug, without slashes and dots: a dot precedes the format."""
 
     regex = "[^/.]+"
     part_isolating = True
 
 
 class SuffixConverter(BaseConverter):
-    """The name of a format at the end of a URL; those of whole lists have URLs of their own, which only read."""
+    """The format at the end of a URL. The bulk exports (`.ndjson`, `.csv`) have their own URLs."""
 
     regex = "(?!(?:ndjson|csv)(?:$|[?]))[a-z0-9]+"
     part_isolating = True
 
 
 class UrlBuilder:
-    """Makes the absolute URLs of an answer; a format that was asked for is carried into them."""
+    """Builds the absolute URLs in a response; they keep the format that was requested."""
 
     def __init__(self, suffix: str | None) -> None:
         formats = request.args.getlist("format")
@@ -53,44 +53,53 @@ class UrlBuilder:
         self._suffix = (f".{suffix}" if suffix else "/") + query
 
     def url_for(self, path: str) -> str:
-        """Return the URL of a resource, given its path without slashes at the ends."""
+        """Return the URL of a resource, given its path without leading and trailing slashes."""
         return f"{self._root}{path}{self._suffix}"
 
 
 class Resource(View):
-    """One URL of the API. A subclass has `get`, which returns the body, and a method for each way to change it."""
+    """A URL of the API. Subclasses implement `get`, which returns the body, and the writing methods that they support.
+
+    Attributes:
+        name: The name in the response to OPTIONS and on the HTML page.
+        get: Takes the keys in the URL and returns the body of the response.
+        post: Optional, like the other writing methods. They take the keys in the URL.
+        input_schema: The fields that clients can write; None if there are none.
+        is_single_record: Whether the body is a single record.
+        requires_login: Whether an unauthenticated write is answered with 401 instead of 405.
+    """
 
     init_every_request = False
 
-    name: ClassVar[str]  # as OPTIONS tells it
+    name: ClassVar[str]
     description: ClassVar[str]
-    get: ClassVar[Callable[..., Any]]  # takes the URL's keys, where it has some; returns what the body says
-    post: ClassVar[Callable[..., ApiResult]]  # these may be absent; each takes the URL's keys
+    get: ClassVar[Callable[..., Any]]
+    post: ClassVar[Callable[..., ApiResult]]
     put: ClassVar[Callable[..., ApiResult]]
     patch: ClassVar[Callable[..., ApiResult]]
     delete: ClassVar[Callable[..., ApiResult]]
-    input_schema: ClassVar[type[Input] | None] = None  # what may be written
-    is_single_record: ClassVar[bool] = False  # it tells of one record
-    requires_login: ClassVar[bool] = False  # who may not change it for want of credentials is told so
+    input_schema: ClassVar[type[Input] | None] = None
+    is_single_record: ClassVar[bool] = False
+    requires_login: ClassVar[bool] = False
 
     def is_allowed(self, method: str, viewer: Viewer, **keys: str) -> bool:  # noqa: ARG002
-        """Tell whether somebody who is known may use a method that there is."""
+        """Return whether a logged-in user has permission to use a method that this resource implements."""
         return True
 
     def dispatch_request(self, suffix: str | None = None, **keys: str) -> Response:
-        rendering = ResponseFormat()
+        response_format = ResponseFormat()
         try:
-            rendering = negotiate(suffix)
+            response_format = negotiate(suffix)
             g.urls, g.changed_at = UrlBuilder(suffix), None
             result = self._dispatch_method(**keys)
-            response = _to_response(result, rendering)
+            response = _to_response(result, response_format)
         except Moved as moved:
             return _redirect_to_current_slug(moved, suffix)
         except (HTTPException, SiteError) as error:
-            response = errors.error_response(error, rendering)
+            response = errors.error_response(error, response_format)
             result = ApiResult(response.get_json(), response.status_code)
         response.headers["Allow"] = ", ".join(self._allowed_methods(keys))
-        if rendering.is_html:
+        if response_format.is_html:
             response = self._html_response(result, response, keys)
         if request.method in {"GET", "HEAD"} and response.status_code == HTTPStatus.OK:
             make_conditional(response, changed_at=g.changed_at, is_single_record=self.is_single_record)
@@ -115,18 +124,18 @@ class Resource(View):
         return result
 
     def _allowed_methods(self, keys: dict[str, str]) -> list[str]:
-        """Return what this caller may do here."""
+        """Return the methods that this client can use here."""
         return ["GET", *self._write_methods(keys), "HEAD", "OPTIONS"]
 
     def _write_methods(self, keys: dict[str, str]) -> list[str]:
-        """Return the methods by which this caller may change something here."""
+        """Return the writing methods that this client can use here."""
         try:
             principal = current_principal()
             if not principal.can_write:
                 return []
             implemented = [method for method in UNSAFE_METHODS if hasattr(self, method.lower())]
             return [method for method in implemented if self.is_allowed(method, principal.viewer, **keys)]
-        except (HTTPException, SiteError):  # the token opens nothing, or there is no such record
+        except (HTTPException, SiteError):  # the token is invalid, or the record does not exist
             return []
 
     def _describe(self, keys: dict[str, str]) -> dict[str, Any]:
@@ -136,12 +145,14 @@ class Resource(View):
             "renders": ["application/json", "text/html"],
             "parses": ["application/json", "application/x-www-form-urlencoded", "multipart/form-data"],
         }
-        if self.input_schema is not None and (methods := [one for one in self._write_methods(keys) if one != "DELETE"]):
-            body["actions"] = {method: describe_inputs(self.input_schema) for method in methods}
+        if self.input_schema is not None:
+            inputs = describe_inputs(self.input_schema)
+            actions = {method: inputs for method in self._write_methods(keys) if method != "DELETE"}
+            body |= {"actions": actions} if actions else {}
         return body
 
     def _html_response(self, result: ApiResult, response: Response, keys: dict[str, str]) -> Response:
-        """Return the answer as a page; after a form that did what it should, the way to what there is now."""
+        """Return the response as an HTML page; after a successful form, a redirect to the current record."""
         allowed = response.headers["Allow"]
         if requested_method() in UNSAFE_METHODS and result.status in SUCCESS_CODES and not is_dry_run():
             return redirect_after_edit(result)
@@ -158,7 +169,7 @@ class Resource(View):
         return page
 
     def _current_record(self, keys: dict[str, str]) -> Any:
-        """Return the record as it is, for a form that was refused."""
+        """Return the stored record for a form that was rejected; None if there is none."""
         db.session.rollback()
         try:
             return self.get(**keys)
@@ -167,9 +178,9 @@ class Resource(View):
 
 
 class Editable(Resource):
-    """A record of which PUT changes the whole, and PATCH a part. A subclass has `update`."""
+    """A record that can be changed with PUT and PATCH. Subclasses implement `update`."""
 
-    update: ClassVar[Callable[..., ApiResult]]  # takes the URL's keys, and whether the whole is given
+    update: ClassVar[Callable[..., ApiResult]]  # takes the keys in the URL and `is_full_update`
 
     def put(self, **keys: str) -> ApiResult:
         return self.update(is_full_update=True, **keys)
@@ -179,13 +190,13 @@ class Editable(Resource):
 
 
 def requested_method() -> str:
-    """Return what the request asks to do: a form of ours says in its fields what forms can't."""
+    """Return the method of the request. Forms can only POST, so ours name the actual method in a field."""
     override = request.form.get("_method", "") if request.method == "POST" and request.mimetype in FORM_TYPES else ""
     return override if override in {"PUT", "PATCH", "DELETE"} else request.method
 
 
-def _to_response(result: ApiResult, rendering: ResponseFormat) -> Response:
-    response = json_response(result.body, rendering, result.status)
+def _to_response(result: ApiResult, response_format: ResponseFormat) -> Response:
+    response = json_response(result.body, response_format, result.status)
     if result.status == HTTPStatus.NO_CONTENT:
         response.set_data(b"")
         del response.headers["Content-Type"]
@@ -200,12 +211,12 @@ def _to_response(result: ApiResult, rendering: ResponseFormat) -> Response:
 
 
 def _redirect_to_current_slug(moved: Moved, suffix: str | None) -> Response:
-    """Send the caller to the present slug, in the same format and with the same query."""
+    """Return a redirect to the current slug, with the same format and query."""
     parts = request.path.removeprefix("/api/v4/").split("/")
     tail = "/".join(parts[2:]) if len(parts) > 2 and not suffix else ""
     path = f"{request.script_root}/api/v4/{parts[0]}/{quote(moved.slug, safe='')}"
     path += f".{suffix}" if suffix else f"/{tail}"
     query = request.query_string.decode("latin-1")
-    # An unsafe method has to stay the same on its way: 301 makes many clients GET.
+    # After a 301, many clients repeat the request as GET; a 308 keeps the method.
     status = 301 if request.method in {"GET", "HEAD"} else 308
     return Response(status=status, headers={"Location": f"{path}?{query}" if query else path, "Allow": READ_METHODS})

@@ -1,7 +1,7 @@
-"""API v3, for clients of old: it only reads, under the paths and in the shapes that they know.
+"""API v3: read-only, for existing clients, with the paths and formats of Django Packages.
 
-What was wrong with the original is mended: a limit below 1 means the usual one, the links of a filtered list keep the
-filter, and people can be read without logging in.
+Differences from the original: a limit below 1 means the default, the links of a filtered list keep the filter, and
+users can be read without logging in.
 """
 
 from __future__ import annotations
@@ -24,7 +24,13 @@ from pkgsite.services import categories
 from pkgsite.services.api_queries import RecordFilter, list_grids, list_packages
 from pkgsite.services.grids import records as grids
 from pkgsite.services.packages import records as packages
-from pkgsite.services.people import contributors as makers
+from pkgsite.services.people.contributors import (
+    Contributors,
+    UserRecord,
+    contributors_of,
+    list_users,
+    user_by_name,
+)
 
 ROOT = "/api/v3"
 V1_REMOVED_PAGE = """<!doctype html>
@@ -33,7 +39,7 @@ V1_REMOVED_PAGE = """<!doctype html>
 clients.</p></html>
 """
 pages = Blueprint("api_v3", __name__, url_prefix=ROOT)
-csrf.exempt(pages)  # it only reads
+csrf.exempt(pages)  # read-only
 rate_limited("read")(pages)
 
 
@@ -56,7 +62,7 @@ def root() -> Response:
 def category_list() -> Response:
     window = parse_limit_offset()
     page = categories.category_list(db.session(), limit=window.limit, offset=window.offset, by_title=True)
-    return json_response(envelope(window, page.count, [category_body(one) for one in page.records]))
+    return json_response(envelope(window, page.count, [category_body(record) for record in page.records]))
 
 
 @pages.get("/categories/<slug:slug>/")
@@ -89,15 +95,15 @@ def grid_packages(slug: str) -> Response:
 @pages.get("/packages/")
 def package_list() -> Response:
     window, slug = parse_limit_offset(), param("category")
-    found = category_or_none(slug) if slug else None
-    record_filter = RecordFilter(ordering="title", category=str(found.id) if found else "")
+    category = category_or_none(slug) if slug else None
+    record_filter = RecordFilter(ordering="title", category=str(category.id) if category else "")
     page = list_packages(db.session(), record_filter, limit=window.limit, offset=window.offset)
-    between = {"category": category_body(found) if found else None}
-    return json_response(envelope(window, page.count, package_bodies(page.records), extra=between))
+    extra = {"category": category_body(category) if category else None}
+    return json_response(envelope(window, page.count, package_bodies(page.records), extra=extra))
 
 
 def category_or_none(slug: str) -> categories.CategoryRecord | None:
-    """Return the category that a filter names; one that there isn't filters nothing, as old clients know it."""
+    """Return the category with this slug, or None: in API v3, an unknown category does not filter the list."""
     try:
         return categories.category_by_slug(db.session(), slug)
     except NotFound:
@@ -112,21 +118,20 @@ def package_detail(slug: str) -> Response:
 @pages.get("/users/")
 def user_list() -> Response:
     window, with_packages = parse_limit_offset(), "list_packages" in request.args
-    page = makers.list_users(db.session(), limit=window.limit, offset=window.offset, with_packages=with_packages)
-    return json_response(envelope(window, page.count, [user_body(one, with_packages) for one in page.records]))
+    page = list_users(db.session(), limit=window.limit, offset=window.offset, with_packages=with_packages)
+    return json_response(envelope(window, page.count, [user_body(record, with_packages) for record in page.records]))
 
 
 @pages.get("/users/<slug:username>/")
 def user_detail(username: str) -> Response:
     with_packages = "list_packages" in request.args
-    return json_response(
-        user_body(makers.user_by_name(db.session(), username, with_packages=with_packages), with_packages)
-    )
+    record = user_by_name(db.session(), username, with_packages=with_packages)
+    return json_response(user_body(record, with_packages))
 
 
 @pages.errorhandler(SiteError)
 def error_response(error: SiteError) -> Response:
-    """Answer a failure as v3 does."""
+    """Return the response for an error, in the format of API v3."""
     if isinstance(error, Moved):
         return Response(status=301, headers={"Location": url_for(str(request.endpoint), slug=error.slug)})
     if isinstance(error, NotFound):
@@ -148,15 +153,18 @@ def require_slug(slug: str, noun: str) -> str:
     return slug
 
 
-def format_timestamp(moment: datetime | None) -> str | None:
-    """Write an instant in UTC, to the millisecond."""
-    if moment is None:
+def format_timestamp(timestamp: datetime | None) -> str | None:
+    """Return a timestamp in UTC, in milliseconds unless the fraction is 0."""
+    if timestamp is None:
         return None
-    utc_time = moment.astimezone(UTC).replace(tzinfo=None)
+    utc_time = timestamp.astimezone(UTC).replace(tzinfo=None)
     return utc_time.isoformat(timespec="milliseconds" if utc_time.microsecond else "seconds") + "Z"
 
 
-def envelope(window: LimitOffset, count: int, items: list[Any], extra: dict[str, Any] | None = None) -> dict[str, Any]:
+def envelope(
+    window: LimitOffset, count: int, objects: list[Any], extra: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the body of a list: the pagination, the additional members in `extra`, and the records."""
     limit, offset = window.limit, window.offset
     meta = {
         "limit": limit,
@@ -165,7 +173,7 @@ def envelope(window: LimitOffset, count: int, items: list[Any], extra: dict[str,
         "previous": _link(limit, max(offset - limit, 0)) if offset > 0 else None,
         "total_count": count,
     }
-    return {"meta": meta, **(extra or {}), "objects": items}
+    return {"meta": meta, **(extra or {}), "objects": objects}
 
 
 def _link(limit: int, offset: int) -> str:
@@ -209,11 +217,11 @@ def grid_bodies(records: Sequence[grids.GridRecord]) -> list[dict[str, Any]]:
 
 def package_bodies(records: Sequence[packages.PackageRecord]) -> list[dict[str, Any]]:
     ids = [record.id for record in records]
-    contributors, usage = makers.contributors_of(db.session(), ids), packages.usage_counts(db.session(), ids)
+    contributors, usage = contributors_of(db.session(), ids), packages.usage_counts(db.session(), ids)
     return [package_body(record, contributors[record.id], usage.get(record.id, 0)) for record in records]
 
 
-def package_body(record: packages.PackageRecord, contributors: makers.Contributors, usage_count: int) -> dict[str, Any]:
+def package_body(record: packages.PackageRecord, contributors: Contributors, usage_count: int) -> dict[str, Any]:
     weekly_commits = ",".join(map(str, record.commits_over_52))
     return {
         "absolute_url": f"{request.script_root}/packages/p/{quote(record.slug)}/",
@@ -241,7 +249,7 @@ def package_body(record: packages.PackageRecord, contributors: makers.Contributo
     }
 
 
-def user_body(record: makers.UserRecord, with_packages: bool) -> dict[str, Any]:
+def user_body(record: UserRecord, with_packages: bool) -> dict[str, Any]:
     joined = format_timestamp(record.created_at)
     body: dict[str, Any] = {
         "absolute_url": f"{request.script_root}/profiles/{quote(record.username)}/",
@@ -251,7 +259,7 @@ def user_body(record: makers.UserRecord, with_packages: bool) -> dict[str, Any]:
         "github_account": record.logins_by_provider.get("github"),
         "username": record.username,
         "date_joined": joined,
-        "last_login": None,  # when somebody was here is nobody's affair
+        "last_login": None,  # private, but clients expect the field
         "bitbucket_url": record.logins_by_provider.get("bitbucket"),
         "gitlab_url": record.logins_by_provider.get("gitlab"),
     }

@@ -1,4 +1,4 @@
-"""Programs that call the API for a person."""
+"""A client of the API that authenticates with a token."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.users import viewer_of
 
 
 class ApiClient:
-    """Calls with a token, as a script would."""
+    """Sends requests with a new token of a user, as a script would."""
 
     def __init__(
         self, app: Flask, session: Session, user: User, *, scope: str = "write", expires_at: datetime | None = None
@@ -30,9 +30,9 @@ class ApiClient:
         self._session = session
 
     def request(self, method: str, path: str, *, headers: dict[str, str] | None = None, **options: Any) -> TestResponse:
-        self._session.rollback()  # what the test has read is the past
-        sent = {"Authorization": f"Token {self.token}", **(headers or {})}
-        return self.client.open(f"/api/v4/{path}", method=method, headers=sent, **options)
+        self._session.rollback()  # end the transaction of the test, so that it reads the result of the request
+        all_headers = {"Authorization": f"Token {self.token}", **(headers or {})}
+        return self.client.open(f"/api/v4/{path}", method=method, headers=all_headers, **options)
 
     def get(self, path: str, **options: Any) -> TestResponse:
         return self.request("GET", path, **options)

@@ -1,7 +1,7 @@
-"""What the API's description can't tell the tool that makes requests: what there is on the site, and what is a place.
+"""Schemathesis hooks for what the OpenAPI description can't express.
 
-The tool reads these hooks. They replace values of requests that are meant to be right, and name the answers that are
-right though the tool can't know it; requests that are meant to be wrong stay as they are.
+They replace values in valid requests, so that the requests refer to existing records, and they accept two kinds of
+response that Schemathesis reports as failures. Invalid requests are not changed.
 """
 
 from __future__ import annotations
@@ -17,57 +17,57 @@ from schemathesis.openapi.checks import AllowHeaderMismatch, IgnoredAuth
 
 from pkgsite.rules.texts import is_blank
 
-# As `tests.architecture.sample_site.fill` makes them.
+# The records that `tests.architecture.sample_site.populate_site` creates.
 KEYS = {
     "packages": {"key": ["1", "2", "one", "two"]},
     "grids": {"key": ["1", "caching"], "package": ["1", "one", "2"], "feature": ["1"]},
     "categories": {"key": ["1"]},
 }
-REFERENCE_PATHS = re.compile(r"^/(packages|grids)/(\{key\}/)?$")
+INHERITED_PATHS = re.compile(r"^/(packages|grids)/(\{key\}/)?$")
 SLUG = re.compile(r"[a-z][a-z0-9-]{0,48}[a-z]")
 
 
 @schemathesis.hook
-def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> None:
-    """Lead half of the requests to records that are there, and let right ones name what there is."""
+def before_call(context: HookContext, case: Case[Any], kwargs: dict[str, Any]) -> None:
+    """Send half of the valid requests to existing records, and replace values by acceptable ones."""
     if case.meta is None or not case.meta.generation.mode.is_positive:
         return
-    number = zlib.crc32(repr((case.path_parameters, case.query, case.body)).encode(errors="replace"))
+    seed = zlib.crc32(repr((case.path_parameters, case.query, case.body)).encode(errors="replace"))
     for name, keys in KEYS.get(case.path.split("/")[1], {}).items():
-        if name in (case.path_parameters or {}) and number % 2:
-            case.path_parameters[name] = keys[number // 2 % len(keys)]
+        if name in (case.path_parameters or {}) and seed % 2:
+            case.path_parameters[name] = keys[seed // 2 % len(keys)]
     if isinstance(case.body, dict):
-        case.body.update({name: valid_value(name, value, number) for name, value in case.body.items()})
+        case.body.update({name: valid_value(name, value, seed) for name, value in case.body.items()})
         if case.operation.label == "POST /packages/":
-            case.body.setdefault("repo_url", f"https://github.com/owner/{number}")  # this or a name on the index
+            case.body.setdefault("repo_url", f"https://github.com/owner/{seed}")  # this or `pypi_url` is required
 
 
 @schemathesis.hook
-def filter_failure(context: HookContext, failure: Failure, case: Case, response: Response) -> bool:
-    """Tell whether something is amiss; two answers that the tool complains of are what old callers count on."""
+def filter_failure(context: HookContext, failure: Failure, case: Case[Any], response: Response) -> bool:
+    """Return whether a failure is real; existing clients rely on two responses that Schemathesis reports."""
     if isinstance(failure, AllowHeaderMismatch):
-        # Allow tells what this very caller may do at an address, the description what anybody may.
+        # `Allow` lists what this client can do at a URL; the description lists what any client can do.
         return bool(failure.undocumented_methods)
     if isinstance(failure, IgnoredAuth):
-        # Who is not known is told that these addresses only read, and not that a token would open them.
-        is_refused = "got `405 Method Not Allowed`" in failure.message  # `response` is of the same with credentials
-        return not (is_refused and REFERENCE_PATHS.match(case.path))
+        # At these URLs, the response to an unauthenticated write is 405 instead of 401.
+        is_405 = "got `405 Method Not Allowed`" in failure.message  # `response` is the one with credentials
+        return not (is_405 and INHERITED_PATHS.match(case.path))
     return True
 
 
-def valid_value(name: str, value: Any, number: int) -> Any:
-    """Return a field's value, or in its place one that is acceptable for more reasons than its type."""
+def valid_value(name: str, value: Any, seed: int) -> Any:
+    """Return the value of a field, or a value that satisfies rules that its schema does not contain."""
     if name == "title" and isinstance(value, str):
-        return f"Title {number}" if is_blank(value) else value
+        return f"Title {seed}" if is_blank(value) else value
     if name == "slug":
-        return value if not value or SLUG.fullmatch(value) else f"slug-{number}"
+        return value if not value or SLUG.fullmatch(value) else f"slug-{seed}"
     if name in {"pypi_url", "documentation_url"} and not value:
         return value
     return {
         "category": "apps",
-        "package": ["two", 1, "one"][number % 3],
+        "package": ["two", 1, "one"][seed % 3],
         "replaced_by": None,
-        "repo_url": f"https://gitlab.com/owner/{number}",
-        "pypi_url": f"name-{number}",
-        "documentation_url": f"https://docs.example/{number}",
+        "repo_url": f"https://gitlab.com/owner/{seed}",
+        "pypi_url": f"name-{seed}",
+        "documentation_url": f"https://docs.example/{seed}",
     }.get(name, value)

@@ -1,4 +1,4 @@
-"""What pages of other sites may do with the API: read it, as nobody in particular."""
+"""CORS: pages on other origins can read the API without cookies, and nothing else."""
 
 from __future__ import annotations
 
@@ -15,30 +15,29 @@ ORIGIN = {"Origin": "https://elsewhere.example"}
 
 
 @pytest.mark.parametrize("path", ["", "packages/", "packages/99/", "grids/", "packages.ndjson", "nothing/"])
-def test_every_answer_to_a_reader_may_be_read(client: FlaskClient, path: str) -> None:
+def test_every_response_to_a_get_request_is_readable_from_other_origins(client: FlaskClient, path: str) -> None:
     for headers in ({}, ORIGIN):
-        answer = client.get(f"/api/v4/{path}", headers=headers)
-        assert answer.headers["Access-Control-Allow-Origin"] == "*"
-        assert "ETag" in answer.headers["Access-Control-Expose-Headers"]
-        assert "Access-Control-Allow-Credentials" not in answer.headers
-        assert "Origin" not in answer.headers.get("Vary", "")
-        answer.close()
+        response = client.get(f"/api/v4/{path}", headers=headers)
+        assert response.headers["Access-Control-Allow-Origin"] == "*"
+        assert "ETag" in response.headers["Access-Control-Expose-Headers"]
+        assert "Access-Control-Allow-Credentials" not in response.headers
+        assert "Origin" not in response.headers.get("Vary", "")
+        response.close()
 
 
-def test_a_browser_that_asks_beforehand(client: FlaskClient) -> None:
-    asked = ORIGIN | {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"}
+def test_a_preflight_request_is_allowed(client: FlaskClient) -> None:
+    preflight = ORIGIN | {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"}
     for path in ("/api/v4/packages/", "/api/v4/packages.ndjson", "/api/v3/packages/"):
-        answer = client.options(path, headers=asked)
-        assert answer.status_code == 200
-        assert answer.headers["Access-Control-Allow-Methods"] == "GET, HEAD, OPTIONS"
-        assert "Authorization" in answer.headers["Access-Control-Allow-Headers"]
+        response = client.options(path, headers=preflight)
+        assert response.status_code == 200
+        assert response.headers["Access-Control-Allow-Methods"] == "GET, HEAD, OPTIONS"
+        assert "Authorization" in response.headers["Access-Control-Allow-Headers"]
     assert "Access-Control-Allow-Methods" not in client.options("/api/v4/packages/").headers
 
 
-def test_writing_and_pages_stay_shut(app: Flask, session: Session) -> None:
+def test_writes_and_pages_are_not_readable_from_other_origins(app: Flask, session: Session) -> None:
     make_package(session, id=1, repo_url="https://github.com/us/one")
-    ada = make_user(session)
-    program = ApiClient(app, session, ada)
-    assert "Access-Control-Allow-Origin" not in program.patch("packages/1/", {"title": "x"}, headers=ORIGIN).headers
+    api_client = ApiClient(app, session, make_user(session))
+    assert "Access-Control-Allow-Origin" not in api_client.patch("packages/1/", {"title": "x"}, headers=ORIGIN).headers
     session.rollback()
     assert "Access-Control-Allow-Origin" not in CsrfClient(app).get("/packages/", headers=ORIGIN).headers

@@ -1,4 +1,4 @@
-"""Many programs that change the same records at once: nobody's words are lost."""
+"""Many clients that change the same records concurrently: no change is lost."""
 
 from __future__ import annotations
 
@@ -17,31 +17,34 @@ from tests.api.api_client import ApiClient
 from tests.factories import make_grid
 from tests.users import make_user
 
-WRITERS, GRIDS, AT_ONCE = 100, 10, 20
+WRITERS, GRIDS, THREADS = 100, 10, 20
 
 
-def append(address: str, secret: str, word: str) -> list[int]:
-    """Append a word to a grid's description, beginning anew whenever somebody was faster; return the statuses."""
-    statuses = []
+def append_word(url: str, token: str, word: str) -> list[int]:
+    """Append a word to the description of a grid, retrying after each conflict, and return the statuses."""
+    statuses: list[int] = []
     with requests.Session() as client:
-        client.headers["Authorization"] = f"Bearer {secret}"
+        client.headers["Authorization"] = f"Bearer {token}"
         while not statuses or statuses[-1] == 412:
-            seen = client.get(address, timeout=60)
-            body = {"description": f"{seen.json()['description']} {word}"}
-            done = client.patch(address, json=body, headers={"If-Match": seen.headers["ETag"]}, timeout=60)
-            statuses.append(done.status_code)
+            current = client.get(url, timeout=60)
+            body = {"description": f"{current.json()['description']} {word}"}
+            response = client.patch(url, json=body, headers={"If-Match": current.headers["ETag"]}, timeout=60)
+            statuses.append(response.status_code)
     return statuses
 
 
-def test_a_hundred_writers_lose_nothing(app: Flask, session: Session, serve_app: Callable[[Any], str]) -> None:
-    grids = [make_grid(session, f"grid-{number}").id for number in range(GRIDS)]
-    people = [make_user(session, f"person-{number}") for number in range(2)]
-    secrets = [ApiClient(app, session, person).token for person in people]
-    address = serve_app(app)
-    with ThreadPoolExecutor(AT_ONCE) as threads:
+def test_no_change_of_100_writers_is_lost(app: Flask, session: Session, serve_app: Callable[[Any], str]) -> None:
+    grid_ids = [make_grid(session, f"grid-{number}").id for number in range(GRIDS)]
+    users = [make_user(session, f"user-{number}") for number in range(2)]
+    tokens = [ApiClient(app, session, user).token for user in users]
+    site_url = serve_app(app)
+    with ThreadPoolExecutor(THREADS) as threads:
         jobs = [
             threads.submit(
-                append, f"{address}/api/v4/grids/{grids[number % GRIDS]}/", secrets[number % 2], f"word-{number}"
+                append_word,
+                f"{site_url}/api/v4/grids/{grid_ids[number % GRIDS]}/",
+                tokens[number % 2],
+                f"word-{number}",
             )
             for number in range(WRITERS)
         ]
@@ -49,40 +52,42 @@ def test_a_hundred_writers_lose_nothing(app: Flask, session: Session, serve_app:
     assert statuses[200] == WRITERS
     assert set(statuses) <= {200, 412}
     session.rollback()
-    written = {grid.id: grid.description.split() for grid in session.scalars(select(Grid))}
-    for place, grid_id in enumerate(grids):
-        assert sorted(written[grid_id]) == sorted(f"word-{number}" for number in range(place, WRITERS, GRIDS))
+    words_by_grid = {grid.id: grid.description.split() for grid in session.scalars(select(Grid))}
+    for index, grid_id in enumerate(grid_ids):
+        assert sorted(words_by_grid[grid_id]) == sorted(f"word-{number}" for number in range(index, WRITERS, GRIDS))
     assert len(session.scalars(select(Revision.id)).all()) == WRITERS
 
 
-def test_one_of_two_with_the_same_tag_is_told(app: Flask, session: Session, serve_app: Callable[[Any], str]) -> None:
-    grid = make_grid(session)
-    path = f"/api/v4/grids/{grid.id}/"
-    secrets = [ApiClient(app, session, make_user(session, name)).token for name in ("ada", "bo")]
-    address = serve_app(app) + path
-    tag = requests.get(address, timeout=60).headers["ETag"]
-
-    def change(secret: str) -> int:
-        headers = {"Authorization": f"Token {secret}", "If-Match": tag}
-        return requests.patch(address, json={"description": secret[-8:]}, headers=headers, timeout=60).status_code
-
-    with ThreadPoolExecutor(2) as threads:
-        assert sorted(threads.map(change, secrets)) == [200, 412]
-
-
-def test_one_request_sent_twice_at_once_is_done_once(
+def test_the_second_of_two_changes_with_the_same_etag_is_rejected(
     app: Flask, session: Session, serve_app: Callable[[Any], str]
 ) -> None:
-    secret = ApiClient(app, session, make_user(session)).token
-    address = f"{serve_app(app)}/api/v4/grids/"
+    grid = make_grid(session)
+    path = f"/api/v4/grids/{grid.id}/"
+    tokens = [ApiClient(app, session, make_user(session, name)).token for name in ("ada", "bo")]
+    url = serve_app(app) + path
+    etag = requests.get(url, timeout=60).headers["ETag"]
 
-    def make(_: int) -> tuple[int, int]:
-        headers = {"Authorization": f"Token {secret}", "Idempotency-Key": "one"}
-        answer = requests.post(address, json={"title": "Once"}, headers=headers, timeout=60)
-        return answer.status_code, answer.json()["id"]
+    def change_description(token: str) -> int:
+        headers = {"Authorization": f"Token {token}", "If-Match": etag}
+        return requests.patch(url, json={"description": token[-8:]}, headers=headers, timeout=60).status_code
+
+    with ThreadPoolExecutor(2) as threads:
+        assert sorted(threads.map(change_description, tokens)) == [200, 412]
+
+
+def test_concurrent_requests_with_one_idempotency_key_take_effect_once(
+    app: Flask, session: Session, serve_app: Callable[[Any], str]
+) -> None:
+    token = ApiClient(app, session, make_user(session)).token
+    url = f"{serve_app(app)}/api/v4/grids/"
+
+    def create_grid(_: int) -> tuple[int, int]:
+        headers = {"Authorization": f"Token {token}", "Idempotency-Key": "one"}
+        response = requests.post(url, json={"title": "Once"}, headers=headers, timeout=60)
+        return response.status_code, response.json()["id"]
 
     with ThreadPoolExecutor(8) as threads:
-        answers = set(threads.map(make, range(8)))
+        responses = set(threads.map(create_grid, range(8)))
     session.rollback()
     (grid,) = session.scalars(select(Grid))
-    assert answers == {(201, grid.id)}
+    assert responses == {(201, grid.id)}

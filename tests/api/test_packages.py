@@ -1,10 +1,12 @@
-"""The package records of API v4, to the byte."""
+"""Package records of API v4, compared byte for byte."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
@@ -16,7 +18,7 @@ WEEKS = [0] * 51 + [3]
 
 @pytest.fixture
 def modelcluster(session: Session) -> Package:
-    """A package of which everything is known."""
+    """A package with a value in every field."""
     package = make_package(
         session,
         "django-modelcluster",
@@ -41,15 +43,15 @@ def modelcluster(session: Session) -> Package:
     return package
 
 
-def test_a_record_is_the_contract_to_the_byte(client: FlaskClient, modelcluster: Package) -> None:
+def test_a_record_matches_the_contract_byte_for_byte(client: FlaskClient, modelcluster: Package) -> None:
     weeks = ",".join(map(str, WEEKS))
-    answer = client.get("/api/v4/packages/2235/", headers={"Accept": "application/json"})
-    assert answer.status_code == 200
-    assert answer.headers["Content-Type"] == "application/json"
-    assert answer.headers["Allow"] == "GET, HEAD, OPTIONS"
-    assert "accept" in answer.headers["Vary"].lower().split(", ")
-    assert "cookie" not in answer.headers["Vary"].lower()
-    assert answer.get_data(as_text=True) == (
+    response = client.get("/api/v4/packages/2235/", headers={"Accept": "application/json"})
+    assert response.status_code == 200
+    assert response.headers["Content-Type"] == "application/json"
+    assert response.headers["Allow"] == "GET, HEAD, OPTIONS"
+    assert "accept" in response.headers["Vary"].lower().split(", ")
+    assert "cookie" not in response.headers["Vary"].lower()
+    assert response.get_data(as_text=True) == (
         '{"category":"http://localhost/api/v4/categories/1/","grids":["http://localhost/api/v4/grids/373/"],'
         '"id":2235,"title":"django-modelcluster","slug":"django-modelcluster",'
         '"last_updated":"2025-12-04T07:52:57-05:00","last_fetched":"2026-02-15T14:35:30.283665-05:00",'
@@ -63,14 +65,14 @@ def test_a_record_is_the_contract_to_the_byte(client: FlaskClient, modelcluster:
 
 @pytest.mark.parametrize("key", ["2235", "0002235", "django-modelcluster"])
 def test_a_record_is_found_by_id_and_by_slug(client: FlaskClient, modelcluster: Package, key: str) -> None:
-    assert client.get(f"/api/v4/packages/{key}/").json["id"] == 2235
+    assert client.get(f"/api/v4/packages/{key}/").get_json()["id"] == 2235
 
 
-def test_what_nobody_has_told_us(client: FlaskClient, session: Session) -> None:
-    """Readers take numbers for granted; texts that are unknown are null."""
+def test_unknown_counts_are_0_and_unknown_texts_are_null(client: FlaskClient, session: Session) -> None:
+    """Existing clients expect counts to be numbers."""
     package = make_package(session)
     session.commit()
-    record = client.get(f"/api/v4/packages/{package.id}/").json
+    record = client.get(f"/api/v4/packages/{package.id}/").get_json()
     assert {name: record[name] for name in ("repo_watchers", "repo_forks", "commits_over_52", "participants")} == {
         "repo_watchers": 0,
         "repo_forks": 0,
@@ -96,35 +98,35 @@ def test_what_nobody_has_told_us(client: FlaskClient, session: Session) -> None:
         ("a/b", "Not found."),
     ],
 )
-def test_unknown_packages(client: FlaskClient, key: str, detail: str) -> None:
-    answer = client.get(f"/api/v4/packages/{key}/")
-    assert (answer.status_code, answer.json) == (404, {"detail": detail})
+def test_an_unknown_package_is_not_found(client: FlaskClient, key: str, detail: str) -> None:
+    response = client.get(f"/api/v4/packages/{key}/")
+    assert (response.status_code, response.get_json()) == (404, {"detail": detail})
 
 
 @pytest.mark.parametrize("slug", ["Upper__Case", "hash#tag", "master", "smörgås"])
-def test_slugs_of_other_sites(client: FlaskClient, session: Session, slug: str) -> None:
+def test_imported_slugs_with_unusual_characters_work_in_urls(client: FlaskClient, session: Session, slug: str) -> None:
     package = make_package(session, slug)
     session.commit()
     quoted = slug.replace("#", "%23")
-    assert client.get(f"/api/v4/packages/{quoted}/").json["id"] == package.id
-    assert client.get(f"/api/v4/packages/{quoted}.json").json["slug"] == slug
+    assert client.get(f"/api/v4/packages/{quoted}/").get_json()["id"] == package.id
+    assert client.get(f"/api/v4/packages/{quoted}.json").get_json()["slug"] == slug
 
 
-def test_a_package_names_its_grids_in_the_order_in_which_it_was_put_into_them(
+def test_the_grids_of_a_package_are_in_the_order_in_which_it_was_added_to_them(
     client: FlaskClient, session: Session
 ) -> None:
     package = make_package(session)
     for slug, grid_id in (("zebra", 7), ("ant", 9), ("bee", 2)):
         add_to_grid(session, make_grid(session, slug, id=grid_id), package)
     session.commit()
-    assert client.get(f"/api/v4/packages/{package.id}/").json["grids"] == [
+    assert client.get(f"/api/v4/packages/{package.id}/").get_json()["grids"] == [
         f"http://localhost/api/v4/grids/{grid_id}/" for grid_id in (7, 9, 2)
     ]
 
 
 @pytest.mark.parametrize("query", ["", "?format=json&x=%C3%A9"])
 @pytest.mark.parametrize("ending", ["/", ".json"])
-def test_an_old_slug_leads_straight_to_the_present_one(
+def test_an_old_slug_redirects_directly_to_the_current_one(
     client: FlaskClient, session: Session, ending: str, query: str
 ) -> None:
     package = make_package(session, "new#name")
@@ -133,33 +135,33 @@ def test_an_old_slug_leads_straight_to_the_present_one(
     )
     session.commit()
     for slug in ("first", "second"):
-        answer = client.get(f"/api/v4/packages/{slug}{ending}{query}")
-        assert (answer.status_code, answer.location) == (301, f"/api/v4/packages/new%23name{ending}{query}")
+        response = client.get(f"/api/v4/packages/{slug}{ending}{query}")
+        assert (response.status_code, response.location) == (301, f"/api/v4/packages/new%23name{ending}{query}")
 
 
-def test_a_live_slug_wins_over_an_old_one(client: FlaskClient, session: Session) -> None:
+def test_a_current_slug_takes_precedence_over_an_old_one(client: FlaskClient, session: Session) -> None:
     session.add(PackageSlugRedirect(slug="shared", package_id=make_package(session, "renamed").id, created_at=NOW))
     live = make_package(session, "shared")
     session.commit()
-    assert client.get("/api/v4/packages/shared/").json["id"] == live.id
+    assert client.get("/api/v4/packages/shared/").get_json()["id"] == live.id
 
 
-def test_hidden_packages_are_nowhere(client: FlaskClient, session: Session) -> None:
+def test_hidden_packages_are_not_returned_anywhere(client: FlaskClient, session: Session) -> None:
     hidden = make_package(session, "hidden", hidden_at=NOW)
     make_grid(session, packages=(hidden,))
     session.commit()
     assert client.get("/api/v4/packages/hidden/").status_code == 404
     assert client.get(f"/api/v4/packages/{hidden.id}/").status_code == 404
-    assert client.get("/api/v4/packages/").json["count"] == 0
-    assert client.get("/api/v4/grids/caching/").json["packages"] == []
+    assert client.get("/api/v4/packages/").get_json()["count"] == 0
+    assert client.get("/api/v4/grids/caching/").get_json()["packages"] == []
 
 
-def test_times_are_written_in_the_sites_zone(make_app, session: Session) -> None:
+def test_timestamps_are_in_the_time_zone_of_the_site(make_app: Callable[..., Flask], session: Session) -> None:
     package = make_package(session, created_at=NOW, modified_at=NOW + timedelta(microseconds=-250000))
     session.commit()
     for zone, created, modified in (
         ("UTC", "2026-03-01T12:30:15.250000Z", "2026-03-01T12:30:15Z"),
         ("Asia/Kolkata", "2026-03-01T18:00:15.250000+05:30", "2026-03-01T18:00:15+05:30"),
     ):
-        record = make_app(TIMEZONE=zone).test_client().get(f"/api/v4/packages/{package.id}/").json
+        record = make_app(TIMEZONE=zone).test_client().get(f"/api/v4/packages/{package.id}/").get_json()
         assert (record["created"], record["modified"]) == (created, modified)

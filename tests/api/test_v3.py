@@ -1,4 +1,4 @@
-"""API v3 for old clients: shapes, links, and what was mended."""
+"""API v3 for existing clients: formats, links and differences from the original."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ def _site(session: Session) -> None:
     session.commit()
 
 
-def test_the_index(client: FlaskClient) -> None:
-    answer = client.get("/api/v3/")
-    assert answer.content_type == "application/json"
-    assert answer.get_data(as_text=True) == (
+def test_the_root_links_to_the_lists(client: FlaskClient) -> None:
+    response = client.get("/api/v3/")
+    assert response.content_type == "application/json"
+    assert response.get_data(as_text=True) == (
         '{"categories": "/api/v3/categories/", "grids": "/api/v3/grids/", "packages": "/api/v3/packages/", '
         '"users": "/api/v3/users/"}'
     )
 
 
-def test_a_package(client: FlaskClient) -> None:
-    answer = client.get("/api/v3/packages/one/")
-    assert "\\u00d6ne" in answer.get_data(as_text=True)
+def test_a_package_has_the_fields_of_the_original(client: FlaskClient) -> None:
+    response = client.get("/api/v3/packages/one/")
+    assert "\\u00d6ne" in response.get_data(as_text=True)
     weeks = ",".join(["0"] * 51 + ["3"])
-    assert answer.json == {
+    assert response.get_json() == {
         "absolute_url": "/packages/p/one/",
         "created": "2026-03-01T12:30:15.250Z",
         "modified": "2026-03-01T12:30:15.250Z",
@@ -67,77 +67,77 @@ def test_a_package(client: FlaskClient) -> None:
         "resource_uri": "/api/v3/packages/one/",
         "usage_count": 1,
     }
-    assert list(answer.json)[:5] == ["absolute_url", "created", "modified", "slug", "title"]
+    assert list(response.get_json())[:5] == ["absolute_url", "created", "modified", "slug", "title"]
 
 
-def test_lists_are_by_title_and_filters_stay_in_the_links(client: FlaskClient) -> None:
-    body = client.get("/api/v3/packages/").json
+def test_lists_are_sorted_by_title_and_links_keep_the_filter(client: FlaskClient) -> None:
+    body = client.get("/api/v3/packages/").get_json()
     assert list(body) == ["meta", "category", "objects"]
-    assert [one["slug"] for one in body["objects"]] == ["two", "one"]
+    assert [record["slug"] for record in body["objects"]] == ["two", "one"]
     assert body["meta"] == {"limit": 20, "next": None, "offset": 0, "previous": None, "total_count": 2}
     assert body["category"] is None
-    apps = client.get("/api/v3/packages/?category=apps&limit=1").json
-    assert (apps["category"]["slug"], [one["slug"] for one in apps["objects"]]) == ("apps", ["one"])
-    first = client.get("/api/v3/packages/?limit=1&category=nothing").json["meta"]
+    apps = client.get("/api/v3/packages/?category=apps&limit=1").get_json()
+    assert (apps["category"]["slug"], [record["slug"] for record in apps["objects"]]) == ("apps", ["one"])
+    first = client.get("/api/v3/packages/?limit=1&category=nothing").get_json()["meta"]
     assert first["next"] == "/api/v3/packages/?limit=1&offset=1&category=nothing"
-    second = client.get(first["next"]).json["meta"]
+    second = client.get(first["next"]).get_json()["meta"]
     assert (second["next"], second["previous"]) == (None, "/api/v3/packages/?limit=1&offset=0&category=nothing")
 
 
 @pytest.mark.parametrize("limit", ["-1", "0", "x", ""])
-def test_a_limit_that_can_not_be_is_the_usual_one(client: FlaskClient, limit: str) -> None:
-    assert client.get(f"/api/v3/packages/?limit={limit}").json["meta"]["limit"] == 20
+def test_an_invalid_limit_falls_back_to_the_default(client: FlaskClient, limit: str) -> None:
+    assert client.get(f"/api/v3/packages/?limit={limit}").get_json()["meta"]["limit"] == 20
 
 
-def test_grids_and_categories(client: FlaskClient) -> None:
-    grid = client.get("/api/v3/grids/caching/").json
+def test_grids_and_categories_are_the_same_in_lists_and_alone(client: FlaskClient) -> None:
+    grid = client.get("/api/v3/grids/caching/").get_json()
     assert grid["packages"] == ["/api/v3/packages/two/", "/api/v3/packages/one/"]
-    listed = client.get("/api/v3/grids/caching/packages/").json
+    listed = client.get("/api/v3/grids/caching/packages/").get_json()
     assert list(listed) == ["meta", "grid", "objects"]
     assert listed["grid"] == grid
-    assert client.get("/api/v3/grids/").json["objects"] == [grid]
-    categories = client.get("/api/v3/categories/").json["objects"]
-    assert [one["slug"] for one in categories] == ["apps", "tools"]
-    assert client.get("/api/v3/categories/tools/").json == categories[1]
+    assert client.get("/api/v3/grids/").get_json()["objects"] == [grid]
+    categories = client.get("/api/v3/categories/").get_json()["objects"]
+    assert [record["slug"] for record in categories] == ["apps", "tools"]
+    assert client.get("/api/v3/categories/tools/").get_json() == categories[1]
 
 
-def test_people(client: FlaskClient) -> None:
-    person = client.get("/api/v3/users/ADA/").json
-    assert (person["username"], person["github_account"], person["last_login"]) == ("ada", "ada-gh", None)
-    assert "packages" not in person
-    assert "email" not in person
-    listed = client.get("/api/v3/users/?list_packages=1").json["objects"]
-    assert [one["packages"] for one in listed] == [["/api/v3/packages/one/"]]
+def test_users_are_public_without_their_email_addresses(client: FlaskClient) -> None:
+    user = client.get("/api/v3/users/ADA/").get_json()
+    assert (user["username"], user["github_account"], user["last_login"]) == ("ada", "ada-gh", None)
+    assert "packages" not in user
+    assert "email" not in user
+    listed = client.get("/api/v3/users/?list_packages=1").get_json()["objects"]
+    assert [record["packages"] for record in listed] == [["/api/v3/packages/one/"]]
 
 
 @pytest.mark.parametrize("path", ["packages/none/", "grids/none/", "categories/none/", "users/none/"])
-def test_what_is_not_there(client: FlaskClient, path: str) -> None:
-    answer = client.get(f"/api/v3/{path}")
+def test_an_unknown_record_is_not_found(client: FlaskClient, path: str) -> None:
+    response = client.get(f"/api/v3/{path}")
     noun = {"packages": "Package", "grids": "Grid", "categories": "Category", "users": "User"}[path.split("/")[0]]
-    assert (answer.status_code, answer.json) == (
+    assert (response.status_code, response.get_json()) == (
         404,
         {"error": 404, "message": f"No {noun} matches the given query."},
     )
 
 
-def test_it_only_reads(client: FlaskClient) -> None:
+def test_it_is_read_only(client: FlaskClient) -> None:
     for method in ("POST", "PUT", "PATCH", "DELETE"):
         assert client.open("/api/v3/packages/", method=method).status_code == 405
 
 
-def test_a_slug_of_old_leads_on(client: FlaskClient) -> None:
-    answer = client.get("/api/v3/packages/uno/")
-    assert (answer.status_code, answer.location) == (301, "/api/v3/packages/one/")
+def test_an_old_slug_redirects_to_the_current_one(client: FlaskClient) -> None:
+    response = client.get("/api/v3/packages/uno/")
+    assert (response.status_code, response.location) == (301, "/api/v3/packages/one/")
 
 
-def test_version_one_is_gone(client: FlaskClient) -> None:
+def test_version_1_has_been_removed(client: FlaskClient) -> None:
     for path in ("/api/v1/", "/api/v1/package/1/"):
-        answer = client.get(path)
-        assert answer.status_code == 410
-        assert "/api/v3/" in answer.text
+        response = client.get(path)
+        assert response.status_code == 410
+        assert "/api/v3/" in response.text
 
 
-def test_whole_seconds_have_no_fraction(client: FlaskClient, session: Session) -> None:
+def test_timestamps_in_full_seconds_have_no_fraction(client: FlaskClient, session: Session) -> None:
     make_package(session, "three", created_at=NOW.replace(microsecond=0) + timedelta(hours=1))
     session.commit()
-    assert client.get("/api/v3/packages/three/").json["created"] == "2026-03-01T13:30:15Z"
+    assert client.get("/api/v3/packages/three/").get_json()["created"] == "2026-03-01T13:30:15Z"

@@ -1,53 +1,14 @@
-"""API v4: its URLs, each with the resource that answers it."""
+"""API v4: one module per resource."""
 
 from __future__ import annotations
 
-from flask import Blueprint, Flask
+from flask import Flask
 
-from pkgsite.api.limits import rate_limited
-from pkgsite.api.resource import METHODS, KeyConverter, Resource, SuffixConverter
-from pkgsite.api.v4 import bulk
-from pkgsite.api.v4.categories import CategoryInstance, CategoryList
-from pkgsite.api.v4.grid_parts import CellInstance, FeatureInstance, FeatureList, MemberInstance, MemberList
-from pkgsite.api.v4.grids import GridInstance, GridList
-from pkgsite.api.v4.packages import PackageInstance, PackageList
-from pkgsite.api.v4.root import ApiRoot
-from pkgsite.api.v4.search import Search
-from pkgsite.extensions import csrf
-
-RESOURCES: dict[str, type[Resource]] = {
-    "": ApiRoot,
-    "packages": PackageList,
-    "packages/<key:key>": PackageInstance,
-    "grids": GridList,
-    "grids/<key:key>": GridInstance,
-    "grids/<key:key>/packages": MemberList,
-    "grids/<key:key>/packages/<key:package>": MemberInstance,
-    "grids/<key:key>/features": FeatureList,
-    "grids/<key:key>/features/<key:feature>": FeatureInstance,
-    "grids/<key:key>/features/<key:feature>/cells/<key:package>": CellInstance,
-    "categories": CategoryList,
-    "categories/<key:key>": CategoryInstance,
-    "search": Search,
-}
-
-
-def make_blueprint() -> Blueprint:
-    api_blueprint = Blueprint("api_v4", __name__, url_prefix="/api/v4")
-    csrf.exempt(api_blueprint)  # a session's token is asked for where something is written: see `callers.writer`
-    rate_limited("read", methods=["GET", "HEAD", "OPTIONS"])(api_blueprint)
-    rate_limited("write", methods=["POST", "PUT", "PATCH", "DELETE"])(api_blueprint)
-    bulk.add_rules(api_blueprint)
-    for path, resource in RESOURCES.items():
-        view = resource.as_view(resource.__name__.lower())
-        api_blueprint.add_url_rule(f"/{path}/" if path else "/", view_func=view, methods=METHODS)
-        api_blueprint.add_url_rule(f"/{path}.<suffix:suffix>", view_func=view, methods=METHODS, strict_slashes=False)
-    return api_blueprint
-
-
-blueprint = make_blueprint()
+from pkgsite.api.resource import KeyConverter, SuffixConverter
+from pkgsite.api.v4 import openapi, urls
 
 
 def init_app(app: Flask) -> None:
     app.url_map.converters.update(key=KeyConverter, suffix=SuffixConverter)
-    app.register_blueprint(blueprint)
+    app.register_blueprint(urls.blueprint)
+    openapi.init_app(app)

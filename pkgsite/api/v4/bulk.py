@@ -1,4 +1,4 @@
-"""Everything at once: all packages as lines of JSON, all grids as a table, and packages by whatever names them."""
+"""Bulk access: all packages as NDJSON, all grids as CSV, and lookup of packages by slug, repository URL or project."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from pkgsite.services.api_queries import (
     packages_by_id,
 )
 
-BATCH_SIZE = 500  # records that are in memory at a time
+BATCH_SIZE = 500  # records in memory at a time
 MAX_KEYS = 100
 MAX_KEY_LENGTH = 500
 CSV_COLUMNS = ("id", "title", "slug", "description", "is_locked", "header", "packages", "created", "modified")
-# With one of these in front a table program would take a text for a formula.
+# A spreadsheet treats a text that begins with one of these as a formula.
 FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -52,10 +52,10 @@ def add_rules(blueprint: Blueprint) -> None:
 
 
 def with_json_errors(view: Callable[[], Response]) -> Callable[[], Response]:
-    """Make a view whose failures are JSON."""
+    """Return a view that returns errors as JSON."""
 
     @wraps(view)
-    def guarded() -> Response:
+    def wrapper() -> Response:
         g.urls, g.changed_at = UrlBuilder(None), None
         try:
             return view()
@@ -64,11 +64,11 @@ def with_json_errors(view: Callable[[], Response]) -> Callable[[], Response]:
                 raise
             return errors.error_response(error, ResponseFormat())
 
-    return guarded
+    return wrapper
 
 
 def packages_ndjson() -> Response:
-    """Answer all packages that are looked for, the lowest id first, one JSON object to a line."""
+    """Return the packages that match the filter, ordered by id, one JSON object per line."""
     record_filter = parse_record_filter()
 
     def lines() -> Iterator[bytes]:
@@ -76,13 +76,13 @@ def packages_ndjson() -> Response:
         while records := packages_after(db.session(), record_filter, last_id, limit=BATCH_SIZE):
             last_id = records[-1].id
             yield b"".join(orjson.dumps(body) + b"\n" for body in packages.serialize(records))
-            db.session.rollback()  # no transaction lasts as long as a slow reader does
+            db.session.rollback()  # keep no transaction open while a slow client reads
 
     return stream_response(lines(), "application/x-ndjson", last_package_change_at(db.session()))
 
 
 def grids_csv() -> Response:
-    """Answer all grids that are looked for, the lowest id first, as a table."""
+    """Return the grids that match the filter, ordered by id, as CSV."""
     record_filter = parse_record_filter()
 
     def lines() -> Iterator[bytes]:
@@ -91,8 +91,8 @@ def grids_csv() -> Response:
         while records := grids_after(db.session(), record_filter, last_id, limit=BATCH_SIZE):
             last_id = records[-1].id
             for body in grids.serialize(records):
-                numbers = " ".join(address.rstrip("/").rpartition("/")[2] for address in body["packages"])
-                yield csv_row([numbers if name == "packages" else body[name] for name in CSV_COLUMNS])
+                package_ids = " ".join(url.rstrip("/").rpartition("/")[2] for url in body["packages"])
+                yield csv_row([package_ids if name == "packages" else body[name] for name in CSV_COLUMNS])
             db.session.rollback()
 
     response = stream_response(lines(), "text/csv; charset=utf-8", last_grid_change_at(db.session()))
@@ -101,7 +101,7 @@ def grids_csv() -> Response:
 
 
 def stream_response(chunks: Iterator[bytes], content_type: str, changed_at: datetime | None) -> Response:
-    """Return an answer that is written as it is read; its tag names the question and the state of the data."""
+    """Return a streamed response, with an ETag computed from the URL and the time of the last change."""
     fingerprint = f"{request.url}|{changed_at}"
     etag = hashlib.sha256(fingerprint.encode()).hexdigest()[:32]
     if matches_etag(etag, request.headers.get("If-None-Match", "")):
@@ -116,7 +116,7 @@ def stream_response(chunks: Iterator[bytes], content_type: str, changed_at: date
 
 
 def csv_row(values: Any) -> bytes:
-    """Return a line of a table."""
+    """Return a line of CSV."""
     text = io.StringIO()
     csv.writer(text).writerow([_escape_formula(value) for value in values])
     return text.getvalue().encode()
@@ -127,8 +127,8 @@ def _escape_formula(value: Any) -> Any:
 
 
 def lookup() -> Response:
-    """Answer the packages that these keys name, by key; null for one that names none."""
-    if request.method == "OPTIONS":  # else the methods of a package with this slug would be told
+    """Return the package for each key in the body, or null if none matches."""
+    if request.method == "OPTIONS":  # otherwise handled by the resource of a package with the slug "lookup"
         return Response(headers={"Allow": "POST, OPTIONS"})
     keys = parse_json_body().get("keys")
     is_list = isinstance(keys, list) and all(isinstance(key, str) and len(key) <= MAX_KEY_LENGTH for key in keys)

@@ -1,4 +1,4 @@
-"""Categories: the list, and one by id."""
+"""Categories: the list, and a single category by id."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pkgsite.services import categories
 
 
 class CategorySchema(Schema):
-    """A category as it goes over the wire, in wire order."""
+    """The fields of a category, in the order of the response."""
 
     id = raw_field("integer")
     title = raw_field("string")
@@ -44,7 +44,7 @@ class CategoryInstance(Resource):
 
     def get(self, key: str) -> Any:
         category_id = parse_id(key)
-        if category_id is None:  # categories are found by id only; another key is no address at all
+        if category_id is None:  # categories have no URLs by slug
             raise NotFound
         return SCHEMA.dump(categories.category_by_id(db.session(), category_id))
 

@@ -1,4 +1,4 @@
-"""The description of API v4 for programs (OpenAPI 3.1), made from the schemas by which it reads and answers."""
+"""The OpenAPI 3.1 description of API v4, generated from the schemas that it uses to load and dump records."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from pkgsite.api.caching import make_conditional
 from pkgsite.api.inputs import CategoryField, FeatureInput, Input, PackageField
 from pkgsite.api.mutations import MAX_IDEMPOTENCY_KEY_LENGTH
 from pkgsite.api.negotiation import ResponseFormat, json_response
+from pkgsite.api.paging import DEFAULT_LIMIT, MAX_LIMIT
+from pkgsite.api.query_params import MAX_IDS
 from pkgsite.api.resource import Resource
-from pkgsite.api.v4 import RESOURCES
+from pkgsite.api.v4 import bulk
 from pkgsite.api.v4.categories import CategoryInstance, CategoryList, CategorySchema
 from pkgsite.api.v4.grid_parts import (
     CellInstance,
@@ -28,6 +30,7 @@ from pkgsite.api.v4.grid_parts import (
 from pkgsite.api.v4.grids import GridInstance, GridList, GridSchema
 from pkgsite.api.v4.packages import PackageInstance, PackageList, PackageSchema
 from pkgsite.api.v4.search import HitSchema, Search, SearchResultsSchema
+from pkgsite.api.v4.urls import RESOURCES
 
 VERSION = "4"
 DESCRIPTION = """Packages, comparison grids and categories: the same data as on the website.
@@ -37,29 +40,25 @@ personal API token or, in a browser, with your session."""
 STRING_SCHEMA = {"type": "string"}
 WHITESPACE = r"[\s\x1c-\x1f\x85]*"
 ID_PATTERN = f"{WHITESPACE}(([0-9]{{1,9}}|[01][0-9]{{9}}){WHITESPACE})?"
-HTML_CONTENT = {"text/html": {"schema": STRING_SCHEMA}}  # the same for people
-BOOLEAN_PARAMETER = {
-    "type": "string",
-    "description": "`1`, `true`, `yes` or `on` means true; anything else means false.",
-}
+HTML_CONTENT = {"text/html": {"schema": STRING_SCHEMA}}  # the browsable API
+BOOLEAN_NOTE = "`1`, `true`, `yes` or `on` means true; anything else means false."
 INTEGER_NOTE = "Integer; invalid or too small values fall back to the default."
 Json = dict[str, Any]
 
-
-# What each resource tells: its schema's name, and whether one record, a list with its envelope, or a bare list.
+# The schema of each resource, and whether it returns a record, a paginated list, or an array.
 RESPONSE_SCHEMAS: dict[type[Resource], tuple[str, str]] = {
-    PackageList: ("Package", "listed"),
-    PackageInstance: ("Package", "one"),
-    GridList: ("Grid", "listed"),
-    GridInstance: ("Grid", "one"),
-    MemberList: ("Package", "listed"),
-    MemberInstance: ("Package", "one"),
-    FeatureList: ("Feature", "listed"),
-    FeatureInstance: ("Feature", "one"),
-    CellInstance: ("Cell", "one"),
-    CategoryList: ("Category", "listed"),
-    CategoryInstance: ("Category", "one"),
-    Search: ("SearchResult", "bare"),
+    PackageList: ("Package", "list"),
+    PackageInstance: ("Package", "record"),
+    GridList: ("Grid", "list"),
+    GridInstance: ("Grid", "record"),
+    MemberList: ("Package", "list"),
+    MemberInstance: ("Package", "record"),
+    FeatureList: ("Feature", "list"),
+    FeatureInstance: ("Feature", "record"),
+    CellInstance: ("Cell", "record"),
+    CategoryList: ("Category", "list"),
+    CategoryInstance: ("Category", "record"),
+    Search: ("SearchResult", "array"),
 }
 SCHEMAS = {
     "Package": PackageSchema,
@@ -95,7 +94,7 @@ def document_response() -> Response:
 
 @cache
 def document() -> Json:
-    """Return the description, but for where the site is."""
+    """Return the description, without the URL of the site."""
     spec = APISpec(
         title="Packages",
         version=VERSION,
@@ -115,59 +114,63 @@ def document() -> Json:
     spec.components.security_scheme("token", TOKEN_SCHEME)
     spec.components.security_scheme("session", SESSION_SCHEME)
     inputs = {resource.input_schema for resource in RESOURCES.values() if resource.input_schema is not None}
-    for input_schema in sorted(inputs, key=lambda one: one.__name__):
+    for input_schema in sorted(inputs, key=lambda schema: schema.__name__):
         spec.components.schema(input_schema.__name__, schema=input_schema)
         if input_schema is FeatureInput:
             spec.components.schema("NewFeature", schema=input_schema(exclude=("position",)))
         spec.components.schema(f"{input_schema.__name__}Part", schema=input_schema(partial=True))
     for path, resource in RESOURCES.items():
-        address = f"/{path}/" if path else "/"
+        url = f"/{path}/" if path else "/"
         for name in PATH_PARAMETERS:
-            address = address.replace(f"<key:{name}>", f"{{{name}}}")
+            url = url.replace(f"<key:{name}>", f"{{{name}}}")
         operations = {method: _operation(resource, method) for method in ("get", "post", "put", "patch", "delete")
                       if hasattr(resource, method)}  # fmt: skip
-        spec.path(path=address, operations=operations, parameters=_path_parameters(address))
-    for address, operations in _bulk_paths().items():
-        spec.path(path=address, operations=operations)
-    found: Json = spec.to_dict()
-    return found
+        spec.path(path=url, operations=operations, parameters=_path_parameters(url))
+    for url, operations in _bulk_paths().items():
+        spec.path(path=url, operations=operations)
+    description: Json = spec.to_dict()
+    return description
 
 
 def _field_attributes(_converter: Any, field: Any, **_: Any) -> Json:
-    """Return what follows from what a field is for: to name another record, to say something, to count."""
-    if isinstance(field, Integer):  # what is larger is no whole number to the reader of bodies
+    """Return the JSON Schema of a field as far as it depends on the class of the field."""
+    if isinstance(field, Integer):  # the JSON parser reads larger numbers as floats
         return {"format": "int64", "minimum": -(2**63), "maximum": 2**63 - 1}
-    is_required = field.required and field.metadata.get("lines") == 1  # of longer texts an empty one is one, too
-    kinds = ["string", "integer"] if isinstance(field, CategoryField | PackageField) else ["string"]
+    is_required = field.required and field.metadata.get("rows") == 1  # longer texts may be empty
+    types = ["string", "integer"] if isinstance(field, CategoryField | PackageField) else ["string"]
     if is_required:
-        return {"type": kinds, "minLength": 1}
-    return {"type": [*kinds, "null"]} if len(kinds) > 1 else {}
+        return {"type": types, "minLength": 1}
+    return {"type": [*types, "null"]} if len(types) > 1 else {}
 
 
-def _path_parameters(address: str) -> list[Json]:
+def _path_parameters(url: str) -> list[Json]:
     return [
         {"name": name, "in": "path", "required": True, "description": description, "schema": {"type": "string"}}
         for name, description in PATH_PARAMETERS.items()
-        if f"{{{name}}}" in address
+        if f"{{{name}}}" in url
     ]
 
 
 def _operation(resource: type[Resource], method: str) -> Json:
-    found: Json = {
+    operation: Json = {
         "operationId": f"{method}{resource.__name__}",
         "summary": resource.name,
         "description": resource.description,
         "tags": [(resource.__module__.rpartition(".")[2]).replace("grid_parts", "grids")],
     }
-    return found | (_read_operation(resource) if method == "get" else _write_operation(resource, method))
+    return operation | (_read_operation(resource) if method == "get" else _write_operation(resource, method))
 
 
 def _read_operation(resource: type[Resource]) -> Json:
-    name, kind = RESPONSE_SCHEMAS.get(resource, ("Links", "one"))
+    name, shape = RESPONSE_SCHEMAS.get(resource, ("Links", "record"))
     parameters = [_query("format", "`json`, or `api` for the browsable HTML page.", {"enum": ["json", "api", ""]})]
-    if kind == "listed":
+    if shape == "list":
         parameters += [
-            _query("limit", f"Number of records to return (default 20, maximum 1,000). {INTEGER_NOTE}", STRING_SCHEMA),
+            _query(
+                "limit",
+                f"Number of records to return (default {DEFAULT_LIMIT}, maximum {MAX_LIMIT:,}). {INTEGER_NOTE}",
+                STRING_SCHEMA,
+            ),
             _query("offset", f"Number of records to skip (default 0). {INTEGER_NOTE}", STRING_SCHEMA),
         ]
     if resource is Search:
@@ -191,16 +194,15 @@ def _read_operation(resource: type[Resource]) -> Json:
     ok = {
         "description": resource.name,
         "headers": VALIDATORS,
-        "content": _json(_response_schema(name, kind)) | HTML_CONTENT,
+        "content": _json(_response_schema(name, shape)) | HTML_CONTENT,
     }
-    refusals = [400] if resource in FILTERABLE else []
     return {
         "parameters": [*parameters, *CONDITIONAL_HEADERS],
         "responses": {
             "200": ok,
             "301": {"description": "The slug has changed; see `Location`."},
             "304": {"description": "Not modified."},
-            **_error_responses(*refusals, 401, 404, 406, 429, has_html=True),
+            **_error_responses(*([400] if resource in FILTERABLE else []), 401, 404, 406, 429, has_html=True),
         },
         "security": [{}, {"token": []}, {"session": []}],
     }
@@ -211,7 +213,7 @@ def _write_operation(resource: type[Resource], method: str) -> Json:
     parameters = [
         _query(
             "dry_run",
-            f"Dry run: validate the request and return the changes without saving them. {BOOLEAN_PARAMETER['description']}",
+            f"Dry run: validate the request and return the changes without saving them. {BOOLEAN_NOTE}",
             STRING_SCHEMA,
         ),
         _query("reason", "Reason for the change, shown in the history.", STRING_SCHEMA),
@@ -225,7 +227,7 @@ def _write_operation(resource: type[Resource], method: str) -> Json:
         },
         "202": {"description": "Accepted; pending review by a moderator.", "content": _json(_ref("PendingEdit"))},
     }
-    found: Json = {}
+    operation: Json = {}
     if method == "post":
         description = (
             "Unique key (ASCII) for this request. Repeating a request with the same key returns the first response."
@@ -247,9 +249,9 @@ def _write_operation(resource: type[Resource], method: str) -> Json:
     if method == "delete":
         responses["204"] = {"description": "The record has been deleted."}
     elif resource.input_schema is not None:
-        found["requestBody"] = {"required": True, "content": _json(_request_schema(resource.input_schema, method))}
+        operation["requestBody"] = {"required": True, "content": _json(_request_schema(resource.input_schema, method))}
     codes = [400, 401, 403, 404, 405, 409, 413, 415, 429] + ([412, 428] if method != "post" else [])
-    return found | {
+    return operation | {
         "parameters": parameters,
         "responses": {**responses, **_error_responses(*codes)},
         "security": [{"token": []}, {"session": []}],
@@ -257,9 +259,9 @@ def _write_operation(resource: type[Resource], method: str) -> Json:
 
 
 def _request_schema(input_schema: type[Input], method: str) -> Json:
-    """Return the shape of what a method reads: PATCH takes a part of the record."""
+    """Return the schema of the request body of a method."""
     if method == "post":
-        # A new feature comes last, and a later change moves it.
+        # A new feature is added at the end; PATCH can move it.
         return _ref("NewFeature" if input_schema is FeatureInput else input_schema.__name__)
     partial_schema = _ref(f"{input_schema.__name__}Part")
     return (
@@ -270,7 +272,7 @@ def _request_schema(input_schema: type[Input], method: str) -> Json:
 
 
 def _bulk_paths() -> dict[str, Json]:
-    """Return the addresses at which there is everything at once."""
+    """Return the operations of the URLs for bulk access."""
     ndjson_response = {
         "description": "One JSON object per line.",
         "content": {"application/x-ndjson": {"schema": STRING_SCHEMA}},
@@ -279,9 +281,15 @@ def _bulk_paths() -> dict[str, Json]:
     keys = {
         "type": "object",
         "required": ["keys"],
-        "properties": {"keys": {"type": "array", "maxItems": 100, "items": {"type": "string", "maxLength": 500}}},
+        "properties": {
+            "keys": {
+                "type": "array",
+                "maxItems": bulk.MAX_KEYS,
+                "items": {**STRING_SCHEMA, "maxLength": bulk.MAX_KEY_LENGTH},
+            }
+        },
     }
-    found = {
+    packages_by_key = {
         "type": "object",
         "properties": {
             "results": {"type": "object", "additionalProperties": {"anyOf": [_ref("Package"), {"type": "null"}]}}
@@ -291,13 +299,20 @@ def _bulk_paths() -> dict[str, Json]:
     return {
         "/packages.ndjson": {
             "get": read
-            | {"operationId": "getPackagesNdjson", "summary": "Export all packages (NDJSON)",
-               "parameters": [*FILTER_PARAMETERS, *DETAIL_PARAMETERS], "responses": {"200": ndjson_response, **_error_responses(400, 401, 429)}}
+            | {
+                "operationId": "getPackagesNdjson",
+                "summary": "Export all packages (NDJSON)",
+                "parameters": [*FILTER_PARAMETERS, *DETAIL_PARAMETERS],
+                "responses": {"200": ndjson_response, **_error_responses(400, 401, 429)},
+            }
         },
         "/grids.csv": {
             "get": read
-            | {"operationId": "getGridsCsv", "summary": "Export all grids (CSV)",
-               "responses": {"200": csv_response, **_error_responses(400, 401, 429)}}
+            | {
+                "operationId": "getGridsCsv",
+                "summary": "Export all grids (CSV)",
+                "responses": {"200": csv_response, **_error_responses(400, 401, 429)},
+            }
         },
         "/packages/lookup/": {
             "post": {
@@ -306,20 +321,23 @@ def _bulk_paths() -> dict[str, Json]:
                 "tags": ["bulk"],
                 "requestBody": {"required": True, "content": _json(keys)},
                 "responses": {
-                    "200": {"description": "The package found for each key, or null.", "content": _json(found)},
+                    "200": {
+                        "description": "The package found for each key, or null.",
+                        "content": _json(packages_by_key),
+                    },
                     **_error_responses(400, 401, 413, 415, 429),
                 },
                 "security": [{}],
             }
         },
-    }  # fmt: skip
+    }
 
 
-def _response_schema(name: str, kind: str) -> Json:
-    if kind == "one":
+def _response_schema(name: str, shape: str) -> Json:
+    if shape == "record":
         return _ref(name)
     records = {"type": "array", "items": _ref(name)}
-    if kind == "bare":
+    if shape == "array":
         return {"oneOf": [records, _ref("SearchResults")]}
     return {
         "type": "object",
@@ -385,12 +403,12 @@ ERROR_DESCRIPTIONS = {
 def _error_responses(*codes: int, has_html: bool = False) -> Json:
     body = {"anyOf": [_ref("Error"), _ref("ValidationErrors")]}
     content = _json(body) | (HTML_CONTENT if has_html else {})
-    found: Json = {str(code): {"description": ERROR_DESCRIPTIONS[code], "content": content} for code in codes}
+    responses: Json = {str(code): {"description": ERROR_DESCRIPTIONS[code], "content": content} for code in codes}
     if 429 in codes:
-        found["429"]["headers"] = {
+        responses["429"]["headers"] = {
             "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait before retrying."}
         }
-    return found
+    return responses
 
 
 def _json(schema: Json) -> Json:
@@ -430,11 +448,11 @@ FILTER_PARAMETERS = [
             ]
         },
     ),
-    _query("deleted", f"Include deleted records. {BOOLEAN_PARAMETER['description']}", STRING_SCHEMA),
+    _query("deleted", f"Include deleted records. {BOOLEAN_NOTE}", STRING_SCHEMA),
     _query(
         "ids",
-        "Comma-separated IDs (up to 100).",
-        {**STRING_SCHEMA, "pattern": f"^{ID_PATTERN}(,{ID_PATTERN}){{0,99}}$"},
+        f"Comma-separated IDs (up to {MAX_IDS}).",
+        {**STRING_SCHEMA, "pattern": f"^{ID_PATTERN}(,{ID_PATTERN}){{0,{MAX_IDS - 1}}}$"},
     ),
 ]
 DETAIL_PARAMETERS = [

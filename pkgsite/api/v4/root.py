@@ -1,4 +1,4 @@
-"""The API's first page: where everything is."""
+"""The root of the API, with links to its resources."""
 
 from __future__ import annotations
 
