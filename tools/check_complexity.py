@@ -1,7 +1,7 @@
 """Reports functions that are too complex: `python tools/check_complexity.py`.
 
-Measures cyclomatic complexity with radon, which counts boolean operators and comprehensions too. Exits with status 1 if a
-function is above the limit and not exempt.
+Measures cyclomatic complexity with radon, which counts boolean operators and comprehensions too. Exits with status 1
+if a function is above the limit and not exempt.
 """
 
 from __future__ import annotations

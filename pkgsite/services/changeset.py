@@ -1,8 +1,8 @@
 """Records every change that users make, in revisions.
 
-A changeset is one action of a user, such as deleting a feature together with its cells. Every object that it changes gets
-a revision; the first revision is the head of the changeset, and the others refer to it. User-edited data is never
-changed in any other way.
+A changeset is one action of a user, such as deleting a feature together with its cells. Every object that it changes
+gets a revision; the first revision is the head of the changeset, and the others refer to it. User-edited data is
+never changed in any other way.
 """
 
 from __future__ import annotations
@@ -104,8 +104,8 @@ class Edit(Protocol[T_co]):
 class Changeset:
     """One action of a user, with everything that it changes.
 
-    Use it as a context manager: on exit it updates the timestamps of what was changed, and the sources of packages whose
-    facts now come from elsewhere. The caller commits.
+    Use it as a context manager: on exit it updates the timestamps of what was changed, and the sources of packages
+    whose facts now come from elsewhere. The caller commits.
 
     Attributes:
         head_id: The id of the first revision; None if nothing has changed so far.
@@ -303,7 +303,7 @@ class Changeset:
 
 
 def rebuild_row(kind: TrackedModel, object_id: int, saved_state: Mapping[str, Any], user_ids: Collection[int]) -> Row:
-    """Return an object as it was in a snapshot, with its own id; `user_ids` are the users that still have an account."""
+    """Return an object as it was in a snapshot, with its id; `user_ids` are the users that still have an account."""
     values = {name: from_json_value(name, value) for name, value in saved_state.items() if name != "version"}
     if values.get("created_by_id") not in user_ids:
         values.pop("created_by_id", None)

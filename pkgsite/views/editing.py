@@ -36,7 +36,7 @@ def submit_edit(
         review: Whether the edit is queued if its author is new.
 
     Returns:
-        The object that the edit created or changed, detached from the session; the queued edit; None if nothing changed.
+        The object that was created or changed, detached from the session; the queued edit; None if nothing changed.
     """
     changeset = begin_changeset(clean_query(reason)[:MAX_EDIT_REASON_LENGTH])
     review_threshold = current_app.config["REVIEW_FIRST_EDITS"] if review else 0

@@ -18,7 +18,7 @@ from flask import Flask
 from sqlalchemy.orm import Session
 
 from pkgsite.jobs import refresh
-from pkgsite.models import Feature, Grid, Package
+from pkgsite.models import Grid, Package
 from pkgsite.services.importing.records import _advance_id_sequence
 from tests.api.api_client import ApiClient
 from tests.factories import fill_cell, make_feature, make_grid, make_package
@@ -70,7 +70,7 @@ class Trace:
 
 @dataclass
 class Journeys:
-    """A site with a package in a grid, and a function for each journey; each changes something new when called again."""
+    """A site with a package in a grid, and a method for each journey; those that save change the value each time."""
 
     api: ApiClient
     browser: CsrfClient
@@ -98,7 +98,7 @@ def journeys(app: Flask, session: Session) -> Journeys:
     package = make_package(session, id=1, repo_url="https://github.com/us/one", pypi_url="django-one")
     grid = make_grid(session, id=10, packages=(package,))
     fill_cell(session, make_feature(session, grid, id=20), package, "yes")
-    for model in (Package, Grid, Feature):
+    for model in (Package, Grid):
         _advance_id_sequence(session, model)
     user = make_user(session, "ada")
     session.commit()

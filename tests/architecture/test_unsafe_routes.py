@@ -1,10 +1,10 @@
-"""Every URL that changes something: who may call it and what guards it. Everybody else is refused."""
+"""Every URL that changes something: who can call it and what guards it. Everyone else is rejected."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from flask import Flask
@@ -19,20 +19,20 @@ from tests.users import CsrfClient
 
 SAFE = {"GET", "HEAD", "OPTIONS"}
 
-EVERYONE = "everybody"
-LOGGED_IN = "whoever is logged in"
-OWNER_OR_MODERATOR = "the owner of the thing, and moderators"
-OWNER_ONLY = "the owner of the thing alone"
+EVERYONE = "everyone"
+LOGGED_IN = "logged-in users"
+OWNER_OR_MODERATOR = "the owner and moderators"
+OWNER_ONLY = "the owner"
 MODERATORS = "moderators"
 CODE_HOSTS = "code hosts"
-API_READERS = "everybody; it only reads"
+API_READERS = "everyone; it only reads"
 TOKEN = "CSRF token"
 SIGNATURE = "a signature of the body with WEBHOOK_SECRET"
 SECRET = "WEBHOOK_SECRET in a header"
 NO_GUARD_NEEDED = "nothing: it changes nothing"
 
 GUARDS = {
-    # Accounts. What a stranger may begin is counted, and answers the same whoever has an account.
+    # Accounts. Requests by anonymous users are rate limited, and the response is the same whether an account exists.
     "/account/login/": (EVERYONE, TOKEN),
     "/account/register/": (EVERYONE, TOKEN),
     "/account/register/<token>/": (EVERYONE, TOKEN),
@@ -69,7 +69,7 @@ GUARDS = {
     "/packages/<slug:slug>/sites/<int(max=2147483647):site_id>/delete/": (OWNER_OR_MODERATOR, TOKEN),
     "/packages/github-webhook/": (CODE_HOSTS, SIGNATURE),
     "/packages/gitlab-webhook/": (CODE_HOSTS, SECRET),
-    # Grids. A locked one is changed by moderators only.
+    # Grids. Only moderators can change a locked one.
     "/grids/add/": (LOGGED_IN, TOKEN),
     "/grids/<slug:slug>/edit/": (LOGGED_IN, TOKEN),
     "/grids/<slug:slug>/lock/": (MODERATORS, TOKEN),
@@ -90,8 +90,8 @@ GUARDS = {
         TOKEN,
     ),
     # Moderation.
-    "/moderation/edits/<int(max=2147483647):held_id>/approve/": (MODERATORS, TOKEN),
-    "/moderation/edits/<int(max=2147483647):held_id>/reject/": (MODERATORS, TOKEN),
+    "/moderation/edits/<int(max=2147483647):edit_id>/approve/": (MODERATORS, TOKEN),
+    "/moderation/edits/<int(max=2147483647):edit_id>/reject/": (MODERATORS, TOKEN),
     "/moderation/flags/<int(max=2147483647):flag_id>/dismiss/": (MODERATORS, TOKEN),
     "/moderation/packages/<slug:slug>/deprecate/": (MODERATORS, TOKEN),
     "/moderation/packages/<slug:slug>/hide/": (MODERATORS, TOKEN),
@@ -101,8 +101,8 @@ GUARDS = {
     # The API.
     "/api/v4/packages/lookup/": (API_READERS, NO_GUARD_NEEDED),
 }
-# The API's own: for programs with a token that writes, and for sessions with a CSRF token in a header. To those who
-# show neither, the URLs of old answer 405, in the words that their readers know, and the newer ones below a grid 401.
+# API endpoints accept a token with write scope, or a session with a CSRF token in a header. Without either, the endpoints
+# of the reference API return 405, as its clients expect, and those below a grid return 401.
 OF_API = "api_v4."
 BELOW_GRID = "/api/v4/grids/<key:key>/"
 BODIES: tuple[dict[str, Any], ...] = (
@@ -242,7 +242,9 @@ def test_by_the_api_no_session_changes_anything_without_its_token(
     before = database_snapshot(session)
     for visitor in visitors:
         for method, path, _ in api_paths(app):
-            for options in ({}, {"headers": {"X-CSRFToken": "forged"}}, {"data": {"csrf_token": "forged"}}):
+            for options in cast(
+                "list[dict[str, Any]]", [{}, {"headers": {"X-CSRFToken": "forged"}}, {"data": {"csrf_token": "forged"}}]
+            ):
                 assert visitor.client.open(path, method=method, **options).status_code in {403, 405}, (method, path)
             override = {"_method": "DELETE", "csrf_token": ""}
             assert visitor.client.post(path, data=override).status_code in {403, 405}, path

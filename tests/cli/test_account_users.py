@@ -42,7 +42,9 @@ def test_create_the_first_staff_account(session: Session, app: Flask, users: Use
     assert LoginClient(app).log_in().status_code == 303
 
 
-def test_server_start_explains_how_to_create_a_staff_account(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
+def test_server_start_explains_how_to_create_a_staff_account(
+    session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
     command = ".venv/bin/flask --app wsgi users create NAME --role staff"
     prepare_database()
     assert command in capsys.readouterr().err

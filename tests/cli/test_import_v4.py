@@ -18,9 +18,9 @@ from pkgsite.models import ImportProgress, Package
 from tests.databases import free_port
 from tests.factories import make_package
 from tests.fakes.v4_site import (
-    WsgiApp,
     FakeV4Site,
     HangingResponse,
+    WsgiApp,
     connection_reset,
     html_response,
     response,

@@ -169,9 +169,7 @@ def stars(site: RefreshedSite) -> list[int | None]:
     return [site.package(slug).stars for slug in ("one", "two", "three")]
 
 
-def test_named_packages_are_fetched_immediately(
-    site: RefreshedSite, world: FakeHosts, run_command: Run
-) -> None:
+def test_named_packages_are_fetched_immediately(site: RefreshedSite, world: FakeHosts, run_command: Run) -> None:
     add_three(site, world)
     site.add_package("due", repo_url=GITLAB)
     result = run_command("one", "two", "one")
@@ -399,9 +397,7 @@ def test_jobs_run_until_they_are_stopped(site: RefreshedSite, start: Start, numb
     assert holders(site) == []
 
 
-def test_lease_is_released_while_a_request_is_active(
-    site: RefreshedSite, world: FakeHosts, start: Start
-) -> None:
+def test_lease_is_released_while_a_request_is_active(site: RefreshedSite, world: FakeHosts, start: Start) -> None:
     add_many(site)
     held = Held(world.gitlab)
     process = start("jobs", "run")

@@ -1,7 +1,7 @@
 """Edits of grids, their features, their packages and their cells.
 
-Only moderators can change a locked grid. Each edit locks the grid's row, so that concurrent edits of one grid are applied
-one after the other.
+Only moderators can change a locked grid. Each edit locks the grid's row, so that concurrent edits of one grid are
+applied one after the other.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from pkgsite.services.refresh.sources import make_due, sync_sources_in_transacti
 
 @dataclass(frozen=True, slots=True)
 class AddPackage:
-    """Add a package and, if `grid` is the slug of one, add it to that grid; its facts are fetched as soon as possible."""
+    """Add a package, also to the grid with the slug `grid` if set; its facts are fetched as soon as possible."""
 
     changes: PackageChanges
     grid: str | None = None

@@ -1,4 +1,4 @@
-"""Adding and changing packages: what is accepted, what is refused and in which words, and what is kept of it."""
+"""Adding and editing packages: accepted and rejected values, and what is stored."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def problems(session: Session, user: User, package: Package | None = None, **cha
     return error.value.problems
 
 
-def test_a_new_package_is_kept_with_its_maker_and_its_sources_come_first(session: Session, ada: User) -> None:
+def test_a_new_package_has_its_creator_and_is_refreshed_first(session: Session, ada: User) -> None:
     package = add(session, ada, title="  Django\x00 One ", pypi_url="pip install Django_One")
     assert (package.title, package.slug, package.pypi_url) == ("Django One", "django-one", "Django_One")
     assert (package.repo_url, package.created_by_id) == ("https://github.com/Owner/One", ada.id)
@@ -89,14 +89,14 @@ def test_a_new_package_is_kept_with_its_maker_and_its_sources_come_first(session
         ("gitlab.com/group/sub/One", "https://gitlab.com/group/sub/One"),
     ],
 )
-def test_any_form_of_a_repository(session: Session, ada: User, written: str, kept: str) -> None:
+def test_repository_urls_are_normalised(session: Session, ada: User, written: str, kept: str) -> None:
     assert add(session, ada, repo_url=written).repo_url == kept
 
 
 @pytest.mark.parametrize(
     "written", ["javascript:alert(1)//a/b", "file:///etc/passwd", "https://github.com/one", "x", "https://[::1/a/b"]
 )
-def test_what_is_no_repository(session: Session, ada: User, written: str) -> None:
+def test_urls_that_are_not_repositories_are_rejected(session: Session, ada: User, written: str) -> None:
     assert "repo_url" in problems(session, ada, repo_url=written)
 
 
@@ -109,19 +109,19 @@ def test_what_is_no_repository(session: Session, ada: User, written: str) -> Non
         ({"pypi_url": "django--one"}, {"pypi_url": "Django-One"}),
     ],
 )
-def test_a_package_that_is_here_already(
+def test_a_listed_package_cannot_be_added_again(
     session: Session, ada: User, present: dict[str, str], pasted: dict[str, str]
 ) -> None:
     there = make_package(session, "there", title="There", **present)
     if "pypi_url" in present:
         make_source_state(session, there, "index", target="django-one")
     session.commit()
-    told = problems(session, ada, **pasted)
-    assert list(told) == ["pypi_url" if pasted else "repo_url"]
-    assert "“There” (there)" in told["pypi_url" if pasted else "repo_url"][0]
+    errors = problems(session, ada, **cast("dict[str, Any]", pasted))
+    assert list(errors) == ["pypi_url" if pasted else "repo_url"]
+    assert "“There” (there)" in errors["pypi_url" if pasted else "repo_url"][0]
 
 
-def test_a_hidden_package_is_no_hindrance_but_a_merged_one_is(session: Session, ada: User) -> None:
+def test_a_hidden_package_can_be_added_again_but_not_a_merged_one(session: Session, ada: User) -> None:
     hidden = make_package(session, "spam", repo_url=HERE["repo_url"], hidden_at=NOW)
     session.commit()
     added = add(session, ada)
@@ -146,14 +146,14 @@ def test_a_hidden_package_is_no_hindrance_but_a_merged_one_is(session: Session, 
         ("x" * 51, "50 characters or fewer"),
     ],
 )
-def test_slugs_that_are_refused(session: Session, ada: User, slug: str, words: str) -> None:
+def test_invalid_slugs_are_rejected(session: Session, ada: User, slug: str, words: str) -> None:
     taken = make_package(session, "Taken")
     session.add(PackageSlugRedirect(slug="Old-One", package_id=taken.id, created_at=NOW))
     session.commit()
     assert words in problems(session, ada, slug=slug)["slug"][0]
 
 
-def test_a_slug_is_offered_that_nobody_has(session: Session, ada: User) -> None:
+def test_the_suggested_slug_is_free(session: Session, ada: User) -> None:
     make_package(session, "one")
     session.commit()
     assert add(session, ada).slug == "one-2"
@@ -161,12 +161,12 @@ def test_a_slug_is_offered_that_nobody_has(session: Session, ada: User) -> None:
     assert add(session, ada, title="42", repo_url="https://github.com/a/c").slug == "package-42"
 
 
-def test_all_that_is_missing_is_told_at_once(session: Session, ada: User) -> None:
-    told = problems(session, ada, title="\u200b", category="none", repo_url="", documentation_url="ftp://x")
-    assert set(told) == {"title", "category", "repo_url", "documentation_url"}
+def test_all_missing_fields_are_reported_together(session: Session, ada: User) -> None:
+    errors = problems(session, ada, title="\u200b", category="none", repo_url="", documentation_url="ftp://x")
+    assert set(errors) == {"title", "category", "repo_url", "documentation_url"}
 
 
-def test_a_grid_that_is_locked_takes_nothing(session: Session, ada: User) -> None:
+def test_no_package_is_added_to_a_locked_grid(session: Session, ada: User) -> None:
     make_grid(session, "open")
     make_grid(session, "locked", is_locked=True)
     session.commit()
@@ -183,7 +183,7 @@ def test_a_grid_that_is_locked_takes_nothing(session: Session, ada: User) -> Non
     ]
 
 
-def test_absent_stays_and_none_clears(session: Session, ada: User) -> None:
+def test_absent_fields_keep_their_value_and_none_clears_them(session: Session, ada: User) -> None:
     package = add(session, ada, documentation_url="docs.example.org/x", pypi_url="one")
     assert package.documentation_url == "https://docs.example.org/x"
     assert change(session, ada, package, title="Two").documentation_url == "https://docs.example.org/x"
@@ -193,14 +193,14 @@ def test_absent_stays_and_none_clears(session: Session, ada: User) -> None:
     assert set(session.scalars(select(SourceState.source))) == {"repo", "activity", "people"}
 
 
-def test_an_old_slug_leads_to_the_package(session: Session, ada: User) -> None:
+def test_a_former_slug_redirects_to_the_package(session: Session, ada: User) -> None:
     package = change(session, ada, add(session, ada), slug="Better")
     assert session.scalars(select(PackageSlugRedirect.slug)).all() == ["one"]
     assert change(session, ada, package, slug="one").slug == "one"
     assert session.scalars(select(PackageSlugRedirect.slug)).all() == ["Better"]
 
 
-def test_a_form_that_began_on_an_older_version_is_refused(session: Session, ada: User) -> None:
+def test_an_edit_of_an_older_version_conflicts(session: Session, ada: User) -> None:
     package = add(session, ada)
     change(session, ada, package, version=1, title="Two")
     with pytest.raises(Conflict):
@@ -208,7 +208,7 @@ def test_a_form_that_began_on_an_older_version_is_refused(session: Session, ada:
     assert session.get_one(Package, package.id).title == "Two"
 
 
-def test_deprecated_keeps_its_date(session: Session, ada: User) -> None:
+def test_a_deprecated_package_keeps_the_date(session: Session, ada: User) -> None:
     package = add(session, ada)
     package.deprecated_at = NOW.replace(year=2020)
     session.commit()
@@ -217,7 +217,7 @@ def test_deprecated_keeps_its_date(session: Session, ada: User) -> None:
     assert change(session, ada, package, is_deprecated=True).deprecated_at == NOW
 
 
-def test_what_can_take_a_package_s_place(session: Session, ada: User) -> None:
+def test_which_packages_can_replace_a_package(session: Session, ada: User) -> None:
     package = add(session, ada)
     other, third = make_package(session, "Other"), make_package(session, "third")
     make_package(session, "hidden", hidden_at=NOW)
@@ -236,7 +236,7 @@ def test_what_can_take_a_package_s_place(session: Session, ada: User) -> None:
     )
 
 
-def test_a_hidden_package_is_not_there_for_people(session: Session, ada: User) -> None:
+def test_a_hidden_package_is_not_found_by_users(session: Session, ada: User) -> None:
     hidden = make_package(session, "hidden", hidden_at=NOW, repo_url="https://github.com/a/b")
     boss = make_user(session, "boss", role="moderator")
     session.commit()
@@ -245,14 +245,14 @@ def test_a_hidden_package_is_not_there_for_people(session: Session, ada: User) -
     assert change(session, boss, hidden, title="Theirs").title == "Theirs"
 
 
-def test_an_odd_address_from_elsewhere_may_stay(session: Session, ada: User) -> None:
+def test_an_imported_invalid_url_can_stay(session: Session, ada: User) -> None:
     odd = make_package(session, "a#b", repo_url="https://example.org/", documentation_url="docs", pypi_url="not a name")
     session.commit()
     same = {"slug": "a#b", "repo_url": "https://example.org/", "documentation_url": "docs", "pypi_url": "not a name"}
-    assert change(session, ada, odd, title="Odd", **same).title == "Odd"
+    assert change(session, ada, odd, title="Odd", **cast("dict[str, Any]", same)).title == "Odd"
 
 
-def test_two_people_add_the_same_at_once(app: Flask, session: Session, ada: User) -> None:
+def test_two_users_add_the_same_package_at_the_same_time(app: Flask, session: Session, ada: User) -> None:
     by = viewer_of(ada)
     session.rollback()
     ready, came = threading.Barrier(2), []
@@ -294,5 +294,5 @@ def test_two_people_add_the_same_at_once(app: Flask, session: Session, ada: User
         ("", ""),
     ],
 )
-def test_names_of_projects(written: str, name: str) -> None:
+def test_project_names_are_parsed(written: str, name: str) -> None:
     assert parse_project_name(written) == name
