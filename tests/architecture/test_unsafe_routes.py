@@ -101,8 +101,8 @@ GUARDS = {
     # The API.
     "/api/v4/packages/lookup/": (API_READERS, NO_GUARD_NEEDED),
 }
-# API endpoints accept a token with write scope, or a session with a CSRF token in a header. Without either, the endpoints
-# of the reference API return 405, as its clients expect, and those below a grid return 401.
+# API endpoints accept a token with write scope, or a session with a CSRF token in a header. Without either, the
+# endpoints of the reference API return 405, as its clients expect, and those below a grid return 401.
 OF_API = "api_v4."
 BELOW_GRID = "/api/v4/grids/<key:key>/"
 BODIES: tuple[dict[str, Any], ...] = (
@@ -124,7 +124,7 @@ def is_of_api(rule: Rule) -> bool:
 
 
 def csrf_guarded_rules(app: Flask, *who: str) -> list[Rule]:
-    """Return the rules that are guarded by a CSRF token and open to these only."""
+    """Return the rules that a CSRF token guards and that only these users can call."""
     return [
         rule for rule in unsafe_rules(app) if rule.rule in GUARDS and GUARDS[rule.rule] in [(one, TOKEN) for one in who]
     ]
@@ -152,7 +152,7 @@ def test_every_unsafe_route_is_listed_with_its_guard(app: Flask) -> None:
     assert all((rule.methods or set()) - SAFE == {"POST"} for rule in unsafe_rules(app) if not is_of_api(rule))
 
 
-def test_without_a_csrf_token_nobody_changes_anything(app: Flask, session: Session, sample_site: SampleSite) -> None:
+def test_no_request_without_a_csrf_token_changes_anything(app: Flask, session: Session, sample_site: SampleSite) -> None:
     visitors = [CsrfClient(app, sample_site.moderator), CsrfClient(app, sample_site.owner), CsrfClient(app)]
     before = database_snapshot(session)
     for rule in csrf_guarded_rules(app, EVERYONE, LOGGED_IN, OWNER_OR_MODERATOR, OWNER_ONLY, MODERATORS):
@@ -163,7 +163,7 @@ def test_without_a_csrf_token_nobody_changes_anything(app: Flask, session: Sessi
     assert database_snapshot(session) == before
 
 
-def test_who_is_not_logged_in_changes_nothing(app: Flask, session: Session, sample_site: SampleSite) -> None:
+def test_anonymous_users_change_nothing(app: Flask, session: Session, sample_site: SampleSite) -> None:
     before, nobody = database_snapshot(session), CsrfClient(app)
     for rule in csrf_guarded_rules(app, LOGGED_IN, OWNER_OR_MODERATOR, OWNER_ONLY, MODERATORS):
         path = sample_site.path(app, rule)
@@ -171,7 +171,7 @@ def test_who_is_not_logged_in_changes_nothing(app: Flask, session: Session, samp
     assert database_snapshot(session) == before
 
 
-def test_what_is_for_moderators_is_refused_to_others(app: Flask, session: Session, sample_site: SampleSite) -> None:
+def test_other_users_are_denied_what_is_for_moderators(app: Flask, session: Session, sample_site: SampleSite) -> None:
     before, others = (
         database_snapshot(session),
         [CsrfClient(app, sample_site.stranger), CsrfClient(app, sample_site.owner)],
@@ -183,7 +183,7 @@ def test_what_is_for_moderators_is_refused_to_others(app: Flask, session: Sessio
     assert database_snapshot(session) == before
 
 
-def test_what_is_anothers_is_refused(app: Flask, session: Session, sample_site: SampleSite) -> None:
+def test_users_are_denied_what_belongs_to_others(app: Flask, session: Session, sample_site: SampleSite) -> None:
     before, other, moderator = (
         database_snapshot(session),
         CsrfClient(app, sample_site.stranger),
@@ -203,7 +203,7 @@ FORM = {"title": "x", "url": "https://x.example/", "reason": "x", "answer": "x",
 
 
 @pytest.mark.parametrize("secret", ["", "open sesame"])
-def test_a_webhook_without_its_guard_is_refused(make_app: Callable[..., Flask], secret: str) -> None:
+def test_a_webhook_without_its_guard_is_rejected(make_app: Callable[..., Flask], secret: str) -> None:
     client = make_app(WEBHOOK_SECRET=secret).test_client()
     for url, (who, _) in GUARDS.items():
         if who == CODE_HOSTS:
@@ -212,7 +212,7 @@ def test_a_webhook_without_its_guard_is_refused(make_app: Callable[..., Flask], 
 
 
 def api_paths(app: Flask) -> list[tuple[str, str, bool]]:
-    """Return method, address and whether it is one of the newer ones, of all that the API might change."""
+    """Return the method and path of each API endpoint that changes something, and whether it is below a grid."""
     ids = {"key": "1", "package": "1", "feature": "1", "suffix": "json"}
     found = []
     for rule in unsafe_rules(app):
@@ -223,7 +223,7 @@ def api_paths(app: Flask) -> list[tuple[str, str, bool]]:
     return found
 
 
-def test_by_the_api_nobody_changes_anything(app: Flask, session: Session, sample_site: SampleSite) -> None:
+def test_anonymous_api_clients_change_nothing(app: Flask, session: Session, sample_site: SampleSite) -> None:
     client, before = app.test_client(), database_snapshot(session)
     paths = api_paths(app)
     assert len(paths) > 40
@@ -235,7 +235,7 @@ def test_by_the_api_nobody_changes_anything(app: Flask, session: Session, sample
     assert database_snapshot(session) == before
 
 
-def test_by_the_api_no_session_changes_anything_without_its_token(
+def test_no_api_request_of_a_session_without_a_csrf_token_changes_anything(
     app: Flask, session: Session, sample_site: SampleSite
 ) -> None:
     visitors = [CsrfClient(app, sample_site.moderator), CsrfClient(app, sample_site.owner)]
@@ -251,7 +251,7 @@ def test_by_the_api_no_session_changes_anything_without_its_token(
     assert database_snapshot(session) == before
 
 
-def test_by_the_api_no_token_that_reads_changes_anything(app: Flask, session: Session, sample_site: SampleSite) -> None:
+def test_read_only_api_tokens_change_nothing(app: Flask, session: Session, sample_site: SampleSite) -> None:
     program = ApiClient(app, session, sample_site.moderator, scope="read")
     program.get("packages/")  # from here on the token has been used
     before = database_snapshot(session)
