@@ -98,7 +98,7 @@ def test_hosts_that_refuse_connections(
 ) -> None:
     code_hosts, index, counts = (host_of(reserve_port()) for _ in range(3))
     point_hosts_at(monkeypatch, code_hosts, index, counts)
-    with running(f"sqlite:///{tmp_path}/new.db", tmp_path, program="tests.fakes.hurried") as (process, site):
+    with running(f"sqlite:///{tmp_path}/new.db", tmp_path, program="tests.fakes.fast_scheduler") as (process, site):
         assert_pages_work(site)
         expected, ends_at = {"github.com", "bitbucket.org", index, counts}, time.monotonic() + DEADLINE_S
         while not expected <= unreachable_hosts(fetch(site, "/status/").text):
@@ -121,7 +121,7 @@ def test_hosts_that_do_not_respond(
     silent.listen(128)
     silent.settimeout(DEADLINE_S)
     point_hosts_at(monkeypatch, *[host_of(silent)] * 3)
-    with running(f"sqlite:///{tmp_path}/new.db", tmp_path, program="tests.fakes.hurried") as (process, site):
+    with running(f"sqlite:///{tmp_path}/new.db", tmp_path, program="tests.fakes.fast_scheduler") as (process, site):
         connection, _ = silent.accept()
         with connection:
             assert connection.recv(4) == b"GET "

@@ -19,7 +19,7 @@ REFRESH_EVERY = timedelta(seconds=5)
 
 def hurry() -> None:
     # Before anything has the job as a key: its hash changes with it.
-    object.__setattr__(timetable.REFRESH, "interval", REFRESH_EVERY)
+    object.__setattr__(timetable.REFRESH, "every", REFRESH_EVERY)
     from pkgsite.jobs import scheduler
 
     scheduler.LEASE_TTL, scheduler.HEARTBEAT_INTERVAL = LASTS, HEARTBEAT
