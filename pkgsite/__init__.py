@@ -8,7 +8,9 @@ from typing import Any
 import orjson
 from flask import Flask
 
-from pkgsite import api, cli, limits, responses, search_sync, server, views
+from pkgsite import api, cli, limits, server, views
+from pkgsite import responses as answers
+from pkgsite import search_sync as upkeep
 from pkgsite.clients.account_gateways import open_account_gateways
 from pkgsite.clients.gateways import open_gateways
 from pkgsite.extensions import compress, csrf, db, login_manager, migrate
@@ -18,7 +20,7 @@ __version__ = "0.6.0"
 
 
 def create_app(config: Mapping[str, Any]) -> Flask:
-    """Return the application for this configuration, as `config.flask_config` builds it from the settings."""
+    """Return the application for this configuration (`config.flask_config` makes it from settings)."""
     app = Flask(__name__, instance_path=config["DATA_DIR"])
     app.config.from_mapping(
         config,
@@ -31,13 +33,13 @@ def create_app(config: Mapping[str, Any]) -> Flask:
     migrate.init_app(app, db, directory=app.config["MIGRATIONS"])
     compress.init_app(app)
     csrf.init_app(app)
-    # Not by init_app: its "remember me" hook reads the session in every response, which would add Vary: Cookie to all.
+    # Without its init_app, which would look for a "remember me" cookie in every answer and so make all vary by cookie.
     app.login_manager = login_manager  # type: ignore[attr-defined]
     app.extensions["gateways"] = open_gateways(app.config)
     app.extensions["account_gateways"] = open_account_gateways(app.config)
-    search_sync.init_app(app)
+    upkeep.init_app(app)
     limits.init_app(app)
-    responses.init_app(app)
+    answers.init_app(app)
     views.init_app(app)
     api.init_app(app)
     cli.init_app(app)

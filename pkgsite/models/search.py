@@ -1,4 +1,4 @@
-"""The search index, except for the full-text indexes of each database, which the migrations create."""
+"""Tables of the search index. The full-text tables of each database are defined in the migrations."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from pkgsite.models.base import Base, BigInt, Id, by_code_point
 
-# Name prefixes of each database's own full-text tables and indexes, which have no models.
+# Name prefixes of the full-text tables and their indexes, which have no models.
 BACKEND_TABLE_PREFIXES = ("search_text", "search_trigram", "search_word_trigram")
 
 
 class SearchEntry(Base):
-    """A searchable record. `place` is its rank key, which contains its kind and id (see `rules.search.ranking`)."""
+    """A searchable item. `place` is its rank key: its kind, id and position in the ranking (rules.search.ranking)."""
 
     __tablename__ = "search_entry"
     __table_args__ = (UniqueConstraint("kind", "item_id"),)
@@ -21,27 +21,29 @@ class SearchEntry(Base):
     kind: Mapped[int] = mapped_column(SmallInteger)
     item_id: Mapped[int]
     stars: Mapped[int | None]
-    touched_at: Mapped[int | None] = mapped_column(BigInt)  # last commit or release, in seconds since 1970
-    weight: Mapped[int | None] = mapped_column(SmallInteger)  # weight of a package, by `rules.weights`
-    marks: Mapped[str]  # keywords for filters, as in "category:apps python:3.12 …"
-    digest: Mapped[str] = mapped_column(String(32))  # of all indexed values of the record
+    touched_at: Mapped[int | None] = mapped_column(BigInt)  # latest commit or release, in seconds since 1970
+    weight: Mapped[int | None] = mapped_column(SmallInteger)  # of a package, see `rules.weights`
+    marks: Mapped[str]  # filter keywords, such as "category:apps python:3.12"
+    digest: Mapped[str] = mapped_column(String(32))  # hash of the entry and its document
 
 
 class SearchWord(Base):
-    """A word in the index, for spelling corrections and prefix matches."""
+    """A word or keyword of the index. Used to interpret the words of a query."""
 
     __tablename__ = "search_word"
 
     id: Mapped[Id]
     word: Mapped[str] = mapped_column(by_code_point(80), unique=True)
-    uses: Mapped[int]  # number of records that contain it
-    size: Mapped[int] = mapped_column(SmallInteger)  # characters; 0 for a keyword, which is never suggested
+    uses: Mapped[int]  # number of items that contain it
+    size: Mapped[int] = mapped_column(
+        SmallInteger
+    )  # length in characters; 0 for a keyword, which is never a correction
     backwards: Mapped[str] = mapped_column(by_code_point(80))
     stem: Mapped[str] = mapped_column(by_code_point(80), index=True)
 
 
 class SearchStale(Base):
-    """A record that has changed since it was indexed. Triggers add it; it is reindexed before the commit."""
+    """An item that has changed since it was indexed. Inserted by triggers and reindexed before the commit."""
 
     __tablename__ = "search_stale"
 

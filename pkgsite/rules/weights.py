@@ -63,7 +63,7 @@ def grid_weight(max_weight: int | None, *, is_locked: bool, header: bool, has_pa
 
 
 def max_package_weight(packages: Iterable[WeightInputs], now: datetime) -> int | None:
-    """Return the highest weight of the packages; None if there are none."""
+    """Return the highest weight among the packages; None where there are none."""
     return max((package_weight(facts, now) for facts in packages), default=None)
 
 

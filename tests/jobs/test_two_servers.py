@@ -1,6 +1,4 @@
-"""Two web servers on one database, both with the scheduler on: one of them does the scheduled work, and the other takes
-over when it is killed.
-"""
+"""Two web servers with schedulers on one database: one runs the jobs, and the other takes over when it is killed."""
 
 from __future__ import annotations
 
@@ -30,27 +28,27 @@ from tests.test_server import fetch, running
 
 DEADLINE_S = 100
 TAKEOVER_TIMEOUT_S = 60
-HURRIED = "tests.fakes.hurried"
-NAMES = {job.name for job in TIMETABLE}
+FAST_SCHEDULER = "tests.fakes.fast_scheduler"
+JOB_NAMES = {job.name for job in TIMETABLE}
 
 
 @pytest.fixture
 def unreachable_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let sites that are started from now on look for every host at a place where nobody answers."""
-    nowhere = f"127.0.0.1:{free_port()}"
+    """Point the settings of new sites to hosts that do not exist."""
+    unused_host = f"127.0.0.1:{free_port()}"
     for name, value in {
         "SCHEDULER": "web",
         "WORKERS": "1",
-        "CODE_HOSTS": f"github.com github http://{nowhere}",
-        "PACKAGE_INDEX_URL": f"http://{nowhere}",
-        "DOWNLOAD_COUNTS_URL": f"http://{nowhere}",
-        "ALLOWED_HOSTS_OUT": nowhere,
+        "CODE_HOSTS": f"github.com github http://{unused_host}",
+        "PACKAGE_INDEX_URL": f"http://{unused_host}",
+        "DOWNLOAD_COUNTS_URL": f"http://{unused_host}",
+        "ALLOWED_HOSTS_OUT": unused_host,
     }.items():
         monkeypatch.setenv(name, value)
 
 
 class ServerPair:
-    """Two servers, and what their database says of who works and what ran."""
+    """Two servers, with queries for their lease and runs."""
 
     def __init__(self, app: Flask, started: list[tuple[subprocess.Popen[str], str]]) -> None:
         self._app = app
@@ -59,55 +57,55 @@ class ServerPair:
         self.first, self.killed_at = "", utc_now()
 
     def lease_holder(self) -> str:
-        """Return the name of the worker that has the duty now; empty if nobody has."""
+        """Return the name of the worker that holds the lease, or an empty string."""
         with self._app.app_context():
             lease = db.session.scalar(select(Lease).where(Lease.held_until > utc_now()))
             db.session.remove()
             return lease.holder if lease else ""
 
     def runs(self) -> list[tuple[str, datetime, datetime, str, bool]]:
-        """Return job, tick, begin, worker and whether it has ended, of every run, in the order in which they began."""
+        """Return the job, tick, start, worker and whether it has ended of every run, in order of their start."""
         with self._app.app_context():
             runs = db.session.scalars(select(JobRun).order_by(JobRun.started_at)).all()
-            found = [(run.job, run.tick_at, run.started_at, run.holder, run.ended_at is not None) for run in runs]
+            rows = [(run.job, run.tick_at, run.started_at, run.holder, run.ended_at is not None) for run in runs]
             db.session.remove()
-            return found
+            return rows
 
     def assert_single_scheduler(self) -> None:
-        """Both serve, every job has run, and one worker alone ran them."""
+        """Check that both serve, and that a single worker has run every job."""
         for site in self._sites:
             assert fetch(site, "/api/v4/").status_code == 200
-        assert wait_until(lambda: {job for job, *_, ended in self.runs() if ended} == NAMES), self.runs()
+        assert wait_until(lambda: {job for job, *_, ended in self.runs() if ended} == JOB_NAMES), self.runs()
         self.first = self.lease_holder()
         assert {holder for *_, holder, _ in self.runs()} == {self.first}
 
     def kill_lease_holder(self) -> None:
-        """End the whole server of the worker that has the duty, with no time for a last word."""
-        doomed = self._server_of(self.first)
+        """Kill the server of the worker that holds the lease."""
+        server = self._server_of(self.first)
         self.killed_at = utc_now()
-        os.killpg(doomed.pid, signal.SIGKILL)
-        self._processes.remove(doomed)
+        os.killpg(server.pid, signal.SIGKILL)
+        self._processes.remove(server)
 
     def assert_takeover(self) -> None:
-        """The survivor has the duty and begins to work in time, and no tick has had two runs."""
+        """Check that the survivor acquires the lease and starts jobs in time, and that no tick has run twice."""
         assert wait_until(lambda: self.lease_holder() not in ("", self.first)), self.runs()
         second = self.lease_holder()
         assert [self._server_of(second)] == self._processes
         assert wait_until(lambda: any(holder == second for *_, holder, _ in self.runs())), self.runs()
         runs = self.runs()
-        taken_over_at = min(began for _, _, began, holder, _ in runs if holder == second)
+        taken_over_at = min(started_at for _, _, started_at, holder, _ in runs if holder == second)
         assert (taken_over_at - self.killed_at).total_seconds() < TAKEOVER_TIMEOUT_S
         assert set(Counter((job, tick) for job, tick, *_ in runs).values()) == {1}
 
     def assert_lease_released_on_stop(self) -> None:
         (last,) = self._processes
         last.send_signal(signal.SIGTERM)
-        _, said = last.communicate(timeout=60)
-        assert last.returncode == 0, said
+        _, stderr = last.communicate(timeout=60)
+        assert last.returncode == 0, stderr
         assert self.lease_holder() == ""
 
     def _server_of(self, holder: str) -> subprocess.Popen[str]:
-        """Return the server that a worker belongs to."""
+        """Return the server of a worker."""
         group = os.getpgid(int(holder.split(":")[1]))
         return next(process for process in self._processes if process.pid == group)
 
@@ -125,18 +123,18 @@ def wait_until(condition: Callable[[], bool]) -> bool:
 def pairs(
     unreachable_hosts: None, database_templates: Callable[[str], DatabaseTemplate], tmp_path: Path
 ) -> Iterator[list[ServerPair]]:
-    """Two servers on SQLite and two on PostgreSQL, at once: a lease runs out in real time, which is waited for once."""
-    with ExitStack() as open_things:
-        found = []
+    """Two servers on SQLite and two on PostgreSQL, at the same time, to wait for the lease only once."""
+    with ExitStack() as stack:
+        server_pairs = []
         for kind in KINDS:
             folder = tmp_path / kind
             folder.mkdir()
-            url = open_things.enter_context(database_templates(kind).copy())
+            url = stack.enter_context(database_templates(kind).copy())
             app = create_app(make_config(url, folder))
-            open_things.callback(dispose_engine, app)
-            servers = [open_things.enter_context(running(url, folder, program=HURRIED)) for _ in range(2)]
-            found.append(ServerPair(app, servers))
-        yield found
+            stack.callback(dispose_engine, app)
+            servers = [stack.enter_context(running(url, folder, program=FAST_SCHEDULER)) for _ in range(2)]
+            server_pairs.append(ServerPair(app, servers))
+        yield server_pairs
 
 
 def dispose_engine(app: Flask) -> None:
@@ -146,9 +144,8 @@ def dispose_engine(app: Flask) -> None:
 
 @pytest.mark.e2e
 def test_the_other_server_takes_over(pairs: list[ServerPair]) -> None:
-    assert (
-        scheduler.LEASE_TTL + scheduler.HEARTBEAT_INTERVAL
-    ).total_seconds() < TAKEOVER_TIMEOUT_S  # these servers have shorter ones
+    # The real durations; these servers have shorter ones.
+    assert (scheduler.LEASE_TTL + scheduler.HEARTBEAT_INTERVAL).total_seconds() < TAKEOVER_TIMEOUT_S
     for pair in pairs:
         pair.assert_single_scheduler()
     for pair in pairs:

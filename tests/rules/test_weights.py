@@ -75,6 +75,6 @@ def test_grids_lose_a_step_for_each_missing_property(
     assert grid_weight(max_weight, is_locked=is_locked, header=header, has_packages=has_packages) == expected
 
 
-def test_the_maximum_weight_of_no_packages_is_none() -> None:
+def test_the_heaviest_of_none_is_none() -> None:
     assert max_package_weight([], NOW) is None
     assert max_package_weight([NOTHING], NOW) == 12
