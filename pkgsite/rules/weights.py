@@ -5,7 +5,6 @@ The rules are those of the reference site, so that clients of its API get the sa
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -60,11 +59,6 @@ def grid_weight(max_weight: int | None, *, is_locked: bool, header: bool, has_pa
     maximum = 100 if max_weight is None else max_weight
     steps = 1 + (not is_locked) + (not header) + (not has_packages)
     return maximum * (6 - steps) // 6
-
-
-def max_package_weight(packages: Iterable[WeightInputs], now: datetime) -> int | None:
-    """Return the highest weight among the packages; None where there are none."""
-    return max((package_weight(facts, now) for facts in packages), default=None)
 
 
 def _capped(points: int) -> int:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pkgsite.rules.weights import WeightInputs, grid_weight, max_package_weight, package_weight
+from pkgsite.rules.weights import WeightInputs, grid_weight, package_weight
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 NOTHING = WeightInputs(
@@ -73,8 +73,3 @@ def test_grids_lose_a_step_for_each_missing_property(
     max_weight: int | None, is_locked: bool, header: bool, has_packages: bool, expected: int
 ) -> None:
     assert grid_weight(max_weight, is_locked=is_locked, header=header, has_packages=has_packages) == expected
-
-
-def test_the_heaviest_of_none_is_none() -> None:
-    assert max_package_weight([], NOW) is None
-    assert max_package_weight([NOTHING], NOW) == 12
