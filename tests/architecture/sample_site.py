@@ -71,6 +71,7 @@ def populate_site(session: Session) -> SampleSite:
         "token_id": token.id,
         "flag_id": flag.id, "edit_id": edit.id, "identity_id": identity.id, "session_id": login.id, "revision_id": 1,
         "kind": "package", "object_id": package.id, "token": "x.y.z", "provider": "github", "decision": "approve",
-        "list_name": "added", "what": "edit", "filename": "site.css", "name": "swagger-ui.css", "value": "add", "rest": "x",
+        "list_name": "added", "what": "edit", "filename": "site.css", "name": "swagger-ui.css", "value": "add",
+        "rest": "x",
     }  # fmt: skip
     return SampleSite(owner, stranger, moderator, values)
