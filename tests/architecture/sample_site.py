@@ -69,8 +69,9 @@ def populate_site(session: Session) -> SampleSite:
     values = {
         "slug": "one", "username": "owner", "package_id": package.id, "feature_id": feature.id, "site_id": site.id,
         "token_id": token.id,
-        "flag_id": flag.id, "held_id": edit.id, "identity_id": identity.id, "session_id": login.id, "revision_id": 1,
+        "flag_id": flag.id, "edit_id": edit.id, "identity_id": identity.id, "session_id": login.id, "revision_id": 1,
         "kind": "package", "object_id": package.id, "token": "x.y.z", "provider": "github", "decision": "approve",
-        "which": "added", "what": "edit", "filename": "site.css", "name": "swagger-ui.css", "value": "add", "rest": "x",
+        "list_name": "added", "what": "edit", "filename": "site.css", "name": "swagger-ui.css", "value": "add",
+        "rest": "x",
     }  # fmt: skip
     return SampleSite(owner, stranger, moderator, values)
