@@ -32,7 +32,6 @@ from pkgsite.services.importing.site_import import DONE, ImportCursor, import_pa
 from pkgsite.services.search import indexer as search_index
 
 TIMEOUTS = Timeouts()
-SIGINT_EXIT_STATUS = 130  # what shells expect after Ctrl-C
 KIND_PLURALS = {Kind.PACKAGE: "packages", Kind.GRID: "grids", Kind.CATEGORY: "categories", Kind.PERSON: "people"}
 ROLES = ("user", "moderator", "staff")
 
@@ -72,7 +71,7 @@ def import_v4(url: str) -> None:
     except KeyboardInterrupt:
         session.rollback()
         click.echo(f"Import stopped. {interruption_message(session, site)}", err=True)
-        sys.exit(SIGINT_EXIT_STATUS)
+        sys.exit(commands.SIGINT_EXIT_STATUS)
     except (UpstreamError, Conflict, DBAPIError) as failure:
         session.rollback()
         message = failure.orig if isinstance(failure, DBAPIError) else failure

@@ -28,12 +28,10 @@ class RestHost(ABC):
     auth_scheme: ClassVar[str] = "Bearer"
 
     def __init__(
-        self, client: JsonClient, *, api: Callable[[str], str] | None = None, tokens: Mapping[str, str] | None = None
+        self, client: JsonClient, *, api: Callable[[str], str], tokens: Mapping[str, str] | None = None
     ) -> None:
-        """Create the client, with the API URL (by default `default_api_url`) and optional token of each host."""
-        self._api = RestApi(
-            client, api or self.default_api_url, tokens or {}, probe_path=self.probe_path, auth_scheme=self.auth_scheme
-        )
+        """Create the client, with the API URL and optional token of each host."""
+        self._api = RestApi(client, api, tokens or {}, probe_path=self.probe_path, auth_scheme=self.auth_scheme)
         self.quotas = self._api.quotas
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Commands run in the test's process, against a fake site on loopback."""
+"""Runs commands in the test's process, against a fake site on loopback."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.fakes.v4_site import FakeV4Site
 
 @pytest.fixture
 def run_command(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """A function that runs `flask ...` with these arguments; it asks again without waiting."""
+    """A function that runs `flask` with these arguments; it retries without waiting."""
     monkeypatch.setattr(cli, "TIMEOUTS", Timeouts(read_timeout_s=10, attempts=3, backoff_s=0, jitter_s=0))
 
     def invoke(*arguments: str) -> Result:
@@ -26,12 +26,12 @@ def run_command(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Re
 
 @pytest.fixture
 def fake_site() -> FakeV4Site:
-    """A site of two categories, five grids and eleven packages, three to a page, with all that can be wrong."""
+    """A site with two categories, five grids and eleven packages, three per page, including invalid records."""
     site = FakeV4Site(max_per_page=3)
     site.add_category(1, "apps")
     site.add_category(2, "frameworks")
-    for number, slug in enumerate(("caching", "C#", "two__words", "Upper", "ünïcode"), start=5):
-        site.add_grid(number, slug)
+    for grid_id, slug in enumerate(("caching", "C#", "two__words", "Upper", "ünïcode"), start=5):
+        site.add_grid(grid_id, slug)
     site.add_package(11, "#", grids=(6, 5))
     site.add_package(12, "django__q", category=2, grids=(5, 6, 7))
     site.add_package(13, "Django-CMS", grids=(8,), documentation_url=None, last_updated=None, commits_over_52=[])

@@ -1,4 +1,4 @@
-"""`flask users …`, as the operator runs it."""
+"""The `users` commands."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tests.login_client import OTHER_PASSWORD, PASSWORD, LoginClient, make_login
 
 @pytest.fixture
 def users(app: Flask, session: Session) -> Callable[..., tuple[int, str]]:
-    """A function that runs `flask users …` and returns its exit status and what it said."""
+    """A function that runs `flask users …` and returns its exit status and output."""
 
-    def run(*arguments: str, typed: str = "") -> tuple[int, str]:
-        session.rollback()  # a command begins anew
-        result = app.test_cli_runner().invoke(args=["users", *arguments], input=typed)
+    def run(*arguments: str, stdin: str = "") -> tuple[int, str]:
+        session.rollback()  # the command uses its own transaction
+        result = app.test_cli_runner().invoke(args=["users", *arguments], input=stdin)
         return result.exit_code, result.output
 
     return run
@@ -30,12 +30,12 @@ Users = Callable[..., tuple[int, str]]
 
 
 def test_create_the_first_staff_account(session: Session, app: Flask, users: Users) -> None:
-    status, said = users(
-        "create", "ada", "--role", "staff", "--email", "ada@example.org", typed=f"{PASSWORD}\n{PASSWORD}\n"
+    status, output = users(
+        "create", "ada", "--role", "staff", "--email", "ada@example.org", stdin=f"{PASSWORD}\n{PASSWORD}\n"
     )
-    assert status == 0, said
-    assert "Created account ada with the role staff. Log in at http://127.0.0.1:8000/account/login/" in said
-    assert PASSWORD not in said
+    assert status == 0, output
+    assert "Created account ada with the role staff. Log in at http://127.0.0.1:8000/account/login/" in output
+    assert PASSWORD not in output
     user = session.query(User).one()
     assert (user.role, user.email) == ("staff", "ada@example.org")
     assert user.email_confirmed_at is not None
@@ -57,14 +57,14 @@ def test_server_start_explains_how_to_create_a_staff_account(
 
 
 def test_password_from_standard_input(session: Session, app: Flask, users: Users) -> None:
-    assert users("create", "ada", "--password-stdin", typed=f"{PASSWORD}\n")[0] == 0
+    assert users("create", "ada", "--password-stdin", stdin=f"{PASSWORD}\n")[0] == 0
     assert LoginClient(app).log_in().status_code == 303
     user = session.query(User).one()
     assert (user.role, user.email) == ("user", None)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "typed", "words"),
+    ("arguments", "stdin", "message"),
     [
         (("create", "ada", "--password-stdin"), "short\n", "Use at least 10 characters."),
         (("create", "ada", "--password-stdin"), "", "Use at least 10 characters."),
@@ -82,13 +82,13 @@ def test_password_from_standard_input(session: Session, app: Flask, users: Users
     ],
 )
 def test_invalid_arguments_are_reported(
-    session: Session, users: Users, arguments: tuple[str, ...], typed: str, words: str
+    session: Session, users: Users, arguments: tuple[str, ...], stdin: str, message: str
 ) -> None:
     make_login_user(session, "bob")
-    status, said = users(*arguments, typed=typed)
+    status, output = users(*arguments, stdin=stdin)
     assert status == 1
-    assert said.startswith("Error: ")
-    assert words in said
+    assert output.startswith("Error: ")
+    assert message in output
     session.rollback()
     assert session.query(User).count() == 1
 
@@ -126,12 +126,14 @@ def test_reset_link(make_app: Callable[..., Flask]) -> None:
     app = make_app(MAIL="off", PUBLIC_URL="https://packages.example.org")
     with app.app_context():
         make_login_user(db.session(), email_confirmed_at=None)
-    said = app.test_cli_runner().invoke(args=["users", "reset-link", "ada"]).output
-    assert said.startswith("https://packages.example.org/account/reset/")
-    path = said.strip().removeprefix("https://packages.example.org")
-    app.config["SESSION_COOKIE_SECURE"] = False  # the test's browser comes by http
+    output = app.test_cli_runner().invoke(args=["users", "reset-link", "ada"]).output
+    assert output.startswith("https://packages.example.org/account/reset/")
+    path = output.strip().removeprefix("https://packages.example.org")
+    app.config["SESSION_COOKIE_SECURE"] = False  # the test client uses http
     assert LoginClient(app).post(path, {"password": OTHER_PASSWORD}).status_code == 303
     assert LoginClient(app).log_in(password=OTHER_PASSWORD).status_code == 303
     with app.app_context():
-        assert db.session.query(User).one().email_confirmed_at is None, "the operator's link proves no address"
+        assert db.session.query(User).one().email_confirmed_at is None, (
+            "the operator's link does not confirm the email address"
+        )
     assert LoginClient(app).get(path).status_code == 410

@@ -1,4 +1,4 @@
-"""An import that is killed at any point, and run again to its end, leaves what one clean run leaves."""
+"""An import that is killed at any point and then completed leaves the same rows as an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -24,41 +24,41 @@ from tests.processes import Process, start
 
 pytestmark = pytest.mark.e2e
 
-PAGES = 9  # of the fake site: one of categories, two of grids, four of packages, two of grids to check
+PAGES = 9  # one of categories, two of grids, four of packages, two of grids to check
 
-# What two imports may differ in: ids that no site gave, and the times at which the import itself worked.
+# Differences between two imports: ids that are not imported, and the times of the import itself.
 OWN_IDS = {"grid_package", "feature", "cell", "search_word"}
 OWN_TIMES = {("package", "changed_at"), ("grid", "changed_at"), ("grid_package", "created_at")}
 
 
-def rows_of(session: Session) -> dict[str, list[dict[str, Any]]]:
-    """Return every row of every table, less what two imports may differ in, in an order of their own."""
-    found = {}
+def comparable_rows(session: Session) -> dict[str, list[dict[str, Any]]]:
+    """Return the sorted rows of every table, without the values in which two imports may differ."""
+    rows = {}
     for table in Base.metadata.sorted_tables:
         columns = [
             column
             for column in table.columns
             if (table.name, column.name) not in OWN_TIMES and not (table.name in OWN_IDS and column.name == "id")
         ]
-        found[table.name] = sorted((dict(row._mapping) for row in session.execute(select(*columns))), key=repr)
-    return found
+        rows[table.name] = sorted((dict(row._mapping) for row in session.execute(select(*columns))), key=repr)
+    return rows
 
 
 @pytest.fixture
-def clean(
+def clean_import(
     database_url: str,
     database_templates: Callable[[str], DatabaseTemplate],
     tmp_path: Path,
     fake_site: FakeV4Site,
     serve_app: Callable[[Any], str],
 ) -> tuple[str, dict[str, list[dict[str, Any]]]]:
-    """What one clean run on a database of the same kind says and leaves."""
+    """The output and the rows of an uninterrupted import into a database of the same kind."""
     with database_templates(database_url.partition(":")[0]).copy() as url:
         app = create_app(make_config(url, tmp_path))
         with app.app_context():
             result = app.test_cli_runner().invoke(args=["import-v4", serve_app(fake_site)])
             assert result.exit_code == 0, result.output
-            rows = rows_of(db.session())
+            rows = comparable_rows(db.session())
             db.session.remove()
             db.engine.dispose()
     assert [len(rows[name]) for name in ("category", "grid", "package", "grid_package")] == [2, 5, 7, 8]
@@ -67,7 +67,7 @@ def clean(
 
 @pytest.fixture
 def command(database_url: str, tmp_path: Path) -> Callable[..., Process]:
-    """A function that starts the real command in a process of its own; its argument is how to start Python."""
+    """A function that starts Python with these arguments in a separate process."""
     environment = os.environ | {
         "DATABASE_URL": database_url,
         "DATA_DIR": str(tmp_path),
@@ -78,19 +78,21 @@ def command(database_url: str, tmp_path: Path) -> Callable[..., Process]:
     return lambda *arguments: start(*arguments, env=environment)
 
 
-def assert_whole(result: Result, session: Session, clean: tuple[str, dict[str, list[dict[str, Any]]]]) -> None:
-    """The last run tells of the whole import, the rows are those of a clean run, and life goes on."""
-    summary, rows = clean
+def assert_complete(
+    result: Result, session: Session, clean_import: tuple[str, dict[str, list[dict[str, Any]]]]
+) -> None:
+    """Check the summary of the entire import, the rows, and that new records can be added."""
+    summary, rows = clean_import
     assert result.exit_code == 0, result.output
     assert result.stdout == summary
-    assert result.stderr == "Resuming the last import: check, 3 done.\n"  # one page was left
-    assert rows_of(session) == rows
+    assert result.stderr == "Resuming the last import: check, 3 done.\n"  # one page remained
+    assert comparable_rows(session) == rows
     assert make_category(session, "ours").id == 3
     assert make_grid(session, "ours").id == 10
     assert make_package(session, "ours").id == 22
 
 
-# The statement at which each run dies; 99 means before COMMIT. Each but the first completes one page before.
+# The statement before which each run is killed (99: before COMMIT). Each run but the first completes one page.
 STATEMENTS = (3, 99, 5, 2, 8, 99, 11, 6, 4)
 
 
@@ -100,16 +102,16 @@ def test_killed_inside_each_transaction(
     serve_app: Callable[[Any], str],
     fake_site: FakeV4Site,
     session: Session,
-    clean: tuple[str, dict[str, list[dict[str, Any]]]],
+    clean_import: tuple[str, dict[str, list[dict[str, Any]]]],
 ) -> None:
     address = serve_app(fake_site)
     assert len(STATEMENTS) == PAGES
     for done, statement in enumerate(STATEMENTS):
         transaction = "1" if done == 0 else "2"
         process = command("-m", "tests.fakes.killed_command", transaction, str(statement), "import-v4", address)
-        _, said = process.communicate()
-        assert process.returncode == -signal.SIGKILL, said
-    assert_whole(run_command("import-v4", address), session, clean)
+        _, stderr = process.communicate()
+        assert process.returncode == -signal.SIGKILL, stderr
+    assert_complete(run_command("import-v4", address), session, clean_import)
 
 
 def test_killed_between_transactions(
@@ -118,9 +120,9 @@ def test_killed_between_transactions(
     serve_app: Callable[[Any], str],
     fake_site: FakeV4Site,
     session: Session,
-    clean: tuple[str, dict[str, list[dict[str, Any]]]],
+    clean_import: tuple[str, dict[str, list[dict[str, Any]]]],
 ) -> None:
-    """Each run dies while it waits for a page: the first for its first one, the others for their second."""
+    """Each run is killed while it waits for a page: the first run for its first page, the others for their second."""
     address = serve_app(fake_site)
     for done in range(PAGES):
         hanging = HangingResponse()
@@ -131,4 +133,4 @@ def test_killed_between_transactions(
         process.kill()
         process.communicate()
         hanging.released.set()
-    assert_whole(run_command("import-v4", address), session, clean)
+    assert_complete(run_command("import-v4", address), session, clean_import)

@@ -1,4 +1,4 @@
-"""`flask import-v4 URL`, as a person runs it."""
+"""The `import-v4` command."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_second_import_reports_no_changes(
     assert first.exit_code == 0, first.output
     assert first.stdout == SUMMARY
     assert first.stderr == ""
-    second = run_command("import-v4", address)  # the site's own address will do
+    second = run_command("import-v4", address)  # the site's own URL
     assert second.exit_code == 0
     assert second.stdout.splitlines()[:4] == [
         "categories     0 added,     0 changed,     2 unchanged,     0 skipped",
@@ -95,7 +95,7 @@ def test_slow_response_is_retried(
 
 
 @pytest.mark.parametrize(
-    ("failure", "words"),
+    ("failure", "message"),
     [
         (response("500 Internal Server Error", b""), "returned 500."),
         (html_response(), "returned text/html instead of JSON."),
@@ -105,7 +105,7 @@ def test_slow_response_is_retried(
     ],
 )
 def test_persistent_failure_stops_the_import_and_the_next_run_resumes(
-    run_command: Run, serve_app: Serve, fake_site: FakeV4Site, session: Session, failure: WsgiApp, words: str
+    run_command: Run, serve_app: Serve, fake_site: FakeV4Site, session: Session, failure: WsgiApp, message: str
 ) -> None:
     address = serve_app(fake_site)
     fake_site.scripted_responses = dict.fromkeys((5, 6, 7), failure)  # 4 was the first page of packages
@@ -113,7 +113,7 @@ def test_persistent_failure_stops_the_import_and_the_next_run_resumes(
     assert stopped.exit_code == 1
     assert stopped.stdout == ""
     error = stopped.stderr.partition("Error: ")[2]
-    assert error.startswith(f"{address}/api/v4/packages/?limit=100&offset=3 {words}")
+    assert error.startswith(f"{address}/api/v4/packages/?limit=100&offset=3 {message}")
     assert error.endswith("\nThe records imported so far are kept. Run the command again to resume.\n")
     assert session.scalar(select(func.count()).select_from(Package)) == 2
     session.commit()
@@ -122,15 +122,15 @@ def test_persistent_failure_stops_the_import_and_the_next_run_resumes(
     finished = run_command("import-v4", address)
     assert finished.exit_code == 0
     assert finished.stderr == "Resuming the last import: packages, 3 done.\n"
-    assert finished.stdout == SUMMARY  # the whole, not the rest
+    assert finished.stdout == SUMMARY  # of the entire import
     assert fake_site.request_log[0] == "/api/v4/packages/?limit=100&offset=3"
 
 
 @pytest.mark.parametrize(
-    "wrong", [html_response(), response("404 Not Found", b"<h1>No</h1>", "text/html"), response("200 OK", {})]
+    "wrong_site", [html_response(), response("404 Not Found", b"<h1>No</h1>", "text/html"), response("200 OK", {})]
 )
-def test_wrong_url(run_command: Run, serve_app: Serve, session: Session, wrong: WsgiApp) -> None:
-    address = serve_app(wrong)
+def test_wrong_url(run_command: Run, serve_app: Serve, session: Session, wrong_site: WsgiApp) -> None:
+    address = serve_app(wrong_site)
     result = run_command("import-v4", f"{address}/somewhere")
     assert result.exit_code == 1
     assert f"Error: {address}/somewhere/api/v4/categories/?limit=100&offset=0" in result.stderr
@@ -157,12 +157,12 @@ def test_ctrl_c_explains_that_the_next_run_resumes(
     run_command: Run, serve_app: Serve, fake_site: FakeV4Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address = serve_app(fake_site)
-    read = V4Site.page
+    original_page = V4Site.page
 
-    def page(self: V4Site, noun: str, offset: int) -> Any:
-        if (noun, offset) == ("packages", 6):
+    def page(self: V4Site, collection: str, offset: int) -> Any:
+        if (collection, offset) == ("packages", 6):
             raise KeyboardInterrupt
-        return read(self, noun, offset)
+        return original_page(self, collection, offset)
 
     with monkeypatch.context() as patched:
         patched.setattr(V4Site, "page", page)
@@ -175,15 +175,15 @@ def test_ctrl_c_explains_that_the_next_run_resumes(
 
 
 def test_user_agent_has_the_public_url(make_app: Callable[..., Flask], serve_app: Serve) -> None:
-    seen = []
+    user_agents = []
 
     def site(environ: dict[str, Any], start_response: Any) -> Any:
-        seen.append(environ["HTTP_USER_AGENT"])
+        user_agents.append(environ["HTTP_USER_AGENT"])
         return response("200 OK", {"count": 0, "next": None, "results": []})(environ, start_response)
 
     app = make_app(PUBLIC_URL="https://packages.example.org")
     assert app.test_cli_runner().invoke(args=["import-v4", serve_app(site)]).exit_code == 0
-    assert set(seen) == {"pkgsite (+https://packages.example.org)"}
+    assert set(user_agents) == {"pkgsite (+https://packages.example.org)"}
 
 
 def test_missing_tables_are_explained(run_command: Run, app: Flask) -> None:

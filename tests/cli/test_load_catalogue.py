@@ -1,4 +1,4 @@
-"""`flask load-catalogue [FILE]`, as a person runs it."""
+"""The `load-catalogue` command."""
 
 from __future__ import annotations
 
