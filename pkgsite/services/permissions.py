@@ -25,10 +25,6 @@ class Viewer:
     def is_moderator(self) -> bool:
         return self.is_authenticated and self.role in MODERATOR_ROLES
 
-    @property
-    def is_staff(self) -> bool:
-        return self.is_authenticated and self.role == "staff"
-
 
 ANONYMOUS = Viewer()
 
@@ -52,16 +48,6 @@ def require_moderator(viewer: Viewer) -> None:
     """
     if not viewer.is_moderator:
         raise Forbidden("Only moderators can do this.")
-
-
-def require_staff(viewer: Viewer) -> None:
-    """Raise an error unless the viewer is staff.
-
-    Raises:
-        Forbidden: The viewer is not staff.
-    """
-    if not viewer.is_staff:
-        raise Forbidden("Only staff can do this.")
 
 
 def require_owner_or_moderator(viewer: Viewer, owner_id: int | None) -> None:

@@ -165,7 +165,7 @@ def load_entries(
             entries[head_id] = HistoryEntry(
                 id=head_id,
                 at=revision.at,
-                author=names.people.get(revision.user_id or 0),
+                author=names.authors.get(revision.user_id or 0),
                 via=revision.via,
                 reason=revision.reason,
                 user_id=revision.user_id,

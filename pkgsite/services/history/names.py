@@ -51,13 +51,13 @@ class ObjectReferences:
     features: set[int] = field(default_factory=set)
     sites: set[int] = field(default_factory=set)
     categories: set[int] = field(default_factory=set)
-    people: set[int] = field(default_factory=set)
+    users: set[int] = field(default_factory=set)
 
     def add(self, revision: Revision) -> None:
         self.add_object(
             revision.object_type, revision.object_id, revision.grid_id, revision.package_id, revision.feature_id
         )
-        self.people |= {revision.user_id} if revision.user_id else set()
+        self.users |= {revision.user_id} if revision.user_id else set()
         for state in (revision.before or {}, revision.after or {}):
             self.categories |= _collect_ids(state, ("category_id",))
             self.packages |= _collect_ids(state, PACKAGE_FIELDS)
@@ -77,7 +77,7 @@ class NameLookup:
 
     by_key: Mapping[tuple[str, int], ObjectName]
     categories: Mapping[int, str]
-    people: Mapping[int, Author]
+    authors: Mapping[int, Author]
 
     def name_of(self, kind: str, object_id: int | None) -> ObjectName:
         unknown = ObjectName(kind, object_id or 0, f"a deleted {kind}", is_quoted=False)
@@ -126,11 +126,11 @@ def load_names(session: Session, references: ObjectReferences, viewer: Viewer) -
             names[kind, row.id] = ObjectName(kind, row.id, row.title)
     names |= _deleted_object_names(session, references, names)
     categories = select(Category.id, Category.title).where(Category.id.in_(references.categories))
-    people = select(User.id, User.username, User.is_active).where(User.id.in_(references.people))
+    users = select(User.id, User.username, User.is_active).where(User.id.in_(references.users))
     return NameLookup(
         names,
         {row.id: row.title for row in _rows(session, categories, references.categories)},
-        {row.id: Author(row.username, row.is_active) for row in _rows(session, people, references.people)},
+        {row.id: Author(row.username, row.is_active) for row in _rows(session, users, references.users)},
     )
 
 

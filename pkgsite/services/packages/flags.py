@@ -49,7 +49,6 @@ class FlagRecord:
     created_at: datetime
     reply: str | None
     replied_by: str | None
-    replied_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +208,6 @@ def select_flags() -> AnySelect:
             Flag.created_at,
             Flag.reply,
             replier.username,
-            Flag.replied_at,
         )
         .join(Package, Package.id == Flag.package_id)
         .join(User, User.id == Flag.user_id)

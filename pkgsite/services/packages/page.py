@@ -48,7 +48,7 @@ class UsingSiteRecord:
     id: int
     title: str
     url: str
-    is_approved: bool | None  # None while it awaits approval; then only its submitter sees it
+    is_approved: bool | None  # None while it awaits approval; only the submitter sees an unapproved site
     created_by_id: int | None
 
 

@@ -27,7 +27,7 @@ AnySelect = Select[*tuple[Any, ...]]
 
 VISIBLE = Package.hidden_at.is_(None)
 ACTIVE = Package.archived_at.is_(None) & Package.deprecated_at.is_(None) & Package.replaced_by_id.is_(None)
-BY_STARS = func.coalesce(Package.stars, literal_column("-1")).desc()  # unknown comes last; there is an index on it
+BY_STARS = func.coalesce(Package.stars, literal_column("-1")).desc()  # unknown last; indexed
 
 
 @dataclass(frozen=True, slots=True)
