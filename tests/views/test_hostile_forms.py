@@ -21,7 +21,8 @@ TAGS = ["script", "img src=x onerror=alert(1)", "svg onload=alert(1)", "iframe s
         "textarea", "/textarea><script", "/title><script", "!--", "template", "object data=x",
         "link rel=import"]  # fmt: skip
 UNUSUAL_CHARACTERS = ["\0", "\x01", "\x08", "\x1b[31m", "\x7f", "\x85", "\u200b", "\u200e", "\u202e", "\u2028",
-       "\u2029", "\u2066", "\ufeff", "\ufffe", "\ud7ff", "\U0001f680", "\U000e0041", "e\u0301", "ﬃ", "İ", "ß", "\u0600", "ⅷ", "\u3000",
+       "\u2029", "\u2066", "\ufeff", "\ufffe", "\ud7ff", "\U0001f680", "\U000e0041",
+       "e\u0301", "ﬃ", "İ", "ß", "\u0600", "ⅷ", "\u3000",
        "\u00ad"]  # fmt: skip
 SQL = ["' OR 1=1 --", "'; DROP TABLE package; --", '" OR ""="', "\\'; --", "1) UNION SELECT 1 --", "%", "_", "%%%s",
        "\\", "\\\\", "$$", ":name", "?", "{}", "{0}", "%(x)s", "E'\\x00'", "null", "NaN", "-0"]  # fmt: skip
