@@ -53,9 +53,9 @@ def site(
 ) -> Iterator[tuple[str, Any]]:
     """The URL and application of a site that sends email to `mail_server`."""
     port = free_port()
-    url = f"http://127.0.0.1:{port}"
+    site_url = f"http://127.0.0.1:{port}"
     mail = {"MAIL": "smtp", "SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(mail_server[1]), "SMTP_TLS": "none",
-            "MAIL_FROM": "packages@example.org", "PUBLIC_URL": url}  # fmt: skip
+            "MAIL_FROM": "packages@example.org", "PUBLIC_URL": site_url}  # fmt: skip
     with database_templates("sqlite").copy() as url:
         app = create_app(make_config(url, tmp_path, **mail))
         with app.app_context():
@@ -65,7 +65,7 @@ def site(
         server = make_server("127.0.0.1", port, app, threaded=True)
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
-        yield url, app
+        yield site_url, app
         server.shutdown()
         thread.join()
         server.server_close()

@@ -296,20 +296,22 @@ def test_query_counts_do_not_depend_on_the_length_of_the_history(
     with scenario.changeset(scenario.mod) as changeset:
         changeset.delete(deleted_feature)
     mod, client = CsrfClient(app, scenario.mod), app.test_client()
-    costs = {}
-    for who, path in (
+    query_counts = {}
+    for visitor, path in (
         (client, "/changes/"), (client, "/changes/feed/"), (client, "/packages/one/history/"),
         (client, "/grids/caching/history/"), (client, "/changes/2/"), (mod, "/changes/"),
         (mod, "/changes/by/ada/undo/"), (mod, "/history/grid/1/restore/2/"),
     ):  # fmt: skip
         with recorded_queries(app) as statements:
-            assert who.get(path).status_code == 200, path
-        key = f"{path} by {'a moderator' if who is mod else 'anybody'}"
-        costs[key] = len([statement for statement in statements if not statement.startswith(("BEGIN", "UPDATE login"))])
-    assert costs == {
-        "/changes/ by anybody": 8, "/changes/feed/ by anybody": 8, "/packages/one/history/ by anybody": 15,
-        "/grids/caching/history/ by anybody": 13, "/changes/2/ by anybody": 7, "/changes/ by a moderator": 9,
-        "/changes/by/ada/undo/ by a moderator": 11, "/history/grid/1/restore/2/ by a moderator": 13,
+            assert visitor.get(path).status_code == 200, path
+        key = f"{path} as moderator" if visitor is mod else path
+        query_counts[key] = len(
+            [statement for statement in statements if not statement.startswith(("BEGIN", "UPDATE login"))]
+        )
+    assert query_counts == {
+        "/changes/": 8, "/changes/feed/": 8, "/packages/one/history/": 15,
+        "/grids/caching/history/": 13, "/changes/2/": 7, "/changes/ as moderator": 9,
+        "/changes/by/ada/undo/ as moderator": 11, "/history/grid/1/restore/2/ as moderator": 13,
     }  # fmt: skip
 
 
@@ -378,8 +380,8 @@ def test_others_cannot_undo_a_change(scenario: HistoryScenario, app: Flask) -> N
     path = f"/changes/{change_id}/undo/"
     assert app.test_client().post(path).status_code == 403, "no token"
     assert CsrfClient(app, scenario.ada).client.post(path).status_code == 403, "no token"
-    assert CsrfClient(app).post(path).status_code == 403, "nobody"
-    assert CsrfClient(app, scenario.bob).post(path).status_code == 403, "another's"
+    assert CsrfClient(app).post(path).status_code == 403, "anonymous"
+    assert CsrfClient(app, scenario.bob).post(path).status_code == 403, "another user's change"
     assert CsrfClient(app, scenario.ada).get(path).status_code == 405
     assert CsrfClient(app, scenario.mod).post("/changes/999/undo/").status_code == 404
     assert scenario.count_revisions() == 1
@@ -389,13 +391,13 @@ def test_a_conflicting_undo_names_the_later_change(scenario: HistoryScenario, ap
     first = scenario.edit_package(scenario.ada, title="First")
     second = scenario.edit_package(scenario.bob, title="Second")
     visitor = CsrfClient(app, scenario.mod)
-    shown = visitor.get(f"/changes/{first}/").text
-    assert "Undo this change</button>" not in shown
-    assert f'href="/changes/{second}/"' in shown
-    refused = visitor.post(f"/changes/{first}/undo/")
-    assert refused.status_code == 409
-    assert "Nothing has been changed." in refused.text
-    assert f'href="/changes/{second}/"' in refused.text
+    page = visitor.get(f"/changes/{first}/").text
+    assert "Undo this change</button>" not in page
+    assert f'href="/changes/{second}/"' in page
+    rejected = visitor.post(f"/changes/{first}/undo/")
+    assert rejected.status_code == 409
+    assert "Nothing has been changed." in rejected.text
+    assert f'href="/changes/{second}/"' in rejected.text
     assert scenario.count_revisions() == 2
     scenario.session.expire_all()
     assert scenario.session.get_one(Package, scenario.one.id).title == "Second"
@@ -405,9 +407,9 @@ def test_an_undo_fails_if_the_old_slug_is_in_use(scenario: HistoryScenario, app:
     change_id = scenario.edit_package(scenario.ada, slug="moved")
     with scenario.changeset(scenario.bob) as changeset:
         changeset.edit(scenario.two, {"slug": "one"})
-    refused = CsrfClient(app, scenario.ada).post(f"/changes/{change_id}/undo/")
-    assert refused.status_code == 409
-    assert "another package now uses the slug one" in refused.text
+    rejected = CsrfClient(app, scenario.ada).post(f"/changes/{change_id}/undo/")
+    assert rejected.status_code == 409
+    assert "another package now uses the slug one" in rejected.text
 
 
 def test_a_former_moderator_cannot_undo_a_lock(scenario: HistoryScenario, app: Flask) -> None:
@@ -481,7 +483,7 @@ def test_who_can_restore(scenario: HistoryScenario, app: Flask) -> None:
         f"/history/package/{scenario.one.id}/restore/1/",
     )
     with scenario.changeset(scenario.bob) as changeset:
-        changeset.edit(scenario.grid, {"title": "Other"})  # nothing to do with it
+        changeset.edit(scenario.grid, {"title": "Other"})  # unrelated to the package
     ada = CsrfClient(app, scenario.ada)
     assert f'href="{path}"' in ada.get("/packages/one/history/").text
     assert f'href="{early}"' in ada.get("/packages/one/history/").text, "both later edits are her own"
@@ -544,9 +546,9 @@ def test_only_moderators_can_undo_all_changes_of_a_user(scenario: HistoryScenari
     path = "/changes/by/bob/undo/"
     assert app.test_client().get(path).status_code == 302
     assert CsrfClient(app).post(path).status_code == 403
-    for who in (scenario.ada, scenario.bob):
-        assert CsrfClient(app, who).get(path).status_code == 403
-        assert CsrfClient(app, who).post(path).status_code == 403
+    for user in (scenario.ada, scenario.bob):
+        assert CsrfClient(app, user).get(path).status_code == 403
+        assert CsrfClient(app, user).post(path).status_code == 403
     assert CsrfClient(app, scenario.mod).client.post(path).status_code == 403, "no token"
     assert CsrfClient(app, scenario.mod).get("/changes/by/nobody/undo/").status_code == 404
     assert CsrfClient(app, scenario.mod).post("/changes/by/a%00b/undo/").status_code == 404

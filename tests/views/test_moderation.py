@@ -81,7 +81,7 @@ def test_empty_lists_explain_themselves(moderator: CsrfClient) -> None:
 def test_the_queue_is_paginated_with_a_fixed_number_of_queries(
     app: Flask, moderator: CsrfClient, session: Session, ada: User, list_name: str
 ) -> None:
-    costs = []
+    query_counts = []
     for count in (1, 44):
         for index in range(count):
             package, _ = make_flagged_package(session, ada, f"{count}-{index}")
@@ -94,8 +94,8 @@ def test_the_queue_is_paginated_with_a_fixed_number_of_queries(
         session.commit()
         with recorded_queries(app) as statements:
             response = moderator.get(f"/moderation/?list={list_name}")
-        costs.append(len(statements))
-    assert costs[0] == costs[1]
+        query_counts.append(len(statements))
+    assert query_counts[0] == query_counts[1]
     assert "1–20 of 45" in page_text(response)
     assert "41–45 of 45" in page_text(moderator.get(f"/moderation/?list={list_name}&page=3"))
 

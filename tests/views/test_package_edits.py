@@ -305,14 +305,14 @@ def test_the_package_page_has_a_fixed_number_of_queries(app: Flask, session: Ses
     make_many_packages(session, 3)
     user = make_user(session, "zed", role=role)
     session.commit()
-    zed, costs = CsrfClient(app, user), []
+    zed, query_counts = CsrfClient(app, user), []
     for flags in (0, 5):
         package = session.scalars(select(Package).where(Package.slug == "many-000")).one()
         _add_flags_and_sites(session, package.id, user.id, flags)
         with recorded_queries(app) as statements:
             assert zed.get("/packages/p/many-000/").status_code == 200
-        costs.append(len([statement for statement in statements if not statement.startswith("BEGIN")]))
-    assert costs[0] == costs[1] <= 11 + 3 + 2  # the viewer's own records, and the current user
+        query_counts.append(len([statement for statement in statements if not statement.startswith("BEGIN")]))
+    assert query_counts[0] == query_counts[1] <= 11 + 3 + 2  # the viewer's own records, and the current user
 
 
 def _add_flags_and_sites(session: Session, package_id: int, user_id: int, count: int) -> None:

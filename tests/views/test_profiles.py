@@ -162,13 +162,13 @@ def test_a_profile_has_a_fixed_number_of_queries(session: Session, app: Flask, r
         session.add(Favourite(user_id=ada.id, package_id=package.id, created_at=NOW))
     session.commit()
     session.close()
-    client, costs = app.test_client(), {}
+    client, query_counts = app.test_client(), {}
     for path in ("/profiles/ada/", "/profiles/ada/contributed/", "/profiles/ada/added/", "/profiles/ada/edited/",
                  "/profiles/ada/favorites/"):  # fmt: skip
         with recorded_queries(app) as statements:
             assert client.get(path).status_code == 200
-        costs[path] = len([statement for statement in statements if not statement.startswith("BEGIN")])
-    assert costs == {
+        query_counts[path] = len([statement for statement in statements if not statement.startswith("BEGIN")])
+    assert query_counts == {
         "/profiles/ada/": 8, "/profiles/ada/contributed/": 6, "/profiles/ada/added/": 5, "/profiles/ada/edited/": 4,
         "/profiles/ada/favorites/": 5,
     }  # fmt: skip

@@ -263,12 +263,12 @@ def test_query_counts_do_not_depend_on_the_amount_of_data(
         session.add(Identity(user_id=ada.id, provider="github", subject=f"{number}", login="ada", created_at=NOW))
     session.commit()
     session.close()
-    costs = {}
+    query_counts = {}
     for path in ("/account/", "/account/export/"):
         with recorded_queries(app) as statements:
             assert browser.get(path).status_code == 200
-        costs[path] = len([statement for statement in statements if not statement.startswith("BEGIN")])
-    assert costs == {"/account/": 4, "/account/export/": 14}
+        query_counts[path] = len([statement for statement in statements if not statement.startswith("BEGIN")])
+    assert query_counts == {"/account/": 4, "/account/export/": 14}
 
 
 def test_deleting_an_account_keeps_its_contributions(
