@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
 from flask import Flask, g
 from flask.testing import FlaskClient
 from flask_migrate import upgrade
@@ -28,6 +29,7 @@ from pkgsite import create_app
 from pkgsite.clients.gateways import open_gateways
 from pkgsite.clients.people import open_people
 from pkgsite.extensions import db, limiter
+from pkgsite.services import passwords
 from tests.databases import ADDRESS, Template, folder_in_memory, start_postgresql, stop_postgresql
 
 KINDS = ("sqlite", "postgresql")
@@ -112,6 +114,15 @@ def _applications_share_what_they_compile() -> Iterator[None]:
         patch.setattr(Rule, "_compile_builder", kept_builder)
         patch.setitem(Flask.jinja_options, "bytecode_cache", KeptInMemory())
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def production_hasher() -> Iterator[PasswordHasher]:
+    """The site's password hasher; in its place tests use one that takes no time."""
+    with pytest.MonkeyPatch.context() as patch:
+        hasher = passwords.HASHER
+        patch.setattr(passwords, "HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+        yield hasher
 
 
 @pytest.fixture(autouse=True)
