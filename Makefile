@@ -2,8 +2,11 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+INSTALL = $(BIN)/pip install --disable-pip-version-check --quiet --progress-bar on --require-hashes
+LOCK = UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --upgrade --generate-hashes \
+	--universal --python-version 3.11
 
-.PHONY: help run check test test-slow bench fuzz lint fix screenshots
+.PHONY: help run check test test-slow bench fuzz lint fix lock screenshots
 .DEFAULT_GOAL := help
 
 help:  ## List all commands
@@ -49,6 +52,15 @@ fix: .venv/.dev  ## Fix style issues automatically
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+lock: .venv/.dev  ## Update the lock files, and check that each version of Python has wheels for them
+	@$(LOCK) pyproject.toml --output-file requirements.lock
+	@$(LOCK) requirements-dev.txt --constraints requirements.lock --output-file requirements-dev.lock
+	@for version in 3.11 3.12 3.13 3.14; do \
+		echo "Checking Python $$version …"; \
+		$(BIN)/uv pip install --quiet --dry-run --target .venv/unused --python-version $$version \
+			--only-binary :all: --require-hashes -r requirements-dev.lock || exit 1; \
+	done
+
 screenshots: .venv/.dev  ## Regenerate the screenshots in docs/images
 	@sh tests/prepare.sh
 	@$(BIN)/python -m docs.make_screenshots
@@ -61,12 +73,12 @@ screenshots: .venv/.dev  ## Regenerate the screenshots in docs/images
 	@echo "Creating a virtual environment in .venv …"
 	@$(PYTHON) -m venv .venv
 
-.venv/.run: requirements.txt .venv/bin/python
+.venv/.run: requirements.lock .venv/bin/python
 	@echo "Installing dependencies (takes about a minute the first time) …"
-	@$(BIN)/pip install --disable-pip-version-check --quiet --progress-bar on -r requirements.txt
+	@$(INSTALL) -r requirements.lock
 	@touch $@
 
-.venv/.dev: requirements-dev.txt .venv/.run
+.venv/.dev: requirements-dev.lock .venv/bin/python
 	@echo "Installing test dependencies …"
-	@$(BIN)/pip install --disable-pip-version-check --quiet --progress-bar on -r requirements-dev.txt
+	@$(INSTALL) -r requirements-dev.lock
 	@touch $@

@@ -18,37 +18,44 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 ROOT = Path(__file__).resolve().parent
+INSTALLED_MIGRATIONS = ROOT / "pkgsite" / "migrations"
+IS_INSTALLED = INSTALLED_MIGRATIONS.is_dir()  # with pip; otherwise the site runs from its source tree
 
 
-class BadSetting(ValueError):
+class InvalidSetting(ValueError):
     """A setting has an invalid value; the message names the setting."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting; `read` parses the environment variable, or raises a ValueError that says what was expected."""
+    """One setting; `parse` parses the environment variable, or raises a ValueError that says what was expected."""
 
     name: str
     default: str
-    read: Callable[[str], Any]
-    meaning: str
+    parse: Callable[[str], Any]
+    description: str
     is_secret: bool = False  # error messages do not show its value
 
 
-def text(value: str) -> str:
+def parse_text(value: str) -> str:
     return value.strip()
 
 
-def whole(least: int, most: int) -> Callable[[str], int]:
-    """Return a parser for integers from `least` to `most`."""
+def folder(value: str) -> str:
+    """Parse the path of a directory; a relative path is relative to the current directory."""
+    return str(Path(value.strip()).absolute())
+
+
+def integer_between(minimum: int, maximum: int) -> Callable[[str], int]:
+    """Return a parser for integers from `minimum` to `maximum`."""
 
     def read(value: str) -> int:
-        expected = f"expected an integer from {least} to {most}"
+        expected = f"expected an integer from {minimum} to {maximum}"
         try:
             number = int(value)
         except ValueError:
             raise ValueError(expected) from None
-        if not least <= number <= most:
+        if not minimum <= number <= maximum:
             raise ValueError(expected)
         return number
 
@@ -67,17 +74,17 @@ def one_of(*choices: str) -> Callable[[str], str]:
     return read
 
 
-def switch(value: str) -> bool:
+def on_off(value: str) -> bool:
     """Parse `on` or `off`."""
     return one_of("on", "off")(value) == "on"
 
 
-def names(value: str) -> list[str]:
+def comma_separated(value: str) -> list[str]:
     """Parse a comma-separated list; empty items are dropped."""
     return [name.strip() for name in value.split(",") if name.strip()]
 
 
-def web_address(value: str) -> str:
+def http_url(value: str) -> str:
     """Parse an HTTP(S) URL and remove a trailing slash; an empty value stays empty."""
     address = value.strip().rstrip("/")
     if address:
@@ -88,29 +95,29 @@ def web_address(value: str) -> str:
 
 
 @dataclass(frozen=True)
-class Host:
+class CodeHostSetting:
     """A code host from the setting CODE_HOSTS: its kind, and its API URL if it differs from the default."""
 
     kind: str
     api: str
 
 
-def code_hosts(value: str) -> dict[str, Host]:
+def code_hosts(value: str) -> dict[str, CodeHostSetting]:
     """Parse comma-separated hosts, each "name kind" or "name kind api-url"."""
     found = {}
-    for entry in names(value):
-        words = entry.split()
-        if len(words) not in (2, 3) or words[1] not in HOST_KINDS:
+    for entry in comma_separated(value):
+        parts = entry.split()
+        if len(parts) not in (2, 3) or parts[1] not in HOST_KINDS:
             kinds = ", ".join(HOST_KINDS)
             raise ValueError(f"expected entries such as `git.example.org gitlab`; the type must be one of {kinds}")
-        found[words[0].lower()] = Host(words[1], web_address("".join(words[2:])))
+        found[parts[0].lower()] = CodeHostSetting(parts[1], http_url("".join(parts[2:])))
     return found
 
 
 def tokens(value: str) -> dict[str, str]:
     """Parse comma-separated "host=token" pairs."""
     found = {}
-    for entry in names(value):
+    for entry in comma_separated(value):
         host, equals, token = entry.partition("=")
         if not (host.strip() and equals and token.strip()):
             raise ValueError("expected tokens such as `github.com=ghp_…`")
@@ -135,12 +142,12 @@ def database_url(value: str) -> str:
     return address
 
 
-def sender(value: str) -> str:
+def email_sender(value: str) -> str:
     """Parse the sender address of emails, with or without a display name."""
-    given = value.strip()
-    if given and not re.fullmatch(r"(?:[^<>@\x00-\x1f\x7f]+ )?<?[^\s<>@,;]+@[^\s<>@,;]+>?", given):
+    raw_value = value.strip()
+    if raw_value and not re.fullmatch(r"(?:[^<>@\x00-\x1f\x7f]+ )?<?[^\s<>@,;]+@[^\s<>@,;]+>?", raw_value):
         raise ValueError("expected an email address such as Packages <packages@example.org>")
-    return given
+    return raw_value
 
 
 def is_loopback(host: str) -> bool:
@@ -154,9 +161,9 @@ def is_loopback(host: str) -> bool:
 HOST_KINDS = ("github", "gitlab", "bitbucket", "forgejo")
 
 SETTINGS = (
-    Setting("HOST", "127.0.0.1", text, "Address that the web server listens on."),
-    Setting("PORT", "8000", whole(1, 65535), "Port that the web server listens on."),
-    Setting("WORKERS", "2", whole(1, 256), "Number of web worker processes."),
+    Setting("HOST", "127.0.0.1", parse_text, "Address that the web server listens on."),
+    Setting("PORT", "8000", integer_between(1, 65535), "Port that the web server listens on."),
+    Setting("WORKERS", "2", integer_between(1, 256), "Number of web worker processes."),
     Setting(
         "DATABASE_URL",
         "sqlite:///pkgsite.db",
@@ -165,24 +172,26 @@ SETTINGS = (
     ),
     Setting(
         "DATA_DIR",
-        str(ROOT / "instance"),
-        text,
-        "Directory for the SQLite database, the secret key file and the rate limit counters.",
+        "instance" if IS_INSTALLED else str(ROOT / "instance"),
+        folder,
+        "Directory for the SQLite database, the secret key file and the rate limit counters. A relative path is "
+        "relative to the current directory. Default: in a clone, its `instance` directory; otherwise `instance` in "
+        "the current directory.",
     ),
     Setting(
         "SECRET_KEY",
         "",
-        text,
+        parse_text,
         "Key that signs sessions and links in emails. Empty: generated once and stored in DATA_DIR/secret_key, "
         "readable only by its owner.",
         is_secret=True,
     ),
-    Setting("SITE_TITLE", "pkgsite", text, "Site name, shown in the header and in page titles."),
-    Setting("SITE_SUBJECT", "Django", text, "What the packages are for, as in “Django packages”. Can be empty."),
+    Setting("SITE_TITLE", "pkgsite", parse_text, "Site name, shown in the header and in page titles."),
+    Setting("SITE_SUBJECT", "Django", parse_text, "What the packages are for, as in “Django packages”. Can be empty."),
     Setting(
         "SEARCH_PREFIX",
         "django",
-        names,
+        comma_separated,
         "Comma-separated common prefixes of package names: search also finds packages by name without the prefix. "
         "After changing it, run `flask search rebuild`.",
     ),
@@ -190,28 +199,28 @@ SETTINGS = (
     Setting(
         "PUBLIC_URL",
         "",
-        web_address,
+        http_url,
         "Public URL of the site, used in canonical links, feeds and emails. With https, cookies are Secure and the "
         "HSTS header is sent.",
     ),
     Setting(
         "TRUSTED_HOSTS",
         "",
-        names,
+        comma_separated,
         "Comma-separated host names that the site accepts (`.example.org` includes subdomains); requests for other "
         "hosts get status 400. Empty: any host.",
     ),
     Setting(
         "PROXY_HOPS",
         "0",
-        whole(0, 10),
+        integer_between(0, 10),
         "Number of reverse proxies in front of the site whose X-Forwarded-* headers are trusted. 0: the headers are "
         "ignored.",
     ),
     Setting(
         "MAX_BODY_BYTES",
         "1048576",
-        whole(1024, 1 << 30),
+        integer_between(1024, 1 << 30),
         "Maximum size of a request body in bytes; larger requests get status 413.",
     ),
     Setting(
@@ -223,13 +232,13 @@ SETTINGS = (
     Setting(
         "PACKAGE_INDEX_URL",
         "https://pypi.org",
-        web_address,
+        http_url,
         "URL of the Python package index that package pages link to and that releases are read from.",
     ),
     Setting(
         "DOWNLOAD_COUNTS_URL",
         "https://pypistats.org",
-        web_address,
+        http_url,
         "URL of the service that provides download counts for the package index.",
     ),
     Setting(
@@ -250,7 +259,7 @@ SETTINGS = (
     Setting(
         "ALLOWED_HOSTS_OUT",
         "",
-        names,
+        comma_separated,
         "Comma-separated hosts (with the port, if it is not the default) that the site may connect to even if they are "
         "on this machine or in a private network. All other HTTP requests go only to the hosts of the URL settings, at "
         "public IP addresses.",
@@ -258,14 +267,14 @@ SETTINGS = (
     Setting(
         "CONTACT",
         "",
-        text,
+        parse_text,
         "Contact for the operators of the hosts that the site fetches data from, sent in the User-Agent header: an "
         "email address or a URL. Empty: PUBLIC_URL.",
     ),
     Setting(
         "WEBHOOK_SECRET",
         "",
-        text,
+        parse_text,
         "Secret that authenticates webhooks, as a signature (GitHub) or a token (GitLab). Empty: webhooks are "
         "rejected.",
         is_secret=True,
@@ -273,7 +282,7 @@ SETTINGS = (
     Setting(
         "REVIEW_FIRST_EDITS",
         "0",
-        whole(0, 1000),
+        integer_between(0, 1000),
         "Number of each new user's first edits that a moderator must approve. 0: no review.",
     ),
     Setting(
@@ -284,21 +293,21 @@ SETTINGS = (
         "on a page, for trying out the site; refused if other machines can reach the site) or `off`. Empty: `outbox` "
         "if only this machine can reach the site, otherwise `off`.",
     ),
-    Setting("SMTP_HOST", "localhost", text, "Host name of the mail server."),
-    Setting("SMTP_PORT", "587", whole(1, 65535), "Port of the mail server."),
-    Setting("SMTP_USER", "", text, "Username for the mail server. Empty: no authentication."),
-    Setting("SMTP_PASSWORD", "", text, "Password for the mail server.", is_secret=True),
+    Setting("SMTP_HOST", "localhost", parse_text, "Host name of the mail server."),
+    Setting("SMTP_PORT", "587", integer_between(1, 65535), "Port of the mail server."),
+    Setting("SMTP_USER", "", parse_text, "Username for the mail server. Empty: no authentication."),
+    Setting("SMTP_PASSWORD", "", parse_text, "Password for the mail server.", is_secret=True),
     Setting(
         "SMTP_TLS",
         "starttls",
         one_of("starttls", "tls", "none"),
         "Encryption of the connection to the mail server: `starttls`, `tls` (from the start) or `none`.",
     ),
-    Setting("MAIL_FROM", "", sender, "Sender address of emails. Required with MAIL=smtp."),
+    Setting("MAIL_FROM", "", email_sender, "Sender address of emails. Required with MAIL=smtp."),
     Setting(
         "API_REQUIRE_IF_MATCH",
         "off",
-        switch,
+        on_off,
         "Whether API requests that change a record with a token must include If-Match (otherwise status 428). If the "
         "header is sent, changes to an outdated version are rejected with either value.",
     ),
@@ -311,43 +320,47 @@ SETTINGS = (
     Setting(
         "REDIS_URL",
         "",
-        text,
+        parse_text,
         "Redis database for rate limit counters shared by several machines, as in redis://host:6379/0; requires the "
         "package `redis`. Empty: each machine has its own counters, in DATA_DIR.",
         is_secret=True,
     ),
-    Setting("OAUTH_GITHUB_ID", "", text, "Client ID for login with GitHub. Empty: login with GitHub is disabled."),
-    Setting("OAUTH_GITHUB_SECRET", "", text, "Client secret for OAUTH_GITHUB_ID.", is_secret=True),
-    Setting("OAUTH_GITHUB_URL", "https://github.com", web_address, "URL of the GitHub server used for login."),
-    Setting("OAUTH_GITHUB_API", "https://api.github.com", web_address, "API URL of the GitHub server used for login."),
-    Setting("OAUTH_GITLAB_ID", "", text, "Client ID for login with GitLab. Empty: login with GitLab is disabled."),
-    Setting("OAUTH_GITLAB_SECRET", "", text, "Client secret for OAUTH_GITLAB_ID.", is_secret=True),
-    Setting("OAUTH_GITLAB_URL", "https://gitlab.com", web_address, "URL of the GitLab server used for login."),
+    Setting(
+        "OAUTH_GITHUB_ID", "", parse_text, "Client ID for login with GitHub. Empty: login with GitHub is disabled."
+    ),
+    Setting("OAUTH_GITHUB_SECRET", "", parse_text, "Client secret for OAUTH_GITHUB_ID.", is_secret=True),
+    Setting("OAUTH_GITHUB_URL", "https://github.com", http_url, "URL of the GitHub server used for login."),
+    Setting("OAUTH_GITHUB_API", "https://api.github.com", http_url, "API URL of the GitHub server used for login."),
+    Setting(
+        "OAUTH_GITLAB_ID", "", parse_text, "Client ID for login with GitLab. Empty: login with GitLab is disabled."
+    ),
+    Setting("OAUTH_GITLAB_SECRET", "", parse_text, "Client secret for OAUTH_GITLAB_ID.", is_secret=True),
+    Setting("OAUTH_GITLAB_URL", "https://gitlab.com", http_url, "URL of the GitLab server used for login."),
 )
 
 
 def is_local(values: Mapping[str, Any]) -> bool:
     """Return whether, according to its settings, the site can only be reached from this machine."""
-    public = urlsplit(values["PUBLIC_URL"]).hostname
-    names_of_others = [name for name in values["TRUSTED_HOSTS"] if not is_loopback(name)]
+    public_host = urlsplit(values["PUBLIC_URL"]).hostname
+    public_hosts = [name for name in values["TRUSTED_HOSTS"] if not is_loopback(name)]
     return (
         is_loopback(values["HOST"])
         and not values["PROXY_HOPS"]
-        and (not public or is_loopback(public))
-        and not names_of_others
+        and (not public_host or is_loopback(public_host))
+        and not public_hosts
     )
 
 
-def clashes(values: Mapping[str, Any]) -> list[str]:
+def find_conflicts(values: Mapping[str, Any]) -> list[str]:
     """Return an error message for each invalid combination of settings, starting with the name of the setting."""
     found = []
-    mail = values["MAIL"]
-    if mail == "outbox" and not is_local(values):
+    email_mode = values["MAIL"]
+    if email_mode == "outbox" and not is_local(values):
         found.append(
             "MAIL='outbox': the outbox shows all emails to any visitor, so it is only allowed if the site is reachable "
             "from this machine alone (see HOST, PUBLIC_URL, TRUSTED_HOSTS, PROXY_HOPS); expected smtp or off"
         )
-    if mail == "smtp":
+    if email_mode == "smtp":
         found += [
             f"{name}='': required when MAIL is smtp"
             for name in ("PUBLIC_URL", "MAIL_FROM", "SMTP_HOST")
@@ -366,41 +379,41 @@ def read_settings(environ: Mapping[str, str]) -> dict[str, Any]:
         BadSetting: a value is invalid; the message lists all invalid settings.
     """
     values: dict[str, Any] = {}
-    refusals = []
+    errors = []
     for setting in SETTINGS:
-        given = environ.get(setting.name, setting.default)
+        raw_value = environ.get(setting.name, setting.default)
         try:
-            values[setting.name] = setting.read(given)
+            values[setting.name] = setting.parse(raw_value)
         except ValueError as error:
-            shown = "…" if setting.is_secret else repr(given)
-            refusals.append(f"{setting.name}={shown}: {error}")
-    refusals += clashes(values) if not refusals else []
-    if refusals:
-        raise BadSetting("; ".join(refusals))
+            masked_value = "…" if setting.is_secret else repr(raw_value)
+            errors.append(f"{setting.name}={masked_value}: {error}")
+    errors += find_conflicts(values) if not errors else []
+    if errors:
+        raise InvalidSetting("; ".join(errors))
     values["MAIL"] = values["MAIL"] or ("outbox" if is_local(values) else "off")
     return values
 
 
-def secret_key(folder: Path) -> str:
+def load_or_create_secret_key(folder: Path) -> str:
     """Return the secret key stored in `folder`; generate it on the first call.
 
     Several processes may start at the same time: each writes a complete temporary file and links it to the final
     path. The first link wins.
     """
-    place = folder / "secret_key"
-    if not place.exists():
+    key_path = folder / "secret_key"
+    if not key_path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        draft = folder / f".secret_key-{os.getpid()}-{secrets.token_hex(4)}"
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        temporary_path = folder / f".secret_key-{os.getpid()}-{secrets.token_hex(4)}"
+        descriptor = os.open(temporary_path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_urlsafe(48))
         try:
-            os.link(draft, place)
+            os.link(temporary_path, key_path)
         except FileExistsError:
             pass  # another process was first: use its key
         finally:
-            draft.unlink()
-    return place.read_text().strip()
+            temporary_path.unlink()
+    return key_path.read_text().strip()
 
 
 def flask_config(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -408,8 +421,9 @@ def flask_config(settings: Mapping[str, Any]) -> dict[str, Any]:
     https = settings["PUBLIC_URL"].startswith("https://")
     return {
         **settings,
-        "SECRET_KEY": settings["SECRET_KEY"] or secret_key(Path(settings["DATA_DIR"])),
-        "MIGRATIONS": str(ROOT / "migrations"),
+        "SECRET_KEY": settings["SECRET_KEY"] or load_or_create_secret_key(Path(settings["DATA_DIR"])),
+        "MIGRATIONS": str(INSTALLED_MIGRATIONS if IS_INSTALLED else ROOT / "migrations"),
+        "COMMAND": "pkgsite" if IS_INSTALLED else ".venv/bin/flask --app wsgi",  # as users type it
         "SQLALCHEMY_DATABASE_URI": settings["DATABASE_URL"],
         "TRUSTED_HOSTS": settings["TRUSTED_HOSTS"] or None,
         "MAX_CONTENT_LENGTH": settings["MAX_BODY_BYTES"],
@@ -421,7 +435,7 @@ def flask_config(settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def from_environment() -> dict[str, Any]:
+def load_config() -> dict[str, Any]:
     """Return the complete configuration, read from the environment variables of this process.
 
     Raises:

@@ -4,8 +4,8 @@ import config
 from pkgsite import create_app
 
 try:
-    settings = config.from_environment()
-except config.BadSetting as refusal:
-    raise SystemExit(f"The site can't start: {refusal}") from None
+    settings = config.load_config()
+except config.InvalidSetting as error:
+    raise SystemExit(f"The site can't start: {error}") from None
 
 app = create_app(settings)

@@ -23,8 +23,8 @@ from pkgsite import create_app
 from pkgsite.clock import utc_now
 from pkgsite.extensions import db
 from pkgsite.models import GridPackage, Package
-from pkgsite.services.catalogue import load_catalogue_when_empty
-from tests.queries import counted_queries
+from pkgsite.services.importing.catalogue import load_bundled_catalogue_if_empty
+from tests.queries import recorded_queries
 
 PAGES = (
     "/",
@@ -39,36 +39,36 @@ PAGES = (
     "/api/v4/grids/39/",
     "/api/v4/search/?q=cache",
 )
-NOTHING = "/nothing/"
-GRID_MEMBERS = 50  # packages of the large site in the grid that is measured
+EMPTY_PATH = "/nothing/"
+GRID_SIZE = 50  # packages of the large site in the grid that is measured
 
 
-def make_site(folder: Path, packages: int) -> Flask:
+def make_site(folder: Path, package_count: int) -> Flask:
     """Return the site over a fresh database with at least so many packages."""
-    environment = {"DATA_DIR": str(folder), "DATABASE_URL": f"sqlite:///{packages}.db", "SECRET_KEY": "bench"}
+    environment = {"DATA_DIR": str(folder), "DATABASE_URL": f"sqlite:///{package_count}.db", "SECRET_KEY": "bench"}
     app = create_app(config.flask_config(config.read_settings(environment)))
-    app.add_url_rule(NOTHING, view_func=lambda: "")
+    app.add_url_rule(EMPTY_PATH, view_func=lambda: "")
     with app.app_context():
         upgrade()
         with db.session.begin():
-            load_catalogue_when_empty(db.session(), now=utc_now())
+            load_bundled_catalogue_if_empty(db.session(), now=utc_now())
         with db.session.begin():
-            add_copies(packages)
+            copy_packages(package_count)
     return app
 
 
-def add_copies(packages: int) -> None:
+def copy_packages(package_count: int) -> None:
     """Copy the catalogue's packages under other names until there are enough; put some into the grid of caching."""
     columns = [column for column in Package.__table__.columns if column.name != "id"]
     originals = [dict(row._mapping) for row in db.session.execute(select(*columns))]
     copies = [
         original | {"slug": f"copy-{number}", "title": f"{original['title'][:80]} {number}"}
-        for number in range(packages - len(originals))
+        for number in range(package_count - len(originals))
         for original in [originals[number % len(originals)]]
     ]
     if copies:
         db.session.execute(insert(Package), copies)
-        new = db.session.scalars(select(Package.id).order_by(Package.id.desc()).limit(GRID_MEMBERS))
+        new = db.session.scalars(select(Package.id).order_by(Package.id.desc()).limit(GRID_SIZE))
         memberships = [{"grid_id": 39, "package_id": number, "position": 0, "created_at": utc_now()} for number in new]
         db.session.execute(insert(GridPackage), memberships)
 
@@ -76,22 +76,22 @@ def add_copies(packages: int) -> None:
 def measure(sites: dict[str, Flask], rounds: int) -> dict[tuple[str, str], float]:
     """Return the median seconds of each site's pages; the pages take turns, so that all see the same machine."""
     clients = {name: app.test_client() for name, app in sites.items()}
-    times: dict[tuple[str, str], list[float]] = {}
-    for turn in range(rounds + 2):  # the first two only warm up
+    durations: dict[tuple[str, str], list[float]] = {}
+    for round_number in range(rounds + 2):  # the first two only warm up
         for name, client in clients.items():
-            for page in (NOTHING, *PAGES):
+            for page in (EMPTY_PATH, *PAGES):
                 start = time.perf_counter()
                 status = client.get(page).status_code
-                taken = time.perf_counter() - start
+                elapsed_s = time.perf_counter() - start
                 assert status == 200, (page, status)
-                if turn > 1:
-                    times.setdefault((name, page), []).append(taken)
-    return {place: statistics.median(taken) for place, taken in times.items()}
+                if round_number > 1:
+                    durations.setdefault((name, page), []).append(elapsed_s)
+    return {key: statistics.median(elapsed_s) for key, elapsed_s in durations.items()}
 
 
-def cost(app: Flask, page: str) -> tuple[int, int]:
+def count_queries_and_bytes(app: Flask, page: str) -> tuple[int, int]:
     """Return a page's queries and bytes, uncompressed."""
-    with counted_queries(app) as statements:
+    with recorded_queries(app) as statements:
         size = len(app.test_client().get(page).data)
     return len([statement for statement in statements if not statement.startswith("BEGIN")]), size
 
@@ -100,16 +100,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--packages", type=int, default=20_000, help="packages of the large site")
     parser.add_argument("--rounds", type=int, default=30)
-    asked = parser.parse_args()
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        sites = {"small": make_site(Path(folder), 0), "large": make_site(Path(folder), asked.packages)}
-        times = measure(sites, asked.rounds)
-        print(f"{'page':32} queries     bytes   small  large   ({asked.packages} packages; times an empty page)")
+        sites = {"small": make_site(Path(folder), 0), "large": make_site(Path(folder), args.packages)}
+        durations = measure(sites, args.rounds)
+        print(f"{'page':32} queries     bytes   small  large   ({args.packages} packages; times an empty page)")
         for page in PAGES:
-            queries, size = cost(sites["large"], page)
-            ratios = [times[name, page] / times[name, NOTHING] for name in sites]
+            queries, size = count_queries_and_bytes(sites["large"], page)
+            ratios = [durations[name, page] / durations[name, EMPTY_PATH] for name in sites]
             print(f"{page:32} {queries:7} {size:9,} {ratios[0]:7.1f} {ratios[1]:6.1f}")
-        empty = times["small", NOTHING] * 1e6
+        empty = durations["small", EMPTY_PATH] * 1e6
         print(f"An empty page took {empty:.0f} µs in this run.")
         for app in sites.values():
             with app.app_context():

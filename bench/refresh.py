@@ -38,19 +38,19 @@ from pkgsite.extensions import db, gateways
 from pkgsite.jobs.refresh import Refresher
 from pkgsite.models import Package
 from pkgsite.rules.freshness import Priority
-from pkgsite.services.sources import make_due, sync_sources
+from pkgsite.services.refresh.sources import make_due, sync_sources
 from tests.factories import make_category
 from tests.fakes.github import FakeGitHub
 
 TOKEN = "for-the-bench-only"
-MOST_GRAPHQL = 120  # requests for the metadata of 5,000 repositories
-MOST_SECOND_DAY = 0.10  # of the first run's REST quota
-CHANGED = 0.02  # of the repositories, from one day to the next
-HOURLY = 5000  # REST requests that a token of GitHub has
+MAX_GRAPHQL_REQUESTS = 120  # requests for the metadata of 5,000 repositories
+MAX_SECOND_DAY_SHARE = 0.10  # of the first run's REST quota
+DAILY_CHANGE_RATE = 0.02  # of the repositories, from one day to the next
+REST_QUOTA_PER_HOUR = 5000  # REST requests that a token of GitHub has
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class RequestCounts:
     """What the fake was asked since the last time, and what that cost."""
 
     graphql: int
@@ -58,7 +58,7 @@ class Counts:
     points: int
     quota: int
 
-    def line(self) -> str:
+    def summary(self) -> str:
         return f"{self.graphql:6,} GraphQL ({self.points:,} points)  {self.rest:7,} REST ({self.quota:,} counted)"
 
 
@@ -67,41 +67,43 @@ def fake_github(repos: int, pipe: Connection) -> None:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     github = FakeGitHub(TOKEN)
     github.limits = {"core": 10**9, "graphql": 10**9}
-    made = [github.add(f"owner/repo-{number}") for number in range(repos)]
+    repositories = [github.add(f"owner/repo-{number}") for number in range(repos)]
     server = make_server("127.0.0.1", 0, github, threaded=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     pipe.send(f"http://127.0.0.1:{server.server_port}")
-    while (order := pipe.recv()) != "stop":
-        if order == "count":
-            graphql = github.requests("POST /graphql")
-            pipe.send(Counts(graphql, len(github.asked) - graphql, github.spent["graphql"], github.spent["core"]))
-            github.asked.clear()
+    while (send_command := pipe.recv()) != "stop":
+        if send_command == "count":
+            graphql = github.count_requests("POST /graphql")
+            pipe.send(
+                RequestCounts(graphql, len(github.request_log) - graphql, github.spent["graphql"], github.spent["core"])
+            )
+            github.request_log.clear()
             github.spent.clear()
         else:
-            for repo in made[:: round(1 / CHANGED)]:
+            for repo in repositories[:: round(1 / DAILY_CHANGE_RATE)]:
                 repo.stars += 1
                 repo.commits += 1
-                repo.committed_at = order
+                repo.committed_at = send_command
                 repo.weeks = [*(repo.weeks or [0] * 52)[:-1], repo.commits % 50]
             pipe.send(None)
     server.shutdown()
 
 
 @contextmanager
-def started_fake(repos: int) -> Iterator[tuple[str, Callable[[str], Counts]]]:
+def running_fake(repos: int) -> Iterator[tuple[str, Callable[[str], RequestCounts]]]:
     """The address of a fake, and a function that gives it an order."""
-    ours, its = multiprocessing.get_context("spawn").Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=fake_github, args=(repos, its), daemon=True)
+    parent_pipe, child_pipe = multiprocessing.get_context("spawn").Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=fake_github, args=(repos, child_pipe), daemon=True)
     process.start()
-    address = ours.recv()
+    address = parent_pipe.recv()
 
-    def order(words: str) -> Counts:
-        ours.send(words)
-        told: Counts = ours.recv()
-        return told
+    def order(message: str) -> RequestCounts:
+        parent_pipe.send(message)
+        counts: RequestCounts = parent_pipe.recv()
+        return counts
 
     yield address, order
-    ours.send("stop")
+    parent_pipe.send("stop")
     process.join()
 
 
@@ -131,13 +133,13 @@ def make_site(folder: Path, repos: int, address: str) -> Flask:
     return app
 
 
-def refresh(app: Flask, later: timedelta, *, everything: bool = False) -> tuple[dict[str, int], float]:
+def refresh(app: Flask, clock_offset: timedelta, *, everything: bool = False) -> tuple[dict[str, int], float]:
     """Refresh at a later time than now; return what came of it, and the seconds that it took."""
     with app.app_context():
         if everything:
-            make_due(db.session(), priority=Priority.CLICK, now=utc_now() + later)
+            make_due(db.session(), priority=Priority.USER_REQUEST, now=utc_now() + clock_offset)
             db.session.commit()
-        refresher = Refresher(app, gateways(), clock=lambda: utc_now() + later)
+        refresher = Refresher(app, gateways(), clock=lambda: utc_now() + clock_offset)
     start = time.perf_counter()
     totals = refresher.run().totals()
     return totals, time.perf_counter() - start
@@ -148,41 +150,43 @@ def peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def report(name: str, counts: Counts, totals: dict[str, int], seconds: float, repos: int) -> None:
-    came = ", ".join(f"{number:,} {result}" for result, number in sorted(totals.items()))
-    print(f"{name:24} {counts.line()}")
-    print(f"{'':24} {came}; {repos * 60 / seconds:,.0f} packages a minute, peak {peak_mib():.0f} MiB", flush=True)
+def print_report(name: str, counts: RequestCounts, totals: dict[str, int], seconds: float, repos: int) -> None:
+    summary = ", ".join(f"{number:,} {result}" for result, number in sorted(totals.items()))
+    print(f"{name:24} {counts.summary()}")
+    print(f"{'':24} {summary}; {repos * 60 / seconds:,.0f} packages a minute, peak {peak_mib():.0f} MiB", flush=True)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--repos", type=int, default=5000)
     repos = parser.parse_args().repos
-    over = []
-    with tempfile.TemporaryDirectory() as folder, started_fake(repos) as (address, order):
+    exceeded = []
+    with tempfile.TemporaryDirectory() as folder, running_fake(repos) as (address, send_command):
         app = make_site(Path(folder), repos, address)
         print(f"{repos:,} repositories; before the first run the process has {peak_mib():.0f} MiB")
         totals, seconds = refresh(app, timedelta(0))
-        cold = order("count")
-        report("first run", cold, totals, seconds, repos)
-        print(f"{'':24} with a token of {HOURLY:,} REST requests an hour it takes {cold.quota / HOURLY:.1f} hours")
-        if cold.graphql > MOST_GRAPHQL:
-            over.append(f"the first run asked GraphQL {cold.graphql} times, more than {MOST_GRAPHQL}")
+        cold = send_command("count")
+        print_report("first run", cold, totals, seconds, repos)
+        print(
+            f"{'':24} with a token of {REST_QUOTA_PER_HOUR:,} REST requests an hour it takes {cold.quota / REST_QUOTA_PER_HOUR:.1f} hours"
+        )
+        if cold.graphql > MAX_GRAPHQL_REQUESTS:
+            exceeded.append(f"the first run asked GraphQL {cold.graphql} times, more than {MAX_GRAPHQL_REQUESTS}")
         runs = (("second day, as due", timedelta(days=2), False), ("third day, everything", timedelta(days=3), True))
         for name, later, everything in runs:
-            order(f"{utc_now() + later:%Y-%m-%dT%H:%M:%SZ}")
+            send_command(f"{utc_now() + later:%Y-%m-%dT%H:%M:%SZ}")
             totals, seconds = refresh(app, later, everything=everything)
-            counts = order("count")
-            report(name, counts, totals, seconds, repos)
+            counts = send_command("count")
+            print_report(name, counts, totals, seconds, repos)
             share = counts.quota / cold.quota
             print(f"{'':24} {share:.1%} of the first run's REST quota")
-            if share > MOST_SECOND_DAY:
-                over.append(f"the {name} took {share:.1%} of the first run's REST quota")
+            if share > MAX_SECOND_DAY_SHARE:
+                exceeded.append(f"the {name} took {share:.1%} of the first run's REST quota")
         with app.app_context():
             db.engine.dispose()
-    for words in over:
-        print(f"Over budget: {words}", file=sys.stderr)
-    return 1 if over else 0
+    for message in exceeded:
+        print(f"Over budget: {message}", file=sys.stderr)
+    return 1 if exceeded else 0
 
 
 if __name__ == "__main__":

@@ -34,42 +34,56 @@ from pkgsite import create_app
 from pkgsite.clock import utc_now
 from pkgsite.extensions import db
 from pkgsite.models import Category, Package, begin_write
-from pkgsite.rules.search_words import split_words
-from pkgsite.services.search import search
-from pkgsite.services.search_index import rebuild
+from pkgsite.rules.search.tokenizer import split_words
+from pkgsite.services.search.indexer import rebuild
+from pkgsite.services.search.query import search
 from tests.databases import start_postgresql, stop_postgresql
 
-ALLOWED = {"one word": 3, "two words": 3, "beginning": 3, "very common word": 3, "filtered": 3, "typo": 4}
+MAX_RATIOS = {"one word": 3, "two words": 3, "beginning": 3, "very common word": 3, "filtered": 3, "typo": 4}
 PREFIXES = ("django",)
-BATCH = 5_000
-LETTERS = "abcdefghijklmnopqrstuvwxyz"
+BATCH_SIZE = 5_000
+ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 LICENCES = ("MIT", "BSD-3-Clause", "Apache-2.0", "GPL-3.0-only", "MPL-2.0", "Unlicense", "ISC")
 CLASSIFIERS = [f"Programming Language :: Python :: 3.{minor}" for minor in range(9, 15)]
 FILTERS = ("licence:mit", "licence:mpl-2.0", "python:3.13", "stars:>100", "stars:>10", "updated:<90d", "is:maintained",
            "category:tools", "-is:archived", "by:person-7")  # fmt: skip
 
-COMMON = ("python", "django", "flask", "api", "client", "data", "tool", "library", "simple", "for", "the", "a", "of")
+COMMON_WORDS = (
+    "python",
+    "django",
+    "flask",
+    "api",
+    "client",
+    "data",
+    "tool",
+    "library",
+    "simple",
+    "for",
+    "the",
+    "a",
+    "of",
+)
 
 Row = tuple[str, str]
 
 
-def generated(rows: int) -> Iterator[Row]:
+def generate_rows(rows: int) -> Iterator[Row]:
     """Yield names and summaries made of words of which, as in real ones, few are common and most are rare."""
     draw = random.Random(1)
     syllables = ["".join(pair) for pair in product("bcdfghjklmnprstvwz", "aeiou")]
-    words = list(COMMON)
+    words = list(COMMON_WORDS)
     words += ["".join(draw.choices(syllables, k=draw.choice((2, 2, 3, 3, 4)))) for _ in range(120_000)]
     weights = list(accumulate(1 / (rank + 2) for rank in range(len(words))))
-    taken = set()
+    elapsed_ms = set()
     for number in range(rows):
         parts = draw.choices(words, cum_weights=weights, k=draw.choice((1, 2, 2, 3)))
         name = "-".join(parts) if draw.random() < 0.8 else "-".join([*parts, str(number)])
-        name = f"{name}{number}" if name in taken else name
-        taken.add(name)
+        name = f"{name}{number}" if name in elapsed_ms else name
+        elapsed_ms.add(name)
         yield name, " ".join(draw.choices(words, cum_weights=weights, k=draw.randint(4, 12)))
 
 
-def written(path: Path) -> Iterator[Row]:
+def read_rows(path: Path) -> Iterator[Row]:
     """Yield the names and summaries of a file."""
     csv.field_size_limit(1 << 30)
     with path.open(newline="", encoding="utf-8") as file:
@@ -78,13 +92,13 @@ def written(path: Path) -> Iterator[Row]:
                 yield row["name"], row["summary"] or ""
 
 
-def fill(session: Session, rows: Sequence[Row]) -> None:
+def insert_packages(session: Session, rows: Sequence[Row]) -> None:
     """Add a package for each row, with facts drawn by lot."""
     now, draw = utc_now(), random.Random(2)
     kinds = [{"title": name.title(), "slug": name, "created_at": now, "modified_at": now} for name in ("tools", "apps")]
     session.execute(insert(Category), kinds)
     tools, apps = session.scalars(select(Category.id).order_by(Category.slug.desc()))
-    for start in range(0, len(rows), BATCH):
+    for start in range(0, len(rows), BATCH_SIZE):
         session.execute(
             insert(Package),
             [
@@ -109,53 +123,53 @@ def fill(session: Session, rows: Sequence[Row]) -> None:
                     "changed_at": now,
                     "version": 1,
                 }
-                for number, (name, summary) in enumerate(rows[start : start + BATCH], start)
+                for number, (name, summary) in enumerate(rows[start : start + BATCH_SIZE], start)
             ],
         )
 
 
-def questions(rows: Sequence[Row], count: int) -> dict[str, list[str]]:
+def sample_queries(rows: Sequence[Row], count: int) -> dict[str, list[str]]:
     """Return what is searched for, of each kind."""
     draw = random.Random(3)
     uses: Counter[str] = Counter()
     for name, summary in rows:
         uses.update(set(split_words(f"{name} {summary}")))
     common = [word for word, _ in uses.most_common(50)]
-    known = [word for word, many in uses.items() if many > 1 and not word.isdigit()]
-    in_names = [word for name, _ in draw.sample(rows, min(len(rows), 20 * count)) for word in split_words(name)]
-    in_names = [word for word in in_names if len(word) > 2 and not word.isdigit()]
-    one = draw.sample(in_names, count // 2) + draw.sample(known, count - count // 2)
-    pairs = []
-    while len(pairs) < count:
+    repeated_words = [word for word, many in uses.items() if many > 1 and not word.isdigit()]
+    name_words = [word for name, _ in draw.sample(rows, min(len(rows), 20 * count)) for word in split_words(name)]
+    name_words = [word for word in name_words if len(word) > 2 and not word.isdigit()]
+    one = draw.sample(name_words, count // 2) + draw.sample(repeated_words, count - count // 2)
+    two_word_queries = []
+    while len(two_word_queries) < count:
         words = [word for word in dict.fromkeys(split_words(" ".join(draw.choice(rows)))) if len(word) > 2]
         if len(words) > 1:
-            pairs.append(" ".join(draw.sample(words, 2)))
-    begun = [draw.choice(in_names) for _ in range(count)]
-    long = [word for word in in_names if len(word) > 4]
+            two_word_queries.append(" ".join(draw.sample(words, 2)))
+    words_to_truncate = [draw.choice(name_words) for _ in range(count)]
+    long = [word for word in name_words if len(word) > 4]
     return {
         "one word": one,
-        "two words": pairs,
-        "beginning": [word[: draw.randint(2, 5)] for word in begun],
+        "two words": two_word_queries,
+        "beginning": [word[: draw.randint(2, 5)] for word in words_to_truncate],
         "very common word": [draw.choice(common) for _ in range(count)],
         "filtered": [f"{word} {draw.choice(FILTERS)}" for word in draw.sample(one, count)],
-        "typo": [slip(draw.choice(long), draw) for _ in range(count)],
+        "typo": [add_typo(draw.choice(long), draw) for _ in range(count)],
     }
 
 
-def slip(word: str, draw: random.Random) -> str:
+def add_typo(word: str, draw: random.Random) -> str:
     """Return a word with one letter left out, doubled, exchanged or swapped."""
     at = draw.randrange(1, len(word) - 1)
     return draw.choice(
         (
             word[:at] + word[at + 1 :],
             word[:at] + word[at] + word[at:],
-            word[:at] + draw.choice(LETTERS) + word[at + 1 :],
+            word[:at] + draw.choice(ALPHABET) + word[at + 1 :],
             word[:at] + word[at + 1] + word[at] + word[at + 2 :],
         )
     )
 
 
-def plain(session: Session) -> Callable[[str], object]:
+def baseline_query(session: Session) -> Callable[[str], object]:
     """Return the engine's own ranked query for one word, of the best twenty, without any join."""
     if session.get_bind().dialect.name == "sqlite":
         query = "SELECT rowid FROM search_text WHERE search_text MATCH :word ORDER BY bm25(search_text) LIMIT 20"
@@ -167,23 +181,23 @@ def plain(session: Session) -> Callable[[str], object]:
     return lambda word: session.execute(text(query), {"word": f"'{word}'"}).all()
 
 
-def timed(ask: Callable[[str], object], words: Sequence[str]) -> list[float]:
+def measure_queries(run_query: Callable[[str], object], words: Sequence[str]) -> list[float]:
     """Return the milliseconds that each of these takes, after all of them have been asked once."""
     for word in words:
-        ask(word)
-    taken = []
+        run_query(word)
+    elapsed_ms = []
     for word in words:
         start = time.perf_counter()
-        ask(word)
-        taken.append((time.perf_counter() - start) * 1000)
-    return taken
+        run_query(word)
+        elapsed_ms.append((time.perf_counter() - start) * 1000)
+    return elapsed_ms
 
 
-def p95(taken: Sequence[float]) -> float:
-    return statistics.quantiles(taken, n=20)[-1]
+def p95(elapsed_ms: Sequence[float]) -> float:
+    return statistics.quantiles(elapsed_ms, n=20)[-1]
 
 
-def size_of(session: Session, folder: Path) -> str:
+def index_size(session: Session, folder: Path) -> str:
     if session.get_bind().dialect.name == "sqlite":
         session.commit()
         session.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))  # what is written ahead of the file would count twice
@@ -193,7 +207,7 @@ def size_of(session: Session, folder: Path) -> str:
     return f"{sum(found) / 1e6:,.0f} MB, the index alone"
 
 
-def measure(engine: str, url: str, folder: Path, rows: Sequence[Row], asked: dict[str, list[str]]) -> bool:
+def measure(engine: str, url: str, folder: Path, rows: Sequence[Row], queries: dict[str, list[str]]) -> bool:
     """Fill a database, print what searching it costs, and return whether that is within what is allowed."""
     settings = config.read_settings({"DATA_DIR": str(folder), "DATABASE_URL": url, "SECRET_KEY": "bench"})
     app = create_app(config.flask_config(settings))
@@ -201,28 +215,28 @@ def measure(engine: str, url: str, folder: Path, rows: Sequence[Row], asked: dic
         upgrade()
         session = db.session()
         begin_write(session)
-        fill(session, rows)
+        insert_packages(session, rows)
         session.execute(text("DELETE FROM search_stale"))  # the whole index is made below
         session.commit()
         start = time.perf_counter()
         begin_write(session)
-        rebuild(session, prefixes=PREFIXES, now=utc_now(), tell=progress(engine))
+        rebuild(session, ignored_prefixes=PREFIXES, now=utc_now(), on_progress=progress(engine))
         session.commit()
         built = time.perf_counter() - start
         if engine == "postgresql":
             vacuum(url)
-        print(f"\n{engine}: {len(rows):,} packages indexed in {built:.0f} s; {size_of(session, folder)}; "
+        print(f"\n{engine}: {len(rows):,} packages indexed in {built:.0f} s; {index_size(session, folder)}; "
               f"at most {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MiB of memory")  # fmt: skip
-        fits = report(session, asked)
+        is_within_limits = report(session, queries)
         session.rollback()
         db.engine.dispose()
-    return fits
+    return is_within_limits
 
 
 def progress(engine: str) -> Callable[[int, int], None]:
-    def tell(done: int, whole: int) -> None:
+    def tell(done: int, total: int) -> None:
         if done % 100_000 < 500:
-            print(f"{engine}: {done:,} of {whole:,}", file=sys.stderr)
+            print(f"{engine}: {done:,} of {total:,}", file=sys.stderr)
 
     return tell
 
@@ -233,29 +247,33 @@ def vacuum(url: str) -> None:
         connection.execute("VACUUM ANALYZE")
 
 
-def report(session: Session, asked: dict[str, list[str]]) -> bool:
+def report(session: Session, queries: dict[str, list[str]]) -> bool:
     now = utc_now()
 
     def first_page(typed: str) -> object:
-        return search(session, typed, prefixes=PREFIXES, now=now, with_facets=False)
+        return search(session, typed, ignored_prefixes=PREFIXES, now=now, with_facets=False)
 
     def with_facets(typed: str) -> object:
-        return search(session, typed, prefixes=PREFIXES, now=now)
+        return search(session, typed, ignored_prefixes=PREFIXES, now=now)
 
-    base = timed(plain(session), asked["one word"])
+    base = measure_queries(baseline_query(session), queries["one word"])
     print(f"{'':20} {'p50 ms':>8} {'p95 ms':>8} {'times':>6} {'allowed':>8}   (times the plain query's p95)")
     print(f"{'plain ranked query':20} {statistics.median(base):8.1f} {p95(base):8.1f} {1:6.1f}")
-    fits = True
-    for kind, allowed in ALLOWED.items():
-        taken = timed(first_page, asked[kind])
-        ratio = p95(taken) / p95(base)
-        fits &= ratio <= allowed
+    is_within_limits = True
+    for kind, allowed in MAX_RATIOS.items():
+        elapsed_ms = measure_queries(first_page, queries[kind])
+        ratio = p95(elapsed_ms) / p95(base)
+        is_within_limits &= ratio <= allowed
         verdict = "" if ratio <= allowed else "  TOO MUCH"
-        print(f"{kind:20} {statistics.median(taken):8.1f} {p95(taken):8.1f} {ratio:6.1f} {allowed:8}{verdict}")
-    for kind in ALLOWED:
-        taken = timed(with_facets, asked[kind][:50])
-        print(f"{kind + ', facets':20} {statistics.median(taken):8.1f} {p95(taken):8.1f} {p95(taken) / p95(base):6.1f}")
-    return fits
+        print(
+            f"{kind:20} {statistics.median(elapsed_ms):8.1f} {p95(elapsed_ms):8.1f} {ratio:6.1f} {allowed:8}{verdict}"
+        )
+    for kind in MAX_RATIOS:
+        elapsed_ms = measure_queries(with_facets, queries[kind][:50])
+        print(
+            f"{kind + ', facets':20} {statistics.median(elapsed_ms):8.1f} {p95(elapsed_ms):8.1f} {p95(elapsed_ms) / p95(base):6.1f}"
+        )
+    return is_within_limits
 
 
 def main() -> None:
@@ -264,22 +282,22 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=886_000)
     parser.add_argument("--queries", type=int, default=200, help="of each kind")
     parser.add_argument("--engine", choices=("sqlite", "postgresql", "both"), default="both")
-    wanted = parser.parse_args()
-    rows = list(islice(written(wanted.catalogue) if wanted.catalogue else generated(wanted.rows), wanted.rows))
-    asked = questions(rows, wanted.queries)
-    fits = True
+    args = parser.parse_args()
+    rows = list(islice(read_rows(args.catalogue) if args.catalogue else generate_rows(args.rows), args.rows))
+    queries = sample_queries(rows, args.queries)
+    is_within_limits = True
     with tempfile.TemporaryDirectory() as folder:
-        if wanted.engine != "postgresql":
-            fits &= measure("sqlite", "sqlite:///search.db", Path(folder), rows, asked)
+        if args.engine != "postgresql":
+            is_within_limits &= measure("sqlite", "sqlite:///search.db", Path(folder), rows, queries)
             for file in Path(folder).glob("search.db*"):
                 file.unlink()
-        if wanted.engine != "sqlite":
+        if args.engine != "sqlite":
             url, place = start_postgresql()
             try:
-                fits &= measure("postgresql", url, Path(folder), rows, asked)
+                is_within_limits &= measure("postgresql", url, Path(folder), rows, queries)
             finally:
                 stop_postgresql(place)
-    sys.exit(not fits)
+    sys.exit(not is_within_limits)
 
 
 if __name__ == "__main__":

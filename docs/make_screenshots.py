@@ -25,23 +25,23 @@ import config
 from pkgsite import create_app
 from pkgsite.clock import utc_now
 from pkgsite.extensions import db
-from pkgsite.services.catalogue import load_catalogue_when_empty
+from pkgsite.services.importing.catalogue import load_bundled_catalogue_if_empty
 
 IMAGES = Path(__file__).resolve().parent / "images"
-WIDE, PHONE = (1280, 860), (390, 780)
+DESKTOP, PHONE = (1280, 860), (390, 780)
 GRID = "/grids/g/caching/"
 # For each picture: its page, the window, the theme, and how far its grid is scrolled down.
-PICTURES = {
-    "home": ("/", WIDE, "light", 0),
-    "packages": ("/packages/", WIDE, "light", 0),
-    "package": ("/packages/p/django-tree-queries/", WIDE, "light", 0),
+SCREENSHOTS = {
+    "home": ("/", DESKTOP, "light", 0),
+    "packages": ("/packages/", DESKTOP, "light", 0),
+    "package": ("/packages/p/django-tree-queries/", DESKTOP, "light", 0),
     "grid": (GRID, (1280, 1240), "light", 0),
     "grid-dark": (GRID, (1280, 1240), "dark", 0),
     "grid-phone": (GRID, PHONE, "light", 470),
 }
 
 
-class Quiet(WSGIRequestHandler):
+class QuietRequestHandler(WSGIRequestHandler):
     """Serves without a line for each request."""
 
     def log_request(self, *_details: object) -> None:
@@ -49,29 +49,29 @@ class Quiet(WSGIRequestHandler):
 
 
 @contextmanager
-def served_catalogue() -> Iterator[str]:
+def running_site() -> Iterator[str]:
     """Serve the site with its catalogue from a database that is thrown away, and yield its address."""
     with tempfile.TemporaryDirectory(prefix="pkgsite-pictures-") as folder:
         settings = {"DATA_DIR": folder, "DATABASE_URL": f"sqlite:///{folder}/site.db", "SCHEDULER": "off"}
         app = create_app(config.flask_config(config.read_settings(settings)))
         with app.app_context():
             upgrade()
-            load_catalogue_when_empty(db.session(), now=utc_now())
+            load_bundled_catalogue_if_empty(db.session(), now=utc_now())
             db.session.commit()
-        server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
+        server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=QuietRequestHandler)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
         server.server_close()
 
 
-def take(browser: Browser, address: str, name: str) -> None:
-    path, (width, height), theme, scrolled = PICTURES[name]
+def take_screenshot(browser: Browser, address: str, name: str) -> None:
+    path, (width, height), theme, scroll_y = SCREENSHOTS[name]
     page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=theme)  # type: ignore[arg-type]
     page.goto(address + path, wait_until="networkidle")
-    if scrolled:
+    if scroll_y:
         page.locator(".comparison").evaluate(
-            "(grid, by) => { window.scrollTo(0, grid.offsetTop - 8); grid.scrollTo(0, by) }", scrolled
+            "(grid, by) => { window.scrollTo(0, grid.offsetTop - 8); grid.scrollTo(0, by) }", scroll_y
         )
         page.wait_for_timeout(200)
     page.screenshot(path=IMAGES / f"{name}.png")
@@ -83,12 +83,12 @@ def main() -> None:
     if not program:
         sys.exit("chromium is not installed: `apt-get install chromium`, or say in CHROMIUM where it is")
     IMAGES.mkdir(parents=True, exist_ok=True)
-    with served_catalogue() as address, sync_playwright() as playwright:
+    with running_site() as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=program, args=["--headless", "--no-sandbox", "--disable-gpu"]
         )
-        for name in PICTURES:
-            take(browser, address, name)
+        for name in SCREENSHOTS:
+            take_screenshot(browser, address, name)
             print(f"docs/images/{name}.png, {(IMAGES / f'{name}.png').stat().st_size // 1024} kB")
         browser.close()
 

@@ -7,7 +7,7 @@ from flask import current_app
 from sqlalchemy import Connection, text
 
 from pkgsite.models.base import UtcDateTime
-from pkgsite.models.search import OF_THE_ENGINES
+from pkgsite.models.search import BACKEND_TABLE_PREFIXES
 
 LOCK = 7_406_218_355  # any number, the same in every process: who holds it migrates
 
@@ -22,7 +22,7 @@ def render_item(kind: str, item: Any, autogen_context: Any) -> str | bool:
 
 def is_ours(name: str | None, kind: str, _parents: Any) -> bool:
     """Tell whether a table or an index is one that the models describe; each database's own index of text is not."""
-    return not (kind in {"table", "index"} and name is not None and name.startswith(OF_THE_ENGINES))
+    return not (kind in {"table", "index"} and name is not None and name.startswith(BACKEND_TABLE_PREFIXES))
 
 
 def drop_empty(_context: Any, _revision: Any, directives: list[Any]) -> None:

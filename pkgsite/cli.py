@@ -14,34 +14,40 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from pkgsite.clients.base import RecordSite
-from pkgsite.clients.http import JsonReader, Patience
+from pkgsite.clients.http import JsonClient, Timeouts
 from pkgsite.clients.v4_site import V4Site
 from pkgsite.clock import utc_now
 from pkgsite.errors import Conflict, Invalid, NotFound, UpstreamError
 from pkgsite.extensions import db
 from pkgsite.jobs import commands
 from pkgsite.models import begin_write
-from pkgsite.rules.search_ranking import Kind
-from pkgsite.services import account_settings, search_index
-from pkgsite.services.accounts import SiteAddress, named_or_refused
-from pkgsite.services.catalogue import SHIPPED, load_catalogue
-from pkgsite.services.importer import DONE, ImportState, import_state, take_page
-from pkgsite.services.passwords import hash_password
-from pkgsite.services.records import Outcome, Tally
-from pkgsite.services.registering import check_new_password, make_by_operator
+from pkgsite.rules.search.ranking import Kind
+from pkgsite.services.accounts import settings as account_settings
+from pkgsite.services.accounts.passwords import hash_password
+from pkgsite.services.accounts.registration import create_user_as_operator, validate_new_password
+from pkgsite.services.accounts.users import SiteContext, get_user_by_login
+from pkgsite.services.importing.catalogue import BUNDLED_CATALOGUE, load_catalogue
+from pkgsite.services.importing.records import ImportTally, Outcome
+from pkgsite.services.importing.site_import import DONE, ImportCursor, import_page, load_import_cursor
+from pkgsite.services.search import indexer as search_index
 
-PATIENCE = Patience()
-STOPPED_BY_CTRL_C = 130  # what a shell expects of a program that Ctrl-C stopped
-NOUNS = {Kind.PACKAGE: "packages", Kind.GRID: "grids", Kind.CATEGORY: "categories", Kind.PERSON: "people"}
+TIMEOUTS = Timeouts()
+SIGINT_EXIT_STATUS = 130  # what a shell expects of a program that Ctrl-C stopped
+KIND_PLURALS = {Kind.PACKAGE: "packages", Kind.GRID: "grids", Kind.CATEGORY: "categories", Kind.PERSON: "people"}
 ROLES = ("user", "moderator", "staff")
 
 
 def init_app(app: Flask) -> None:
-    app.cli.add_command(import_v4)
-    app.cli.add_command(load_catalogue_file)
-    commands.init_app(app)
-    app.cli.add_command(users)
-    app.cli.add_command(search)
+    add_commands(app.cli)
+
+
+def add_commands(group: click.Group) -> None:
+    """Add the site's commands to `flask` or to `pkgsite`."""
+    group.add_command(import_v4)
+    group.add_command(load_catalogue_file)
+    commands.add_commands(group)
+    group.add_command(users)
+    group.add_command(search)
 
 
 @click.command("import-v4")
@@ -53,58 +59,58 @@ def import_v4(url: str) -> None:
     You can stop the import and run it again: it resumes where it stopped, and later runs only apply changes. Exits
     with status 0 if everything was read, even if some records were skipped, and 1 if the import failed.
     """
-    need_tables()
+    require_tables()
     public_url = current_app.config["PUBLIC_URL"]
-    reader = JsonReader(user_agent=f"pkgsite (+{public_url})" if public_url else "pkgsite", patience=PATIENCE)
+    reader = JsonClient(user_agent=f"pkgsite (+{public_url})" if public_url else "pkgsite", timeouts=TIMEOUTS)
     try:
         site = V4Site(url, reader)
     except Invalid as refusal:
         raise click.ClickException(" ".join(refusal.problems["url"])) from refusal
     session = db.session()
     try:
-        state = import_all(session, site)
+        state = run_import(session, site)
     except KeyboardInterrupt:
         session.rollback()
-        click.echo(f"Import stopped. {what_stays(session, site)}", err=True)
-        sys.exit(STOPPED_BY_CTRL_C)
+        click.echo(f"Import stopped. {interruption_message(session, site)}", err=True)
+        sys.exit(SIGINT_EXIT_STATUS)
     except (UpstreamError, Conflict, DBAPIError) as failure:
         session.rollback()
-        words = failure.orig if isinstance(failure, DBAPIError) else failure
-        raise click.ClickException(f"{words}.\n{what_stays(session, site)}") from failure
-    say_what_came(state.tallies, ("categories", "grids", "packages"))
+        message = failure.orig if isinstance(failure, DBAPIError) else failure
+        raise click.ClickException(f"{message}.\n{interruption_message(session, site)}") from failure
+    print_summary(state.tallies, ("categories", "grids", "packages"))
 
 
-def import_all(session: Session, site: RecordSite) -> ImportState:
+def run_import(session: Session, site: RecordSite) -> ImportCursor:
     """Bring an import to its end, from wherever it stands."""
-    state = import_state(session, site.root)
+    state = load_import_cursor(session, site.root)
     session.commit()
-    if state != ImportState(site.root):
+    if state != ImportCursor(site.root):
         click.echo(f"Resuming the last import: {state.stage}, {state.offset} done.", err=True)
     while state.stage != DONE:
         state = import_stage(session, site, state)
     return state
 
 
-def import_stage(session: Session, site: RecordSite, state: ImportState) -> ImportState:
+def import_stage(session: Session, site: RecordSite, state: ImportCursor) -> ImportCursor:
     """Read the rest of a stage page by page, each with no transaction open, and take each in one transaction."""
     stage = state.stage
-    page = site.page(state.reads, state.offset)
+    page = site.page(state.collection, state.offset)
     with click.progressbar(
         length=page.count, label=f"{stage:10}", show_pos=True, file=sys.stderr, hidden=not sys.stderr.isatty()
     ) as bar:
         while True:
-            state = take_page(session, state, page, now=utc_now())
+            state = import_page(session, state, page, now=utc_now())
             session.commit()
             if state.stage != stage:
                 bar.update(page.count - bar.pos)
                 return state
             bar.update(state.offset - bar.pos)
-            page = site.page(state.reads, state.offset)
+            page = site.page(state.collection, state.offset)
 
 
-def what_stays(session: Session, site: RecordSite) -> str:
+def interruption_message(session: Session, site: RecordSite) -> str:
     """Return what a person should know who sees an import break off."""
-    if import_state(session, site.root) == ImportState(site.root):
+    if load_import_cursor(session, site.root) == ImportCursor(site.root):
         return f"Nothing was imported. Is {site.root} the root URL of an API v4?"
     return "The records imported so far are kept. Run the command again to resume."
 
@@ -114,38 +120,39 @@ def what_stays(session: Session, site: RecordSite) -> str:
 @with_appcontext
 def load_catalogue_file(file: BinaryIO | None) -> None:
     """Load a catalogue from FILE, or the bundled one. Edits made on this site are kept."""
-    need_tables()
-    written, name = (file.read(), file.name) if file else (SHIPPED.read_bytes(), str(SHIPPED))
+    require_tables()
+    content, name = (file.read(), file.name) if file else (BUNDLED_CATALOGUE.read_bytes(), str(BUNDLED_CATALOGUE))
     session = db.session()
     try:
-        tallies = load_catalogue(session, written, now=utc_now())
+        tallies = load_catalogue(session, content, now=utc_now())
     except Invalid as refusal:
-        problems = [f"  {place}: {word}" for place, words in refusal.problems.items() for word in words]
+        problems = [f"  {location}: {word}" for location, message in refusal.problems.items() for word in message]
         raise click.ClickException("\n".join([f"Could not load {name}. No changes were made.", *problems])) from refusal
     session.commit()
-    say_what_came(tallies, tuple(tallies))
+    print_summary(tallies, tuple(tallies))
 
 
-def need_tables() -> None:
+def require_tables() -> None:
     """Stop at once, in plain words, where the database is still to be made."""
     if not inspect(db.engine).has_table("import_progress"):
-        raise click.ClickException("The database has no tables yet. Run this first: flask --app wsgi db upgrade")
+        command = f"{current_app.config['COMMAND']} db upgrade"
+        raise click.ClickException(f"The database has no tables yet. Run this first: {command}")
 
 
-def say_what_came(tallies: Mapping[str, Tally], nouns: tuple[str, ...]) -> None:
+def print_summary(tallies: Mapping[str, ImportTally], nouns: tuple[str, ...]) -> None:
     """Print a line for each noun, then every remark."""
     counts = {noun: {outcome: tallies[noun].count(outcome) for outcome in Outcome} for noun in nouns}
     for noun, of_noun in counts.items():
-        told = ", ".join(f"{number:5} {outcome}" for outcome, number in of_noun.items())
-        click.echo(f"{noun:10} {told}, {len(tallies[noun].skipped):5} skipped")
+        columns = ", ".join(f"{number:5} {outcome}" for outcome, number in of_noun.items())
+        click.echo(f"{noun:10} {columns}, {len(tallies[noun].skipped):5} skipped")
     if not any(of_noun[Outcome.ADDED] or of_noun[Outcome.CHANGED] for of_noun in counts.values()):
         click.echo("No changes: everything is already up to date.")
-    newer_here = sum(tally.newer_here for tally in tallies.values())
+    newer_here = sum(tally.newer_facts_kept for tally in tallies.values())
     if newer_here:
         click.echo(
             f"Kept the newer facts on this site for {newer_here} {'package' if newer_here == 1 else 'packages'}."
         )
-    remarks = [remark for tally in tallies.values() for remark in tally.remarks]
+    remarks = [remark for tally in tallies.values() for remark in tally.warnings]
     if remarks:
         click.echo(f"\n{len(remarks)} {'warning' if len(remarks) == 1 else 'warnings'}:")
     for remark in remarks:
@@ -165,22 +172,22 @@ def rebuild() -> None:
     Search keeps using the old index until the new one is complete; edits wait until then. If you stop the command,
     the old index stays in place. Run it after changing SEARCH_PREFIX or after editing the database directly.
     """
-    need_tables()
+    require_tables()
     session = db.session()
     begin_write(session)
     with click.progressbar(
         length=1, label="Indexing", show_pos=True, file=sys.stderr, hidden=not sys.stderr.isatty()
     ) as bar:
 
-        def tell(done: int, whole: int) -> None:
-            bar.length = whole
+        def tell(done: int, total: int) -> None:
+            bar.length = total
             bar.update(done - bar.pos)
 
         prefixes = tuple(current_app.config["SEARCH_PREFIX"])
-        found = search_index.rebuild(session, prefixes=prefixes, now=utc_now(), tell=tell)
+        found = search_index.rebuild(session, ignored_prefixes=prefixes, now=utc_now(), on_progress=tell)
         session.commit()
     for kind, number in found.items():
-        click.echo(f"{NOUNS[kind]:10} {number:8} indexed")
+        click.echo(f"{KIND_PLURALS[kind]:10} {number:8} indexed")
 
 
 @click.group()
@@ -201,12 +208,12 @@ def create(username: str, email: str, role: str, password_stdin: bool) -> None:
     """
     try:
         password = _read_password(password_stdin)
-        check_new_password(password, username, email)
-        make_by_operator(db.session(), username, email, hash_password(password), role, now=utc_now())
+        validate_new_password(password, username, email)
+        create_user_as_operator(db.session(), username, email, hash_password(password), role, now=utc_now())
     except Invalid as refusal:
-        raise _refused(refusal) from refusal
+        raise _click_error(refusal) from refusal
     db.session.commit()
-    click.echo(f"Created account {username} with the role {role}. Log in at {_url('accounts.login')}")
+    click.echo(f"Created account {username} with the role {role}. Log in at {_absolute_url('accounts.login')}")
 
 
 @users.command()
@@ -218,7 +225,7 @@ def promote(username: str, role: str) -> None:
     try:
         name = account_settings.set_role(db.session(), username, role)
     except NotFound as gone:
-        raise _nobody(username) from gone
+        raise _unknown_user(username) from gone
     db.session.commit()
     click.echo(f"{name} now has the role {role}.")
 
@@ -232,7 +239,7 @@ def disable(username: str, undo: bool) -> None:
     try:
         name = account_settings.set_active(db.session(), username, is_active=undo, now=utc_now())
     except NotFound as gone:
-        raise _nobody(username) from gone
+        raise _unknown_user(username) from gone
     db.session.commit()
     click.echo(
         f"{name} can log in again." if undo else f"{name} has been logged out everywhere and can no longer log in."
@@ -248,14 +255,13 @@ def reset_link(username: str) -> None:
     Share it only with the account's owner.
     """
     try:
-        user = named_or_refused(db.session(), username)
+        user = get_user_by_login(db.session(), username)
     except NotFound as gone:
-        raise _nobody(username) from gone
+        raise _unknown_user(username) from gone
     if not user.is_active:
-        raise click.ClickException(
-            f"{user.username} is disabled. Run this first: flask --app wsgi users disable --undo …"
-        )
-    site = SiteAddress(current_app.config["SITE_TITLE"], str(current_app.secret_key), _url)
+        undo = f"{current_app.config['COMMAND']} users disable --undo …"
+        raise click.ClickException(f"{user.username} is disabled. Run this first: {undo}")
+    site = SiteContext(current_app.config["SITE_TITLE"], str(current_app.secret_key), _absolute_url)
     click.echo(account_settings.reset_url(site, user))
 
 
@@ -265,7 +271,7 @@ def _read_password(from_stdin: bool) -> str:
     return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
 
 
-def _url(endpoint: str, **values: Any) -> str:
+def _absolute_url(endpoint: str, **values: Any) -> str:
     """Return the full address of a page, as the settings let it be known."""
     settings = current_app.config
     host = f"[{settings['HOST']}]" if ":" in settings["HOST"] else settings["HOST"]
@@ -273,9 +279,9 @@ def _url(endpoint: str, **values: Any) -> str:
     return str(root + current_app.url_map.bind("site").build(endpoint, values))
 
 
-def _refused(refusal: Invalid) -> click.ClickException:
-    return click.ClickException(" ".join(word for words in refusal.problems.values() for word in words))
+def _click_error(error: Invalid) -> click.ClickException:
+    return click.ClickException(" ".join(word for message in error.problems.values() for word in message))
 
 
-def _nobody(username: str) -> click.ClickException:
+def _unknown_user(username: str) -> click.ClickException:
     return click.ClickException(f"No account found for {username}.")

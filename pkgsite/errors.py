@@ -43,7 +43,7 @@ class Invalid(SiteError):
         self.problems = problems
 
 
-class Taken(Invalid):
+class AlreadyExists(Invalid):
     """What was given is well formed, and belongs to another thing already: a slug, an address."""
 
 
@@ -83,5 +83,5 @@ class Unavailable(UpstreamError):
     """The host can't be reached, or fails."""
 
 
-class BadAnswer(UpstreamError):
+class BadResponse(UpstreamError):
     """The host answered something that we can't read."""

@@ -11,7 +11,7 @@ from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_wtf import CSRFProtect
 
-from pkgsite.clients.base import Gateways, People
+from pkgsite.clients.base import AccountGateways, Gateways
 from pkgsite.models.base import Base
 
 db = SQLAlchemy(model_class=Base, disable_autonaming=True)
@@ -24,11 +24,11 @@ login_manager = LoginManager()
 
 def gateways() -> Gateways:
     """Return the hosts that the application in hand can ask; `create_app` has bound them to it."""
-    bound: Gateways = current_app.extensions["gateways"]
-    return bound
+    bound_gateways: Gateways = current_app.extensions["gateways"]
+    return bound_gateways
 
 
-def people() -> People:
+def account_gateways() -> AccountGateways:
     """Return what accounts need of the world outside; `create_app` has bound it to the application."""
-    bound: People = current_app.extensions["people"]
-    return bound
+    bound_gateways: AccountGateways = current_app.extensions["account_gateways"]
+    return bound_gateways

@@ -26,11 +26,11 @@ RATES = {
     "bulk": ("200/hour", "60/hour"),
     "log in": ("120/hour", "120/hour"),
 }
-FILE = "limits.db"
-PREFIX = "RateLimit-"
+COUNTER_FILE = "limits.db"
+HEADER_PREFIX = "RateLimit-"
 
 
-class SharedStorage(Storage):
+class SqliteStorage(Storage):
     """Counters in an SQLite file that all processes of a machine share; losing it only forgets who asked how often."""
 
     STORAGE_SCHEME = ["shared"]  # noqa: RUF012  # the library's own attribute
@@ -38,7 +38,7 @@ class SharedStorage(Storage):
     def __init__(self, uri: str, **options: Any) -> None:
         super().__init__(uri, **options)
         self._path = uri.removeprefix("shared://")
-        self._here = threading.local()
+        self._local = threading.local()
 
     @property
     def base_exceptions(self) -> type[Exception]:
@@ -79,7 +79,7 @@ class SharedStorage(Storage):
 
     def _connection(self) -> sqlite3.Connection:
         """Return this thread's connection; a process that was forked makes its own."""
-        if getattr(self._here, "process", None) != os.getpid():
+        if getattr(self._local, "process", None) != os.getpid():
             connection = sqlite3.connect(self._path, timeout=5, isolation_level=None)
             connection.execute("PRAGMA journal_mode=WAL").close()
             connection.execute("PRAGMA synchronous=OFF").close()
@@ -87,8 +87,8 @@ class SharedStorage(Storage):
                 "CREATE TABLE IF NOT EXISTS counter (key TEXT PRIMARY KEY, count INTEGER, ends_at REAL) WITHOUT ROWID"
             ).close()
             connection.execute("DELETE FROM counter WHERE ends_at <= ?", (time.time(),)).close()
-            self._here.connection, self._here.process = connection, os.getpid()
-        found: sqlite3.Connection = self._here.connection
+            self._local.connection, self._local.process = connection, os.getpid()
+        found: sqlite3.Connection = self._local.connection
         return found
 
 
@@ -96,47 +96,47 @@ def init_app(app: Flask) -> None:
     redis = app.config["REDIS_URL"]
     app.config.update(
         RATELIMIT_ENABLED=app.config["LIMITS"] == "on",
-        RATELIMIT_STORAGE_URI=redis or f"shared://{Path(app.config['DATA_DIR']) / FILE}",
+        RATELIMIT_STORAGE_URI=redis or f"shared://{Path(app.config['DATA_DIR']) / COUNTER_FILE}",
         RATELIMIT_STRATEGY="fixed-window",
         RATELIMIT_HEADERS_ENABLED=True,
-        RATELIMIT_HEADER_LIMIT=f"{PREFIX}Limit",
-        RATELIMIT_HEADER_REMAINING=f"{PREFIX}Remaining",
-        RATELIMIT_HEADER_RESET=f"{PREFIX}Reset",
+        RATELIMIT_HEADER_LIMIT=f"{HEADER_PREFIX}Limit",
+        RATELIMIT_HEADER_REMAINING=f"{HEADER_PREFIX}Remaining",
+        RATELIMIT_HEADER_RESET=f"{HEADER_PREFIX}Reset",
         RATELIMIT_HEADER_RETRY_AFTER_VALUE="delta-seconds",
         RATELIMIT_SWALLOW_ERRORS=True,  # a counter that can't be kept stops nobody; the library logs it
         RATELIMIT_KEY_PREFIX="pkgsite",
     )
     Path(app.config["DATA_DIR"]).mkdir(parents=True, exist_ok=True)
-    app.after_request(keep_off)  # what is registered first runs last
+    app.after_request(strip_uncounted_headers)  # what is registered first runs last
     limiter.init_app(app)
 
 
-def keep_off(response: Response) -> Response:
+def strip_uncounted_headers(response: Response) -> Response:
     """Leave what was not counted without its counters."""
     if response.status_code != 429:  # the library writes it into every answer
         response.headers.pop("Retry-After", None)
     if response.status_code == 304:
-        for name in [name for name, _ in response.headers if name.startswith(PREFIX)]:
+        for name in [name for name, _ in response.headers if name.startswith(HEADER_PREFIX)]:
             del response.headers[name]
     return response
 
 
-def limited(kind: str, whose: Callable[[], tuple[str, bool]], *, methods: list[str] | None = None) -> Any:
+def rate_limited(kind: str, identify: Callable[[], tuple[str, bool]], *, methods: list[str] | None = None) -> Any:
     """Return what counts the requests of one of `RATES`, for each caller apart; it takes a blueprint or a view.
 
     Args:
         kind: What has the same one is counted together.
-        whose: Tells under what name the caller is counted, and whether they have an account.
+        identify: Tells under what name the caller is counted, and whether they have an account.
         methods: Requests by these methods only; without it, all.
     """
     return limiter.shared_limit(
-        lambda: RATES[kind][0 if whose()[1] else 1],
+        lambda: RATES[kind][0 if identify()[1] else 1],
         scope=kind,
-        key_func=lambda: whose()[0],
-        deduct_when=is_counted,
+        key_func=lambda: identify()[0],
+        deduct_when=counts_against_limit,
         methods=methods,
     )
 
 
-def is_counted(response: Response) -> bool:
+def counts_against_limit(response: Response) -> bool:
     return response.status_code != 304

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from multiprocessing.util import Finalize
-from pathlib import Path
 from typing import Any
 
 import click
@@ -20,13 +19,12 @@ from pkgsite.clock import utc_now
 from pkgsite.extensions import db
 from pkgsite.jobs.scheduler import Scheduler
 from pkgsite.models import begin_write
-from pkgsite.services.accounts import has_staff
-from pkgsite.services.catalogue import load_catalogue_when_empty
-from pkgsite.services.search_index import freshen
+from pkgsite.services.accounts.users import has_staff
+from pkgsite.services.importing.catalogue import load_bundled_catalogue_if_empty
+from pkgsite.services.search.indexer import index_pending
 
-THREADS = 4  # requests that a worker is at together; more would only wait for the same lock of the interpreter
-STOP_WITHIN_S = 10  # what a worker may take to finish the requests that it is at
-MAKE_STAFF = ".venv/bin/flask --app wsgi users create NAME --role staff"
+WORKER_THREADS = 4  # requests that a worker is at together; more would only wait for the same lock of the interpreter
+GRACEFUL_STOP_S = 10  # what a worker may take to finish the requests that it is at
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
@@ -39,23 +37,22 @@ def init_app(app: Flask) -> None:
 def serve() -> None:
     """Start the web server (settings HOST, PORT, WORKERS). Press Ctrl-C to stop."""
     settings = current_app.config
-    refuse_taken_port(settings["HOST"], settings["PORT"])
+    check_port_available(settings["HOST"], settings["PORT"])
     prepare_database()
     db.engine.dispose()  # the workers open connections of their own
-    announce(settings)
+    print_address(settings)
     Granian(
         "wsgi:app",
         address=settings["HOST"],
         port=settings["PORT"],
         interface=Interfaces.WSGI,
         workers=settings["WORKERS"],
-        blocking_threads=THREADS,
+        blocking_threads=WORKER_THREADS,
         http=HTTPModes.http1,
         websockets=False,
         log_level=LogLevels.warning,
         respawn_failed_workers=True,
-        workers_kill_timeout=STOP_WITHIN_S,
-        working_dir=Path(current_app.root_path).parent,
+        workers_kill_timeout=GRACEFUL_STOP_S,
     ).serve(target_loader=load_worker)
     click.echo("Stopped.", err=True)
 
@@ -78,20 +75,23 @@ def prepare_database() -> None:
     """Bring tables and search index up to date, and load the catalogue where there is no data yet."""
     upgrade()
     with db.session.begin():
-        loaded = load_catalogue_when_empty(db.session(), now=utc_now())
+        loaded = load_bundled_catalogue_if_empty(db.session(), now=utc_now())
     with db.session.begin():  # what a migration, or somebody past the site, has left to be indexed
         begin_write(db.session())
-        indexed = freshen(db.session(), prefixes=tuple(current_app.config["SEARCH_PREFIX"]), now=utc_now())
+        indexed = index_pending(
+            db.session(), ignored_prefixes=tuple(current_app.config["SEARCH_PREFIX"]), now=utc_now()
+        )
     if indexed:
         click.echo(f"Indexed {indexed} {'record' if indexed == 1 else 'records'} for search.", err=True)
     if loaded:
         click.echo("The database was empty. Loaded the bundled catalogue.", err=True)
     if not has_staff(db.session()):
-        click.echo(f"No staff account yet. Create one with: {MAKE_STAFF}", err=True)
+        command = f"{current_app.config['COMMAND']} users create NAME --role staff"
+        click.echo(f"No staff account yet. Create one with: {command}", err=True)
     db.session.rollback()
 
 
-def refuse_taken_port(host: str, port: int) -> None:
+def check_port_available(host: str, port: int) -> None:
     """Stop at once, in plain words, where the address can't be listened on."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
@@ -101,11 +101,11 @@ def refuse_taken_port(host: str, port: int) -> None:
         except OSError as error:
             raise click.ClickException(
                 f"could not listen on {host} port {port}: {error.strerror}. "
-                f"Try another port, for example: PORT={port % 65535 + 1} make run"
+                f"Try another port, for example: PORT={port % 65535 + 1} {current_app.config['COMMAND']} serve"
             ) from None
 
 
-def announce(settings: Any) -> None:
+def print_address(settings: Any) -> None:
     """Say where the site is, and what a host on the open net should still set."""
     host = f"[{settings['HOST']}]" if ":" in settings["HOST"] else settings["HOST"]
     click.echo(

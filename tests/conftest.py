@@ -26,11 +26,11 @@ from werkzeug.serving import make_server
 import config
 import pkgsite
 from pkgsite import create_app
+from pkgsite.clients.account_gateways import open_account_gateways
 from pkgsite.clients.gateways import open_gateways
-from pkgsite.clients.people import open_people
 from pkgsite.extensions import db, limiter
-from pkgsite.services import passwords
-from tests.databases import ADDRESS, Template, folder_in_memory, start_postgresql, stop_postgresql
+from pkgsite.services.accounts import passwords
+from tests.databases import SERVER_URL_VARIABLE, DatabaseTemplate, folder_in_memory, start_postgresql, stop_postgresql
 
 KINDS = ("sqlite", "postgresql")
 
@@ -77,11 +77,11 @@ def kinds_of(item: pytest.Item) -> list[object]:
 def pytest_configure(config: pytest.Config) -> None:
     """Start the run's one PostgreSQL server, in the process that the workers are started from."""
     if not (hasattr(config, "workerinput") or config.option.collectonly or config.option.sqlite):
-        os.environ[ADDRESS], folder = start_postgresql(folder_in_memory())
+        os.environ[SERVER_URL_VARIABLE], folder = start_postgresql(folder_in_memory())
         config.add_cleanup(lambda: stop_postgresql(folder))
 
 
-class KeptInMemory(BytecodeCache):
+class InMemoryBytecodeCache(BytecodeCache):
     """Keeps what templates compile to for as long as the process runs."""
 
     def __init__(self) -> None:
@@ -96,7 +96,7 @@ class KeptInMemory(BytecodeCache):
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _applications_share_what_they_compile() -> Iterator[None]:
+def _share_compiled_templates() -> Iterator[None]:
     """Compile templates, and what builds each address, once for all applications of a process.
 
     Tests make thousands of applications: a third of their whole time went into that.
@@ -112,7 +112,7 @@ def _applications_share_what_they_compile() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Rule, "_compile_builder", kept_builder)
-        patch.setitem(Flask.jinja_options, "bytecode_cache", KeptInMemory())
+        patch.setitem(Flask.jinja_options, "bytecode_cache", InMemoryBytecodeCache())
         yield
 
 
@@ -126,7 +126,7 @@ def production_hasher() -> Iterator[PasswordHasher]:
 
 
 @pytest.fixture(autouse=True)
-def _network_is_shut(monkeypatch: pytest.MonkeyPatch) -> None:
+def _block_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no test reach another machine."""
     connect, look_up = socket.socket.connect, socket.getaddrinfo
 
@@ -153,16 +153,16 @@ def _network_is_shut(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def worker(request: pytest.FixtureRequest) -> str:
+def worker_id(request: pytest.FixtureRequest) -> str:
     """The name of this test process."""
     return getattr(request.config, "workerinput", {}).get("workerid", "main")
 
 
-def settings_for(url: str, folder: Path, **changed: str) -> dict[str, Any]:
+def make_config(url: str, folder: Path, **overrides: str) -> dict[str, Any]:
     """Return a configuration as the environment would give it."""
     environment = {"DATABASE_URL": url, "DATA_DIR": str(folder), "SECRET_KEY": "for tests only", "SCHEDULER": "off",
                    "LIMITS": "off"}  # fmt: skip
-    return config.flask_config(config.read_settings(environment | changed))
+    return config.flask_config(config.read_settings(environment | overrides))
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -172,7 +172,7 @@ def engines() -> Iterator[dict[str, Engine]]:
     It keeps its connections and the compiled statements from one test to the next.
     """
     kept: dict[str, Engine] = {}
-    make_engine, prepare_engine = db._make_engine, pkgsite.prepare_engine
+    make_engine, prepare_engine = db._make_engine, pkgsite.configure_engine
 
     def kept_engine(bind: str | None, options: dict[str, Any], app: Flask) -> Engine:
         url = str(options["url"])
@@ -183,7 +183,7 @@ def engines() -> Iterator[dict[str, Engine]]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(db, "_make_engine", kept_engine)
-        patch.setattr(pkgsite, "prepare_engine", lambda _engine: None)
+        patch.setattr(pkgsite, "configure_engine", lambda _engine: None)
         yield kept
         for engine in kept.values():
             engine.dispose()
@@ -200,17 +200,17 @@ def memory_folder() -> Iterator[Path]:
 class Templates:
     """Migrated databases to copy, by kind ("sqlite" or "postgresql"), each created when it is first needed."""
 
-    def __init__(self, folder: Path, worker: str, engines: dict[str, Engine]) -> None:
-        self._folder, self._worker, self._engines = folder, worker, engines
-        self._created: dict[tuple[str, str], Template] = {}
+    def __init__(self, folder: Path, worker_id: str, engines: dict[str, Engine]) -> None:
+        self._folder, self._worker, self._engines = folder, worker_id, engines
+        self._created: dict[tuple[str, str], DatabaseTemplate] = {}
 
-    def __call__(self, kind: str, fill: Callable[[Session], object] | None = None) -> Template:
+    def __call__(self, kind: str, fill: Callable[[Session], object] | None = None) -> DatabaseTemplate:
         """Return the empty template, or one that `fill` has added records to."""
         filling = f"{fill.__module__}_{fill.__name__}".replace(".", "_").lower() if fill else ""
         if (kind, filling) not in self._created:
-            template = Template(kind, self._folder, self._worker, filling)
+            template = DatabaseTemplate(kind, self._folder, self._worker, filling)
             template.create(self(kind) if fill else None)
-            app = create_app(settings_for(template.url, self._folder))
+            app = create_app(make_config(template.url, self._folder))
             with app.app_context():
                 if fill:
                     fill(db.session())
@@ -239,27 +239,27 @@ class Templates:
 
 
 @pytest.fixture(scope="session")
-def templates(memory_folder: Path, worker: str, engines: dict[str, Engine]) -> Iterator[Templates]:
-    found = Templates(memory_folder, worker, engines)
+def database_templates(memory_folder: Path, worker_id: str, engines: dict[str, Engine]) -> Iterator[Templates]:
+    found = Templates(memory_folder, worker_id, engines)
     yield found
     found.close_all()
 
 
 @pytest.fixture(params=KINDS)
-def database_url(request: pytest.FixtureRequest, templates: Templates) -> str:
+def database_url(request: pytest.FixtureRequest, database_templates: Templates) -> str:
     """The address of a migrated, empty database; every test that asks for it runs on both kinds."""
-    return templates.reused(request.param)
+    return database_templates.reused(request.param)
 
 
-def forget_visitor() -> None:
+def reset_request_identity() -> None:
     """Let a request find out for itself who asks: below a test's `session` all of them share one context."""
-    for name in ("_login_user", "caller", "csrf_token", "csrf_valid"):
+    for name in ("_login_user", "principal", "csrf_token", "csrf_valid"):
         g.pop(name, None)
 
 
 def new_app(settings: Mapping[str, Any]) -> Flask:
     app = create_app(settings)
-    app.before_request_funcs.setdefault(None, []).insert(0, forget_visitor)
+    app.before_request_funcs.setdefault(None, []).insert(0, reset_request_identity)
     return app
 
 
@@ -289,7 +289,7 @@ class SharedApp:
         self.app.extensions.clear()
         self.app.extensions.update(self._extensions)
         self.app.extensions["gateways"] = open_gateways(self.app.config)
-        self.app.extensions["people"] = open_people(self.app.config)
+        self.app.extensions["account_gateways"] = open_account_gateways(self.app.config)
         vars(limiter).update(self._limiter)  # the extension has one state for all applications
         return self.app
 
@@ -308,12 +308,12 @@ def make_app(database_url: str, tmp_path: Path, shared_apps: dict[str, SharedApp
     """
     is_free = True
 
-    def make(*, shared: bool = True, **changed: str) -> Flask:
+    def make(*, shared: bool = True, **overrides: str) -> Flask:
         nonlocal is_free
-        settings = settings_for(database_url, tmp_path, **changed)
+        settings = make_config(database_url, tmp_path, **overrides)
         if shared and is_free:
             if database_url not in shared_apps:
-                shared_apps[database_url] = SharedApp(settings_for(database_url, tmp_path))
+                shared_apps[database_url] = SharedApp(make_config(database_url, tmp_path))
             if shared_apps[database_url].suits(settings):
                 is_free = False
                 return shared_apps[database_url].with_settings(settings)
@@ -340,7 +340,7 @@ def session(app: Flask) -> Iterator[Session]:
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[[Any], str]]:
+def serve_app() -> Iterator[Callable[[Any], str]]:
     """A function that serves a WSGI application over real HTTP on loopback and returns its address."""
     servers = []
 

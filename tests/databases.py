@@ -17,8 +17,8 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import make_url
 
-ADDRESS = "PKGSITE_TEST_POSTGRESQL"  # the running server's address, handed to the test workers
-ROOM = 1 << 30  # bytes; a test run takes some 200 MB
+SERVER_URL_VARIABLE = "PKGSITE_TEST_POSTGRESQL"  # the running server's address, handed to the test workers
+MIN_FREE_BYTES = 1 << 30  # bytes; a test run takes some 200 MB
 BLOATED = 1 << 18  # bytes; a table that takes more is vacuumed when it has been emptied
 
 # A database whose schema has changed since it was copied is replaced by another copy.
@@ -42,7 +42,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def program(name: str) -> str:
+def postgresql_program(name: str) -> str:
     """Return the path of a PostgreSQL program; Debian keeps them outside PATH."""
     found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
     path = str(found[-1]) if found else shutil.which(name)
@@ -56,9 +56,9 @@ def folder_in_memory() -> str | None:
 
     Creating and dropping databases takes half the time there.
     """
-    place = Path("/dev/shm")
-    has_room = place.is_dir() and os.access(place, os.W_OK) and shutil.disk_usage(place).free > ROOM
-    return str(place) if has_room else None
+    path = Path("/dev/shm")
+    has_room = path.is_dir() and os.access(path, os.W_OK) and shutil.disk_usage(path).free > MIN_FREE_BYTES
+    return str(path) if has_room else None
 
 
 def start_postgresql(parent: str | None = None) -> tuple[str, Path]:
@@ -78,11 +78,11 @@ def start_postgresql(parent: str | None = None) -> tuple[str, Path]:
                        stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)  # fmt: skip
 
     port = free_port()
-    run(program("initdb"), "--no-sync", "-A", "trust", "-U", "pkgsite", "-E", "UTF8", "--locale=C.UTF-8",
+    run(postgresql_program("initdb"), "--no-sync", "-A", "trust", "-U", "pkgsite", "-E", "UTF8", "--locale=C.UTF-8",
         "--locale-provider=icu", "--icu-locale=en-US", "-D", f"{folder}/data")  # fmt: skip
     off = " ".join(f"-c {name}=off" for name in ("fsync", "full_page_writes", "synchronous_commit", "autovacuum"))
     options = f"-p {port} -h 127.0.0.1 -k {folder} -c max_connections=200 {off}"
-    run(program("pg_ctl"), "-D", f"{folder}/data", "-l", f"{folder}/log", "-w", "-o", options, "start")
+    run(postgresql_program("pg_ctl"), "-D", f"{folder}/data", "-l", f"{folder}/log", "-w", "-o", options, "start")
     return f"postgresql://pkgsite@127.0.0.1:{port}/postgres", folder
 
 
@@ -94,44 +94,44 @@ def stop_postgresql(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def at_server(statement: str) -> None:
-    with psycopg.connect(os.environ[ADDRESS], autocommit=True) as connection:
+def execute_on_server(statement: str) -> None:
+    with psycopg.connect(os.environ[SERVER_URL_VARIABLE], autocommit=True) as connection:
         connection.execute(statement)  # type: ignore[arg-type]
 
 
-class Template:
+class DatabaseTemplate:
     """A migrated database of one kind, from which copies are made; it is empty, or has what `fill` adds to it."""
 
-    def __init__(self, kind: str, folder: Path, worker: str, filling: str = "") -> None:
+    def __init__(self, kind: str, folder: Path, worker_id: str, filling: str = "") -> None:
         self.kind, self.folder, self.copies = kind, folder, 0
-        self.name = f"template_{worker}{filling and '_'}{filling}"
-        self.url = self.url_of(self.name)
+        self.name = f"template_{worker_id}{filling and '_'}{filling}"
+        self.url = self.database_url(self.name)
         self._reused: ReusedSqlite | ReusedPostgresql | None = None
 
-    def create(self, template: Template | None = None) -> None:
+    def create(self, template: DatabaseTemplate | None = None) -> None:
         """Create the database itself, to be migrated or filled."""
         if self.kind == "postgresql":
-            at_server(f"DROP DATABASE IF EXISTS {self.name}")
-            at_server(f"CREATE DATABASE {self.name} {template_clause(template.name) if template else ''}")
+            execute_on_server(f"DROP DATABASE IF EXISTS {self.name}")
+            execute_on_server(f"CREATE DATABASE {self.name} {template_clause(template.name) if template else ''}")
         elif template:
             shutil.copy(template.path_of(template.name), self.path_of(self.name))
 
     def path_of(self, name: str) -> Path:
         return self.folder / f"{name}.db"
 
-    def url_of(self, name: str) -> str:
+    def database_url(self, name: str) -> str:
         if self.kind == "sqlite":
             return f"sqlite:///{self.path_of(name)}"
-        return make_url(os.environ[ADDRESS]).set(database=name).render_as_string(hide_password=False)
+        return make_url(os.environ[SERVER_URL_VARIABLE]).set(database=name).render_as_string(hide_password=False)
 
     @contextlib.contextmanager
     def empty(self) -> Iterator[str]:
         """Yield the address of a PostgreSQL database without any table, dropped at the end."""
         self.copies += 1
         name = f"{self.name}_{self.copies}"
-        at_server(f"CREATE DATABASE {name}")
-        yield self.url_of(name)
-        at_server(f"DROP DATABASE {name} WITH (FORCE)")
+        execute_on_server(f"CREATE DATABASE {name}")
+        yield self.database_url(name)
+        execute_on_server(f"DROP DATABASE {name} WITH (FORCE)")
 
     @contextlib.contextmanager
     def copy(self) -> Iterator[str]:
@@ -140,12 +140,12 @@ class Template:
         name = f"{self.name}_{self.copies}"
         if self.kind == "sqlite":
             shutil.copy(self.path_of(self.name), self.path_of(name))
-            yield self.url_of(name)
+            yield self.database_url(name)
             remove_sqlite(self.path_of(name))
         else:
-            at_server(f"CREATE DATABASE {name} {template_clause(self.name)}")
-            yield self.url_of(name)
-            at_server(f"DROP DATABASE {name} WITH (FORCE)")
+            execute_on_server(f"CREATE DATABASE {name} {template_clause(self.name)}")
+            yield self.database_url(name)
+            execute_on_server(f"DROP DATABASE {name} WITH (FORCE)")
 
     def reused(self, close: Callable[[str], None]) -> str:
         """Return the address of this process's own copy, with all traces of earlier use removed.
@@ -167,9 +167,9 @@ class Template:
 class ReusedSqlite:
     """A copy of an SQLite template: the file is replaced each time."""
 
-    def __init__(self, template: Template) -> None:
+    def __init__(self, template: DatabaseTemplate) -> None:
         self._template, self._path = template.path_of(template.name), template.path_of(f"{template.name}_reused")
-        self.url = template.url_of(f"{template.name}_reused")
+        self.url = template.database_url(f"{template.name}_reused")
 
     def reset(self, close: Callable[[str], None]) -> None:
         close(self.url)
@@ -187,9 +187,9 @@ class ReusedPostgresql:
     SQLAlchemy know about the tables, stay in use.
     """
 
-    def __init__(self, template: Template) -> None:
+    def __init__(self, template: DatabaseTemplate) -> None:
         self._template, self._name = template, f"{template.name}_reused"
-        self.url = template.url_of(self._name)
+        self.url = template.database_url(self._name)
         self._connection: psycopg.Connection[Any] | None = None
 
     def reset(self, close: Callable[[str], None]) -> None:
@@ -208,8 +208,8 @@ class ReusedPostgresql:
             self._connection.close()
 
     def _create(self) -> psycopg.Connection[Any]:
-        at_server(f"DROP DATABASE IF EXISTS {self._name} WITH (FORCE)")
-        at_server(f"CREATE DATABASE {self._name} {template_clause(self._template.name)}")
+        execute_on_server(f"DROP DATABASE IF EXISTS {self._name} WITH (FORCE)")
+        execute_on_server(f"CREATE DATABASE {self._name} {template_clause(self._template.name)}")
         connection = psycopg.connect(self.url, autocommit=True)
         connection.execute("SET lock_timeout = '2s'")
         connection.execute("SET session_replication_role = replica")  # no triggers, no foreign keys

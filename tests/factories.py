@@ -37,11 +37,11 @@ def make_grid(session: Session, slug: str = "caching", packages: tuple[Package, 
     session.add(grid)
     session.flush()
     for package in packages:
-        put_into_grid(session, grid, package)
+        add_to_grid(session, grid, package)
     return grid
 
 
-def put_into_grid(session: Session, grid: Grid, package: Package) -> GridPackage:
+def add_to_grid(session: Session, grid: Grid, package: Package) -> GridPackage:
     position = session.query(GridPackage).filter_by(package_id=package.id).count()
     membership = GridPackage(grid_id=grid.id, package_id=package.id, position=position, created_at=NOW)
     session.add(membership)
@@ -66,7 +66,7 @@ def fill_cell(session: Session, feature: Feature, package: Package, text: str) -
     return cell
 
 
-def make_source(
+def make_source_state(
     session: Session, package: Package, source: str, host: str = "github.com", **fields: Any
 ) -> SourceState:
     """Add a source of a package's facts, fetched now."""

@@ -28,7 +28,7 @@ PRELOADED = ("config", "pkgsite", "alembic.command", "flask.cli", "psycopg", "sq
              "sqlalchemy.dialects.postgresql.psycopg")  # fmt: skip
 FILES = ("stdin", "stdout", "stderr")
 PIPE = subprocess.PIPE
-LONGEST_REQUEST = 1 << 20
+MAX_REQUEST_LENGTH = 1 << 20
 
 
 class Process:
@@ -161,7 +161,7 @@ def _watch(connection: socket.socket) -> dict[str, Any]:
     """Start the program and report its process id and its exit status; return in the program's process."""
     _, files, _, _ = socket.recv_fds(connection, len(b"files"), len(FILES))
     with connection.makefile("r") as lines:
-        request: dict[str, Any] = json.loads(lines.readline(LONGEST_REQUEST))
+        request: dict[str, Any] = json.loads(lines.readline(MAX_REQUEST_LENGTH))
     child = os.fork()
     if child:
         for descriptor in files:

@@ -13,7 +13,7 @@ from pkgsite.extensions import db
 
 
 @contextmanager
-def counted_queries(app: Flask) -> Iterator[list[str]]:
+def recorded_queries(app: Flask) -> Iterator[list[str]]:
     """Yield a list that every statement sent to the application's database is added to."""
     statements: list[str] = []
 

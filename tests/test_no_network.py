@@ -37,7 +37,7 @@ KINDS = {"github.com": "github", "gitlab.com": "gitlab", "bitbucket.org": "bitbu
 
 
 @pytest.fixture
-def take_port() -> Iterator[Callable[[], socket.socket]]:
+def reserve_port() -> Iterator[Callable[[], socket.socket]]:
     """A function that takes a port of this machine, closed until the test listens on it; nobody else gets it."""
     taken: list[socket.socket] = []
 
@@ -55,7 +55,7 @@ def name_of(port: socket.socket) -> str:
     return f"127.0.0.1:{port.getsockname()[1]}"
 
 
-def look_for_hosts_at(monkeypatch: pytest.MonkeyPatch, code_hosts: str, index: str, counts: str) -> None:
+def point_hosts_at(monkeypatch: pytest.MonkeyPatch, code_hosts: str, index: str, counts: str) -> None:
     """Let a site that is started from now on look for every host that it asks at these places."""
     for name, value in {
         "SCHEDULER": "web",
@@ -67,19 +67,20 @@ def look_for_hosts_at(monkeypatch: pytest.MonkeyPatch, code_hosts: str, index: s
         monkeypatch.setenv(name, value)
 
 
-def hosts_in(html: str) -> dict[str, str]:
+def host_status(html: str) -> dict[str, str]:
     """Return what the status page says of each host."""
     table = html.partition('aria-label="Table of hosts"')[2].partition("</table>")[0]
     rows = re.findall(r'<th scope="row">(.*?)</th>(.*?)</tr>', table, re.DOTALL)
     return {unescape(host): " ".join(unescape(re.sub(r"<[^>]+>", " ", cells)).split()) for host, cells in rows}
 
 
-def refused_in(html: str) -> set[str]:
+def unreachable_hosts(html: str) -> set[str]:
     """Return the hosts that could not be reached, as the status page says."""
-    return {host for host, words in hosts_in(html).items() if "can't be reached: Connection refused" in words}
+    refused = re.compile(r"Could not connect to \S+: Connection refused")
+    return {host for host, words in host_status(html).items() if refused.search(words)}
 
 
-def assert_pages_answer(site: str) -> None:
+def assert_pages_work(site: str) -> None:
     assert {page: ask(site, page).status_code for page in PAGES} == dict.fromkeys(PAGES, 200)
 
 
@@ -94,36 +95,36 @@ def stop(process: subprocess.Popen[str]) -> str:
 
 
 def test_hosts_that_refuse(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, take_port: Callable[[], socket.socket]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reserve_port: Callable[[], socket.socket]
 ) -> None:
-    code_hosts, index, counts = (name_of(take_port()) for _ in range(3))
-    look_for_hosts_at(monkeypatch, code_hosts, index, counts)
+    code_hosts, index, counts = (name_of(reserve_port()) for _ in range(3))
+    point_hosts_at(monkeypatch, code_hosts, index, counts)
     with running(f"sqlite:///{tmp_path}/new.db", tmp_path, program="tests.fakes.hurried") as (process, site):
-        assert_pages_answer(site)
+        assert_pages_work(site)
         wanted, ends_at = {"github.com", "bitbucket.org", index, counts}, time.monotonic() + DEADLINE_S
-        while not wanted <= refused_in(ask(site, "/status/").text):
-            assert time.monotonic() < ends_at, hosts_in(ask(site, "/status/").text)
+        while not wanted <= unreachable_hosts(ask(site, "/status/").text):
+            assert time.monotonic() < ends_at, host_status(ask(site, "/status/").text)
             time.sleep(0.1)
-        told = hosts_in(ask(site, "/status/").text)
+        told = host_status(ask(site, "/status/").text)
         assert set(told) == {*KINDS, index, counts}
         assert f"http://{index}/" in told[index]
         assert f"http://{code_hosts}/repos/" in told["github.com"]
         assert "Answers" not in " ".join(told.values())
-        assert_pages_answer(site)
+        assert_pages_work(site)
         assert f"http://{code_hosts}/" in stop(process)  # the log names them too
 
 
 def test_hosts_that_keep_silent(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, take_port: Callable[[], socket.socket]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reserve_port: Callable[[], socket.socket]
 ) -> None:
     """Pages do not wait for hosts, and neither does the end."""
-    silent = take_port()
+    silent = reserve_port()
     silent.listen(128)
     silent.settimeout(DEADLINE_S)
-    look_for_hosts_at(monkeypatch, *[name_of(silent)] * 3)
+    point_hosts_at(monkeypatch, *[name_of(silent)] * 3)
     with running(f"sqlite:///{tmp_path}/new.db", tmp_path, program="tests.fakes.hurried") as (process, site):
         question, _ = silent.accept()
         with question:
             assert question.recv(4) == b"GET "
-            assert_pages_answer(site)
+            assert_pages_work(site)
             stop(process)

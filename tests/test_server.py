@@ -14,7 +14,7 @@ import pytest
 import requests
 from flask import Flask
 
-from tests.databases import Template, free_port
+from tests.databases import DatabaseTemplate, free_port
 
 pytestmark = pytest.mark.e2e
 
@@ -23,13 +23,13 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def empty_database(
-    request: pytest.FixtureRequest, templates: Callable[[str], Template], tmp_path: Path
+    request: pytest.FixtureRequest, database_templates: Callable[[str], DatabaseTemplate], tmp_path: Path
 ) -> Iterator[str]:
     """The address of a database without any table."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/new.db"
     else:
-        with templates(request.param).empty() as url:
+        with database_templates(request.param).empty() as url:
             yield url
 
 
@@ -69,7 +69,7 @@ def test_an_empty_database_becomes_a_whole_site(empty_database: str, tmp_path: P
         os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
         _, said = process.communicate(timeout=30)
         assert process.returncode == 0, said
-        assert "the catalogue has been loaded" in said
+        assert "Loaded the bundled catalogue" in said
         assert said.rstrip().endswith("Stopped.")
         assert "Traceback" not in said
 
@@ -78,15 +78,15 @@ def test_an_empty_database_becomes_a_whole_site(empty_database: str, tmp_path: P
         os.kill(process.pid, signal.SIGTERM)  # as a service manager does
         _, said = process.communicate(timeout=30)
         assert process.returncode == 0, said
-        assert "loaded" not in said
+        assert "Loaded" not in said
 
 
-def test_a_taken_port_is_named(serve: Callable[..., str], tmp_path: Path) -> None:
-    port = serve(Flask(__name__)).rpartition(":")[2]
+def test_a_taken_port_is_named(serve_app: Callable[..., str], tmp_path: Path) -> None:
+    port = serve_app(Flask(__name__)).rpartition(":")[2]
     environment = os.environ | {"DATABASE_URL": f"sqlite:///{tmp_path}/x.db", "DATA_DIR": str(tmp_path), "PORT": port}
     command = [sys.executable, "-m", "flask", "--app", "wsgi", "serve"]
     run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert run.returncode == 1
-    assert f"can't listen on 127.0.0.1 port {port}: Address already in use" in run.stderr
+    assert f"could not listen on 127.0.0.1 port {port}: Address already in use" in run.stderr
     assert "Traceback" not in run.stderr
     assert not (tmp_path / "x.db").exists()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from flask import Flask
 
-from pkgsite.api import cors, docs, openapi, v3, v4
+from pkgsite.api import cors, docs, v3, v4
+from pkgsite.api.v4 import openapi
 
 
 def init_app(app: Flask) -> None:

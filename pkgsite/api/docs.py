@@ -9,10 +9,10 @@ from flask import Blueprint, Flask, Response, abort, g, make_response, render_te
 
 from pkgsite.limits import RATES
 
-TOOL = "flask_swagger_ui"  # its files alone are used; they are Swagger UI's own
-TOOL_PACKAGE = "flask-swagger-ui"
-FILES = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/javascript"}
-FOR_A_YEAR = "public, max-age=31536000, immutable"
+SWAGGER_UI_MODULE = "flask_swagger_ui"  # its files alone are used; they are Swagger UI's own
+SWAGGER_UI_PACKAGE = "flask-swagger-ui"
+SWAGGER_UI_FILES = {"swagger-ui.css": "text/css", "swagger-ui-bundle.js": "text/javascript"}
+CACHE_FOREVER = "public, max-age=31536000, immutable"
 
 pages = Blueprint("api_docs", __name__, url_prefix="/api/docs")
 
@@ -23,22 +23,25 @@ def init_app(app: Flask) -> None:
 
 @pages.get("/")
 def index() -> str:
-    g.styles_inline = True  # the tool writes styles into its elements
+    g.allows_inline_styles = True  # the tool writes styles into its elements
     return render_template(
         "api/docs.html",
         rates=RATES,
-        document=url_for("openapi.document"),
+        openapi_url=url_for("openapi.document"),
         site=request.host_url.rstrip("/") + request.script_root,
-        tool={name: url_for("api_docs.tool_file", name=name, v=version(TOOL_PACKAGE)) for name in FILES},
+        swagger_ui={
+            name: url_for("api_docs.swagger_ui_file", name=name, v=version(SWAGGER_UI_PACKAGE))
+            for name in SWAGGER_UI_FILES
+        },
     )
 
 
 @pages.get("/tool/<name>")
-def tool_file(name: str) -> Response:
+def swagger_ui_file(name: str) -> Response:
     """Answer a file of the tool; its address tells the tool's version, so that browsers keep it."""
-    if name not in FILES:
+    if name not in SWAGGER_UI_FILES:
         abort(404)
-    response = make_response(files(TOOL).joinpath("dist", name).read_bytes())
-    response.content_type = FILES[name]
-    response.headers["Cache-Control"] = FOR_A_YEAR
+    response = make_response(files(SWAGGER_UI_MODULE).joinpath("dist", name).read_bytes())
+    response.content_type = SWAGGER_UI_FILES[name]
+    response.headers["Cache-Control"] = CACHE_FOREVER
     return response

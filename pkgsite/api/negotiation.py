@@ -11,21 +11,21 @@ from flask import Response, request
 from werkzeug.exceptions import NotAcceptable, NotFound
 from werkzeug.http import parse_options_header
 
-ALLOWED = "GET, HEAD, OPTIONS"
+READ_METHODS = "GET, HEAD, OPTIONS"
 JSON, HTML = "application/json", "text/html"
 FORMATS = {"json": JSON, "api": HTML}  # as `?format=` and a URL's ending name them
-WIDEST_INDENT = 8
+MAX_INDENT = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Rendering:
+class ResponseFormat:
     """How a body is written: as JSON, compact or indented by so many spaces, or as a page for people."""
 
     indent: int | None = None
-    is_page: bool = False
+    is_html: bool = False
 
 
-def negotiate(suffix: str | None) -> Rendering:
+def negotiate(suffix: str | None) -> ResponseFormat:
     """Return how to answer this request.
 
     Of what the caller accepts the most narrowly named goes first, and JSON where both are named alike.
@@ -37,19 +37,21 @@ def negotiate(suffix: str | None) -> Rendering:
         NotFound: a format is asked for that there isn't.
         NotAcceptable: the Accept header leaves nothing that we have.
     """
-    wanted = suffix or (request.args.getlist("format") or [""])[-1]
-    if wanted not in {"", *FORMATS}:
+    requested_format = suffix or (request.args.getlist("format") or [""])[-1]
+    if requested_format not in {"", *FORMATS}:
         raise NotFound
-    ours = (FORMATS[wanted],) if wanted else (JSON, HTML)
-    offers = _accepted((JSON, HTML) if wanted else ours)
-    best = max(offers, key=lambda offer: offer[0], default=None)
+    available_types = (FORMATS[requested_format],) if requested_format else (JSON, HTML)
+    candidates = _acceptable_types((JSON, HTML) if requested_format else available_types)
+    best = max(candidates, key=lambda offer: offer[0], default=None)
     if best is None:
         raise NotAcceptable("Could not satisfy the request Accept header.")
     _, media, parameters = best
-    return Rendering(_indent(parameters), is_page=(FORMATS[wanted] if wanted else media) == HTML)
+    return ResponseFormat(
+        _indent(parameters), is_html=(FORMATS[requested_format] if requested_format else media) == HTML
+    )
 
 
-def json_answer(body: Any, rendering: Rendering, status: int = 200) -> Response:
+def json_response(body: Any, rendering: ResponseFormat, status: int = 200) -> Response:
     """Return an answer with this body as JSON in raw UTF-8."""
     if rendering.indent is None:
         data = orjson.dumps(body)
@@ -60,21 +62,21 @@ def json_answer(body: Any, rendering: Rendering, status: int = 200) -> Response:
     return Response(data, status, {"Vary": "Accept"}, content_type=JSON)
 
 
-def _accepted(ours: tuple[str, ...]) -> list[tuple[tuple[int, int], str, dict[str, str]]]:
+def _acceptable_types(available_types: tuple[str, ...]) -> list[tuple[tuple[int, int], str, dict[str, str]]]:
     """Return what of the Accept header we can serve: how narrow it is named, as which of ours, and its parameters."""
-    offers = []
+    candidates = []
     for part in (request.headers.get("Accept") or "*/*").split(","):
         media, parameters = parse_options_header(part.strip())
         kind, _, subtype = media.partition("/")
-        for place, own in enumerate(ours):
-            if media == own:
-                narrow = 3 if set(parameters) - {"q"} else 2
-            elif subtype == "*" and kind in {own.partition("/")[0], "*"}:
-                narrow = 0 if kind == "*" else 1
+        for position, media_type in enumerate(available_types):
+            if media == media_type:
+                specificity = 3 if set(parameters) - {"q"} else 2
+            elif subtype == "*" and kind in {media_type.partition("/")[0], "*"}:
+                specificity = 0 if kind == "*" else 1
             else:
                 continue
-            offers.append(((narrow, -place), own, parameters))
-    return offers
+            candidates.append(((specificity, -position), media_type, parameters))
+    return candidates
 
 
 def _indent(parameters: dict[str, str]) -> int | None:
@@ -82,4 +84,4 @@ def _indent(parameters: dict[str, str]) -> int | None:
         width = int(parameters.get("indent", ""))
     except ValueError:
         return None
-    return min(max(width, 0), WIDEST_INDENT) or None
+    return min(max(width, 0), MAX_INDENT) or None

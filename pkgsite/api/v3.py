@@ -14,86 +14,89 @@ from urllib.parse import quote, urlencode
 
 from flask import Blueprint, Flask, Response, request, url_for
 
-from pkgsite.api.limits import limited
-from pkgsite.api.v4.asking import word
-from pkgsite.api.v4.paging import Stretch, asked_stretch
+from pkgsite.api.limits import rate_limited
+from pkgsite.api.paging import LimitOffset, parse_limit_offset
+from pkgsite.api.query_params import param
 from pkgsite.errors import Moved, NotFound, SiteError
 from pkgsite.extensions import csrf, db
 from pkgsite.rules.slugs import slug_problem
-from pkgsite.services import categories, grids, makers, packages
-from pkgsite.services.finding import Find, find_grids, find_packages
+from pkgsite.services import categories
+from pkgsite.services.api_queries import RecordFilter, list_grids, list_packages
+from pkgsite.services.grids import records as grids
+from pkgsite.services.packages import records as packages
+from pkgsite.services.people import contributors as makers
 
 ROOT = "/api/v3"
-GONE = """<!doctype html>
+V1_REMOVED_PAGE = """<!doctype html>
 <html lang="en"><title>API v1 has been removed</title>
 <p>API v1 has been removed. Use <a href="/api/v4/">API v4</a>. <a href="/api/v3/">API v3</a> remains available for older
 clients.</p></html>
 """
 pages = Blueprint("api_v3", __name__, url_prefix=ROOT)
 csrf.exempt(pages)  # it only reads
-limited("read")(pages)
+rate_limited("read")(pages)
 
 
 def init_app(app: Flask) -> None:
     app.register_blueprint(pages)
     for path in ("/api/v1/", "/api/v1/<path:rest>"):
-        app.add_url_rule(path, "api_v1", gone, methods=("GET",))
+        app.add_url_rule(path, "api_v1", api_v1_removed, methods=("GET",))
 
 
-def gone(rest: str = "") -> Response:  # noqa: ARG001
-    return Response(GONE, 410)
+def api_v1_removed(rest: str = "") -> Response:  # noqa: ARG001
+    return Response(V1_REMOVED_PAGE, 410)
 
 
 @pages.get("/")
 def root() -> Response:
-    return told({name: f"{base()}/{name}/" for name in ("categories", "grids", "packages", "users")})
+    return json_response({name: f"{base_path()}/{name}/" for name in ("categories", "grids", "packages", "users")})
 
 
 @pages.get("/categories/")
 def category_list() -> Response:
-    stretch = asked_stretch()
-    listing = categories.category_list(db.session(), limit=stretch.limit, offset=stretch.offset, by_title=True)
-    return told(envelope(stretch, listing.count, [category(one) for one in listing.records]))
+    window = parse_limit_offset()
+    page = categories.category_list(db.session(), limit=window.limit, offset=window.offset, by_title=True)
+    return json_response(envelope(window, page.count, [category_body(one) for one in page.records]))
 
 
 @pages.get("/categories/<slug:slug>/")
 def category_detail(slug: str) -> Response:
-    return told(category(categories.category_by_slug(db.session(), slug)))
+    return json_response(category_body(categories.category_by_slug(db.session(), slug)))
 
 
 @pages.get("/grids/")
 def grid_list() -> Response:
-    stretch = asked_stretch()
-    listing = find_grids(db.session(), Find(order="title"), limit=stretch.limit, offset=stretch.offset)
-    return told(envelope(stretch, listing.count, grid_bodies(listing.records)))
+    window = parse_limit_offset()
+    page = list_grids(db.session(), RecordFilter(ordering="title"), limit=window.limit, offset=window.offset)
+    return json_response(envelope(window, page.count, grid_bodies(page.records)))
 
 
 @pages.get("/grids/<slug:slug>/")
 def grid_detail(slug: str) -> Response:
-    return told(grid_bodies([grids.grid_by_slug(db.session(), known(slug, "Grid"))])[0])
+    return json_response(grid_bodies([grids.grid_by_slug(db.session(), require_slug(slug, "Grid"))])[0])
 
 
 @pages.get("/grids/<slug:slug>/packages/")
 def grid_packages(slug: str) -> Response:
-    grid, stretch = grids.grid_by_slug(db.session(), known(slug, "Grid")), asked_stretch()
-    find = Find(order="title", grid=str(grid.id))
-    listing = find_packages(db.session(), find, limit=stretch.limit, offset=stretch.offset)
-    return told(
-        envelope(stretch, listing.count, package_bodies(listing.records), between={"grid": grid_bodies([grid])[0]})
+    grid, window = grids.grid_by_slug(db.session(), require_slug(slug, "Grid")), parse_limit_offset()
+    record_filter = RecordFilter(ordering="title", grid=str(grid.id))
+    page = list_packages(db.session(), record_filter, limit=window.limit, offset=window.offset)
+    return json_response(
+        envelope(window, page.count, package_bodies(page.records), extra={"grid": grid_bodies([grid])[0]})
     )
 
 
 @pages.get("/packages/")
 def package_list() -> Response:
-    stretch, asked = asked_stretch(), word("category")
-    found = known_category(asked) if asked else None
-    find = Find(order="title", category=str(found.id) if found else "")
-    listing = find_packages(db.session(), find, limit=stretch.limit, offset=stretch.offset)
-    between = {"category": category(found) if found else None}
-    return told(envelope(stretch, listing.count, package_bodies(listing.records), between=between))
+    window, slug = parse_limit_offset(), param("category")
+    found = category_or_none(slug) if slug else None
+    record_filter = RecordFilter(ordering="title", category=str(found.id) if found else "")
+    page = list_packages(db.session(), record_filter, limit=window.limit, offset=window.offset)
+    between = {"category": category_body(found) if found else None}
+    return json_response(envelope(window, page.count, package_bodies(page.records), extra=between))
 
 
-def known_category(slug: str) -> categories.CategoryRecord | None:
+def category_or_none(slug: str) -> categories.CategoryRecord | None:
     """Return the category that a filter names; one that there isn't filters nothing, as old clients know it."""
     try:
         return categories.category_by_slug(db.session(), slug)
@@ -103,56 +106,58 @@ def known_category(slug: str) -> categories.CategoryRecord | None:
 
 @pages.get("/packages/<slug:slug>/")
 def package_detail(slug: str) -> Response:
-    return told(package_bodies([packages.package_by_slug(db.session(), known(slug, "Package"))])[0])
+    return json_response(package_bodies([packages.package_by_slug(db.session(), require_slug(slug, "Package"))])[0])
 
 
 @pages.get("/users/")
 def user_list() -> Response:
-    stretch, with_packages = asked_stretch(), "list_packages" in request.args
-    listing = makers.person_list(db.session(), limit=stretch.limit, offset=stretch.offset, with_packages=with_packages)
-    return told(envelope(stretch, listing.count, [user(one, with_packages) for one in listing.records]))
+    window, with_packages = parse_limit_offset(), "list_packages" in request.args
+    page = makers.list_users(db.session(), limit=window.limit, offset=window.offset, with_packages=with_packages)
+    return json_response(envelope(window, page.count, [user_body(one, with_packages) for one in page.records]))
 
 
 @pages.get("/users/<slug:username>/")
 def user_detail(username: str) -> Response:
     with_packages = "list_packages" in request.args
-    return told(user(makers.person_by_name(db.session(), username, with_packages=with_packages), with_packages))
+    return json_response(
+        user_body(makers.user_by_name(db.session(), username, with_packages=with_packages), with_packages)
+    )
 
 
 @pages.errorhandler(SiteError)
-def failed(error: SiteError) -> Response:
+def error_response(error: SiteError) -> Response:
     """Answer a failure as v3 does."""
     if isinstance(error, Moved):
         return Response(status=301, headers={"Location": url_for(str(request.endpoint), slug=error.slug)})
     if isinstance(error, NotFound):
-        return told({"error": 404, "message": f"No {error.noun} matches the given query."}, 404)
-    return told({"error": 400, "message": str(error)}, 400)
+        return json_response({"error": 404, "message": f"No {error.noun} matches the given query."}, 404)
+    return json_response({"error": 400, "message": str(error)}, 400)
 
 
-def told(body: Any, status: int = 200) -> Response:
+def json_response(body: Any, status: int = 200) -> Response:
     return Response(json.dumps(body), status, content_type="application/json")
 
 
-def base() -> str:
+def base_path() -> str:
     return f"{request.script_root}{ROOT}"
 
 
-def known(slug: str, noun: str) -> str:
+def require_slug(slug: str, noun: str) -> str:
     if slug_problem(slug):
         raise NotFound(noun)
     return slug
 
 
-def instant(at: datetime | None) -> str | None:
+def format_timestamp(moment: datetime | None) -> str | None:
     """Write an instant in UTC, to the millisecond."""
-    if at is None:
+    if moment is None:
         return None
-    written = at.astimezone(UTC).replace(tzinfo=None)
-    return written.isoformat(timespec="milliseconds" if written.microsecond else "seconds") + "Z"
+    utc_time = moment.astimezone(UTC).replace(tzinfo=None)
+    return utc_time.isoformat(timespec="milliseconds" if utc_time.microsecond else "seconds") + "Z"
 
 
-def envelope(stretch: Stretch, count: int, objects: list[Any], between: dict[str, Any] | None = None) -> dict[str, Any]:
-    limit, offset = stretch.limit, stretch.offset
+def envelope(window: LimitOffset, count: int, items: list[Any], extra: dict[str, Any] | None = None) -> dict[str, Any]:
+    limit, offset = window.limit, window.offset
     meta = {
         "limit": limit,
         "next": _link(limit, offset + limit) if count > offset + limit else None,
@@ -160,7 +165,7 @@ def envelope(stretch: Stretch, count: int, objects: list[Any], between: dict[str
         "previous": _link(limit, max(offset - limit, 0)) if offset > 0 else None,
         "total_count": count,
     }
-    return {"meta": meta, **(between or {}), "objects": objects}
+    return {"meta": meta, **(extra or {}), "objects": items}
 
 
 def _link(limit: int, offset: int) -> str:
@@ -169,34 +174,34 @@ def _link(limit: int, offset: int) -> str:
     return f"{request.script_root}{request.path}?{query}"
 
 
-def category(record: categories.CategoryRecord) -> dict[str, Any]:
+def category_body(record: categories.CategoryRecord) -> dict[str, Any]:
     return {
         "absolute_url": f"{request.script_root}/categories/{quote(record.slug)}/",
-        "created": instant(record.created_at),
-        "modified": instant(record.modified_at),
+        "created": format_timestamp(record.created_at),
+        "modified": format_timestamp(record.modified_at),
         "slug": record.slug,
         "title": record.title,
         "description": record.description,
-        "resource_uri": f"{base()}/categories/{quote(record.slug)}/",
+        "resource_uri": f"{base_path()}/categories/{quote(record.slug)}/",
         "show_pypi": record.show_pypi,
         "title_plural": record.title_plural,
     }
 
 
 def grid_bodies(records: Sequence[grids.GridRecord]) -> list[dict[str, Any]]:
-    slugs = packages.slugs_by_id(db.session(), {number for record in records for number in record.package_ids})
+    slugs = packages.slugs_by_id(db.session(), {package_id for record in records for package_id in record.package_ids})
     return [
         {
             "absolute_url": f"{request.script_root}/grids/g/{quote(record.slug)}/",
-            "created": instant(record.created_at),
-            "modified": instant(record.modified_at),
+            "created": format_timestamp(record.created_at),
+            "modified": format_timestamp(record.modified_at),
             "slug": record.slug,
             "title": record.title,
             "description": record.description,
             "is_locked": record.is_locked,
-            "resource_uri": f"{base()}/grids/{quote(record.slug)}/",
+            "resource_uri": f"{base_path()}/grids/{quote(record.slug)}/",
             "header": record.header,
-            "packages": [f"{base()}/packages/{quote(slugs[number])}/" for number in record.package_ids],
+            "packages": [f"{base_path()}/packages/{quote(slugs[package_id])}/" for package_id in record.package_ids],
         }
         for record in records
     ]
@@ -204,26 +209,26 @@ def grid_bodies(records: Sequence[grids.GridRecord]) -> list[dict[str, Any]]:
 
 def package_bodies(records: Sequence[packages.PackageRecord]) -> list[dict[str, Any]]:
     ids = [record.id for record in records]
-    by, usage = makers.makers_of(db.session(), ids), packages.usage_counts(db.session(), ids)
-    return [_package(record, by[record.id], usage.get(record.id, 0)) for record in records]
+    contributors, usage = makers.contributors_of(db.session(), ids), packages.usage_counts(db.session(), ids)
+    return [package_body(record, contributors[record.id], usage.get(record.id, 0)) for record in records]
 
 
-def _package(record: packages.PackageRecord, by: makers.Makers, usage_count: int) -> dict[str, Any]:
-    weeks = ",".join(map(str, record.commits_over_52))
+def package_body(record: packages.PackageRecord, contributors: makers.Contributors, usage_count: int) -> dict[str, Any]:
+    weekly_commits = ",".join(map(str, record.commits_over_52))
     return {
         "absolute_url": f"{request.script_root}/packages/p/{quote(record.slug)}/",
-        "created": instant(record.created_at),
-        "modified": instant(record.modified_at),
+        "created": format_timestamp(record.created_at),
+        "modified": format_timestamp(record.modified_at),
         "slug": record.slug,
         "title": record.title,
-        "category": f"{base()}/categories/{quote(record.category.slug)}/",
-        "commit_list": weeks,
-        "commits_over_52": weeks,
-        "created_by": f"{base()}/users/{quote(by.created_by)}/" if by.created_by else None,
+        "category": f"{base_path()}/categories/{quote(record.category.slug)}/",
+        "commit_list": weekly_commits,
+        "commits_over_52": weekly_commits,
+        "created_by": f"{base_path()}/users/{quote(contributors.created_by)}/" if contributors.created_by else None,
         "documentation_url": record.documentation_url,
-        "grids": [f"{base()}/grids/{quote(grid.slug)}/" for grid in record.grids],
-        "last_fetched": instant(record.last_fetched_at),
-        "last_modified_by": by.modified_by,
+        "grids": [f"{base_path()}/grids/{quote(grid.slug)}/" for grid in record.grids],
+        "last_fetched": format_timestamp(record.last_fetched_at),
+        "last_modified_by": contributors.modified_by,
         "participants": ",".join(record.participants),
         "pypi_url": record.pypi_url,
         "pypi_version": record.pypi_version,
@@ -231,25 +236,25 @@ def _package(record: packages.PackageRecord, by: makers.Makers, usage_count: int
         "repo_forks": record.forks or 0,
         "repo_url": record.repo_url,
         "repo_watchers": record.stars or 0,
-        "resource_uri": f"{base()}/packages/{quote(record.slug)}/",
+        "resource_uri": f"{base_path()}/packages/{quote(record.slug)}/",
         "usage_count": usage_count,
     }
 
 
-def user(record: makers.PersonRecord, with_packages: bool) -> dict[str, Any]:
-    joined = instant(record.created_at)
+def user_body(record: makers.UserRecord, with_packages: bool) -> dict[str, Any]:
+    joined = format_timestamp(record.created_at)
     body: dict[str, Any] = {
         "absolute_url": f"{request.script_root}/profiles/{quote(record.username)}/",
-        "resource_uri": f"{base()}/users/{quote(record.username)}/",
+        "resource_uri": f"{base_path()}/users/{quote(record.username)}/",
         "created": joined,
         "modified": joined,
-        "github_account": record.accounts.get("github"),
+        "github_account": record.logins_by_provider.get("github"),
         "username": record.username,
         "date_joined": joined,
         "last_login": None,  # when somebody was here is nobody's affair
-        "bitbucket_url": record.accounts.get("bitbucket"),
-        "gitlab_url": record.accounts.get("gitlab"),
+        "bitbucket_url": record.logins_by_provider.get("bitbucket"),
+        "gitlab_url": record.logins_by_provider.get("gitlab"),
     }
     if with_packages:
-        body["packages"] = [f"{base()}/packages/{quote(slug)}/" for slug in record.package_slugs]
+        body["packages"] = [f"{base_path()}/packages/{quote(slug)}/" for slug in record.package_slugs]
     return body

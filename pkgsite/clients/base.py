@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 
 from pkgsite.errors import UpstreamError
-from pkgsite.rules.records import CategoryFacts, GridFacts, PackageFacts, Unreadable
+from pkgsite.rules.records import CategoryFacts, GridFacts, InvalidRecord, PackageFacts
 from pkgsite.rules.repo_urls import RepoRef
 
 __all__ = [
@@ -20,23 +20,23 @@ __all__ = [
     "Gateways",
     "GridFacts",
     "IndexFacts",
+    "InvalidRecord",
     "PackageFacts",
     "PackageIndex",
-    "Page",
-    "PeopleFacts",
+    "ParticipantFacts",
     "Quota",
+    "RecordPage",
     "RecordSite",
     "ReleaseFacts",
-    "RepoAsk",
     "RepoFacts",
     "RepoRef",
-    "Unreadable",
+    "RepoRequest",
     "Vulnerability",
 ]
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class RecordPage:
     """A stretch of one of a site's lists."""
 
     count: int  # records in the whole list, as the site says
@@ -53,7 +53,7 @@ class RecordSite(Protocol):
 
     root: str
 
-    def page(self, noun: str, offset: int) -> Page:
+    def page(self, noun: str, offset: int) -> RecordPage:
         """Return the records of a list ("categories", "grids", "packages") from the `offset`-th on.
 
         Raises:
@@ -89,7 +89,7 @@ class ActivityFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class PeopleFacts:
+class ParticipantFacts:
     """Who has committed, most commits first."""
 
     participants: tuple[str, ...]
@@ -147,35 +147,35 @@ class DownloadFacts:
     last_month: int | None  # None: the host keeps no count of it
 
 
-Told = TypeVar("Told")
+FactsT = TypeVar("FactsT")
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched(Generic[Told]):
+class Fetched(Generic[FactsT]):
     """What came of asking a source.
 
     Attributes:
         facts: What the source told; None where nothing has changed, or where it will only tell later.
         validators: What makes the next request cheap (ETags, ids, times), to be given back then, in place of the old.
-        is_later: The source is still working it out, and asks us to come back.
+        is_pending: The source is still working it out, and asks us to come back.
     """
 
-    facts: Told | None
+    facts: FactsT | None
     validators: Mapping[str, str] = field(default_factory=dict)
-    is_later: bool = False
+    is_pending: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
     """What a host says of our quota."""
 
-    whole: int
-    left: int
+    limit: int
+    remaining: int
     resets_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class RepoAsk:
+class RepoRequest:
     """A repository to ask for, with the validators of the last time."""
 
     ref: RepoRef
@@ -192,11 +192,13 @@ class CodeHost(Protocol):
         """Whether one request tells of many repositories."""
         ...
 
-    def repos(self, asked: Sequence[RepoAsk], *, now: datetime) -> list[Fetched[RepoFacts] | UpstreamError]:
+    def repo_facts(
+        self, repo_requests: Sequence[RepoRequest], *, now: datetime
+    ) -> list[Fetched[RepoFacts] | UpstreamError]:
         """Return what came of each repository, in their order; one that fails never takes others with it."""
         ...
 
-    def activity(self, ref: RepoRef, *, validators: Mapping[str, str], now: datetime) -> Fetched[ActivityFacts]:
+    def activity_facts(self, ref: RepoRef, *, validators: Mapping[str, str], now: datetime) -> Fetched[ActivityFacts]:
         """Return the commits of the last 52 weeks.
 
         Raises:
@@ -204,7 +206,7 @@ class CodeHost(Protocol):
         """
         ...
 
-    def people(self, ref: RepoRef, *, validators: Mapping[str, str]) -> Fetched[PeopleFacts]:
+    def participant_facts(self, ref: RepoRef, *, validators: Mapping[str, str]) -> Fetched[ParticipantFacts]:
         """Return who has committed.
 
         Raises:
@@ -216,7 +218,7 @@ class CodeHost(Protocol):
 class PackageIndex(Protocol):
     """A package index, and the count of its downloads."""
 
-    def project(self, name: str, *, validators: Mapping[str, str]) -> Fetched[IndexFacts]:
+    def index_facts(self, name: str, *, validators: Mapping[str, str]) -> Fetched[IndexFacts]:
         """Return what the index tells of a project; the validator "serial" is the project's serial, where it told it.
 
         Raises:
@@ -234,7 +236,7 @@ class PackageIndex(Protocol):
         """
         ...
 
-    def downloads(self, name: str) -> Fetched[DownloadFacts]:
+    def download_facts(self, name: str) -> Fetched[DownloadFacts]:
         """Return how often a project was downloaded.
 
         Raises:
@@ -249,21 +251,21 @@ class Gateways:
 
     Attributes:
         code_hosts: Those that repositories are read from, by name.
-        kinds: For each of them its kind, by which its addresses are read.
+        host_kinds: For each of them its kind, by which its addresses are read.
         index: The package index, and the count of its downloads.
-        index_host: The name of the index's host.
-        counts_host: The name of the host that counts its downloads.
+        package_index_host: The name of the index's host.
+        downloads_host: The name of the host that counts its downloads.
     """
 
     code_hosts: Mapping[str, CodeHost]
-    kinds: Mapping[str, str]
+    host_kinds: Mapping[str, str]
     index: PackageIndex
-    index_host: str
-    counts_host: str
+    package_index_host: str
+    downloads_host: str
 
 
 @dataclass(frozen=True, slots=True)
-class Vouched:
+class ExternalIdentity:
     """Whom another site vouches for: a person who has just logged in there.
 
     Attributes:
@@ -288,7 +290,7 @@ class LoginProvider(Protocol):
         """Return where to send a person to be asked whether they want to log in here."""
         ...
 
-    def vouched(self, *, code: str, verifier: str, callback: str) -> Vouched:
+    def fetch_identity(self, *, code: str, verifier: str, callback: str) -> ExternalIdentity:
         """Return who came back with this code.
 
         Raises:
@@ -297,7 +299,7 @@ class LoginProvider(Protocol):
         ...
 
 
-class Mailer(Protocol):
+class EmailSender(Protocol):
     """A way to send letters."""
 
     def send(self, *, to: str, subject: str, body: str) -> None:
@@ -310,7 +312,7 @@ class Mailer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class People:
+class AccountGateways:
     """What accounts need of the world outside.
 
     Attributes:
@@ -319,4 +321,4 @@ class People:
     """
 
     providers: Mapping[str, LoginProvider]
-    mailer: Mailer | None
+    mailer: EmailSender | None

@@ -7,88 +7,88 @@ from datetime import datetime
 from http import HTTPStatus
 from urllib.parse import quote
 
-from pkgsite.clients.base import ActivityFacts, Fetched, PeopleFacts, RepoAsk, RepoFacts, RepoRef
-from pkgsite.clients.rest import Commit, Told, count_authors, count_weeks, objects
-from pkgsite.clients.rest_host import RestHost, check_same, hidden_code
+from pkgsite.clients.base import ActivityFacts, Fetched, ParticipantFacts, RepoFacts, RepoRef, RepoRequest
+from pkgsite.clients.rest import Commit, JsonObject, commit_authors, parse_objects, weekly_activity
+from pkgsite.clients.rest_host import RestHost, check_same_repository, hidden_code_error
 from pkgsite.errors import Gone, NotAllowed
 from pkgsite.rules.activity import window_start
 
-PAGE_COMMITS = 50  # hosts give no more a page, unless their operator says so
+COMMITS_PER_PAGE = 50  # hosts give no more a page, unless their operator says so
 # What would make a host compute a difference and check a signature for each commit.
-WITHOUT_EXTRAS = {"stat": "false", "verification": "false", "files": "false"}
-EMPTY_REPOSITORY = {HTTPStatus.CONFLICT}
+LIGHT_COMMITS_QUERY = {"stat": "false", "verification": "false", "files": "false"}
+EMPTY_REPOSITORY_STATUSES = {HTTPStatus.CONFLICT}
 
 
 class Forgejo(RestHost):
-    """A `CodeHost`. The API lists no contributors: `people` are the accounts that wrote the newest commits."""
+    """A `CodeHost`. The API lists no contributors: `participant_facts` are the accounts that wrote the newest commits."""
 
-    landmark = "version"
-    scheme = "token"
+    probe_path = "version"
+    auth_scheme = "token"
 
     @staticmethod
-    def usual_api(host: str) -> str:
+    def default_api_url(host: str) -> str:
         return f"https://{host}/api/v1"
 
-    def activity(self, ref: RepoRef, *, validators: Mapping[str, str], now: datetime) -> Fetched[ActivityFacts]:
+    def activity_facts(self, ref: RepoRef, *, validators: Mapping[str, str], now: datetime) -> Fetched[ActivityFacts]:
         # Older hosts know no `since`, and list on.
         pages = self._commits(ref, {"since": window_start(now).strftime("%Y-%m-%dT%H:%M:%SZ")})
-        return count_weeks(pages, validators=validators, now=now)
+        return weekly_activity(pages, validators=validators, now=now)
 
-    def people(self, ref: RepoRef, *, validators: Mapping[str, str]) -> Fetched[PeopleFacts]:
-        return count_authors(self._commits(ref, {}), validators=validators)
+    def participant_facts(self, ref: RepoRef, *, validators: Mapping[str, str]) -> Fetched[ParticipantFacts]:
+        return commit_authors(self._commits(ref, {}), validators=validators)
 
-    def _repo(self, ask: RepoAsk) -> Fetched[RepoFacts]:
-        told = self._api.told(ask.ref.host, _path(ask.ref))
-        node_id = str(told.needed_count("id"))
-        check_same(ask, node_id)
-        last_commit_at, commit_count = (None, 0) if told.flag("empty") else self._last_commit(ask.ref)
-        licences = told.texts("licenses") or ()
+    def _fetch_repo(self, repo_request: RepoRequest) -> Fetched[RepoFacts]:
+        record = self._api.get_object(repo_request.ref.host, _path(repo_request.ref))
+        node_id = str(record.required_count("id"))
+        check_same_repository(repo_request, node_id)
+        last_commit_at, commit_count = (None, 0) if record.flag("empty") else self._last_commit(repo_request.ref)
+        licences = record.text_list("licenses") or ()
         facts = RepoFacts(
             node_id=node_id,
-            web_url=told.web_url("html_url"),
-            description=told.words("description"),
-            stars=told.count("stars_count"),
-            forks=told.count("forks_count"),
-            open_issues=told.count("open_issues_count"),
-            is_archived=told.flag("archived"),
-            default_branch=told.text("default_branch") or None,
+            web_url=record.web_url("html_url"),
+            description=record.clearable_text("description"),
+            stars=record.count("stars_count"),
+            forks=record.count("forks_count"),
+            open_issues=record.count("open_issues_count"),
+            is_archived=record.flag("archived"),
+            default_branch=record.text("default_branch") or None,
             last_commit_at=last_commit_at,
             commit_count=commit_count,
             licence=licences[0] if len(licences) == 1 else None,  # of several it is not told how they join
-            topics=told.texts("topics"),
+            topics=record.text_list("topics"),
         )
         return Fetched(facts, {"node_id": node_id})
 
     def _last_commit(self, ref: RepoRef) -> tuple[datetime | None, int | None]:
         """Return when the last commit was made, and the number of all, where they are shown."""
-        url = self._api.url(ref.host, f"{_path(ref)}/commits", {**WITHOUT_EXTRAS, "limit": 1})
+        url = self._api.url(ref.host, f"{_path(ref)}/commits", {**LIGHT_COMMITS_QUERY, "limit": 1})
         try:
-            answer = self._api.ask(ref.host, url, empty=EMPTY_REPOSITORY)
+            answer = self._api.request(ref.host, url, empty=EMPTY_REPOSITORY_STATUSES)
         except (Gone, NotAllowed):  # the repository was told: its page is public and its code is not
             return None, None
-        if answer.status in EMPTY_REPOSITORY:
+        if answer.status in EMPTY_REPOSITORY_STATUSES:
             return None, 0
-        commits = [_read_commit(told) for told in objects(answer.url, answer.data)]
-        written = answer.headers.get("X-Total-Count", "")
-        return commits[0].at if commits else None, int(written) if written.isdecimal() else None
+        commits = [_parse_commit(record) for record in parse_objects(answer.url, answer.data)]
+        total_count = answer.headers.get("X-Total-Count", "")
+        return commits[0].committed_at if commits else None, int(total_count) if total_count.isdecimal() else None
 
     def _commits(self, ref: RepoRef, query: Mapping[str, object]) -> Iterator[list[Commit]]:
         """Yield the pages of the default branch's commits, newest first; none of an empty repository."""
         path = f"{_path(ref)}/commits"
-        query = {**WITHOUT_EXTRAS, **query, "limit": PAGE_COMMITS}
+        query = {**LIGHT_COMMITS_QUERY, **query, "limit": COMMITS_PER_PAGE}
         try:
-            for page in self._api.numbered(ref.host, path, query, empty=EMPTY_REPOSITORY):
-                yield [_read_commit(told) for told in page]
+            for page in self._api.numbered_pages(ref.host, path, query, empty=EMPTY_REPOSITORY_STATUSES):
+                yield [_parse_commit(record) for record in page]
         except Gone as failure:
             # Raises Gone where the repository is; where only its code is hidden, it must not count as lost.
-            self._api.told(ref.host, _path(ref))
-            raise hidden_code(ref) from failure
+            self._api.get_object(ref.host, _path(ref))
+            raise hidden_code_error(ref) from failure
 
 
 def _path(ref: RepoRef) -> str:
     return f"repos/{quote(ref.path)}"
 
 
-def _read_commit(told: Told) -> Commit:
-    at = told.inner("commit").inner("committer").instant("date")
-    return Commit(told.needed_text("sha"), at, told.inner("author").text("login") or None)
+def _parse_commit(record: JsonObject) -> Commit:
+    at = record.child("commit").child("committer").timestamp("date")
+    return Commit(record.required_text("sha"), at, record.child("author").text("login") or None)

@@ -8,63 +8,63 @@ from datetime import datetime
 from itertools import islice
 from urllib.parse import quote
 
-from pkgsite.clients.base import ActivityFacts, Fetched, PeopleFacts, RepoAsk, RepoFacts, RepoRef
-from pkgsite.clients.rest import Commit, Told, count_weeks, person_name
-from pkgsite.clients.rest_host import RestHost, check_same, hidden_code
+from pkgsite.clients.base import ActivityFacts, Fetched, ParticipantFacts, RepoFacts, RepoRef, RepoRequest
+from pkgsite.clients.rest import Commit, JsonObject, clean_person_name, weekly_activity
+from pkgsite.clients.rest_host import RestHost, check_same_repository, hidden_code_error
 from pkgsite.errors import Gone, NotAllowed
 from pkgsite.rules.activity import window_start
 
-PAGE_SIZE = 100  # hosts give no more a page
-PEOPLE_PAGES = 10  # a thousand people; who has committed less than all of them is among "others"
+RECORDS_PER_PAGE = 100  # hosts give no more a page
+CONTRIBUTOR_PAGES = 10  # a thousand people; who has committed less than all of them is among "others"
 # A key such as "gpl-3.0" leaves open whether later versions are meant, so no key of that family tells a licence.
-_NAMES = (
+_SPDX_IDS = (
     {"0BSD", "AFL-3.0", "Apache-2.0", "Artistic-2.0", "BSD-2-Clause", "BSD-3-Clause", "BSD-3-Clause-Clear"}
     | {"BSD-4-Clause", "BSL-1.0", "CC-BY-4.0", "CC-BY-SA-4.0", "CC0-1.0", "ECL-2.0", "EPL-1.0", "EPL-2.0", "EUPL-1.1"}
     | {"EUPL-1.2", "ISC", "MIT", "MIT-0", "MPL-2.0", "MS-PL", "MS-RL", "NCSA", "OFL-1.1", "OSL-3.0", "PostgreSQL"}
     | {"UPL-1.0", "Unlicense", "WTFPL", "Zlib"}
 )
-LICENCES = {name.lower(): name for name in _NAMES}  # SPDX identifiers by GitLab's keys
+LICENCES = {name.lower(): name for name in _SPDX_IDS}  # SPDX identifiers by GitLab's keys
 
 
 class GitLab(RestHost):
     """A `CodeHost`. Who committed is told by name and e-mail address; the addresses are never kept."""
 
-    landmark = "version"  # which it tells to those with a token only
+    probe_path = "version"  # which it tells to those with a token only
 
     @staticmethod
-    def usual_api(host: str) -> str:
+    def default_api_url(host: str) -> str:
         return f"https://{host}/api/v4"
 
-    def activity(self, ref: RepoRef, *, validators: Mapping[str, str], now: datetime) -> Fetched[ActivityFacts]:
+    def activity_facts(self, ref: RepoRef, *, validators: Mapping[str, str], now: datetime) -> Fetched[ActivityFacts]:
         since = window_start(now).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return count_weeks(self._commits(ref, {"since": since}), validators=validators, now=now)
+        return weekly_activity(self._commits(ref, {"since": since}), validators=validators, now=now)
 
-    def people(self, ref: RepoRef, *, validators: Mapping[str, str]) -> Fetched[PeopleFacts]:
+    def participant_facts(self, ref: RepoRef, *, validators: Mapping[str, str]) -> Fetched[ParticipantFacts]:
         # To list its people a host goes through the whole history: it is asked to only if that has changed.
         newest = next(self._commits(ref, {"per_page": 1}), [])
-        marks = {"newest": newest[0].sha if newest else ""}
-        if validators.get("newest") == marks["newest"]:
-            return Fetched(None, marks)
-        return Fetched(self._contributors(ref) if newest else PeopleFacts((), is_complete=True), marks)
+        new_validators = {"newest": newest[0].sha if newest else ""}
+        if validators.get("newest") == new_validators["newest"]:
+            return Fetched(None, new_validators)
+        return Fetched(self._contributors(ref) if newest else ParticipantFacts((), is_complete=True), new_validators)
 
-    def _repo(self, ask: RepoAsk) -> Fetched[RepoFacts]:
-        told = self._api.told(ask.ref.host, _path(ask.ref), {"license": "true"})
-        node_id = str(told.needed_count("id"))
-        check_same(ask, node_id)
-        last_commit_at, commit_count = (None, 0) if told.flag("empty_repo") else self._last_commit(ask.ref)
+    def _fetch_repo(self, repo_request: RepoRequest) -> Fetched[RepoFacts]:
+        record = self._api.get_object(repo_request.ref.host, _path(repo_request.ref), {"license": "true"})
+        node_id = str(record.required_count("id"))
+        check_same_repository(repo_request, node_id)
+        last_commit_at, commit_count = (None, 0) if record.flag("empty_repo") else self._last_commit(repo_request.ref)
         facts = RepoFacts(
             node_id=node_id,
-            web_url=told.web_url("web_url"),
-            description=told.words("description"),
-            stars=told.count("star_count"),
-            forks=told.count("forks_count"),
-            open_issues=told.count("open_issues_count"),
-            is_archived=told.flag("archived"),
-            default_branch=told.text("default_branch") or None,
+            web_url=record.web_url("web_url"),
+            description=record.clearable_text("description"),
+            stars=record.count("star_count"),
+            forks=record.count("forks_count"),
+            open_issues=record.count("open_issues_count"),
+            is_archived=record.flag("archived"),
+            default_branch=record.text("default_branch") or None,
             last_commit_at=last_commit_at,
             commit_count=commit_count,
-            licence=LICENCES.get(told.inner("license").text("key") or ""),
-            topics=told.texts("topics"),
+            licence=LICENCES.get(record.child("license").text("key") or ""),
+            topics=record.text_list("topics"),
         )
         return Fetched(facts, {"node_id": node_id})
 
@@ -74,13 +74,13 @@ class GitLab(RestHost):
             newest = next(self._pages(ref, {"per_page": 1}), [])
         except (Gone, NotAllowed):  # the repository was told: its page is public and its code is not
             return None, None
-        return (newest[0].at, self._commit_count(ref, newest[0])) if newest else (None, 0)
+        return (newest[0].committed_at, self._commit_count(ref, newest[0])) if newest else (None, 0)
 
     def _commit_count(self, ref: RepoRef, newest: Commit) -> int | None:
         """Return which in the row of commits the newest is; hosts before version 16.9 can't tell."""
         path = f"{_path(ref)}/repository/commits/{quote(newest.sha, safe='')}/sequence"
         try:
-            return self._api.told(ref.host, path).count("count")
+            return self._api.get_object(ref.host, path).count("count")
         except (Gone, NotAllowed):
             return None
 
@@ -90,30 +90,35 @@ class GitLab(RestHost):
             yield from self._pages(ref, query)
         except Gone as failure:
             # Raises Gone where the repository is; where it is only empty or hides its code, it must not count as lost.
-            if not self._api.told(ref.host, _path(ref)).flag("empty_repo"):
-                raise hidden_code(ref) from failure
+            if not self._api.get_object(ref.host, _path(ref)).flag("empty_repo"):
+                raise hidden_code_error(ref) from failure
 
     def _pages(self, ref: RepoRef, query: Mapping[str, object]) -> Iterator[list[Commit]]:
         path = f"{_path(ref)}/repository/commits"
-        for page in self._api.numbered(ref.host, path, {"per_page": PAGE_SIZE, **query}):
-            yield [_read_commit(told) for told in page]
+        for page in self._api.numbered_pages(ref.host, path, {"per_page": RECORDS_PER_PAGE, **query}):
+            yield [_parse_commit(record) for record in page]
 
-    def _contributors(self, ref: RepoRef) -> PeopleFacts:
+    def _contributors(self, ref: RepoRef) -> ParticipantFacts:
         """Return who contributed. One person's several addresses stand apart in the host's list: they are added up."""
-        query = {"order_by": "commits", "sort": "desc", "per_page": PAGE_SIZE}
+        query = {"order_by": "commits", "sort": "desc", "per_page": RECORDS_PER_PAGE}
         try:
             pages = list(
-                islice(self._api.numbered(ref.host, f"{_path(ref)}/repository/contributors", query), PEOPLE_PAGES)
+                islice(
+                    self._api.numbered_pages(ref.host, f"{_path(ref)}/repository/contributors", query),
+                    CONTRIBUTOR_PAGES,
+                )
             )
         except Gone as failure:  # its commits were shown: the host could not make the list
             raise NotAllowed(f"{ref.host}/{ref.path}: the contributor list is not available") from failure
-        listed = [(person_name(told.text("name")), told.count("commits") or 0) for page in pages for told in page]
-        counted: Counter[str] = Counter()
-        for name, commits in listed:
+        contributors = [
+            (clean_person_name(record.text("name")), record.count("commits") or 0) for page in pages for record in page
+        ]
+        commit_counts: Counter[str] = Counter()
+        for name, commits in contributors:
             if name:
-                counted[name] += commits
-        is_complete = len(pages) < PEOPLE_PAGES and all(name for name, _ in listed)
-        return PeopleFacts(tuple(name for name, _ in counted.most_common()), is_complete)
+                commit_counts[name] += commits
+        is_complete = len(pages) < CONTRIBUTOR_PAGES and all(name for name, _ in contributors)
+        return ParticipantFacts(tuple(name for name, _ in commit_counts.most_common()), is_complete)
 
 
 def _path(ref: RepoRef) -> str:
@@ -121,5 +126,7 @@ def _path(ref: RepoRef) -> str:
     return f"projects/{quote(ref.path, safe='')}"
 
 
-def _read_commit(told: Told) -> Commit:
-    return Commit(told.needed_text("id"), told.instant("committed_date"), None)  # its author is told as a name only
+def _parse_commit(record: JsonObject) -> Commit:
+    return Commit(
+        record.required_text("id"), record.timestamp("committed_date"), None
+    )  # its author is told as a name only

@@ -17,20 +17,20 @@ import urllib3
 from authlib.common.errors import AuthlibBaseError
 from authlib.integrations.requests_client import OAuth2Session
 
-from pkgsite.clients.base import Vouched
-from pkgsite.clients.http import UNREACHED
-from pkgsite.clients.outside import GuardedAdapter, Outside
-from pkgsite.errors import BadAnswer, Gone, NotAllowed, Unavailable
+from pkgsite.clients.base import ExternalIdentity
+from pkgsite.clients.egress import EgressAdapter, EgressPolicy
+from pkgsite.clients.http import CONNECTION_ERRORS
+from pkgsite.errors import BadResponse, Gone, NotAllowed, Unavailable
 from pkgsite.rules.emails import email_problems
 
 TIMEOUT_S = 10.0  # without a byte; a visitor waits meanwhile
-WHOLE_S = 20.0  # for a whole answer
-LARGEST_ANSWER_BYTES = 2**20
+TOTAL_TIMEOUT_S = 20.0  # for a whole answer
+MAX_RESPONSE_BYTES = 2**20
 CHUNK_BYTES = 2**14
-LONGEST_SUBJECT = 20  # digits
-LONGEST_LOGIN = 255
+MAX_SUBJECT_DIGITS = 20  # digits
+MAX_LOGIN_LENGTH = 255
 # What comes of JSON that is broken, too deep, or of another shape than the provider's.
-UNREADABLE = (
+PARSE_ERRORS = (
     requests.RequestException,
     urllib3.exceptions.HTTPError,
     ValueError,
@@ -41,20 +41,20 @@ UNREADABLE = (
 )
 
 
-class SmallAnswers(GuardedAdapter):
+class BoundedAdapter(EgressAdapter):
     """Reads answers whole, up to a size and for a time."""
 
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
-        answer = super().send(request, *args, **options | {"stream": True})
-        body, deadline = bytearray(), time.monotonic() + WHOLE_S
-        while chunk := answer.raw.read1(CHUNK_BYTES, decode_content=True):
+        response = super().send(request, *args, **options | {"stream": True})
+        body, deadline = bytearray(), time.monotonic() + TOTAL_TIMEOUT_S
+        while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
             body += chunk
-            if len(body) > LARGEST_ANSWER_BYTES or time.monotonic() > deadline:
-                answer.close()
-                raise BadAnswer(f"{request.url} returned too much data or responded too slowly")
-        answer.close()
-        answer._content = bytes(body)
-        return answer
+            if len(body) > MAX_RESPONSE_BYTES or time.monotonic() > deadline:
+                response.close()
+                raise BadResponse(f"{request.url} returned too much data or responded too slowly")
+        response.close()
+        response._content = bytes(body)
+        return response
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class OAuthProvider:
     client_secret: str = field(repr=False)
     url: str
     api: str
-    outside: Outside
+    egress: EgressPolicy
     user_agent: str
 
     name = ""
@@ -87,7 +87,7 @@ class OAuthProvider:
             )
         return str(url)
 
-    def vouched(self, *, code: str, verifier: str, callback: str) -> Vouched:
+    def fetch_identity(self, *, code: str, verifier: str, callback: str) -> ExternalIdentity:
         """Return who came back with this code.
 
         Raises:
@@ -98,15 +98,15 @@ class OAuthProvider:
                 session.fetch_token(
                     self.url + self.token_path, code=code, code_verifier=verifier, grant_type="authorization_code"
                 )
-                return self._person(session)
+                return self._load_identity(session)
             except AuthlibBaseError as refusal:
                 raise NotAllowed(f"{self.title} rejected the login: {refusal}") from refusal
-            except UNREACHED as error:
+            except CONNECTION_ERRORS as error:
                 raise Unavailable(f"Could not connect to {self.title}") from error
             except requests.HTTPError as error:
                 raise Unavailable(f"{self.title} returned an error: {error}") from error
-            except UNREADABLE as error:
-                raise BadAnswer(f"{self.title} returned an invalid response: {type(error).__name__}") from error
+            except PARSE_ERRORS as error:
+                raise BadResponse(f"{self.title} returned an invalid response: {type(error).__name__}") from error
 
     def _session(self, callback: str) -> OAuth2Session:
         session = OAuth2Session(
@@ -122,13 +122,13 @@ class OAuthProvider:
         session.max_redirects = 0
         session.headers["User-Agent"] = self.user_agent
         for scheme in ("http://", "https://"):
-            session.mount(scheme, SmallAnswers(self.outside))
+            session.mount(scheme, BoundedAdapter(self.egress))
         return session
 
-    def _read(self, session: OAuth2Session, path: str) -> Any:
+    def _get_json(self, session: OAuth2Session, path: str) -> Any:
         """Return the JSON that the provider's API tells the person's token."""
-        answer = session.get(self.api + path, headers={"Accept": "application/json"})
-        status = answer.status_code
+        response = session.get(self.api + path, headers={"Accept": "application/json"})
+        status = response.status_code
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.TOO_MANY_REQUESTS:
             raise Unavailable(f"{self.title} returned {status}")
         if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
@@ -136,19 +136,19 @@ class OAuthProvider:
         if status == HTTPStatus.NOT_FOUND:
             raise Gone(f"{self.title} returned {status}")
         if status != HTTPStatus.OK:
-            raise BadAnswer(f"{self.title} returned {status}")
-        return json.loads(answer.content)
+            raise BadResponse(f"{self.title} returned {status}")
+        return json.loads(response.content)
 
-    def _person(self, session: OAuth2Session) -> Vouched:
+    def _load_identity(self, session: OAuth2Session) -> ExternalIdentity:
         raise NotImplementedError
 
-    def _vouched(self, subject: Any, login: Any, email: Any) -> Vouched:
-        if isinstance(subject, bool) or not isinstance(subject, int) or not 0 < subject < 10**LONGEST_SUBJECT:
-            raise BadAnswer(f"{self.title} did not return a user ID")
-        if not isinstance(login, str) or not 0 < len(login) <= LONGEST_LOGIN or not login.isprintable():
-            raise BadAnswer(f"{self.title} did not return a username")
-        good = email if isinstance(email, str) and not email_problems(email) else None
-        return Vouched(self.name, str(subject), login, good)
+    def _build_identity(self, subject: Any, login: Any, email: Any) -> ExternalIdentity:
+        if isinstance(subject, bool) or not isinstance(subject, int) or not 0 < subject < 10**MAX_SUBJECT_DIGITS:
+            raise BadResponse(f"{self.title} did not return a user ID")
+        if not isinstance(login, str) or not 0 < len(login) <= MAX_LOGIN_LENGTH or not login.isprintable():
+            raise BadResponse(f"{self.title} did not return a username")
+        valid_email = email if isinstance(email, str) and not email_problems(email) else None
+        return ExternalIdentity(self.name, str(subject), login, valid_email)
 
 
 class GitHubLogin(OAuthProvider):
@@ -160,14 +160,14 @@ class GitHubLogin(OAuthProvider):
     authorize_path = "/login/oauth/authorize"
     token_path = "/login/oauth/access_token"  # noqa: S105 - a path
 
-    def _person(self, session: OAuth2Session) -> Vouched:
-        person = self._read(session, "/user")
+    def _load_identity(self, session: OAuth2Session) -> ExternalIdentity:
+        person = self._get_json(session, "/user")
         try:
-            addresses = self._read(session, "/user/emails")
+            emails = self._get_json(session, "/user/emails")
         except (Gone, NotAllowed):  # the person has not let us see them
-            addresses = []
-        confirmed = [one["email"] for one in addresses if one.get("primary") is True and one.get("verified") is True]
-        return self._vouched(person["id"], person["login"], confirmed[0] if confirmed else None)
+            emails = []
+        verified_emails = [one["email"] for one in emails if one.get("primary") is True and one.get("verified") is True]
+        return self._build_identity(person["id"], person["login"], verified_emails[0] if verified_emails else None)
 
 
 class GitLabLogin(OAuthProvider):
@@ -179,7 +179,7 @@ class GitLabLogin(OAuthProvider):
     authorize_path = "/oauth/authorize"
     token_path = "/oauth/token"  # noqa: S105 - a path
 
-    def _person(self, session: OAuth2Session) -> Vouched:
-        person = self._read(session, "/api/v4/user")
+    def _load_identity(self, session: OAuth2Session) -> ExternalIdentity:
+        person = self._get_json(session, "/api/v4/user")
         email = person.get("email") if person.get("confirmed_at") else None
-        return self._vouched(person["id"], person["username"], email)
+        return self._build_identity(person["id"], person["username"], email)

@@ -6,76 +6,83 @@ from flask_wtf import FlaskForm
 from wtforms import EmailField, HiddenField, PasswordField, StringField
 from wtforms.validators import InputRequired, Optional
 
-from pkgsite.forms import trimmed
+from pkgsite.forms import strip_whitespace
 from pkgsite.rules import emails, passwords, usernames
 
-NEEDED = InputRequired("This field is required.")
+REQUIRED = InputRequired("This field is required.")
 
 
-def _kind(autocomplete: str, most: int, **more: str) -> dict[str, str]:
+def _input_attributes(autocomplete: str, max_length: int, **more: str) -> dict[str, str]:
     return {
         "autocomplete": autocomplete,
-        "maxlength": str(most),
+        "maxlength": str(max_length),
         "spellcheck": "false",
         "autocapitalize": "none",
         **more,
     }
 
 
-NEW_PASSWORD = _kind("new-password", passwords.MOST, minlength=str(passwords.LEAST))
-PRESENT_PASSWORD = _kind("current-password", passwords.MOST)
-USERNAME = _kind("username", usernames.MOST)
-EMAIL = _kind("email", emails.LONGEST)
+NEW_PASSWORD = _input_attributes("new-password", passwords.MAX_LENGTH, minlength=str(passwords.MIN_LENGTH))
+CURRENT_PASSWORD = _input_attributes("current-password", passwords.MAX_LENGTH)
+USERNAME = _input_attributes("username", usernames.MAX_LENGTH)
+EMAIL = _input_attributes("email", emails.MAX_LENGTH)
 
 
 class LoginForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
-    login = StringField("Username or email address", [NEEDED], [trimmed], render_kw=_kind("username", emails.LONGEST))
-    password = PasswordField("Password", [NEEDED], render_kw=PRESENT_PASSWORD)
+    login = StringField(
+        "Username or email address",
+        [REQUIRED],
+        [strip_whitespace],
+        render_kw=_input_attributes("username", emails.MAX_LENGTH),
+    )
+    password = PasswordField("Password", [REQUIRED], render_kw=CURRENT_PASSWORD)
     next = HiddenField()
 
 
-class RegisterForm(FlaskForm):  # type: ignore[misc]
+class RegistrationForm(FlaskForm):  # type: ignore[misc]
     """Where letters are sent: the password is chosen once the address has proved to be theirs."""
 
-    username = StringField("Username", [NEEDED], [trimmed], render_kw=USERNAME)
-    email = EmailField("Email address", [NEEDED], [trimmed], render_kw=EMAIL)
+    username = StringField("Username", [REQUIRED], [strip_whitespace], render_kw=USERNAME)
+    email = EmailField("Email address", [REQUIRED], [strip_whitespace], render_kw=EMAIL)
 
 
-class RegisterAtOnceForm(FlaskForm):  # type: ignore[misc]
+class ImmediateRegistrationForm(FlaskForm):  # type: ignore[misc]
     """Where no letters are sent."""
 
-    username = StringField("Username", [NEEDED], [trimmed], render_kw=USERNAME)
-    email = EmailField("Email address", [Optional()], [trimmed], render_kw=EMAIL)
-    password = PasswordField("Password", [NEEDED], render_kw=NEW_PASSWORD)
+    username = StringField("Username", [REQUIRED], [strip_whitespace], render_kw=USERNAME)
+    email = EmailField("Email address", [Optional()], [strip_whitespace], render_kw=EMAIL)
+    password = PasswordField("Password", [REQUIRED], render_kw=NEW_PASSWORD)
 
 
-class FinishForm(FlaskForm):  # type: ignore[misc]
-    username = StringField("Username", [NEEDED], [trimmed], render_kw=USERNAME)
-    password = PasswordField("Password", [NEEDED], render_kw=NEW_PASSWORD)
+class CompleteRegistrationForm(FlaskForm):  # type: ignore[misc]
+    username = StringField("Username", [REQUIRED], [strip_whitespace], render_kw=USERNAME)
+    password = PasswordField("Password", [REQUIRED], render_kw=NEW_PASSWORD)
 
 
 class UsernameForm(FlaskForm):  # type: ignore[misc]
-    username = StringField("Username", [NEEDED], [trimmed], render_kw=USERNAME)
+    username = StringField("Username", [REQUIRED], [strip_whitespace], render_kw=USERNAME)
 
 
-class ForgottenForm(FlaskForm):  # type: ignore[misc]
-    email = EmailField("Email address", [NEEDED], [trimmed], render_kw=EMAIL)
+class ForgotPasswordForm(FlaskForm):  # type: ignore[misc]
+    email = EmailField("Email address", [REQUIRED], [strip_whitespace], render_kw=EMAIL)
 
 
-class NewPasswordForm(FlaskForm):  # type: ignore[misc]
-    password = PasswordField("New password", [NEEDED], render_kw=NEW_PASSWORD)
+class ResetPasswordForm(FlaskForm):  # type: ignore[misc]
+    password = PasswordField("New password", [REQUIRED], render_kw=NEW_PASSWORD)
 
 
 class EmailForm(FlaskForm):  # type: ignore[misc]
-    email = EmailField("New email address", [Optional()], [trimmed], render_kw=EMAIL)
-    present = PasswordField("Current password", [Optional()], render_kw=PRESENT_PASSWORD)
+    email = EmailField("New email address", [Optional()], [strip_whitespace], render_kw=EMAIL)
+    current_password = PasswordField("Current password", [Optional()], render_kw=CURRENT_PASSWORD)
 
 
-class PasswordForm(FlaskForm):  # type: ignore[misc]
-    present = PasswordField("Current password", [Optional()], render_kw=PRESENT_PASSWORD)
-    password = PasswordField("New password", [NEEDED], render_kw=NEW_PASSWORD)
+class ChangePasswordForm(FlaskForm):  # type: ignore[misc]
+    current_password = PasswordField("Current password", [Optional()], render_kw=CURRENT_PASSWORD)
+    password = PasswordField("New password", [REQUIRED], render_kw=NEW_PASSWORD)
 
 
-class DeleteForm(FlaskForm):  # type: ignore[misc]
-    present = PasswordField("Current password", [Optional()], render_kw=PRESENT_PASSWORD)
-    username = StringField("Enter your username to confirm", [Optional()], [trimmed], render_kw=_kind("off", 150))
+class DeleteAccountForm(FlaskForm):  # type: ignore[misc]
+    current_password = PasswordField("Current password", [Optional()], render_kw=CURRENT_PASSWORD)
+    username = StringField(
+        "Enter your username to confirm", [Optional()], [strip_whitespace], render_kw=_input_attributes("off", 150)
+    )

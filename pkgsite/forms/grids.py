@@ -8,22 +8,26 @@ from flask_wtf import FlaskForm
 from wtforms import BooleanField, HiddenField, StringField, TextAreaField
 from wtforms.validators import InputRequired, Optional
 
-from pkgsite.forms import trimmed
-from pkgsite.rules.slugs import LONGEST as LONGEST_SLUG
-from pkgsite.services.grid_edits import LONGEST_TEXT, LONGEST_TITLE, GridChanges
+from pkgsite.forms import strip_whitespace
+from pkgsite.rules.slugs import MAX_LENGTH as MAX_SLUG_LENGTH
+from pkgsite.services.grids.edits import MAX_TEXT_LENGTH, MAX_TITLE_LENGTH, GridChanges
 
-NEEDED = InputRequired("This field is required.")
-PLAIN = {"spellcheck": "false", "autocapitalize": "none", "autocomplete": "off"}
+REQUIRED = InputRequired("This field is required.")
+PLAIN_TEXT_ATTRIBUTES = {"spellcheck": "false", "autocapitalize": "none", "autocomplete": "off"}
 
 
-class _Titled(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
-    title = StringField("Title", [NEEDED], [trimmed], render_kw={"maxlength": str(LONGEST_TITLE)})
-    description = TextAreaField("Description", [Optional()], [trimmed], render_kw={"maxlength": str(LONGEST_TEXT)})
+class _TitledForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
+    title = StringField("Title", [REQUIRED], [strip_whitespace], render_kw={"maxlength": str(MAX_TITLE_LENGTH)})
+    description = TextAreaField(
+        "Description", [Optional()], [strip_whitespace], render_kw={"maxlength": str(MAX_TEXT_LENGTH)}
+    )
     version = HiddenField()
 
 
-class GridForm(_Titled):
-    slug = StringField("Slug", [Optional()], [trimmed], render_kw={"maxlength": str(LONGEST_SLUG), **PLAIN})
+class GridForm(_TitledForm):
+    slug = StringField(
+        "Slug", [Optional()], [strip_whitespace], render_kw={"maxlength": str(MAX_SLUG_LENGTH), **PLAIN_TEXT_ATTRIBUTES}
+    )
     header = BooleanField("Show on home page")
 
     def changes(self, *, by_moderator: bool) -> GridChanges:
@@ -38,12 +42,12 @@ class GridForm(_Titled):
         return found
 
 
-class FeatureForm(_Titled):
+class FeatureForm(_TitledForm):
     def values(self) -> dict[str, Any]:
         """Return what was typed, as a service takes it."""
         return {"title": self.title.data or "", "description": self.description.data or ""}
 
 
 class CellForm(FlaskForm):  # type: ignore[misc]
-    text = TextAreaField("Cell text", [Optional()], render_kw={"maxlength": str(LONGEST_TEXT), "rows": "4"})
+    text = TextAreaField("Cell text", [Optional()], render_kw={"maxlength": str(MAX_TEXT_LENGTH), "rows": "4"})
     version = HiddenField()

@@ -9,50 +9,66 @@ from wtforms import BooleanField, HiddenField, RadioField, SelectField, StringFi
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired, Optional
 
-from pkgsite.forms import trimmed
-from pkgsite.services.flags import KIND_WORDS, LONGEST_REASON
-from pkgsite.services.package_drafts import Draft
-from pkgsite.services.package_edits import PackageToEdit
-from pkgsite.services.package_fields import LONGEST_PYPI, LONGEST_REF, LONGEST_TITLE, LONGEST_URL, PackageChanges
-from pkgsite.services.site_edits import SiteToEdit
+from pkgsite.forms import strip_whitespace
+from pkgsite.services.packages.drafts import PackageDraft
+from pkgsite.services.packages.edits import EditablePackage
+from pkgsite.services.packages.fields import (
+    MAX_PYPI_LENGTH,
+    MAX_REFERENCE_LENGTH,
+    MAX_TITLE_LENGTH,
+    MAX_URL_LENGTH,
+    PackageChanges,
+)
+from pkgsite.services.packages.flags import KIND_LABELS, MAX_REASON_LENGTH
+from pkgsite.services.packages.sites import EditableSite
 
-LONGEST_SLUG = 50
-LONGEST_WHY = 300
-NEEDED = InputRequired("This field is required.")
-PLAIN = {"spellcheck": "false", "autocapitalize": "none", "autocomplete": "off"}
-CHOOSE = SelectChoice("", "Select a category")
+MAX_SLUG_LENGTH = 50
+MAX_EDIT_REASON_LENGTH = 300
+REQUIRED = InputRequired("This field is required.")
+PLAIN_TEXT_ATTRIBUTES = {"spellcheck": "false", "autocapitalize": "none", "autocomplete": "off"}
+PLACEHOLDER_CHOICE = SelectChoice("", "Select a category")
 NO_VERSION = -1  # of nothing
 
 
-def _plain(most: int) -> dict[str, str]:
-    return {"maxlength": str(most), **PLAIN}
+def _plain_text(max_length: int) -> dict[str, str]:
+    return {"maxlength": str(max_length), **PLAIN_TEXT_ATTRIBUTES}
 
 
-class WhereForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
+class PackageLookupForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     """The one question with which adding a package begins."""
 
-    where = StringField(
-        "Repository URL or PyPI project name", [NEEDED], [trimmed], render_kw={"inputmode": "url", **PLAIN}
+    reference = StringField(
+        "Repository URL or PyPI project name",
+        [REQUIRED],
+        [strip_whitespace],
+        render_kw={"inputmode": "url", **PLAIN_TEXT_ATTRIBUTES},
     )
 
 
 class _PackageForm(FlaskForm):  # type: ignore[misc]
-    title = StringField("Title", [NEEDED], [trimmed], render_kw={"maxlength": str(LONGEST_TITLE)})
-    slug = StringField("Slug", [Optional()], [trimmed], render_kw=_plain(LONGEST_SLUG))
+    title = StringField("Title", [REQUIRED], [strip_whitespace], render_kw={"maxlength": str(MAX_TITLE_LENGTH)})
+    slug = StringField("Slug", [Optional()], [strip_whitespace], render_kw=_plain_text(MAX_SLUG_LENGTH))
     category = SelectField("Category", validate_choice=False)
-    repo_url = StringField("Repository URL", [Optional()], [trimmed], render_kw={"inputmode": "url", **PLAIN})
-    pypi_url = StringField("PyPI project name", [Optional()], [trimmed], render_kw=_plain(LONGEST_PYPI))
+    repo_url = StringField(
+        "Repository URL", [Optional()], [strip_whitespace], render_kw={"inputmode": "url", **PLAIN_TEXT_ATTRIBUTES}
+    )
+    pypi_url = StringField(
+        "PyPI project name", [Optional()], [strip_whitespace], render_kw=_plain_text(MAX_PYPI_LENGTH)
+    )
     documentation_url = StringField(
-        "Documentation URL", [Optional()], [trimmed], render_kw={"inputmode": "url", **_plain(LONGEST_URL)}
+        "Documentation URL",
+        [Optional()],
+        [strip_whitespace],
+        render_kw={"inputmode": "url", **_plain_text(MAX_URL_LENGTH)},
     )
 
-    def offer(self, categories: Sequence[tuple[str, str]], *, is_open: bool) -> None:
+    def set_categories(self, categories: Sequence[tuple[str, str]], *, has_placeholder: bool) -> None:
         """Say which categories there are."""
         found = [SelectChoice(slug, title) for slug, title in categories]
-        self.category.choices = [CHOOSE, *found] if is_open else found
+        self.category.choices = [PLACEHOLDER_CHOICE, *found] if has_placeholder else found
 
 
-class AddForm(_PackageForm):
+class AddPackageForm(_PackageForm):
     grid = HiddenField()
 
     def changes(self) -> PackageChanges:
@@ -67,16 +83,20 @@ class AddForm(_PackageForm):
         }
 
 
-class EditForm(_PackageForm):
+class EditPackageForm(_PackageForm):
     is_deprecated = BooleanField("Deprecated (not recommended for new projects)")
-    replaced_by = StringField("Replaced by", [Optional()], [trimmed], render_kw=_plain(LONGEST_REF))
-    reason = StringField("Reason", [Optional()], [trimmed], render_kw={"maxlength": str(LONGEST_WHY)})
+    replaced_by = StringField(
+        "Replaced by", [Optional()], [strip_whitespace], render_kw=_plain_text(MAX_REFERENCE_LENGTH)
+    )
+    reason = StringField(
+        "Reason", [Optional()], [strip_whitespace], render_kw={"maxlength": str(MAX_EDIT_REASON_LENGTH)}
+    )
     package_id = HiddenField()
     version = HiddenField()
 
-    def changes(self, package: PackageToEdit) -> PackageChanges:
+    def changes(self, package: EditablePackage) -> PackageChanges:
         """Return those of the fields that are not as the package has them."""
-        typed: PackageChanges = {
+        submitted: PackageChanges = {
             "title": self.title.data or "",
             "slug": self.slug.data or None,
             "category": self.category.data or "",
@@ -86,61 +106,66 @@ class EditForm(_PackageForm):
             "is_deprecated": bool(self.is_deprecated.data),
             "replaced_by": self.replaced_by.data or None,
         }
-        names = [name for name, value in typed.items() if (value or "") != (package.field(name) or "")]
-        return {name: typed[name] for name in names}  # type: ignore[literal-required,return-value]
+        names = [name for name, value in submitted.items() if (value or "") != (package.field(name) or "")]
+        return {name: submitted[name] for name in names}  # type: ignore[literal-required,return-value]
 
-    def begin_on(self, package: PackageToEdit) -> None:
+    def set_version(self, package: EditablePackage) -> None:
         """Let the form say on which version of the package it began."""
         self.package_id.data, self.version.data = str(package.id), str(package.version)
 
 
 class DocumentationForm(FlaskForm):  # type: ignore[misc]
     documentation_url = StringField(
-        "Documentation URL", [Optional()], [trimmed], render_kw={"inputmode": "url", **_plain(LONGEST_URL)}
+        "Documentation URL",
+        [Optional()],
+        [strip_whitespace],
+        render_kw={"inputmode": "url", **_plain_text(MAX_URL_LENGTH)},
     )
     version = HiddenField()
 
 
 class SiteForm(FlaskForm):  # type: ignore[misc]
-    title = StringField("Site name", [NEEDED], [trimmed], render_kw={"maxlength": str(LONGEST_TITLE)})
-    url = StringField("URL", [NEEDED], [trimmed], render_kw={"inputmode": "url", **_plain(LONGEST_URL)})
+    title = StringField("Site name", [REQUIRED], [strip_whitespace], render_kw={"maxlength": str(MAX_TITLE_LENGTH)})
+    url = StringField(
+        "URL", [REQUIRED], [strip_whitespace], render_kw={"inputmode": "url", **_plain_text(MAX_URL_LENGTH)}
+    )
     version = HiddenField()
 
 
 class FlagForm(FlaskForm):  # type: ignore[misc]
     kind = RadioField(
         "Reason",
-        [NEEDED],
-        choices=[SelectChoice(kind, words) for kind, words in KIND_WORDS.items()],
+        [REQUIRED],
+        choices=[SelectChoice(kind, words) for kind, words in KIND_LABELS.items()],
         validate_choice=False,
     )
-    reason = TextAreaField("Details", [NEEDED], [trimmed], render_kw={"maxlength": str(LONGEST_REASON)})
+    reason = TextAreaField("Details", [REQUIRED], [strip_whitespace], render_kw={"maxlength": str(MAX_REASON_LENGTH)})
 
 
-class AnswerForm(FlaskForm):  # type: ignore[misc]
-    answer = TextAreaField("Reply", [Optional()], [trimmed], render_kw={"maxlength": str(LONGEST_REASON)})
+class FlagReplyForm(FlaskForm):  # type: ignore[misc]
+    answer = TextAreaField("Reply", [Optional()], [strip_whitespace], render_kw={"maxlength": str(MAX_REASON_LENGTH)})
 
 
-def add_form(draft: Draft, slug: str, grid: str | None) -> AddForm:
+def add_form(draft: PackageDraft, slug: str, grid: str | None) -> AddPackageForm:
     """Return the form of a new package with what is known of it."""
-    known = {"title": draft.title, "slug": slug, "repo_url": draft.repo_url, "pypi_url": draft.pypi_url, "grid": grid}
-    return AddForm(formdata=None, data=known)
+    initial = {"title": draft.title, "slug": slug, "repo_url": draft.repo_url, "pypi_url": draft.pypi_url, "grid": grid}
+    return AddPackageForm(formdata=None, data=initial)
 
 
-def edit_form(package: PackageToEdit) -> EditForm:
+def edit_form(package: EditablePackage) -> EditPackageForm:
     """Return the form with what people have written of a package."""
     names = ("title", "slug", "category", "repo_url", "pypi_url", "documentation_url", "is_deprecated", "replaced_by")
-    form = EditForm(formdata=None, data={name: package.field(name) for name in names})
-    form.begin_on(package)
+    form = EditPackageForm(formdata=None, data={name: package.field(name) for name in names})
+    form.set_version(package)
     return form
 
 
-def site_form(site: SiteToEdit) -> SiteForm:
+def site_form(site: EditableSite) -> SiteForm:
     """Return the form with a link as it is."""
     return SiteForm(formdata=None, data={"title": site.title, "url": site.url, "version": str(site.version)})
 
 
-def number_in(typed: str | None) -> int:
+def parse_hidden_int(submitted: str | None) -> int:
     """Return the number that a hidden field holds; one that nothing has where it holds none."""
-    typed = typed or ""
-    return int(typed) if typed.isascii() and typed.isdigit() and len(typed) <= 9 else NO_VERSION
+    submitted = submitted or ""
+    return int(submitted) if submitted.isascii() and submitted.isdigit() and len(submitted) <= 9 else NO_VERSION

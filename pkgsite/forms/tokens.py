@@ -9,22 +9,25 @@ from wtforms import RadioField, SelectField, StringField
 from wtforms.fields.choices import SelectChoice
 from wtforms.validators import InputRequired
 
-from pkgsite.forms import trimmed
-from pkgsite.services.tokens import LONGEST_NAME
+from pkgsite.forms import strip_whitespace
+from pkgsite.services.accounts.tokens import MAX_NAME_LENGTH
 
-NEEDED = InputRequired("This field is required.")
-LIVES = (("30", "30 days"), ("90", "90 days"), ("365", "1 year"), ("", "No expiry"))
-USUAL_LIFE = "90"
-SCOPES = (("read", "Read-only"), ("write", "Read and write (everything your account can do)"))
+REQUIRED = InputRequired("This field is required.")
+EXPIRY_CHOICES = (("30", "30 days"), ("90", "90 days"), ("365", "1 year"), ("", "No expiry"))
+DEFAULT_EXPIRY = "90"
+SCOPE_CHOICES = (("read", "Read-only"), ("write", "Read and write (everything your account can do)"))
 
 
 class TokenForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     name = StringField(
-        "Token name", [NEEDED], [trimmed], render_kw={"maxlength": str(LONGEST_NAME), "autocomplete": "off"}
+        "Token name",
+        [REQUIRED],
+        [strip_whitespace],
+        render_kw={"maxlength": str(MAX_NAME_LENGTH), "autocomplete": "off"},
     )
-    scope = RadioField("Permissions", [NEEDED], choices=[SelectChoice(*one) for one in SCOPES], default="read")
-    life = SelectField("Expires", choices=[SelectChoice(*one) for one in LIVES], default=USUAL_LIFE)
+    scope = RadioField("Permissions", [REQUIRED], choices=[SelectChoice(*one) for one in SCOPE_CHOICES], default="read")
+    expires_in = SelectField("Expires", choices=[SelectChoice(*one) for one in EXPIRY_CHOICES], default=DEFAULT_EXPIRY)
 
     def expires_at(self, now: datetime) -> datetime | None:
         """Return when the token ends; None: never."""
-        return now + timedelta(days=int(self.life.data)) if self.life.data else None
+        return now + timedelta(days=int(self.expires_in.data)) if self.expires_in.data else None

@@ -9,41 +9,48 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 
 import click
-from flask import Flask, current_app
+from flask import current_app
 from flask.cli import AppGroup, with_appcontext
 from sqlalchemy.orm import Session
 
 from pkgsite.clock import utc_now
 from pkgsite.extensions import db, gateways
-from pkgsite.jobs.refresh import Refresher, Tally
+from pkgsite.jobs.refresh import Refresher, RefreshSummary
 from pkgsite.jobs.scheduler import Scheduler
 from pkgsite.rules.freshness import Priority, Source
-from pkgsite.services.packages import ids_by_slug
-from pkgsite.services.refresh import Claim, Only, Result, count_due, paused_hosts
-from pkgsite.services.sources import make_due, sync_sources
+from pkgsite.services.packages.records import ids_by_slug
+from pkgsite.services.refresh.queue import Claim, RefreshResult, SourceFilter, count_due, paused_hosts
+from pkgsite.services.refresh.sources import make_due, sync_sources
 
-STOPPED_BY_CTRL_C = 130  # what a shell expects of a program that Ctrl-C stopped
-COLUMNS = (Result.FETCHED, Result.UNCHANGED, Result.LATER, Result.MISSING, Result.FAILED, Result.PAUSED)
-WORST = {Result.FAILED, Result.MISSING, Result.PAUSED}
+SIGINT_EXIT_STATUS = 130  # what a shell expects of a program that Ctrl-C stopped
+RESULT_COLUMNS = (
+    RefreshResult.FETCHED,
+    RefreshResult.UNCHANGED,
+    RefreshResult.PENDING,
+    RefreshResult.MISSING,
+    RefreshResult.FAILED,
+    RefreshResult.PAUSED,
+)
+FAILURE_RESULTS = {RefreshResult.FAILED, RefreshResult.MISSING, RefreshResult.PAUSED}
 
 jobs = AppGroup("jobs", help="Manage scheduled jobs.")
 
 
-def init_app(app: Flask) -> None:
-    app.cli.add_command(refresh)
-    app.cli.add_command(jobs)
+def add_commands(group: click.Group) -> None:
+    group.add_command(refresh)
+    group.add_command(jobs)
 
 
 @jobs.command("run")
-def run() -> None:
+def run_scheduler() -> None:
     """Run scheduled jobs in this process until Ctrl-C or SIGTERM, for sites that set SCHEDULER=off."""
     application = current_app._get_current_object()  # type: ignore[attr-defined]
-    scheduler, over = Scheduler(application), threading.Event()
+    scheduler, stop_event = Scheduler(application), threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: over.set())
+        signal.signal(number, lambda *_: stop_event.set())
     scheduler.start()
     click.echo("Scheduler started. Jobs run while this process holds the lease. Press Ctrl-C to stop.", err=True)
-    over.wait()
+    stop_event.wait()
     scheduler.stop()
     click.echo("Stopped.", err=True)
 
@@ -65,43 +72,47 @@ def refresh(slugs: tuple[str, ...], sources: tuple[str, ...], everything: bool) 
     Ctrl-C finishes the requests in progress and stops. Exits with status 0 if every source was read, 1 otherwise.
     """
     session, now = db.session(), utc_now()
-    only = chosen(session, slugs, sources)
+    only = select_sources(session, slugs, sources)
     sync_sources(session, gateways(), now=now, package_ids=only.package_ids)
     if slugs or everything:
-        make_due(session, priority=Priority.CLICK, now=now, package_ids=only.package_ids, sources=only.sources)
+        make_due(session, priority=Priority.USER_REQUEST, now=now, package_ids=only.package_ids, sources=only.sources)
     session.commit()
     tally, was_stopped = refresh_with_progress(session, only)
-    say_what_came(session, tally, only)
+    print_summary(session, tally, only)
     if was_stopped:
         click.echo("Stopped. The remaining sources are still due.", err=True)
-        sys.exit(STOPPED_BY_CTRL_C)
-    if any(result in WORST for _, result in tally.counts) or is_left(session, now, only):
+        sys.exit(SIGINT_EXIT_STATUS)
+    if any(result in FAILURE_RESULTS for _, result in tally.counts) or has_due_left(session, now, only):
         sys.exit(1)
 
 
-def chosen(session: Session, slugs: Collection[str], sources: Collection[str]) -> Only:
+def select_sources(session: Session, slugs: Collection[str], sources: Collection[str]) -> SourceFilter:
     """Return the part of the sources that the arguments name, or stop in plain words."""
     ids: Mapping[str, int] = ids_by_slug(session, slugs) if slugs else {}
     unknown = [slug for slug in slugs if slug not in ids]
     session.rollback()
     if unknown:
         raise click.ClickException(f"No package found for {', '.join(unknown)}.")
-    return Only(
+    return SourceFilter(
         package_ids=set(ids.values()) if slugs else None,
         sources=[Source(source) for source in sources] or None,
     )
 
 
-def refresh_with_progress(session: Session, only: Only) -> tuple[Tally, bool]:
+def refresh_with_progress(session: Session, source_filter: SourceFilter) -> tuple[RefreshSummary, bool]:
     """Refresh, showing how far it has come, and return what came of it and whether Ctrl-C stopped it."""
-    due, stop, lock = count_due(session, now=utc_now(), only=only), threading.Event(), threading.Lock()
+    due, stop, lock = (
+        count_due(session, now=utc_now(), source_filter=source_filter),
+        threading.Event(),
+        threading.Lock(),
+    )
     session.rollback()
     application = current_app._get_current_object()  # type: ignore[attr-defined]
     with click.progressbar(
         length=due, label="Refreshing", show_pos=True, file=sys.stderr, hidden=not sys.stderr.isatty() or not due
     ) as bar:
 
-        def on_result(_claim: Claim, _result: Result) -> None:
+        def on_result(_claim: Claim, _result: RefreshResult) -> None:
             with lock:
                 # A repository with new commits brings its commits and people: there is more to do than there was.
                 bar.length = max(bar.length or 0, bar.pos + 1)
@@ -109,33 +120,37 @@ def refresh_with_progress(session: Session, only: Only) -> tuple[Tally, bool]:
 
         before = signal.signal(signal.SIGINT, lambda *_: stop.set())
         try:
-            tally = Refresher(application, gateways(), only=only, stop=stop, on_result=on_result).run()
+            tally = Refresher(
+                application, gateways(), source_filter=source_filter, stop=stop, on_result=on_result
+            ).run()
         finally:
             signal.signal(signal.SIGINT, before)
     return tally, stop.is_set()
 
 
-def is_left(session: Session, since: datetime, only: Only) -> bool:
+def has_due_left(session: Session, since: datetime, source_filter: SourceFilter) -> bool:
     """Tell whether something that was due at the start has not been asked, since its host is left alone."""
-    left = count_due(session, now=since, only=only)
+    left = count_due(session, now=since, source_filter=source_filter)
     session.rollback()
     return left > 0
 
 
-def say_what_came(session: Session, tally: Tally, only: Only) -> None:
+def print_summary(session: Session, tally: RefreshSummary, source_filter: SourceFilter) -> None:
     """Print a line for each source, then what failed and which hosts are left alone."""
     now = utc_now()
     if not tally.counts:
         click.echo(
-            "Nothing is due." if not count_due(session, now=now, only=only) else "No host is available at the moment."
+            "Nothing is due."
+            if not count_due(session, now=now, source_filter=source_filter)
+            else "No host is available at the moment."
         )
     for source in Source:
-        counts = {result: tally.counts[source, result] for result in COLUMNS}
+        counts = {result: tally.counts[source, result] for result in RESULT_COLUMNS}
         if any(counts.values()):
-            told = ", ".join(f"{number} {result.label}" for result, number in counts.items() if number)
-            click.echo(f"{source:10} {told}")
-    for host, until, why in paused_hosts(session, now=now):
-        click.echo(f"{host} paused until {until:%H:%M} UTC: {why}")
-    for (package_id, source), words in sorted(tally.failures.items()):
-        click.echo(f"  package {package_id}, {source}: {words}")
+            columns = ", ".join(f"{number} {result.label}" for result, number in counts.items() if number)
+            click.echo(f"{source:10} {columns}")
+    for host, until, reason in paused_hosts(session, now=now):
+        click.echo(f"{host} paused until {until:%H:%M} UTC: {reason}")
+    for (package_id, source), message in sorted(tally.failures.items()):
+        click.echo(f"  package {package_id}, {source}: {message}")
     session.rollback()

@@ -1,6 +1,6 @@
 """Runs the timetable in one process of many: the one that holds the lease, renewed by a heartbeat.
 
-When its holder dies, the lease runs out, and another process has it within `LASTS` and a heartbeat: well below a
+When its holder dies, the lease runs out, and another process has it within `LEASE_TTL` and a heartbeat: well below a
 minute. A tick of a job runs once, whoever holds the lease, since the log takes one run of each tick.
 """
 
@@ -25,19 +25,19 @@ from pkgsite.clock import utc_now
 from pkgsite.errors import UpstreamError
 from pkgsite.extensions import db, gateways
 from pkgsite.jobs.refresh import worker_name
-from pkgsite.jobs.timetable import WORK, Work
+from pkgsite.jobs.timetable import JOB_FUNCTIONS, JobContext
 from pkgsite.rules.timetable import Job
-from pkgsite.services.duties import begin_run, end_run, give_up_lease, take_lease
+from pkgsite.services.refresh.leases import acquire_lease, finish_run, release_lease, start_run
 
 log = logging.getLogger(__name__)
 
 LEASE = "scheduler"
-LASTS = timedelta(seconds=35)
-HEARTBEAT = timedelta(seconds=10)
+LEASE_TTL = timedelta(seconds=35)
+HEARTBEAT_INTERVAL = timedelta(seconds=10)
 T = TypeVar("T")
 
 
-class Ticks(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
+class TickTrigger(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
     """Fires at a job's ticks, also after it has been made to run between two of them."""
 
     def __init__(self, job: Job) -> None:
@@ -54,28 +54,28 @@ class Scheduler:
         self._app = app
         self._name = worker_name()
         self._stop = threading.Event()
-        self._held_until = 0.0  # by time.monotonic: a clock that is set back does not lengthen it
+        self._lease_expires_at = 0.0  # by time.monotonic: a clock that is set back does not lengthen it
         with app.app_context():
-            self._work = Work(app, gateways(), self._stop)
+            self._context = JobContext(app, gateways(), self._stop)
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
             # A thread for each job and one for the heartbeat: no job can keep the lease from being renewed.
-            executors={"default": ThreadPoolExecutor(len(WORK) + 1)},
+            executors={"default": ThreadPoolExecutor(len(JOB_FUNCTIONS) + 1)},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
 
     @property
     def holds_lease(self) -> bool:
-        return time.monotonic() < self._held_until
+        return time.monotonic() < self._lease_expires_at
 
     def start(self) -> None:
         """Begin, in threads of its own."""
         # A job that is still at work at its next tick skips that one, and APScheduler says so each time.
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
         now = utc_now()
-        self._scheduler.add_job(self._beat, IntervalTrigger(seconds=HEARTBEAT.seconds), next_run_time=now)
-        for job in WORK:
-            self._scheduler.add_job(self._run, Ticks(job), args=[job], id=job.name)
+        self._scheduler.add_job(self._heartbeat, IntervalTrigger(seconds=HEARTBEAT_INTERVAL.seconds), next_run_time=now)
+        for job in JOB_FUNCTIONS:
+            self._scheduler.add_job(self._run_job, TickTrigger(job), args=[job], id=job.name)
         self._scheduler.start()
 
     def stop(self) -> None:
@@ -83,47 +83,49 @@ class Scheduler:
         self._stop.set()
         self._scheduler.shutdown(wait=False)
         if self.holds_lease:
-            self._held_until = 0.0
-            self._write(give_up_lease, LEASE, holder=self._name, now=utc_now())
+            self._lease_expires_at = 0.0
+            self._in_transaction(release_lease, LEASE, holder=self._name, now=utc_now())
 
-    def _beat(self) -> None:
+    def _heartbeat(self) -> None:
         """Take or renew the lease; who has it anew runs each job whose last tick has had no run."""
-        asked_at, had_it = time.monotonic(), self.holds_lease
+        requested_at, had_lease = time.monotonic(), self.holds_lease
         try:
-            has_it = self._write(take_lease, LEASE, holder=self._name, lasts=LASTS, now=utc_now())
+            has_lease = self._in_transaction(acquire_lease, LEASE, holder=self._name, ttl=LEASE_TTL, now=utc_now())
         except SQLAlchemyError:
-            log.exception("could not renew the scheduler lease; retrying in %s s", HEARTBEAT.seconds)
+            log.exception("could not renew the scheduler lease; retrying in %s s", HEARTBEAT_INTERVAL.seconds)
             return
-        self._held_until = asked_at + LASTS.total_seconds() if has_it and not self._stop.is_set() else 0.0
-        if has_it and not had_it:
+        self._lease_expires_at = (
+            requested_at + LEASE_TTL.total_seconds() if has_lease and not self._stop.is_set() else 0.0
+        )
+        if has_lease and not had_lease:
             log.info("%s holds the scheduler lease", self._name)
-            for job in WORK:
+            for job in JOB_FUNCTIONS:
                 self._scheduler.modify_job(job.name, next_run_time=utc_now())
 
-    def _run(self, job: Job) -> None:
+    def _run_job(self, job: Job) -> None:
         """Run a job for its present tick, unless that has had its run or another process has the lease."""
         if not self.holds_lease or self._stop.is_set():
             return
         now = utc_now()
-        run_id = self._write(begin_run, job.name, job.tick(now), duty=LEASE, holder=self._name, now=now)
+        run_id = self._in_transaction(start_run, job.name, job.last_tick(now), lease=LEASE, holder=self._name, now=now)
         if run_id is None:
             return
         try:
             with self._app.app_context():
-                result = WORK[job](self._work)
+                result = JOB_FUNCTIONS[job](self._context)
         except UpstreamError as failure:
             log.warning("%s: %s", job.name, failure)
-            self._write(end_run, run_id, now=utc_now(), error=str(failure))
+            self._in_transaction(finish_run, run_id, now=utc_now(), error=str(failure))
         except Exception as error:
             log.exception("%s failed", job.name)
-            self._write(end_run, run_id, now=utc_now(), error=f"{type(error).__name__}: {error}")
+            self._in_transaction(finish_run, run_id, now=utc_now(), error=f"{type(error).__name__}: {error}")
         else:
-            self._write(end_run, run_id, now=utc_now(), result=result)
+            self._in_transaction(finish_run, run_id, now=utc_now(), result=result)
 
-    def _write(self, work: Callable[..., T], *args: object, **options: object) -> T:
+    def _in_transaction(self, operation: Callable[..., T], *args: object, **options: object) -> T:
         """Do some work in a transaction of its own."""
         with self._app.app_context():
             session: Session = db.session()
-            done = work(session, *args, **options)
+            result = operation(session, *args, **options)
             session.commit()
-            return done
+            return result

@@ -16,18 +16,18 @@ from pkgsite.clock import utc_now
 from pkgsite.errors import UpstreamError
 from pkgsite.extensions import db
 from pkgsite.jobs.refresh import Refresher
-from pkgsite.rules.timetable import HOUSEKEEPING, KEPT_FOR, REFRESH, SAMPLES, SCORES, SEARCH, SERIALS, SOURCES, Job
-from pkgsite.services.duties import clear_old_runs
-from pkgsite.services.numbers import keep_scores, take_samples
-from pkgsite.services.refresh import pause_host
-from pkgsite.services.search_index import renew
-from pkgsite.services.sources import index_names, index_validators, sync_sources, take_serials
+from pkgsite.rules.timetable import HOUSEKEEPING, LOG_RETENTION, REFRESH, SAMPLES, SCORES, SEARCH, SERIALS, SOURCES, Job
+from pkgsite.services.refresh.leases import delete_old_runs
+from pkgsite.services.refresh.queue import pause_host
+from pkgsite.services.refresh.samples import record_samples, update_all_scores
+from pkgsite.services.refresh.sources import apply_serials, index_names, index_validators, sync_sources
+from pkgsite.services.search.indexer import reindex_stale
 
-LONGEST_REFRESH_S = 300  # then its run is logged, and the next one goes on
+MAX_REFRESH_S = 300  # then its run is logged, and the next one goes on
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class JobContext:
     """What a job works with.
 
     Attributes:
@@ -40,78 +40,80 @@ class Work:
     clock: Callable[[], datetime] = utc_now
 
 
-def refresh_due(work: Work) -> dict[str, Any]:
-    ends_at = time.monotonic() + LONGEST_REFRESH_S
-    tally = Refresher(work.app, work.gateways, stop=work.stop, ends_at=ends_at, clock=work.clock).run()
+def refresh_due(context: JobContext) -> dict[str, Any]:
+    ends_at = time.monotonic() + MAX_REFRESH_S
+    tally = Refresher(context.app, context.gateways, stop=context.stop, ends_at=ends_at, clock=context.clock).run()
     return {**tally.totals(), **({"paused hosts": len(tally.paused)} if tally.paused else {})}
 
 
-def find_sources(work: Work) -> dict[str, Any]:
-    changed = sync_sources(db.session(), work.gateways, now=work.clock())
+def sync_all_sources(context: JobContext) -> dict[str, Any]:
+    changed = sync_sources(db.session(), context.gateways, now=context.clock())
     db.session.commit()
     return {"updated": changed}
 
 
-def ask_for_serials(gateways: Gateways, now: datetime) -> dict[str, Any]:
+def check_index_for_changes(gateways: Gateways, now: datetime) -> dict[str, Any]:
     """Ask the index once what has changed, and make those projects due.
 
     Raises:
         UpstreamError: the index could not tell; it is left alone for a while.
     """
-    session, host = db.session(), gateways.index_host
+    session, host = db.session(), gateways.package_index_host
     names, validators = index_names(session, host), index_validators(session, host)
     session.rollback()  # no transaction is open while the index is asked
     if not names:
         return {"checked": 0, "changed": 0}
     try:
-        told = gateways.index.serials(names, validators=validators)
+        fetched = gateways.index.serials(names, validators=validators)
     except UpstreamError as failure:
         pause_host(session, host, failure, now=now)
         session.commit()
         raise
-    changed = take_serials(session, host, told.facts, told.validators, now=now)
+    changed = apply_serials(session, host, fetched.facts, fetched.validators, now=now)
     session.commit()
     return {"checked": len(names), "changed": changed}
 
 
-def sample_packages(work: Work) -> dict[str, Any]:
-    new = take_samples(db.session(), now=work.clock())
+def sample_packages(context: JobContext) -> dict[str, Any]:
+    new = record_samples(db.session(), now=context.clock())
     db.session.commit()
     return {"recorded": new}
 
 
-def rescore(work: Work) -> dict[str, Any]:
-    changed = keep_scores(db.session(), now=work.clock())
+def rescore_packages(context: JobContext) -> dict[str, Any]:
+    changed = update_all_scores(db.session(), now=context.clock())
     db.session.commit()
     return {"updated": changed}
 
 
-def keep_house(work: Work) -> dict[str, Any]:
-    removed = clear_old_runs(db.session(), before=work.clock() - KEPT_FOR)
+def clean_up(context: JobContext) -> dict[str, Any]:
+    removed = delete_old_runs(db.session(), before=context.clock() - LOG_RETENTION)
     db.session.commit()
     return {"deleted": removed}
 
 
-def renew_search(work: Work) -> dict[str, Any]:
+def reindex_search(context: JobContext) -> dict[str, Any]:
     """Index anew, some packages at a time, those of which the index holds what was so on another day."""
-    prefixes = tuple(work.app.config["SEARCH_PREFIX"])
-    last, changed = 0, 0
-    while not work.stop.is_set():
-        before = last
-        last, more = renew(db.session(), prefixes=prefixes, now=work.clock(), after=before)
+    prefixes = tuple(context.app.config["SEARCH_PREFIX"])
+    last_id, changed = 0, 0
+    while not context.stop.is_set():
+        before = last_id
+        last_id, batch_changed = reindex_stale(
+            db.session(), ignored_prefixes=prefixes, now=context.clock(), after=before
+        )
         db.session.commit()
-        changed += more
-        if last == before:
+        changed += batch_changed
+        if last_id == before:
             break
     return {"reindexed": changed}
 
 
-WORK: dict[Job, Callable[[Work], dict[str, Any]]] = {
-    SOURCES: find_sources,
+JOB_FUNCTIONS: dict[Job, Callable[[JobContext], dict[str, Any]]] = {
+    SOURCES: sync_all_sources,
     REFRESH: refresh_due,
-    SERIALS: lambda work: ask_for_serials(work.gateways, work.clock()),
+    SERIALS: lambda work: check_index_for_changes(work.gateways, work.clock()),
     SAMPLES: sample_packages,
-    SCORES: rescore,
-    HOUSEKEEPING: keep_house,
-    SEARCH: renew_search,
+    SCORES: rescore_packages,
+    HOUSEKEEPING: clean_up,
+    SEARCH: reindex_search,
 }

@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.orm import DeclarativeBase, Session, mapped_column, registry
 from sqlalchemy.types import TypeDecorator
 
-NAMES = {
+NAMING_CONVENTION = {
     "pk": "pk_%(table_name)s",
     "fk": "fk_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -48,7 +48,7 @@ def by_code_point(length: int) -> Any:
 Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 # Downloads of the best-known projects pass two thousand million a month. SQLite's integers are large anyway.
-Large = BigInteger().with_variant(Integer, "sqlite")
+BigInt = BigInteger().with_variant(Integer, "sqlite")
 
 Id = Annotated[int, mapped_column(Integer, primary_key=True)]
 Title = Annotated[str, mapped_column(by_code_point(100))]
@@ -57,7 +57,7 @@ Slug = Annotated[str, mapped_column(by_code_point(50))]
 
 class Base(DeclarativeBase):
     registry = registry(
-        metadata=MetaData(naming_convention=NAMES),
+        metadata=MetaData(naming_convention=NAMING_CONVENTION),
         type_annotation_map={datetime: UtcDateTime(), list[Any]: Json, dict[str, Any]: Json},
     )
 
@@ -68,7 +68,7 @@ class Base(DeclarativeBase):
         super().__init_subclass__(**options)
 
 
-def prepare_engine(engine: Engine) -> None:
+def configure_engine(engine: Engine) -> None:
     """Make SQLite keep the promises that PostgreSQL keeps by itself, and PostgreSQL plan each question on its own.
 
     On SQLite foreign keys are enforced, readers and one writer work at once (WAL), and a transaction begins where
@@ -77,7 +77,7 @@ def prepare_engine(engine: Engine) -> None:
     if engine.dialect.name == "postgresql":
 
         @event.listens_for(engine, "connect")
-        def open_postgresql(connection: Any, _record: object) -> None:
+        def configure_postgresql(connection: Any, _record: object) -> None:
             # What is asked often would be prepared, with one plan for all values: to find a rare word that way would
             # mean to read every row in the order that is good for a common one.
             connection.prepare_threshold = None
@@ -85,7 +85,7 @@ def prepare_engine(engine: Engine) -> None:
         return
 
     @event.listens_for(engine, "connect")
-    def open_sqlite(connection: Any, _record: object) -> None:
+    def configure_sqlite(connection: Any, _record: object) -> None:
         connection.isolation_level = None
         for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=10000"):
             connection.execute(f"PRAGMA {pragma}").close()

@@ -39,7 +39,7 @@ class Grid(Base):
     )
 
 
-class OldGridSlug(Base):
+class GridSlugRedirect(Base):
     """A slug that a grid had before it was renamed or merged."""
 
     __tablename__ = "old_grid_slug"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ForeignKey, Index, SmallInteger, String, func, literal_column
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from pkgsite.models.base import Base, Id, Large, Slug, Title
+from pkgsite.models.base import Base, BigInt, Id, Slug, Title
 
 if TYPE_CHECKING:
     from pkgsite.models.category import Category
@@ -38,7 +38,9 @@ class Package(Base):
 
     # What the code host tells.
     repo_moved_to: Mapped[str | None]  # where the repository is found now, if that is not at `repo_url`
-    gone_at: Mapped[datetime | None]  # since when it counts as gone: its host has long answered that there is none
+    missing_since: Mapped[
+        datetime | None
+    ]  # since when it counts as gone: its host has long answered that there is none
     description: Mapped[str] = mapped_column(default="")
     stars: Mapped[int | None]
     forks: Mapped[int | None]
@@ -56,7 +58,7 @@ class Package(Base):
     # What the package index tells.
     pypi_version: Mapped[str | None] = mapped_column(String(100))
     released_at: Mapped[datetime | None]
-    pypi_downloads: Mapped[int | None] = mapped_column(Large)  # downloads of the last month
+    pypi_downloads: Mapped[int | None] = mapped_column(BigInt)  # downloads of the last month
     licence: Mapped[str | None]  # the chief one, by the index, or by the code host where the index names none
     licences: Mapped[list[Any] | None]
     classifiers: Mapped[list[Any] | None]
@@ -97,7 +99,7 @@ class Package(Base):
     )
 
 
-class OldPackageSlug(Base):
+class PackageSlugRedirect(Base):
     """A slug that a package had before it was renamed or merged; it leads there until another package takes it."""
 
     __tablename__ = "old_package_slug"

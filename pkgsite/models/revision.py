@@ -26,7 +26,7 @@ class Revision(Base):
     after: Mapped[dict[str, Any] | None]
     reason: Mapped[str] = mapped_column(default="")
     via: Mapped[str] = mapped_column(String(10), default="page")  # "page", "api" or "command"
-    part_of_id: Mapped[int | None] = mapped_column(index=True)  # the first revision of the same act; None: this one
+    head_id: Mapped[int | None] = mapped_column(index=True)  # the first revision of the same act; None: this one
 
     # Whose history it is told in. No foreign keys, for the same reason.
     grid_id: Mapped[int | None] = mapped_column(index=True)
@@ -39,5 +39,5 @@ Index("ix_revision_object", Revision.object_type, Revision.object_id, Revision.i
 
 @event.listens_for(Revision, "before_update")
 @event.listens_for(Revision, "before_delete")
-def refuse(_mapper: Mapper[Revision], _connection: object, revision: Revision) -> None:
+def reject_change(_mapper: Mapper[Revision], _connection: object, revision: Revision) -> None:
     raise RuntimeError(f"revision {revision.id} can't be changed or deleted: history is read-only")

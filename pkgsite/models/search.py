@@ -5,10 +5,10 @@ from __future__ import annotations
 from sqlalchemy import Index, SmallInteger, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from pkgsite.models.base import Base, Id, Large, by_code_point
+from pkgsite.models.base import Base, BigInt, Id, by_code_point
 
 # How the names of each database's own tables and indexes of text begin: no model tells of them.
-OF_THE_ENGINES = ("search_text", "search_trigram", "search_word_trigram")
+BACKEND_TABLE_PREFIXES = ("search_text", "search_trigram", "search_word_trigram")
 
 
 class SearchEntry(Base):
@@ -17,11 +17,11 @@ class SearchEntry(Base):
     __tablename__ = "search_entry"
     __table_args__ = (UniqueConstraint("kind", "item_id"),)
 
-    place: Mapped[int] = mapped_column(Large, primary_key=True, autoincrement=False)
+    place: Mapped[int] = mapped_column(BigInt, primary_key=True, autoincrement=False)
     kind: Mapped[int] = mapped_column(SmallInteger)
     item_id: Mapped[int]
     stars: Mapped[int | None]
-    touched_at: Mapped[int | None] = mapped_column(Large)  # the last commit or release, in seconds since 1970
+    touched_at: Mapped[int | None] = mapped_column(BigInt)  # the last commit or release, in seconds since 1970
     weight: Mapped[int | None] = mapped_column(SmallInteger)  # of a package, by `rules.weights`
     marks: Mapped[str]  # what filters compare, as "category:apps python:3.12 …"
     digest: Mapped[str] = mapped_column(String(32))  # of all that the index holds of it

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, SmallInteger, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from pkgsite.models.base import Base, Id, Large
+from pkgsite.models.base import Base, BigInt, Id
 
 
 class SourceState(Base):
@@ -60,7 +60,7 @@ class HostState(Base):
     checked_at: Mapped[datetime | None]  # when that question was last answered
 
 
-class Sample(Base):
+class DailySample(Base):
     """A package's numbers on one day (UTC)."""
 
     __tablename__ = "sample"
@@ -71,7 +71,7 @@ class Sample(Base):
     day_on: Mapped[date]
     stars: Mapped[int | None]
     forks: Mapped[int | None]
-    downloads: Mapped[int | None] = mapped_column(Large)  # of the last month
+    downloads: Mapped[int | None] = mapped_column(BigInt)  # of the last month
 
 
 class ImportProgress(Base):

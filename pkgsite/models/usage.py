@@ -34,7 +34,7 @@ class Usage(Base):
     created_at: Mapped[datetime]
 
 
-class SiteUsing(Base):
+class UsingSite(Base):
     """A public site that uses a package; shown once a moderator has approved it."""
 
     __tablename__ = "site_using"

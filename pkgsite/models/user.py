@@ -97,7 +97,7 @@ class ApiToken(Base):
     revoked_at: Mapped[datetime | None]
 
 
-class KeptAnswer(Base):
+class IdempotentResponse(Base):
     """What a program was answered to a request with an Idempotency-Key: asked again, it is answered the same."""
 
     __tablename__ = "kept_answer"

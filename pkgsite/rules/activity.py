@@ -26,12 +26,12 @@ def weekly_counts(commits: Iterable[datetime], *, now: datetime) -> list[int]:
 
 def add_commits(counts: Sequence[int], commits: Iterable[datetime], *, now: datetime) -> list[int]:
     """Return the counts of the 52 weeks up to now with these commits added; commits of other weeks are left out."""
-    grown, first = list(counts), week_of(now) - WEEKS + 1
+    updated, first = list(counts), week_of(now) - WEEKS + 1
     for commit in commits:
         index = week_of(commit) - first
         if 0 <= index < WEEKS:
-            grown[index] += 1
-    return grown
+            updated[index] += 1
+    return updated
 
 
 def shift_counts(counts: Sequence[int], *, counted_at: datetime, now: datetime) -> list[int]:
@@ -41,8 +41,8 @@ def shift_counts(counts: Sequence[int], *, counted_at: datetime, now: datetime) 
     """
     if len(counts) != WEEKS:
         return [0] * WEEKS
-    passed = min(max(week_of(now) - week_of(counted_at), 0), WEEKS)
-    return [*counts[passed:], *[0] * passed]
+    weeks_passed = min(max(week_of(now) - week_of(counted_at), 0), WEEKS)
+    return [*counts[weeks_passed:], *[0] * weeks_passed]
 
 
 def week_starts(now: datetime) -> list[datetime]:

@@ -16,13 +16,13 @@ from pkgsite.rules.records import (
     CategoryFacts,
     Facts,
     GridFacts,
+    InvalidRecord,
     PackageFacts,
     Reader,
-    Unreadable,
-    read_category,
-    read_grid,
-    read_package,
-    record_name,
+    describe_record,
+    parse_category,
+    parse_grid,
+    parse_package,
     text,
 )
 from pkgsite.rules.slugs import slug_key
@@ -44,28 +44,28 @@ class Catalogue:
     features: list[FeatureFacts]  # those of a grid in their order
 
 
-def read_catalogue(written: bytes) -> Catalogue:
+def parse_catalogue(content: bytes) -> Catalogue:
     """Return the catalogue that a file holds, if all of it is sound and fits together.
 
     Raises:
         Invalid: it is not; every problem is under the line or the record that has it.
     """
-    raw = _parsed(written)
+    raw = _parse_json(content)
     problems = _Problems()
-    categories = [read_category(record) for record in _list(raw, "categories", problems)]
-    grids = [read_grid(record) for record in _list(raw, "grids", problems)]
-    packages = [read_package(record) for record in _list(raw, "packages", problems)]
+    categories = [parse_category(record) for record in _list(raw, "categories", problems)]
+    grids = [parse_grid(record) for record in _list(raw, "grids", problems)]
+    packages = [parse_package(record) for record in _list(raw, "packages", problems)]
     catalogue = Catalogue(
-        _sound("category", categories, problems),
-        _sound("grid", grids, problems),
-        _sound("package", packages, problems),
+        _valid_records("category", categories, problems),
+        _valid_records("grid", grids, problems),
+        _valid_records("package", packages, problems),
         [],
     )
-    problems.stop()
+    problems.raise_if_any()
     for grid, record in zip(catalogue.grids, raw["grids"], strict=True):
         catalogue.features.extend(_features(grid, record.get("features", []), catalogue.packages, problems))
-    _find_strangers(catalogue, problems)
-    problems.stop()
+    _check_references(catalogue, problems)
+    problems.raise_if_any()
     return catalogue
 
 
@@ -75,22 +75,22 @@ class _Problems:
     def __init__(self) -> None:
         self._found: dict[str, list[str]] = {}
 
-    def add(self, place: str, words: str) -> None:
-        self._found.setdefault(place, []).append(words)
+    def add(self, location: str, message: str) -> None:
+        self._found.setdefault(location, []).append(message)
 
-    def stop(self) -> None:
+    def raise_if_any(self) -> None:
         """Raise what has been found, if anything."""
         if self._found:
             raise Invalid(self._found)
 
 
-def _parsed(written: bytes) -> dict[str, Any]:
+def _parse_json(content: bytes) -> dict[str, Any]:
     try:
-        raw = json.loads(written)
+        raw = json.loads(content)
     except json.JSONDecodeError as error:
         raise Invalid({f"line {error.lineno}, column {error.colno}": [error.msg]}) from error
     except UnicodeDecodeError as error:
-        line = written.count(b"\n", 0, error.start) + 1
+        line = content.count(b"\n", 0, error.start) + 1
         raise Invalid({f"line {line}": ["is not UTF-8 text"]}) from error
     except (ValueError, RecursionError) as error:  # an endless number, or lists in lists without end
         raise Invalid({"the file": [str(error)]}) from error
@@ -107,30 +107,30 @@ def _list(raw: dict[str, Any], name: str, problems: _Problems) -> list[Any]:
     return []
 
 
-def _sound(noun: str, records: Sequence[Facts | Unreadable], problems: _Problems) -> list[Facts]:
+def _valid_records(noun: str, records: Sequence[Facts | InvalidRecord], problems: _Problems) -> list[Facts]:
     """Return the records that could be read, once each."""
-    sound = []
+    valid = []
     ids: set[int] = set()
     keys: set[str] = set()
-    for place, record in enumerate(records, start=1):
-        name = record_name(noun, record.id, record.slug)
-        if isinstance(record, Unreadable):
-            problems.add(name if record.id else f"{name}, item {place} in the list", "; ".join(record.problems))
+    for position, record in enumerate(records, start=1):
+        name = describe_record(noun, record.id, record.slug)
+        if isinstance(record, InvalidRecord):
+            problems.add(name if record.id else f"{name}, item {position} in the list", "; ".join(record.problems))
             continue
         if record.id in ids or slug_key(record.slug) in keys:
             problems.add(name, "has the same ID or slug as an earlier record")
         ids.add(record.id)
         keys.add(slug_key(record.slug))
-        sound.append(record)
-    return sound
+        valid.append(record)
+    return valid
 
 
-def _find_strangers(catalogue: Catalogue, problems: _Problems) -> None:
+def _check_references(catalogue: Catalogue, problems: _Problems) -> None:
     """Find packages whose category or grids the file does not have."""
     categories = {category.id for category in catalogue.categories}
     grids = {grid.id for grid in catalogue.grids}
     for package in catalogue.packages:
-        name = record_name("package", package.id, package.slug)
+        name = describe_record("package", package.id, package.slug)
         if package.category_id not in categories:
             problems.add(name, f"category {package.category_id} is not in the file")
         for grid_id in package.grid_ids:
@@ -144,7 +144,7 @@ def _features(
     """Yield a grid's features in their order."""
     members = {package.slug: package.id for package in packages if grid.id in package.grid_ids}
     titles: set[str] = set()
-    name = record_name("grid", grid.id, grid.slug)
+    name = describe_record("grid", grid.id, grid.slug)
     if not isinstance(raw, list):
         problems.add(name, "“features” is not a list")
         return
@@ -152,15 +152,15 @@ def _features(
         try:
             if not isinstance(feature, dict):
                 raise ValueError("is not an object")
-            title = _field(feature, "title", text(100, blank=False))
+            title = _field(feature, "title", text(100, allow_blank=False))
             if title in titles:
                 raise ValueError(f"has the same title as an earlier feature: “{title}”")
             titles.add(title)
             cells = feature.get("cells", {})
             if not isinstance(cells, dict):
                 raise ValueError("has a “cells” value that is not an object")
-            if strangers := sorted(cells.keys() - members.keys()):
-                raise ValueError(f"has cells for packages that are not in the grid: {', '.join(strangers)}")
+            if unknown_slugs := sorted(cells.keys() - members.keys()):
+                raise ValueError(f"has cells for packages that are not in the grid: {', '.join(unknown_slugs)}")
             yield FeatureFacts(
                 grid.id,
                 title,

@@ -10,23 +10,23 @@ from itertools import groupby
 from operator import attrgetter
 
 SAME, REMOVED, ADDED = "same", "removed", "added"
-MOST_TOKENS = 3000  # of both texts together; comparing takes the square of it
-LEAST_ALIKE = 0.4  # texts that share less than this part of their words are shown one after the other
-AROUND = 60  # characters that are kept on each side of a change where what stayed is cut
-CUT = " … "
+MAX_TOKENS = 3000  # of both texts together; comparing takes the square of it
+MIN_SIMILARITY = 0.4  # texts that share less than this part of their words are shown one after the other
+CONTEXT_CHARS = 60  # characters that are kept on each side of a change where what stayed is cut
+ELLIPSIS = " … "
 
 _TOKEN = re.compile(r"\s+|\w+|[^\w\s]")
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class DiffSegment:
     """Some words of a diff, with what became of them: "same", "removed" or "added"."""
 
-    words: str
-    state: str
+    text: str
+    kind: str
 
 
-def word_diff(before: str, after: str) -> list[Piece]:
+def word_diff(before: str, after: str) -> list[DiffSegment]:
     """Return how one text became another, word by word; two that have little in common come whole.
 
     The pieces that are not "added" make the text before, those that are not "removed" the text after.
@@ -35,31 +35,33 @@ def word_diff(before: str, after: str) -> list[Piece]:
     [('same', 'yes, since '), ('removed', '2'), ('added', '3'), ('same', '.0')]
     """
     if before == after:
-        return _pieces([(SAME, before)])
+        return _merge_segments([(SAME, before)])
     old, new = _TOKEN.findall(before), _TOKEN.findall(after)
-    whole = [(REMOVED, before), (ADDED, after)]
-    if len(old) + len(new) > MOST_TOKENS:
-        return _pieces(whole)
+    replacement = [(REMOVED, before), (ADDED, after)]
+    if len(old) + len(new) > MAX_TOKENS:
+        return _merge_segments(replacement)
     matcher = SequenceMatcher(None, old, new, autojunk=False)
-    if _likeness(matcher, old, new) < LEAST_ALIKE:
-        return _pieces(whole)
-    return _pieces(_tell(matcher, old, new))
+    if _similarity(matcher, old, new) < MIN_SIMILARITY:
+        return _merge_segments(replacement)
+    return _merge_segments(_diff_tokens(matcher, old, new))
 
 
-def shortened(pieces: Sequence[Piece]) -> list[Piece]:
+def collapse_unchanged(pieces: Sequence[DiffSegment]) -> list[DiffSegment]:
     """Return a diff with the middle of what stayed, far from any change, left out.
 
-    >>> shortened([Piece("a" * 500, "same"), Piece("b", "added")])[0].words == " … " + "a" * 60
+    >>> collapse_unchanged([DiffSegment("a" * 500, "same"), DiffSegment("b", "added")])[0].words == " … " + "a" * 60
     True
     """
     last = len(pieces) - 1
     return [
-        Piece(_cut(piece.words, begin=place > 0, end=place < last), SAME) if piece.state == SAME else piece
-        for place, piece in enumerate(pieces)
+        DiffSegment(_elide(piece.text, keep_start=index > 0, keep_end=index < last), SAME)
+        if piece.kind == SAME
+        else piece
+        for index, piece in enumerate(pieces)
     ]
 
 
-def _likeness(matcher: SequenceMatcher[str], old: Sequence[str], new: Sequence[str]) -> float:
+def _similarity(matcher: SequenceMatcher[str], old: Sequence[str], new: Sequence[str]) -> float:
     """Return the part of the words, blanks aside, that both texts share: 1 if all, 0 if none."""
     shared = sum(
         not token.isspace() for block in matcher.get_matching_blocks() for token in old[block.a : block.a + block.size]
@@ -68,30 +70,30 @@ def _likeness(matcher: SequenceMatcher[str], old: Sequence[str], new: Sequence[s
     return 2 * shared / words if words else 0.0
 
 
-def _tell(matcher: SequenceMatcher[str], old: Sequence[str], new: Sequence[str]) -> list[tuple[str, str]]:
+def _diff_tokens(matcher: SequenceMatcher[str], old: Sequence[str], new: Sequence[str]) -> list[tuple[str, str]]:
     """Return the pieces of a diff, where a lone blank between two changes counts as changed with them."""
-    told: list[tuple[str, str]] = []
+    segments: list[tuple[str, str]] = []
     removed = added = ""
     codes = matcher.get_opcodes()
-    for place, (code, old_from, old_to, new_from, new_to) in enumerate(codes):
+    for index, (code, old_from, old_to, new_from, new_to) in enumerate(codes):
         words = "".join(old[old_from:old_to])
-        if code == "equal" and not (words.isspace() and 0 < place < len(codes) - 1):
-            told += [(REMOVED, removed), (ADDED, added), (SAME, words)]
+        if code == "equal" and not (words.isspace() and 0 < index < len(codes) - 1):
+            segments += [(REMOVED, removed), (ADDED, added), (SAME, words)]
             removed = added = ""
         else:
             removed += words
             added += "".join(new[new_from:new_to])
-    return [*told, (REMOVED, removed), (ADDED, added)]
+    return [*segments, (REMOVED, removed), (ADDED, added)]
 
 
-def _pieces(told: Iterable[tuple[str, str]]) -> list[Piece]:
+def _merge_segments(segments: Iterable[tuple[str, str]]) -> list[DiffSegment]:
     """Return pieces without empty ones, neighbours of a kind as one."""
-    pieces = [Piece(words, state) for state, words in told if words]
-    return [Piece("".join(p.words for p in run), state) for state, run in groupby(pieces, attrgetter("state"))]
+    pieces = [DiffSegment(words, state) for state, words in segments if words]
+    return [DiffSegment("".join(p.text for p in run), state) for state, run in groupby(pieces, attrgetter("kind"))]
 
 
-def _cut(words: str, *, begin: bool, end: bool) -> str:
-    """Return what stayed with its ends next to a change only: `begin` after one, `end` before one."""
-    if len(words) <= (begin + end) * AROUND + len(CUT) * 4:
+def _elide(words: str, *, keep_start: bool, keep_end: bool) -> str:
+    """Return what stayed with its ends next to a change only: `keep_start` after one, `keep_end` before one."""
+    if len(words) <= (keep_start + keep_end) * CONTEXT_CHARS + len(ELLIPSIS) * 4:
         return words
-    return (words[:AROUND] if begin else "") + CUT + (words[-AROUND:] if end else "")
+    return (words[:CONTEXT_CHARS] if keep_start else "") + ELLIPSIS + (words[-CONTEXT_CHARS:] if keep_end else "")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-LONGEST = 254  # characters: what a mail server has to take
-LONGEST_LOCAL = 64
+MAX_LENGTH = 254  # characters: what a mail server has to take
+MAX_LOCAL_LENGTH = 64
 _ADDRESS = re.compile(
     r"([A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+)@([A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)+)"
 )
@@ -19,7 +19,9 @@ def email_problems(address: str) -> list[str]:
     >>> email_problems("ada@example.org\\nBcc: all")
     ['Enter a valid email address, such as ada@example.org.']
     """
-    found = _ADDRESS.fullmatch(address) if len(address) <= LONGEST else None
-    local = found[1] if found else ""
-    wrong = not found or len(local) > LONGEST_LOCAL or local.startswith(".") or local.endswith(".") or ".." in local
-    return ["Enter a valid email address, such as ada@example.org."] if wrong else []
+    match = _ADDRESS.fullmatch(address) if len(address) <= MAX_LENGTH else None
+    local = match[1] if match else ""
+    is_invalid = (
+        not match or len(local) > MAX_LOCAL_LENGTH or local.startswith(".") or local.endswith(".") or ".." in local
+    )
+    return ["Enter a valid email address, such as ada@example.org."] if is_invalid else []

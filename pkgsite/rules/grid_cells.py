@@ -17,7 +17,7 @@ from pkgsite.rules.links import safe_url
 
 YES_WORDS = ("check", "yes", "good")
 NO_WORDS = ("bad", "negative", "evil", "sucks", "no")
-STRONGEST = 3
+MAX_STRENGTH = 3
 
 _WORD = re.compile(rf"({'|'.join((*YES_WORDS, *NO_WORDS))})(?![\w'’/-])", re.IGNORECASE)
 _SIGNS = re.compile(r"(\++|-+)")
@@ -28,7 +28,7 @@ _AFTER_URL = ".,;:!?'’)]}"
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class CellSegment:
     """A stretch of a cell's text."""
 
     kind: Literal["text", "link", "break"]
@@ -41,7 +41,7 @@ class CellView:
 
     verdict: Literal["yes", "no"] | None = None
     strength: int = 0  # 1 to 3: how many icons
-    pieces: tuple[Piece, ...] = ()
+    pieces: tuple[CellSegment, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -51,28 +51,28 @@ class CellView:
 EMPTY = CellView()
 
 
-def read_cell(written: str) -> CellView:
+def parse_cell(markup: str) -> CellView:
     """Return what a cell shows for the text that somebody wrote in it.
 
-    >>> read_cell("Yes indeed")
+    >>> parse_cell("Yes indeed")
     CellView(verdict='yes', strength=1, pieces=(Piece(kind='text', text='indeed'),))
-    >>> read_cell("+2")
+    >>> parse_cell("+2")
     CellView(verdict='yes', strength=2, pieces=())
-    >>> read_cell("nothing").verdict is None
+    >>> parse_cell("nothing").verdict is None
     True
     """
-    text = written.strip()
+    text = markup.strip()
     strength = _signed_strength(text)
     if strength:
-        return CellView("yes" if strength > 0 else "no", min(abs(strength), STRONGEST))
+        return CellView("yes" if strength > 0 else "no", min(abs(strength), MAX_STRENGTH))
     word = _WORD.match(text)
     if not word:
-        return CellView(pieces=_pieces(text)) if text else EMPTY
+        return CellView(pieces=_parse_segments(text)) if text else EMPTY
     verdict: Literal["yes", "no"] = "yes" if word.group(1).lower() in YES_WORDS else "no"
-    rest = (
+    remainder = (
         _AFTER_WORD.sub("", text[word.end() :], count=1) if _AFTER_WORD.match(text, word.end()) else text[word.end() :]
     )
-    return CellView(verdict, 1, _pieces(rest))
+    return CellView(verdict, 1, _parse_segments(remainder))
 
 
 def _signed_strength(text: str) -> int:
@@ -82,33 +82,33 @@ def _signed_strength(text: str) -> int:
     number = _NUMBER.fullmatch(text)
     if not number:
         return 0
-    size = STRONGEST if len(number.group(2).lstrip("0")) > 1 else int(number.group(2))
+    size = MAX_STRENGTH if len(number.group(2).lstrip("0")) > 1 else int(number.group(2))
     return size if number.group(1) == "+" else -size
 
 
-def _pieces(text: str) -> tuple[Piece, ...]:
-    pieces: list[Piece] = []
+def _parse_segments(text: str) -> tuple[CellSegment, ...]:
+    pieces: list[CellSegment] = []
     for number, line in enumerate(text.splitlines()):
         if number:
-            pieces.append(Piece("break"))
-        pieces += _line_pieces(line)
+            pieces.append(CellSegment("break"))
+        pieces += _parse_line(line)
     return tuple(pieces)
 
 
-def _line_pieces(line: str) -> list[Piece]:
+def _parse_line(line: str) -> list[CellSegment]:
     """Return a line's text and links. A full stop or a bracket after an address belongs to the sentence."""
-    pieces: list[Piece] = []
+    pieces: list[CellSegment] = []
     at = 0
-    for found in _URL.finditer(line):
-        url = found.group().rstrip(_AFTER_URL)
-        if found.group()[len(url) :].startswith(")") and "(" in url:
+    for match in _URL.finditer(line):
+        url = match.group().rstrip(_AFTER_URL)
+        if match.group()[len(url) :].startswith(")") and "(" in url:
             url += ")"
         if safe_url(url) is None:
             continue
-        if found.start() > at:
-            pieces.append(Piece("text", line[at : found.start()]))
-        pieces.append(Piece("link", url))
-        at = found.start() + len(url)
+        if match.start() > at:
+            pieces.append(CellSegment("text", line[at : match.start()]))
+        pieces.append(CellSegment("link", url))
+        at = match.start() + len(url)
     if at < len(line):
-        pieces.append(Piece("text", line[at:]))
+        pieces.append(CellSegment("text", line[at:]))
     return pieces

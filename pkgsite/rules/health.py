@@ -23,23 +23,25 @@ RELEASE_FAIR_DAYS = 730
 COMMIT_GOOD_DAYS = 182
 COMMIT_FAIR_DAYS = 365
 # Everybody who ever committed counts, so that one mended typo makes a person: two or three are few.
-PEOPLE_GOOD = 5
-PEOPLE_FAIR = 2
+GOOD_PARTICIPANT_COUNT = 5
+FAIR_PARTICIPANT_COUNT = 2
 # The living Pythons are those that still get security fixes, oldest first: https://devguide.python.org/versions/
-LIVING_PYTHONS = ("3.11", "3.12", "3.13", "3.14", "3.15")
-LIVING_AS_OF = "November 2026"
-NEW_PYTHONS = 2  # how many of the newest living Pythons count as new; a release is seldom out with a Python's first day
-FINISHED = frozenset({5, 6})  # development status: stable, mature
+SUPPORTED_PYTHONS = ("3.11", "3.12", "3.13", "3.14", "3.15")
+SUPPORTED_PYTHONS_AS_OF = "November 2026"
+NEWEST_PYTHON_COUNT = (
+    2  # how many of the newest living Pythons count as new; a release is seldom out with a Python's first day
+)
+FINISHED_STATUSES = frozenset({5, 6})  # development status: stable, mature
 # The overall state.
-POOR_MANY = 3  # so many poor checks make the whole poor …
-GRAVE = frozenset({"vulnerabilities", "not_archived"})  # … and one of these alone does
-ANSWERS_LEAST = 4  # with fewer checks that have an answer, the whole is unknown
-FAIR_MOST = 2  # with more fair checks, or any poor one, the whole is not good
+MIN_POOR_FOR_POOR = 3  # so many poor checks make the whole poor …
+CRITICAL_CHECKS = frozenset({"vulnerabilities", "not_archived"})  # … and one of these alone does
+MIN_KNOWN_CHECKS = 4  # with fewer checks that have an answer, the whole is unknown
+MAX_FAIR_FOR_GOOD = 2  # with more fair checks, or any poor one, the whole is not good
 
-_NAMED = re.compile(r"Programming Language :: Python :: (3\.[0-9]+)")
+_PYTHON_3_CLASSIFIER = re.compile(r"Programming Language :: Python :: (3\.[0-9]+)")
 _PYTHON_2 = re.compile(r"Programming Language :: Python :: 2(\.[0-9]+| :: Only)?")
-_VULNERABILITIES_NAMED = 5
-_SITE_ASKS = "The site will check again."
+_MAX_VULNERABILITIES_SHOWN = 5
+_WILL_RETRY = "The site will check again."
 # fmt: off
 _MONTHS = (
     "January", "February", "March", "April", "May", "June",
@@ -55,14 +57,14 @@ class State(StrEnum):
     UNKNOWN = "unknown"
 
 
-_FINISHED_WORDS = {
+_FINISHED_NOTES = {
     State.GOOD: " The package is declared stable, supports a maintained Python version and has no known"
     " vulnerabilities, so it counts as finished.",
     State.FAIR: " The package is declared stable and supports a maintained Python version, so it may be finished.",
 }
 
 
-class Source(StrEnum):
+class EvidenceSource(StrEnum):
     """Who gave the evidence, in words that a page can show."""
 
     HOST = "code host"
@@ -71,7 +73,7 @@ class Source(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class HealthFacts:
     """What is known of a package, for its health. `None` means that nobody has told us."""
 
     version: str | None  # the present release
@@ -82,19 +84,19 @@ class Known:
     requires_python: str | None
     supports_python3: bool | None
     development_status: int | None
-    people: int | None  # who have ever committed; 0 is what a host leaves that has named nobody
-    people_complete: bool  # the host has named them all
+    participant_count: int | None  # who have ever committed; 0 is what a host leaves that has named nobody
+    has_all_participants: bool  # the host has named them all
     licence: str | None
     documentation_url: str | None
     is_archived: bool | None
-    is_gone: bool  # the code host no longer has the repository
+    is_missing: bool  # the code host no longer has the repository
     is_deprecated: bool  # people of this site have said so
     vulnerabilities: Sequence[str] | None  # the names of those of the present release
     has_index: bool  # it is on the package index
     has_repo: bool  # its repository is known
     repo_as_of: datetime | None
     activity_as_of: datetime | None
-    people_as_of: datetime | None
+    participants_as_of: datetime | None
     index_as_of: datetime | None
 
 
@@ -105,12 +107,12 @@ class Check:
     state: State
     evidence: str
     as_of: datetime | None  # when the evidence was fetched
-    source: Source
+    source: EvidenceSource
     advice: str  # what would improve it; empty where all is well
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class HealthReport:
     checks: tuple[Check, ...]
 
     @property
@@ -122,18 +124,18 @@ class Report:
     def state(self) -> State:
         """Return the overall state; the first of these rules that fits decides.
 
-        1. Poor: a grave check is poor, or `POOR_MANY` checks are.
-        2. Unknown: fewer than `ANSWERS_LEAST` checks have an answer.
-        3. Good: none is poor, and at most `FAIR_MOST` are fair.
+        1. Poor: a grave check is poor, or `MIN_POOR_FOR_POOR` checks are.
+        2. Unknown: fewer than `MIN_KNOWN_CHECKS` checks have an answer.
+        3. Good: none is poor, and at most `MAX_FAIR_FOR_GOOD` are fair.
         4. Fair.
         """
         counts = self.counts
-        grave = any(check.state is State.POOR for check in self.checks if check.name in GRAVE)
-        if grave or counts[State.POOR] >= POOR_MANY:
+        has_critical = any(check.state is State.POOR for check in self.checks if check.name in CRITICAL_CHECKS)
+        if has_critical or counts[State.POOR] >= MIN_POOR_FOR_POOR:
             return State.POOR
-        if len(self.checks) - counts[State.UNKNOWN] < ANSWERS_LEAST:
+        if len(self.checks) - counts[State.UNKNOWN] < MIN_KNOWN_CHECKS:
             return State.UNKNOWN
-        return State.FAIR if counts[State.POOR] or counts[State.FAIR] > FAIR_MOST else State.GOOD
+        return State.FAIR if counts[State.POOR] or counts[State.FAIR] > MAX_FAIR_FOR_GOOD else State.GOOD
 
     @property
     def summary(self) -> str:
@@ -142,292 +144,306 @@ class Report:
         fair = "needs attention" if counts[State.FAIR] == 1 else "need attention"
         others = {State.FAIR: fair, State.POOR: "failed", State.UNKNOWN: "without data"}
         found = [f"{counts[State.GOOD]} of {len(self.checks)} checks passed"]
-        found += [f"{counts[state]} {words}" for state, words in others.items() if counts[state]]
-        return f"{_joined(found)}."
+        found += [f"{counts[state]} {phrase}" for state, phrase in others.items() if counts[state]]
+        return f"{_join_words(found)}."
 
 
 @dataclass(frozen=True, slots=True)
-class _Finding:
+class _CheckResult:
     """What a check found: a check without its name and title."""
 
     state: State
     evidence: str
     as_of: datetime | None
-    source: Source
+    source: EvidenceSource
     advice: str = ""
 
 
-def health(known: Known, *, now: datetime) -> Report:
+def check_health(facts: HealthFacts, *, now: datetime) -> HealthReport:
     """Return what the checks say of a package.
 
     Args:
-        known: What is known of the package.
+        facts: What is known of the package.
         now: The present instant, from which ages are counted.
     """
-    return Report(
+    return HealthReport(
         (
-            _check("release", "Recent release", _release(known, now)),
-            _check("commits", "Recent commits", _commits(known, now)),
-            _check("python", "Maintained Python versions", _python(known)),
-            _check("people", "Several contributors", _people(known)),
-            _check("licence", "Licence", _licence(known)),
-            _check("documentation", "Documentation", _documentation(known)),
-            _check("not_archived", "Active repository", _not_archived(known)),
-            _check("vulnerabilities", "No known vulnerabilities", _vulnerabilities(known)),
+            _check("release", "Recent release", _release(facts, now)),
+            _check("commits", "Recent commits", _commits(facts, now)),
+            _check("python", "Maintained Python versions", _python(facts)),
+            _check("people", "Several contributors", _people(facts)),
+            _check("licence", "Licence", _licence(facts)),
+            _check("documentation", "Documentation", _documentation(facts)),
+            _check("not_archived", "Active repository", _not_archived(facts)),
+            _check("vulnerabilities", "No known vulnerabilities", _vulnerabilities(facts)),
         )
     )
 
 
-def _check(name: str, title: str, found: _Finding) -> Check:
+def _check(name: str, title: str, found: _CheckResult) -> Check:
     return Check(name, title, found.state, found.evidence, found.as_of, found.source, found.advice)
 
 
-def _release(known: Known, now: datetime) -> _Finding:
-    if not known.has_index:
-        return _not_on_index()
-    if known.released_at is None:
-        return _not_told(Source.INDEX, "release date", known.index_as_of)
-    state, words = _by_age(known, known.released_at, now, RELEASE_GOOD_DAYS, RELEASE_FAIR_DAYS)
-    released = f"{_version(known)} was released" if known.version else "The latest release was made"
-    evidence = f"{released} on {_day(known.released_at)}.{words}"
+def _release(facts: HealthFacts, now: datetime) -> _CheckResult:
+    if not facts.has_index:
+        return _not_on_index_result()
+    if facts.released_at is None:
+        return _unknown(EvidenceSource.INDEX, "release date", facts.index_as_of)
+    state, phrase = _state_by_age(facts, facts.released_at, now, RELEASE_GOOD_DAYS, RELEASE_FAIR_DAYS)
+    released = f"{_version(facts)} was released" if facts.version else "The latest release was made"
+    evidence = f"{released} on {_format_date(facts.released_at)}.{phrase}"
     advice = "" if state is State.GOOD else "A new release would improve this."
-    return _Finding(state, evidence, known.index_as_of, Source.INDEX, advice)
+    return _CheckResult(state, evidence, facts.index_as_of, EvidenceSource.INDEX, advice)
 
 
-def _commits(known: Known, now: datetime) -> _Finding:
-    if not known.has_repo:
-        return _no_repository()
-    if known.last_commit_at is not None:
-        at, as_of = known.last_commit_at, known.repo_as_of
-        words = f"Last commit on {_day(at)}"
+def _commits(facts: HealthFacts, now: datetime) -> _CheckResult:
+    if not facts.has_repo:
+        return _no_repository_result()
+    if facts.last_commit_at is not None:
+        at, as_of = facts.last_commit_at, facts.repo_as_of
+        phrase = f"Last commit on {_format_date(at)}"
     else:
-        week, as_of = _last_busy_week(known), known.activity_as_of
+        week, as_of = _last_active_week(facts), facts.activity_as_of
         if week is None:
-            return _not_told(Source.HOST, "commit date", known.repo_as_of)
-        at, words = week, f"Last commit in the week of {_day(week)}"
-    state, finished = _by_age(known, at, now, COMMIT_GOOD_DAYS, COMMIT_FAIR_DAYS)
+            return _unknown(EvidenceSource.HOST, "commit date", facts.repo_as_of)
+        at, phrase = week, f"Last commit in the week of {_format_date(week)}"
+    state, finished = _state_by_age(facts, at, now, COMMIT_GOOD_DAYS, COMMIT_FAIR_DAYS)
     advice = "" if state is State.GOOD else "New commits would improve this."
-    return _Finding(state, f"{words}{_year_of_commits(known)}.{finished}", as_of, Source.HOST, advice)
+    return _CheckResult(
+        state, f"{phrase}{_yearly_commits_phrase(facts)}.{finished}", as_of, EvidenceSource.HOST, advice
+    )
 
 
-def _python(known: Known) -> _Finding:
-    if not known.has_index:
-        return _not_on_index()
-    living, named = _living_pythons(known), _named_pythons(known.classifiers)
-    if living:
+def _python(facts: HealthFacts) -> _CheckResult:
+    if not facts.has_index:
+        return _not_on_index_result()
+    supported, named_pythons = _supported_pythons(facts), _named_pythons(facts.classifiers)
+    if supported:
         # Names that are all dead, beside a range that lets living ones in, mean that nobody has looked for long.
-        is_dated = bool(named) and not set(living) & set(named)
-        is_good = not is_dated and bool(set(living) & set(LIVING_PYTHONS[-NEW_PYTHONS:]))
+        is_outdated = bool(named_pythons) and not set(supported) & set(named_pythons)
+        is_good = not is_outdated and bool(set(supported) & set(SUPPORTED_PYTHONS[-NEWEST_PYTHON_COUNT:]))
         state = State.GOOD if is_good else State.FAIR
-        words = (
-            _range_words(known, living) if is_dated or not named else f"declares support for Python {_joined(living)}"
+        phrase = (
+            _range_phrase(facts, supported)
+            if is_outdated or not named_pythons
+            else f"declares support for Python {_join_words(supported)}"
         )
-        words += f", but its classifiers list only Python {_joined(named)}" if is_dated else ""
+        phrase += f", but its classifiers list only Python {_join_words(named_pythons)}" if is_outdated else ""
     else:
-        words = _dead_words(known, named)
-        if not words:
-            return _not_told(Source.INDEX, "Python version data", known.index_as_of)
+        phrase = _unsupported_phrase(facts, named_pythons)
+        if not phrase:
+            return _unknown(EvidenceSource.INDEX, "Python version data", facts.index_as_of)
         state = State.POOR
-    evidence = f"{_version(known)} {words}. {_living_words()}"
-    newest = _joined(LIVING_PYTHONS[-NEW_PYTHONS:], "or")
+    evidence = f"{_version(facts)} {phrase}. {_supported_versions_sentence()}"
+    newest = _join_words(SUPPORTED_PYTHONS[-NEWEST_PYTHON_COUNT:], "or")
     advice = "" if state is State.GOOD else f"A release that declares support for Python {newest} would improve this."
-    return _Finding(state, evidence, known.index_as_of, Source.INDEX, advice)
+    return _CheckResult(state, evidence, facts.index_as_of, EvidenceSource.INDEX, advice)
 
 
-def _people(known: Known) -> _Finding:
-    if not known.has_repo:
-        return _no_repository()
-    if not known.people:
-        return _not_told(Source.HOST, "contributor data", known.people_as_of)
-    people = _some(known.people, "person has", "people have")
-    if not known.people_complete and known.people < PEOPLE_GOOD:
+def _people(facts: HealthFacts) -> _CheckResult:
+    if not facts.has_repo:
+        return _no_repository_result()
+    if not facts.participant_count:
+        return _unknown(EvidenceSource.HOST, "contributor data", facts.participants_as_of)
+    people = _pluralise(facts.participant_count, "person has", "people have")
+    if not facts.has_all_participants and facts.participant_count < GOOD_PARTICIPANT_COUNT:
         evidence = f"At least {people} committed; the code host's list is incomplete."
-        return _Finding(State.UNKNOWN, evidence, known.people_as_of, Source.HOST, _SITE_ASKS)
-    if known.people >= PEOPLE_GOOD:
+        return _CheckResult(State.UNKNOWN, evidence, facts.participants_as_of, EvidenceSource.HOST, _WILL_RETRY)
+    if facts.participant_count >= GOOD_PARTICIPANT_COUNT:
         state, advice = State.GOOD, ""
     else:
-        state = State.FAIR if known.people >= PEOPLE_FAIR else State.POOR
+        state = State.FAIR if facts.participant_count >= FAIR_PARTICIPANT_COUNT else State.POOR
         advice = "More contributors would make it depend less on a few people."
-    evidence = f"{people if known.people_complete else f'At least {people}'} committed."
-    return _Finding(state, evidence, known.people_as_of, Source.HOST, advice)
+    evidence = f"{people if facts.has_all_participants else f'At least {people}'} committed."
+    return _CheckResult(state, evidence, facts.participants_as_of, EvidenceSource.HOST, advice)
 
 
-def _licence(known: Known) -> _Finding:
-    source, as_of = (Source.INDEX, known.index_as_of) if known.has_index else (Source.HOST, known.repo_as_of)
-    if known.licence:
-        return _Finding(State.GOOD, f"Licensed under {known.licence}.", as_of, source)
-    if not known.has_index:
-        return _not_on_index()
+def _licence(facts: HealthFacts) -> _CheckResult:
+    source, as_of = (
+        (EvidenceSource.INDEX, facts.index_as_of) if facts.has_index else (EvidenceSource.HOST, facts.repo_as_of)
+    )
+    if facts.licence:
+        return _CheckResult(State.GOOD, f"Licensed under {facts.licence}.", as_of, source)
+    if not facts.has_index:
+        return _not_on_index_result()
     if as_of is None:
-        return _not_told(source, "licence data", as_of)
+        return _unknown(source, "licence data", as_of)
     advice = "Declaring the licence in the package metadata, ideally as an SPDX expression, would improve this."
-    return _Finding(State.POOR, f"{_version(known)} declares no licence.", as_of, source, advice)
+    return _CheckResult(State.POOR, f"{_version(facts)} declares no licence.", as_of, source, advice)
 
 
-def _documentation(known: Known) -> _Finding:
-    if known.documentation_url:
-        return _Finding(State.GOOD, f"The documentation is at {known.documentation_url}.", None, Source.PEOPLE)
+def _documentation(facts: HealthFacts) -> _CheckResult:
+    if facts.documentation_url:
+        return _CheckResult(
+            State.GOOD, f"The documentation is at {facts.documentation_url}.", None, EvidenceSource.PEOPLE
+        )
     # That nobody has written an address here doesn't mean that there is none.
     evidence, advice = "No documentation link yet.", "Anyone with an account can add one."
-    return _Finding(State.UNKNOWN, evidence, None, Source.PEOPLE, advice)
+    return _CheckResult(State.UNKNOWN, evidence, None, EvidenceSource.PEOPLE, advice)
 
 
-def _not_archived(known: Known) -> _Finding:
+def _not_archived(facts: HealthFacts) -> _CheckResult:
     advice = "Choose another package for new projects."
-    if known.is_gone:
+    if facts.is_missing:
         evidence = "Its repository no longer exists."
-        return _Finding(State.POOR, evidence, known.repo_as_of, Source.HOST, advice)
-    if known.is_archived and known.has_repo:
+        return _CheckResult(State.POOR, evidence, facts.repo_as_of, EvidenceSource.HOST, advice)
+    if facts.is_archived and facts.has_repo:
         evidence = "Its repository is archived and read-only."
-        return _Finding(State.POOR, evidence, known.repo_as_of, Source.HOST, advice)
-    if known.is_deprecated:
+        return _CheckResult(State.POOR, evidence, facts.repo_as_of, EvidenceSource.HOST, advice)
+    if facts.is_deprecated:
         evidence = "Marked as deprecated by users of this site."
-        return _Finding(State.POOR, evidence, None, Source.PEOPLE, advice)
-    if not known.has_repo:
-        return _no_repository()
-    if known.is_archived is None:
-        return _not_told(Source.HOST, "archive status", known.repo_as_of)
-    return _Finding(State.GOOD, "Its repository is not archived.", known.repo_as_of, Source.HOST)
+        return _CheckResult(State.POOR, evidence, None, EvidenceSource.PEOPLE, advice)
+    if not facts.has_repo:
+        return _no_repository_result()
+    if facts.is_archived is None:
+        return _unknown(EvidenceSource.HOST, "archive status", facts.repo_as_of)
+    return _CheckResult(State.GOOD, "Its repository is not archived.", facts.repo_as_of, EvidenceSource.HOST)
 
 
-def _vulnerabilities(known: Known) -> _Finding:
-    if not known.has_index:
-        return _not_on_index()
-    if known.vulnerabilities is None:
-        return _not_told(Source.INDEX, "vulnerability data", known.index_as_of)
-    count, version = len(known.vulnerabilities), _version(known)
+def _vulnerabilities(facts: HealthFacts) -> _CheckResult:
+    if not facts.has_index:
+        return _not_on_index_result()
+    if facts.vulnerabilities is None:
+        return _unknown(EvidenceSource.INDEX, "vulnerability data", facts.index_as_of)
+    count, version = len(facts.vulnerabilities), _version(facts)
     if not count:
         evidence = f"{version} has no known vulnerabilities."
-        return _Finding(State.GOOD, evidence, known.index_as_of, Source.INDEX)
-    shown = list(known.vulnerabilities[:_VULNERABILITIES_NAMED])
-    more = [f"{count - len(shown)} more"] if count > len(shown) else []
-    evidence = f"{version} has {_some(count, 'known vulnerability', 'known vulnerabilities')}: {_joined(shown + more)}."
+        return _CheckResult(State.GOOD, evidence, facts.index_as_of, EvidenceSource.INDEX)
+    visible_ids = list(facts.vulnerabilities[:_MAX_VULNERABILITIES_SHOWN])
+    more = [f"{count - len(visible_ids)} more"] if count > len(visible_ids) else []
+    evidence = f"{version} has {_pluralise(count, 'known vulnerability', 'known vulnerabilities')}: {_join_words(visible_ids + more)}."
     advice = "A release that fixes them would improve this. Until then, check whether they affect you."
-    return _Finding(State.POOR, evidence, known.index_as_of, Source.INDEX, advice)
+    return _CheckResult(State.POOR, evidence, facts.index_as_of, EvidenceSource.INDEX, advice)
 
 
-def _not_on_index() -> _Finding:
+def _not_on_index_result() -> _CheckResult:
     """Return what a check says that only the package index could answer: not being there is no fault."""
     advice = "If the package is on PyPI, anyone with an account can add its project name."
-    return _Finding(State.UNKNOWN, "No PyPI project is known.", None, Source.INDEX, advice)
+    return _CheckResult(State.UNKNOWN, "No PyPI project is known.", None, EvidenceSource.INDEX, advice)
 
 
-def _no_repository() -> _Finding:
+def _no_repository_result() -> _CheckResult:
     advice = "Anyone with an account can add its URL."
-    return _Finding(State.UNKNOWN, "No repository is known.", None, Source.HOST, advice)
+    return _CheckResult(State.UNKNOWN, "No repository is known.", None, EvidenceSource.HOST, advice)
 
 
-def _not_told(source: Source, what: str, as_of: datetime | None) -> _Finding:
-    named = f"the {source}" if source is Source.HOST else source
-    return _Finding(State.UNKNOWN, f"No {what} from {named} yet.", as_of, source, _SITE_ASKS)
+def _unknown(source: EvidenceSource, what: str, as_of: datetime | None) -> _CheckResult:
+    named_pythons = f"the {source}" if source is EvidenceSource.HOST else source
+    return _CheckResult(State.UNKNOWN, f"No {what} from {named_pythons} yet.", as_of, source, _WILL_RETRY)
 
 
-def _by_age(known: Known, at: datetime, now: datetime, good_days: int, fair_days: int) -> tuple[State, str]:
+def _state_by_age(facts: HealthFacts, at: datetime, now: datetime, good_days: int, fair_days: int) -> tuple[State, str]:
     """Return the state of work last done at an instant, and what is to be said where the work may be finished."""
     days = (now - at).days
     if days <= good_days:
         return State.GOOD, ""
-    finished = _finished(known)
+    finished = _finished_state(facts)
     if finished is not None:
-        return finished, _FINISHED_WORDS[finished]
+        return finished, _FINISHED_NOTES[finished]
     return (State.FAIR if days <= fair_days else State.POOR), ""
 
 
-def _finished(known: Known) -> State | None:
+def _finished_state(facts: HealthFacts) -> State | None:
     """Return what old work counts as where it may be finished; None where nothing says that it is.
 
     A package that calls itself stable or mature, is kept and runs on a living Python needs no new release each year.
     That it is safe to leave alone must be known, though: where nobody has told of vulnerabilities, it is only fair.
     """
-    is_kept = not (known.is_archived or known.is_gone or known.is_deprecated)
-    if known.development_status not in FINISHED or not is_kept or known.vulnerabilities or not _living_pythons(known):
+    is_maintained = not (facts.is_archived or facts.is_missing or facts.is_deprecated)
+    if (
+        facts.development_status not in FINISHED_STATUSES
+        or not is_maintained
+        or facts.vulnerabilities
+        or not _supported_pythons(facts)
+    ):
         return None
-    return State.FAIR if known.vulnerabilities is None else State.GOOD
+    return State.FAIR if facts.vulnerabilities is None else State.GOOD
 
 
-def living_pythons(classifiers: Sequence[str] | None, requires_python: str | None) -> Sequence[str]:
+def supported_pythons(classifiers: Sequence[str] | None, requires_python: str | None) -> Sequence[str]:
     """Return the living Pythons that a release names, or else those that its range lets in; oldest first."""
-    let_in, named = _let_in(requires_python), _named_pythons(classifiers)
-    allowed = LIVING_PYTHONS if let_in is None else let_in
-    return [python for python in allowed if python in named] or let_in or ()
+    allowed_versions, named_pythons = _allowed_pythons(requires_python), _named_pythons(classifiers)
+    allowed = SUPPORTED_PYTHONS if allowed_versions is None else allowed_versions
+    return [python for python in allowed if python in named_pythons] or allowed_versions or ()
 
 
-def _living_pythons(known: Known) -> Sequence[str]:
-    return living_pythons(known.classifiers, known.requires_python) if known.has_index else ()
+def _supported_pythons(facts: HealthFacts) -> Sequence[str]:
+    return supported_pythons(facts.classifiers, facts.requires_python) if facts.has_index else ()
 
 
 def _named_pythons(classifiers: Sequence[str] | None) -> Sequence[str]:
     """Return the minor versions of Python 3 that the classifiers name, oldest first."""
-    found = {match.group(1) for name in classifiers or () if (match := _NAMED.fullmatch(name))}
+    found = {match.group(1) for name in classifiers or () if (match := _PYTHON_3_CLASSIFIER.fullmatch(name))}
     return sorted(found, key=lambda python: (len(python), python))
 
 
-def _let_in(requires_python: str | None) -> Sequence[str] | None:
+def _allowed_pythons(requires_python: str | None) -> Sequence[str] | None:
     """Return the living Pythons that a range lets in, oldest first; None where there is no range that can be read."""
     if not requires_python or not requires_python.strip():
         return None
     try:
-        wanted = SpecifierSet(requires_python)
+        specifiers = SpecifierSet(requires_python)
         # The first and a late patch, so that ">3.11" and "!=3.12.0" are judged by what they mean.
         return [
             python
-            for python in LIVING_PYTHONS
-            if wanted.contains(f"{python}.0", prereleases=True) or wanted.contains(f"{python}.99", prereleases=True)
+            for python in SUPPORTED_PYTHONS
+            if specifiers.contains(f"{python}.0", prereleases=True)
+            or specifiers.contains(f"{python}.99", prereleases=True)
         ]
     except (InvalidSpecifier, ValueError):  # ValueError: a number of thousands of digits
         return None
 
 
-def _range_words(known: Known, living: Sequence[str]) -> str:
-    return f"requires Python {known.requires_python}, which includes {_joined(living)}"
+def _range_phrase(facts: HealthFacts, supported: Sequence[str]) -> str:
+    return f"requires Python {facts.requires_python}, which includes {_join_words(supported)}"
 
 
-def _dead_words(known: Known, named: Sequence[str]) -> str:
+def _unsupported_phrase(facts: HealthFacts, named_pythons: Sequence[str]) -> str:
     """Return how a release says that it runs on no living Python; nothing where it doesn't say so."""
-    if _let_in(known.requires_python) is not None:
-        return f"requires Python {known.requires_python}, which excludes every maintained version"
-    if named:
-        return f"declares support only for Python {_joined(named)}"
-    if known.supports_python3 is False:
+    if _allowed_pythons(facts.requires_python) is not None:
+        return f"requires Python {facts.requires_python}, which excludes every maintained version"
+    if named_pythons:
+        return f"declares support only for Python {_join_words(named_pythons)}"
+    if facts.supports_python3 is False:
         return "does not support Python 3"
-    classifiers = known.classifiers or ()
-    says_3 = known.supports_python3 or supports_python3(None, classifiers)
+    classifiers = facts.classifiers or ()
+    says_3 = facts.supports_python3 or supports_python3(None, classifiers)
     return "declares support only for Python 2" if not says_3 and any(map(_PYTHON_2.fullmatch, classifiers)) else ""
 
 
-def _living_words() -> str:
-    return f"Maintained Python versions as of {LIVING_AS_OF}: {_joined(LIVING_PYTHONS)}."
+def _supported_versions_sentence() -> str:
+    return f"Maintained Python versions as of {SUPPORTED_PYTHONS_AS_OF}: {_join_words(SUPPORTED_PYTHONS)}."
 
 
-def _last_busy_week(known: Known) -> datetime | None:
+def _last_active_week(facts: HealthFacts) -> datetime | None:
     """Return the Monday of the last week with a commit; None where no week has one, or nobody knows which weeks."""
-    if known.activity_as_of is None or len(known.commits_over_52) != WEEKS:
+    if facts.activity_as_of is None or len(facts.commits_over_52) != WEEKS:
         return None
-    weeks = zip(week_starts(known.activity_as_of), known.commits_over_52, strict=True)
+    weeks = zip(week_starts(facts.activity_as_of), facts.commits_over_52, strict=True)
     return max((week for week, commits in weeks if commits), default=None)
 
 
-def _year_of_commits(known: Known) -> str:
-    commits = sum(known.commits_over_52)
-    if not commits or known.activity_as_of is None:
+def _yearly_commits_phrase(facts: HealthFacts) -> str:
+    commits = sum(facts.commits_over_52)
+    if not commits or facts.activity_as_of is None:
         return ""
-    return f"; {_some(commits, 'commit', 'commits')} in the {WEEKS} weeks to {_day(known.activity_as_of)}"
+    return f"; {_pluralise(commits, 'commit', 'commits')} in the {WEEKS} weeks to {_format_date(facts.activity_as_of)}"
 
 
-def _version(known: Known) -> str:
-    return f"Version {known.version}" if known.version else "The latest release"
+def _version(facts: HealthFacts) -> str:
+    return f"Version {facts.version}" if facts.version else "The latest release"
 
 
-def _day(at: datetime) -> str:
+def _format_date(at: datetime) -> str:
     """Return an instant's day in UTC, as in "3 May 2026"; strftime would ask the process's locale for the month."""
     at = at.astimezone(UTC)
     return f"{at.day} {_MONTHS[at.month - 1]} {at.year}"
 
 
-def _some(count: int, one: str, many: str) -> str:
+def _pluralise(count: int, one: str, many: str) -> str:
     return f"{count:,} {one if count == 1 else many}"
 
 
-def _joined(words: Iterable[str], last: str = "and") -> str:
-    *most, end = words
+def _join_words(phrase: Iterable[str], last: str = "and") -> str:
+    *most, end = phrase
     return f"{', '.join(most)} {last} {end}" if most else end

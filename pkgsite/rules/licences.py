@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
-LONGEST_WORDS = 60  # characters; more, or more than one line, is a licence's text rather than its name
+MAX_NAME_LENGTH = 60  # characters; more, or more than one line, is a licence's text rather than its name
 
 # What people and classifiers write, lower-cased, and the SPDX identifier that it means.
 # Names that leave the version or the number of clauses open ("BSD License", "GPL") stay as they stand.
@@ -35,26 +35,26 @@ _ALIASES = {
     "mozilla public license 2.0 (mpl 2.0)": "MPL-2.0",
     "the unlicense (unlicense)": "Unlicense",
 }
-_SAYS_NOTHING = {"", "unknown", "none", "osi approved", "license"}
+_PLACEHOLDERS = {"", "unknown", "none", "osi approved", "license"}
 
 
-def licences(expression: str | None, words: str | None, classifiers: Iterable[str]) -> tuple[str, ...]:
+def licences(expression: str | None, free_text: str | None, classifiers: Iterable[str]) -> tuple[str, ...]:
     """Return the licences of a release, the chief one first; none where nothing names one.
 
     Args:
         expression: The SPDX expression of the metadata; kept whole, in its canonical spelling.
-        words: The older free text, heard only where there is no expression, and only if it is a short name.
+        free_text: The older free text, heard only where there is no expression, and only if it is a short name.
         classifiers: Trove classifiers, of which the last parts of "License :: …" count.
     """
-    named = [expression or ""] if (expression or "").strip() else [_short(words or "")]
-    named += [name.rpartition("::")[2] for name in classifiers if name.startswith("License ::")]
-    return tuple(dict.fromkeys(licence for name in named if (licence := canonical_licence(name))))
+    names = [expression or ""] if (expression or "").strip() else [_short_name(free_text or "")]
+    names += [name.rpartition("::")[2] for name in classifiers if name.startswith("License ::")]
+    return tuple(dict.fromkeys(licence for name in names if (licence := canonical_licence(name))))
 
 
 def canonical_licence(name: str) -> str | None:
     """Return a licence's name in its canonical spelling, as it stands where it has none, or None for no name at all."""
     name = " ".join(name.split())
-    if name.lower() in _SAYS_NOTHING:
+    if name.lower() in _PLACEHOLDERS:
         return None
     alias = _ALIASES.get(name.lower())
     if alias:
@@ -65,9 +65,9 @@ def canonical_licence(name: str) -> str | None:
         return name
 
 
-def _short(words: str) -> str:
+def _short_name(free_text: str) -> str:
     """Return words that can be a name, or nothing; a trove classifier among them counts by its last part."""
-    words = words.strip()
-    if words.startswith("License ::"):
-        words = words.rpartition("::")[2].strip()
-    return words if len(words) <= LONGEST_WORDS and len(words.splitlines()) <= 1 else ""
+    free_text = free_text.strip()
+    if free_text.startswith("License ::"):
+        free_text = free_text.rpartition("::")[2].strip()
+    return free_text if len(free_text) <= MAX_NAME_LENGTH and len(free_text.splitlines()) <= 1 else ""

@@ -6,20 +6,20 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Paging:
-    """One page of a list of `count` things, `size` to a page. Pages count from 1; an empty list has one page."""
+class Pagination:
+    """One page of a list of `count` things, `page_size` to a page. Pages count from 1; an empty list has one page."""
 
-    number: int
-    size: int
+    page_number: int
+    page_size: int
     count: int
 
     @property
-    def pages(self) -> int:
-        return max(1, -(-self.count // self.size))
+    def page_count(self) -> int:
+        return max(1, -(-self.count // self.page_size))
 
     @property
     def offset(self) -> int:
-        return (self.number - 1) * self.size
+        return (self.page_number - 1) * self.page_size
 
     @property
     def first(self) -> int:
@@ -28,23 +28,23 @@ class Paging:
 
     @property
     def last(self) -> int:
-        return min(self.offset + self.size, self.count)
+        return min(self.offset + self.page_size, self.count)
 
     @property
     def previous(self) -> int | None:
-        return self.number - 1 if self.number > 1 else None
+        return self.page_number - 1 if self.page_number > 1 else None
 
     @property
     def next(self) -> int | None:
-        return self.number + 1 if self.number < self.pages else None
+        return self.page_number + 1 if self.page_number < self.page_count else None
 
     @property
-    def links(self) -> list[int | None]:
+    def page_links(self) -> list[int | None]:
         """The pages to link: the ends and the neighbours, with None for each gap of more than one page."""
-        near = {1, self.pages, *range(self.number - 1, self.number + 2)}
-        shown = sorted(page for page in near if 1 <= page <= self.pages)
+        linked = {1, self.page_count, *range(self.page_number - 1, self.page_number + 2)}
+        visible = sorted(page for page in linked if 1 <= page <= self.page_count)
         links: list[int | None] = []
-        for page in shown:
+        for page in visible:
             before = links[-1] if links else None
             if before is not None and page - before == 2:
                 links.append(page - 1)
@@ -54,19 +54,19 @@ class Paging:
         return links
 
 
-def paging(asked: str, *, size: int, count: int) -> Paging:
+def paginate(requested: str, *, size: int, count: int) -> Pagination:
     """Return the page that somebody asked for: what is no number means the first, what lies beyond the end the last.
 
-    >>> paging("last", size=20, count=45).number
+    >>> paginate("last", size=20, count=45).number
     3
-    >>> paging("-1", size=20, count=45).number
+    >>> paginate("-1", size=20, count=45).number
     1
     """
-    pages = Paging(1, size, count).pages
-    if asked == "last":
-        return Paging(pages, size, count)
-    if not (asked.isascii() and asked.isdigit()):
-        return Paging(1, size, count)
-    digits = asked.lstrip("0")
+    pages = Pagination(1, size, count).page_count
+    if requested == "last":
+        return Pagination(pages, size, count)
+    if not (requested.isascii() and requested.isdigit()):
+        return Pagination(1, size, count)
+    digits = requested.lstrip("0")
     number = pages if len(digits) > 9 else min(int(digits or "0"), pages)
-    return Paging(max(1, number), size, count)
+    return Pagination(max(1, number), size, count)

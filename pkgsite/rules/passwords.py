@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
-LEAST, MOST = 10, 1000  # characters
-LEET = str.maketrans("013457@$!", "oleastasi")
+MIN_LENGTH, MAX_LENGTH = 10, 1000  # characters
+LEET_TABLE = str.maketrans("013457@$!", "oleastasi")
 # What the lists of stolen passwords are full of, without the digits and signs that people put around it.
 _COMMON = (
     "1q2w3e4r5t 1qaz2wsx3edc 1qazxsw23edc abc admin administrator adobe alexander angel apple asdf asdfgh asdfghjkl "
@@ -23,7 +23,7 @@ _COMMON = (
     "user welcome welcomeback whatever william winter world xsw yankees zaq zaqwsx zaqxsw zxcvb zxcvbn zxcvbnm"
 )
 COMMON = frozenset(_COMMON.split())
-ROWS = (
+KEYBOARD_ROWS = (
     "abcdefghijklmnopqrstuvwxyz" * 2,
     "01234567890123456789",
     "qwertyuiopasdfghjklzxcvbnm",
@@ -31,54 +31,63 @@ ROWS = (
 )
 
 
-def normalised(password: str) -> str:
+def normalise(password: str) -> str:
     """Return a password as it is hashed: the same, whichever way a keyboard composes its letters."""
     return unicodedata.normalize("NFKC", password)
 
 
-def password_problems(password: str, *own: str) -> list[str]:
+def password_problems(password: str, *personal_values: str) -> list[str]:
     """Return what is wrong with a password that somebody wants to have.
 
     Args:
         password: As it was typed.
-        own: Names and addresses of the person, which others know.
+        personal_values: Names and addresses of the person, which others know.
 
     >>> password_problems("a long walk at night")
     []
     >>> password_problems("Password123!")
     ['This password is too common. A few unrelated words make a strong password.']
     """
-    if len(password) < LEAST:
-        return [f"Use at least {LEAST} characters. A few unrelated words make a strong password."]
-    if len(password) > MOST:
-        return [f"Use at most {MOST} characters."]
-    low = normalised(password).lower()
+    if len(password) < MIN_LENGTH:
+        return [f"Use at least {MIN_LENGTH} characters. A few unrelated words make a strong password."]
+    if len(password) > MAX_LENGTH:
+        return [f"Use at most {MAX_LENGTH} characters."]
+    low = normalise(password).lower()
     if is_common(low):
         return ["This password is too common. A few unrelated words make a strong password."]
-    if any(_is_mostly(low, name) for name in own):
+    if any(_is_mostly(low, name) for name in personal_values):
         return ["This password is too similar to your username or email address."]
     return []
 
 
-def is_common(low: str) -> bool:
+def is_common(lowercased: str) -> bool:
     """Tell whether a password, in small letters, is a common one or one that a machine tries at once."""
-    bare = re.sub(r"\s", "", low)
-    core = re.sub(r"^[\W\d_]+|[\W\d_]+$", "", bare)  # without what people put around a word
-    plain = bare.translate(LEET)
-    spelt = re.sub(r"^[\W\d_]+|[\W\d_]+$", "", plain)
-    if {bare, core, core.translate(LEET), plain, spelt, re.sub(r"\d+$", "", bare).translate(LEET)} & COMMON:
+    without_spaces = re.sub(r"\s", "", lowercased)
+    core = re.sub(r"^[\W\d_]+|[\W\d_]+$", "", without_spaces)  # without what people put around a word
+    unleeted = without_spaces.translate(LEET_TABLE)
+    unleeted_core = re.sub(r"^[\W\d_]+|[\W\d_]+$", "", unleeted)
+    if {
+        without_spaces,
+        core,
+        core.translate(LEET_TABLE),
+        unleeted,
+        unleeted_core,
+        re.sub(r"\d+$", "", without_spaces).translate(LEET_TABLE),
+    } & COMMON:
         return True
-    if len(set(bare)) < 4 or _repeats(bare):
+    if len(set(without_spaces)) < 4 or _is_repetition(without_spaces):
         return True
-    return any(bare in row or bare[::-1] in row for row in ROWS) or (bare.isdigit() and len(bare) <= 12)
+    return any(without_spaces in row or without_spaces[::-1] in row for row in KEYBOARD_ROWS) or (
+        without_spaces.isdigit() and len(without_spaces) <= 12
+    )
 
 
-def _repeats(text: str) -> bool:
+def _is_repetition(text: str) -> bool:
     """Tell whether a text is a short piece, said again and again."""
     return any(text == (text[:size] * len(text))[: len(text)] for size in range(1, min(6, len(text) // 2) + 1))
 
 
-def _is_mostly(low: str, name: str) -> bool:
+def _is_mostly(lowercased: str, name: str) -> bool:
     """Tell whether little is left of a password without a name."""
     parts = {name.lower(), name.lower().partition("@")[0]}
-    return any(len(part) >= 4 and part in low and len(low) - len(part) < 6 for part in parts)
+    return any(len(part) >= 4 and part in lowercased and len(lowercased) - len(part) < 6 for part in parts)

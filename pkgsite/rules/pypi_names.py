@@ -8,19 +8,19 @@ _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _PAGE = re.compile(r"^https?://(?:www\.)?[^/]+/(?:pypi|project|simple)/([^/?#]+)", re.IGNORECASE)
 
 
-def pypi_name(written: str) -> str:
+def parse_pypi_name(text: str) -> str:
     """Return the project's name from a bare name or a project page's address; empty where there is none.
 
-    >>> pypi_name("http://pypi.python.org/pypi/django-q")
+    >>> parse_pypi_name("http://pypi.python.org/pypi/django-q")
     'django-q'
-    >>> pypi_name(" wagtail-whoosh/ ")
+    >>> parse_pypi_name(" wagtail-whoosh/ ")
     'wagtail-whoosh'
     """
-    written = written.strip()
-    page = _PAGE.match(written)
+    text = text.strip()
+    page = _PAGE.match(text)
     if page:
         return page.group(1)
-    return "" if "://" in written else written.strip("/")
+    return "" if "://" in text else text.strip("/")
 
 
 def is_pypi_name(name: str) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from pkgsite.rules.slugs import LARGEST_ID, slug_problem
+from pkgsite.rules.slugs import MAX_ID, slug_problem
 
 WEEKS = 52
 
@@ -68,7 +68,7 @@ class PackageFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
+class InvalidRecord:
     """A record that can't be taken: what it calls itself, and what is wrong with it."""
 
     id: int | None
@@ -76,30 +76,30 @@ class Unreadable:
     problems: tuple[str, ...]
 
 
-def record_name(noun: str, record_id: int | None, slug: str | None) -> str:
+def describe_record(noun: str, record_id: int | None, slug: str | None) -> str:
     """Return how a report calls a record; what a terminal would obey rather than show is left out.
 
-    >>> record_name("package", 12, "foo")
+    >>> describe_record("package", 12, "foo")
     'package 12 “foo”'
     """
-    shown = "".join(letter for letter in slug or "" if letter.isprintable())[:60]
+    printable_slug = "".join(char for char in slug or "" if char.isprintable())[:60]
     number = "without ID" if record_id is None else str(record_id)
-    return f"{noun} {number} “{shown}”" if shown else f"{noun} {number}"
+    return f"{noun} {number} “{printable_slug}”" if printable_slug else f"{noun} {number}"
 
 
-def read_category(raw: object) -> CategoryFacts | Unreadable:
+def parse_category(raw: object) -> CategoryFacts | InvalidRecord:
     """Return a category of API v4 in our names, or what is wrong with it."""
-    return _read(raw, _CATEGORY, CategoryFacts)
+    return _parse_record(raw, _CATEGORY, CategoryFacts)
 
 
-def read_grid(raw: object) -> GridFacts | Unreadable:
+def parse_grid(raw: object) -> GridFacts | InvalidRecord:
     """Return a grid of API v4 in our names, or what is wrong with it."""
-    return _read(raw, _GRID, GridFacts)
+    return _parse_record(raw, _GRID, GridFacts)
 
 
-def read_package(raw: object) -> PackageFacts | Unreadable:
+def parse_package(raw: object) -> PackageFacts | InvalidRecord:
     """Return a package of API v4 in our names, or what is wrong with it."""
-    return _read(raw, _PACKAGE, PackageFacts)
+    return _parse_record(raw, _PACKAGE, PackageFacts)
 
 
 # Readers: each turns one JSON value into ours, or raises ValueError with words that follow the field's name.
@@ -107,17 +107,17 @@ def read_package(raw: object) -> PackageFacts | Unreadable:
 Reader = Callable[[object], Any]
 
 
-def text(longest: int | None = None, *, blank: bool = True) -> Reader:
-    """Return a reader of texts that both databases can hold, of `longest` characters at most."""
+def text(max_length: int | None = None, *, allow_blank: bool = True) -> Reader:
+    """Return a reader of texts that both databases can hold, of `max_length` characters at most."""
 
     def read(value: object) -> str:
         if not isinstance(value, str):
             raise ValueError("is not a string")
-        if longest is not None and len(value) > longest:
-            raise ValueError(f"is longer than {longest} characters")
-        if not blank and not value.strip():
+        if max_length is not None and len(value) > max_length:
+            raise ValueError(f"is longer than {max_length} characters")
+        if not allow_blank and not value.strip():
             raise ValueError("is empty")
-        if "\x00" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
+        if "\x00" in value or any("\ud800" <= char <= "\udfff" for char in value):
             raise ValueError("contains a character that can't be stored")
         return value
 
@@ -125,11 +125,11 @@ def text(longest: int | None = None, *, blank: bool = True) -> Reader:
 
 
 def slug(value: object) -> str:
-    written: str = text()(value)
-    problem = slug_problem(written)
+    raw_slug: str = text()(value)
+    problem = slug_problem(raw_slug)
     if problem:
         raise ValueError(problem)
-    return written
+    return raw_slug
 
 
 def web_address(value: object) -> str:
@@ -140,26 +140,26 @@ def web_address(value: object) -> str:
     return address
 
 
-def yes_or_no(value: object) -> bool:
+def boolean(value: object) -> bool:
     if not isinstance(value, bool):
         raise ValueError("is not true or false")
     return value
 
 
-def whole(least: int) -> Reader:
-    """Return a reader of whole numbers from `least` to the largest that the database holds."""
+def integer(minimum: int) -> Reader:
+    """Return a reader of whole numbers from `minimum` to the largest that the database holds."""
 
     def read(value: object) -> int:
         if not isinstance(value, int) or isinstance(value, bool):
             raise ValueError("is not an integer")
-        if not least <= value <= LARGEST_ID:
-            raise ValueError(f"is not between {least} and {LARGEST_ID}")
+        if not minimum <= value <= MAX_ID:
+            raise ValueError(f"is not between {minimum} and {MAX_ID}")
         return value
 
     return read
 
 
-def instant(value: object) -> datetime:
+def timestamp(value: object) -> datetime:
     """Read an ISO 8601 time that says its offset, and return it in UTC."""
     try:
         moment = datetime.fromisoformat(text()(value))
@@ -173,7 +173,7 @@ def instant(value: object) -> datetime:
         raise ValueError("is not a valid timestamp") from None
 
 
-def linked(noun: str) -> Reader:
+def id_or_link(noun: str) -> Reader:
     """Return a reader of ids: as a number, or as the API's link to one of `noun`."""
     link = re.compile(rf"/{noun}/([0-9]{{1,10}})(?:/|\.json)?(?:\?.*)?$")
 
@@ -183,13 +183,13 @@ def linked(noun: str) -> Reader:
             if not found:
                 raise ValueError(f"is not a link to a record under /{noun}/")
             value = int(found.group(1))
-        number: int = whole(1)(value)
+        number: int = integer(1)(value)
         return number
 
     return read
 
 
-def each(reader: Reader) -> Reader:
+def list_of(reader: Reader) -> Reader:
     """Return a reader of lists whose every item `reader` can read."""
 
     def read(value: object) -> tuple[Any, ...]:
@@ -203,90 +203,92 @@ def each(reader: Reader) -> Reader:
     return read
 
 
-def weeks(value: object) -> tuple[int, ...]:
-    numbers: tuple[int, ...] = each(whole(0))(value)
+def weekly_commits(value: object) -> tuple[int, ...]:
+    numbers: tuple[int, ...] = list_of(integer(0))(value)
     if len(numbers) not in {0, WEEKS}:
         raise ValueError(f"has {len(numbers)} values instead of {WEEKS} or none")
     return numbers
 
 
-def or_null(reader: Reader) -> Reader:
+def nullable(reader: Reader) -> Reader:
     return lambda value: None if value is None else reader(value)
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class FieldSpec:
     """One field of a record: its name on the wire, ours, and how it is read."""
 
-    wire: str
-    ours: str
-    read: Reader
-    optional: bool = False  # left out means "not told"
+    wire_name: str
+    attribute: str
+    parse: Reader
+    is_optional: bool = False  # left out means "not told"
 
 
-_OWN_TIMES = (Field("created", "created_at", instant), Field("modified", "modified_at", instant))
+_OWN_TIMES = (FieldSpec("created", "created_at", timestamp), FieldSpec("modified", "modified_at", timestamp))
 
 _CATEGORY = (
-    Field("id", "id", whole(1)),
-    Field("title", "title", text(50, blank=False)),
-    Field("slug", "slug", slug),
-    Field("description", "description", text()),
-    Field("title_plural", "title_plural", text(50)),
-    Field("show_pypi", "show_pypi", yes_or_no),
+    FieldSpec("id", "id", integer(1)),
+    FieldSpec("title", "title", text(50, allow_blank=False)),
+    FieldSpec("slug", "slug", slug),
+    FieldSpec("description", "description", text()),
+    FieldSpec("title_plural", "title_plural", text(50)),
+    FieldSpec("show_pypi", "show_pypi", boolean),
     *_OWN_TIMES,
 )
 
 _GRID = (
-    Field("id", "id", whole(1)),
-    Field("title", "title", text(100, blank=False)),
-    Field("slug", "slug", slug),
-    Field("description", "description", text()),
-    Field("is_locked", "is_locked", yes_or_no),
-    Field("packages", "package_ids", each(linked("packages")), optional=True),
-    Field("header", "header", yes_or_no),
+    FieldSpec("id", "id", integer(1)),
+    FieldSpec("title", "title", text(100, allow_blank=False)),
+    FieldSpec("slug", "slug", slug),
+    FieldSpec("description", "description", text()),
+    FieldSpec("is_locked", "is_locked", boolean),
+    FieldSpec("packages", "package_ids", list_of(id_or_link("packages")), is_optional=True),
+    FieldSpec("header", "header", boolean),
     *_OWN_TIMES,
 )
 
 _PACKAGE = (
-    Field("category", "category_id", linked("categories")),
-    Field("grids", "grid_ids", each(linked("grids"))),
-    Field("id", "id", whole(1)),
-    Field("title", "title", text(100, blank=False)),
-    Field("slug", "slug", slug),
-    Field("last_updated", "last_commit_at", or_null(instant)),
-    Field("last_fetched", "last_fetched_at", or_null(instant)),
-    Field("repo_url", "repo_url", web_address),
-    Field("pypi_version", "pypi_version", or_null(text(100))),
+    FieldSpec("category", "category_id", id_or_link("categories")),
+    FieldSpec("grids", "grid_ids", list_of(id_or_link("grids"))),
+    FieldSpec("id", "id", integer(1)),
+    FieldSpec("title", "title", text(100, allow_blank=False)),
+    FieldSpec("slug", "slug", slug),
+    FieldSpec("last_updated", "last_commit_at", nullable(timestamp)),
+    FieldSpec("last_fetched", "last_fetched_at", nullable(timestamp)),
+    FieldSpec("repo_url", "repo_url", web_address),
+    FieldSpec("pypi_version", "pypi_version", nullable(text(100))),
     *_OWN_TIMES,
-    Field("repo_forks", "forks", whole(0)),
-    Field("repo_description", "description", text()),
-    Field("pypi_url", "pypi_url", text(255)),
-    Field("documentation_url", "documentation_url", or_null(web_address)),
-    Field("repo_watchers", "stars", whole(0)),
-    Field("commits_over_52", "commits_over_52", weeks),
-    Field("participants", "participants", each(text())),
-    Field("participants_complete", "participants_complete", or_null(yes_or_no), optional=True),
+    FieldSpec("repo_forks", "forks", integer(0)),
+    FieldSpec("repo_description", "description", text()),
+    FieldSpec("pypi_url", "pypi_url", text(255)),
+    FieldSpec("documentation_url", "documentation_url", nullable(web_address)),
+    FieldSpec("repo_watchers", "stars", integer(0)),
+    FieldSpec("commits_over_52", "commits_over_52", weekly_commits),
+    FieldSpec("participants", "participants", list_of(text())),
+    FieldSpec("participants_complete", "participants_complete", nullable(boolean), is_optional=True),
 )
 
 Facts = TypeVar("Facts", CategoryFacts, GridFacts, PackageFacts)
 
 
-def _read(raw: object, fields: tuple[Field, ...], make: Callable[..., Facts]) -> Facts | Unreadable:
+def _parse_record(
+    raw: object, fields: tuple[FieldSpec, ...], record_class: Callable[..., Facts]
+) -> Facts | InvalidRecord:
     if not isinstance(raw, Mapping):
-        return Unreadable(None, None, ("is not an object",))
+        return InvalidRecord(None, None, ("is not an object",))
     values: dict[str, Any] = {}
     problems = []
     for field in fields:
         try:
-            if field.wire in raw:
-                values[field.ours] = field.read(raw[field.wire])
-            elif field.optional:
-                values[field.ours] = None
+            if field.wire_name in raw:
+                values[field.attribute] = field.parse(raw[field.wire_name])
+            elif field.is_optional:
+                values[field.attribute] = None
             else:
                 raise ValueError("is missing")
         except ValueError as error:
-            problems.append(f"{field.wire} {error}")
+            problems.append(f"{field.wire_name} {error}")
     if problems:
-        written = raw.get("slug")
-        return Unreadable(values.get("id"), written if isinstance(written, str) else None, tuple(problems))
-    return make(**values)
+        raw_slug = raw.get("slug")
+        return InvalidRecord(values.get("id"), raw_slug if isinstance(raw_slug, str) else None, tuple(problems))
+    return record_class(**values)

@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 # Parts of the stars are counted in whole tenths: 0.1 and 0.3 have no exact float, and a score must not hang on that.
-MONTHS_A_STEP = 3  # months without a commit that cost a step
+MONTHS_PER_STEP = 3  # months without a commit that cost a step
 STEP_TENTHS = 1  # tenths of the stars that a step costs
 UNKNOWN_COMMIT_MONTHS = 24  # what a package without a known commit counts as
-NO_PYTHON_3_TENTHS = 3  # tenths of the stars that it costs to be known not to run on Python 3 …
-NO_PYTHON_3_MOST = 1000  # … but never more than this
+PYTHON_3_PENALTY_TENTHS = 3  # tenths of the stars that it costs to be known not to run on Python 3 …
+MAX_PYTHON_3_PENALTY = 1000  # … but never more than this
 FLOOR_TENTHS = -5  # tenths of the stars below which no score falls
 
 
@@ -25,12 +25,12 @@ class ScoreParts:
 
     stars: int  # 0 where they are unknown
     months: int  # whole months since the last commit, or what an unknown commit counts as
-    stars_known: bool
-    commit_known: bool
+    has_stars: bool
+    has_commit: bool
     inactivity_penalty: Decimal
     python3_penalty: Decimal
     floor: Decimal
-    floor_held: bool  # the penalties would have taken the score below the floor
+    is_floored: bool  # the penalties would have taken the score below the floor
     total: int
 
 
@@ -64,29 +64,29 @@ def score_parts(
         supports_python3: Only a known no costs anything.
         now: The present instant.
     """
-    weight = stars or 0
+    star_count = stars or 0
     months = UNKNOWN_COMMIT_MONTHS if last_commit_at is None else months_since(last_commit_at, now)
-    inactivity = months // MONTHS_A_STEP * STEP_TENTHS * weight
-    python3 = min(NO_PYTHON_3_TENTHS * weight, 10 * NO_PYTHON_3_MOST) if supports_python3 is False else 0
-    floor = FLOOR_TENTHS * weight
-    fallen = 10 * weight - inactivity - python3
+    inactivity = months // MONTHS_PER_STEP * STEP_TENTHS * star_count
+    python3 = min(PYTHON_3_PENALTY_TENTHS * star_count, 10 * MAX_PYTHON_3_PENALTY) if supports_python3 is False else 0
+    floor = FLOOR_TENTHS * star_count
+    raw_tenths = 10 * star_count - inactivity - python3
     return ScoreParts(
-        stars=weight,
+        stars=star_count,
         months=months,
-        stars_known=stars is not None,
-        commit_known=last_commit_at is not None,
-        inactivity_penalty=_of_tenths(inactivity),
-        python3_penalty=_of_tenths(python3),
-        floor=_of_tenths(floor),
-        floor_held=fallen < floor,
-        total=_whole(max(fallen, floor)),
+        has_stars=stars is not None,
+        has_commit=last_commit_at is not None,
+        inactivity_penalty=_from_tenths(inactivity),
+        python3_penalty=_from_tenths(python3),
+        floor=_from_tenths(floor),
+        is_floored=raw_tenths < floor,
+        total=_truncate_tenths(max(raw_tenths, floor)),
     )
 
 
-def _whole(tenths: int) -> int:
+def _truncate_tenths(tenths: int) -> int:
     """Return tenths as a whole number, cut towards zero: `//` alone would cut −3.5 to −4."""
     return tenths // 10 if tenths >= 0 else -(-tenths // 10)
 
 
-def _of_tenths(tenths: int) -> Decimal:
+def _from_tenths(tenths: int) -> Decimal:
     return Decimal(tenths) / 10

@@ -6,20 +6,20 @@ import re
 import unicodedata
 from typing import Protocol
 
-from pkgsite.errors import Invalid, Taken
+from pkgsite.errors import AlreadyExists, Invalid
 
 _LINE_ENDS = re.compile(r"\r\n?|[\x85\u2028\u2029]")
-_MOST_EMPTY_LINES = re.compile(r"\n{4,}")
+_EXCESS_BLANK_LINES = re.compile(r"\n{4,}")
 # Characters that turn round the text around them: a text shown beside others has no business with those.
-_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_NO_TEXT = frozenset({"Cc", "Cs"})  # control characters, halves of characters
+_BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_CONTROL_CATEGORIES = frozenset({"Cc", "Cs"})  # control characters, halves of characters
 
 
-class BadText(ValueError):
+class InvalidText(ValueError):
     """A text can't be taken; the words are a sentence for whoever typed it."""
 
 
-def clean_line(written: str | None, most: int, *, is_needed: bool = False) -> str:
+def clean_line(value: str | None, max_length: int, *, is_required: bool = False) -> str:
     r"""Return a text of one line: composed (NFC), with single blanks, without what can't be seen or turns text round.
 
     >>> clean_line("  a\x00 b\n c ", 10)
@@ -28,15 +28,17 @@ def clean_line(written: str | None, most: int, *, is_needed: bool = False) -> st
     Args:
         written: As it was typed.
         most: The number of characters that it may have at most.
-        is_needed: Whether it must say something.
+        is_required: Whether it must say something.
 
     Raises:
         BadText: it is too long, or needed and empty.
     """
-    return _measured(" ".join(_without_strays(written or "", line_end=" ").split()), most, is_needed)
+    return _check_length(
+        " ".join(_strip_invalid_characters(value or "", line_end=" ").split()), max_length, is_required
+    )
 
 
-def clean_text(written: str | None, most: int, *, is_needed: bool = False) -> str:
+def clean_text(value: str | None, max_length: int, *, is_required: bool = False) -> str:
     r"""Return a text of several lines: the same, but that its lines stay and the blanks within them.
 
     >>> clean_text(" one\r\n  two\x00 \r\n", 20)
@@ -45,21 +47,21 @@ def clean_text(written: str | None, most: int, *, is_needed: bool = False) -> st
     Raises:
         BadText: it is too long, or needed and empty.
     """
-    lines = _without_strays(written or "", line_end="\n").split("\n")
+    lines = _strip_invalid_characters(value or "", line_end="\n").split("\n")
     text = "\n".join(line.rstrip() for line in lines).strip()
-    return _measured(_MOST_EMPTY_LINES.sub("\n\n\n", text), most, is_needed)
+    return _check_length(_EXCESS_BLANK_LINES.sub("\n\n\n", text), max_length, is_required)
 
 
-def says_nothing(text: str) -> bool:
+def is_blank(text: str) -> bool:
     """Tell whether a text shows nothing at all, be it empty or made of characters that can't be seen."""
-    return not any(unicodedata.category(letter)[0] not in "ZC" for letter in text)
+    return not any(unicodedata.category(char)[0] not in "ZC" for char in text)
 
 
 class _Cleaner(Protocol):
-    def __call__(self, written: str | None, most: int, *, is_needed: bool = False) -> str: ...
+    def __call__(self, value: str | None, max_length: int, *, is_required: bool = False) -> str: ...
 
 
-class Typed:
+class FieldReader:
     """Reads what people typed into several fields, and refuses all that is wrong with them at once.
 
     Attributes:
@@ -68,22 +70,22 @@ class Typed:
 
     def __init__(self) -> None:
         self.problems: dict[str, list[str]] = {}
-        self._are_all_taken = True
+        self._all_already_exist = True
 
-    def line(self, name: str, written: str | None, most: int, *, is_needed: bool = False) -> str:
+    def read_line(self, name: str, value: str | None, max_length: int, *, is_required: bool = False) -> str:
         """Return a field's line, as `clean_line`; where it can't be taken, empty."""
-        return self._read(name, clean_line, written, most, is_needed)
+        return self._read(name, clean_line, value, max_length, is_required)
 
-    def text(self, name: str, written: str | None, most: int, *, is_needed: bool = False) -> str:
+    def read_text(self, name: str, value: str | None, max_length: int, *, is_required: bool = False) -> str:
         """Return a field's text, as `clean_text`; where it can't be taken, empty."""
-        return self._read(name, clean_text, written, most, is_needed)
+        return self._read(name, clean_text, value, max_length, is_required)
 
-    def refuse(self, name: str, words: str, *, is_taken: bool = False) -> None:
-        """Note what is wrong with a field; `is_taken`: nothing but that another thing has it."""
-        self.problems.setdefault(name, []).append(words)
-        self._are_all_taken = self._are_all_taken and is_taken
+    def add_error(self, name: str, message: str, *, already_exists: bool = False) -> None:
+        """Note what is wrong with a field; `already_exists`: nothing but that another thing has it."""
+        self.problems.setdefault(name, []).append(message)
+        self._all_already_exist = self._all_already_exist and already_exists
 
-    def check(self) -> None:
+    def raise_if_invalid(self) -> None:
         """Refuse what was typed if anything is wrong with it.
 
         Raises:
@@ -91,33 +93,33 @@ class Typed:
             Taken: nothing is, but that other things have what was typed.
         """
         if self.problems:
-            raise (Taken if self._are_all_taken else Invalid)(self.problems)
+            raise (AlreadyExists if self._all_already_exist else Invalid)(self.problems)
 
-    def _read(self, name: str, clean: _Cleaner, written: str | None, most: int, is_needed: bool) -> str:
+    def _read(self, name: str, clean: _Cleaner, value: str | None, max_length: int, is_required: bool) -> str:
         try:
-            return clean(written, most, is_needed=is_needed)
-        except BadText as refusal:
-            self.refuse(name, str(refusal))
+            return clean(value, max_length, is_required=is_required)
+        except InvalidText as refusal:
+            self.add_error(name, str(refusal))
             return ""
 
 
-def _without_strays(written: str, *, line_end: str) -> str:
-    composed = unicodedata.normalize("NFC", _LINE_ENDS.sub("\n", written)).replace("\t", " ").replace("\n", line_end)
-    return "".join(letter for letter in composed if letter == "\n" or not _is_stray(letter))
+def _strip_invalid_characters(value: str, *, line_end: str) -> str:
+    composed = unicodedata.normalize("NFC", _LINE_ENDS.sub("\n", value)).replace("\t", " ").replace("\n", line_end)
+    return "".join(char for char in composed if char == "\n" or not _is_invalid_character(char))
 
 
-def _is_stray(letter: str) -> bool:
+def _is_invalid_character(char: str) -> bool:
     """Tell whether a character has no place in any text; some of them no database or feed can hold."""
-    code = ord(letter)
-    never_a_character = code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF or letter == "\ufeff"
-    return never_a_character or letter in _TURNING or unicodedata.category(letter) in _NO_TEXT
+    code = ord(char)
+    never_a_character = code & 0xFFFE == 0xFFFE or 0xFDD0 <= code <= 0xFDEF or char == "\ufeff"
+    return never_a_character or char in _BIDI_CONTROLS or unicodedata.category(char) in _CONTROL_CATEGORIES
 
 
-def _measured(text: str, most: int, is_needed: bool) -> str:
-    if says_nothing(text):
-        if is_needed:
-            raise BadText("This field is required.")
+def _check_length(text: str, max_length: int, is_required: bool) -> str:
+    if is_blank(text):
+        if is_required:
+            raise InvalidText("This field is required.")
         return ""
-    if len(text) > most:
-        raise BadText(f"Must be {most:,} characters or fewer (currently {len(text):,}).")
+    if len(text) > max_length:
+        raise InvalidText(f"Must be {max_length:,} characters or fewer (currently {len(text):,}).")
     return text

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 EPOCH = datetime.fromtimestamp(0, UTC)
-KEPT_FOR = timedelta(days=14)  # runs in the log
+LOG_RETENTION = timedelta(days=14)  # runs in the log
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,22 +16,22 @@ class Job:
     Attributes:
         name: In the log.
         title: On the status page.
-        every: The time from tick to tick.
+        interval: The time from tick to tick.
         offset: The first tick after midnight, so that not all come at once.
     """
 
     name: str
     title: str
-    every: timedelta
+    interval: timedelta
     offset: timedelta = timedelta(0)
 
-    def tick(self, now: datetime) -> datetime:
+    def last_tick(self, now: datetime) -> datetime:
         """Return the last tick up to now."""
-        return EPOCH + self.offset + (now - EPOCH - self.offset) // self.every * self.every
+        return EPOCH + self.offset + (now - EPOCH - self.offset) // self.interval * self.interval
 
     def next_tick(self, now: datetime) -> datetime:
         """Return the first tick after now."""
-        return self.tick(now) + self.every
+        return self.last_tick(now) + self.interval
 
 
 REFRESH = Job("refresh", "Refresh package facts", timedelta(minutes=1))

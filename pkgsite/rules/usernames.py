@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 
-LEAST, MOST = 2, 39  # characters
-WORDS = (
-    f"Use {LEAST} to {MOST} letters (a–z), digits, dots, underscores or hyphens. Start and end with a letter or digit."
-)
+MIN_LENGTH, MAX_LENGTH = 2, 39  # characters
+FORMAT_MESSAGE = f"Use {MIN_LENGTH} to {MAX_LENGTH} letters (a–z), digits, dots, underscores or hyphens. Start and end with a letter or digit."
 # Paths below /profiles/, and names that speak for the site.
 _RESERVED = (
     "account accounts add admin administrator all anonymous api contributed delete deleted edit extra-field favorites "
@@ -27,14 +25,14 @@ def username_problems(name: str) -> list[str]:
     >>> username_problems("Admin")
     ['This username is reserved. Choose another.']
     """
-    if not LEAST <= len(name) <= MOST or not _NAME.fullmatch(name):
-        return [WORDS]
+    if not MIN_LENGTH <= len(name) <= MAX_LENGTH or not _NAME.fullmatch(name):
+        return [FORMAT_MESSAGE]
     if name.lower() in RESERVED:
         return ["This username is reserved. Choose another."]
     return []
 
 
-def name_from(login: str) -> str:
+def suggest_username(login: str) -> str:
     """Return the name that is nearest to a login elsewhere; empty where none is near."""
-    near = re.sub(r"[^A-Za-z0-9._-]+", "-", login).strip("._-")[:MOST].strip("._-")
-    return near if not username_problems(near) else ""
+    candidate = re.sub(r"[^A-Za-z0-9._-]+", "-", login).strip("._-")[:MAX_LENGTH].strip("._-")
+    return candidate if not username_problems(candidate) else ""

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit, urlunsplit
 from pkgsite.errors import Invalid
 
 ROOT = "/api/v4"
-LONGEST = 500
+MAX_LENGTH = 500
 
 
 def api_root(address: str) -> str:
@@ -25,15 +25,15 @@ def api_root(address: str) -> str:
         parts = urlsplit(address.strip())
         _ = parts.port  # raises where it is not a number
     except ValueError:
-        raise _refusal(address) from None
+        raise _error(address) from None
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query or parts.fragment:
-        raise _refusal(address)
+        raise _error(address)
     path = parts.path.rstrip("/")
     root = urlunsplit((parts.scheme, parts.netloc.lower(), path.removesuffix(ROOT) + ROOT + "/", "", ""))
-    if len(root) > LONGEST:
-        raise _refusal(address)
+    if len(root) > MAX_LENGTH:
+        raise _error(address)
     return root
 
 
-def _refusal(address: str) -> Invalid:
+def _error(address: str) -> Invalid:
     return Invalid({"url": [f"“{address}” is not a valid site URL, such as https://packages.example.org/api/v4/"]})

@@ -10,24 +10,24 @@ from packaging.version import InvalidVersion, Version
 
 PYTHON_3 = "Programming Language :: Python :: 3"
 _STATUS = re.compile(r"Development Status :: ([1-7]) - ")
-LATEST_MINOR = 30  # no Python 3 beyond this minor version is looked for
+MAX_PYTHON_MINOR = 30  # no Python 3 beyond this minor version is looked for
 # The first and a late patch of each minor version: ">3.11", "!=3.12.0" and "<3.9" are all judged by what they mean.
-_PYTHONS = tuple(f"3.{minor}{patch}" for minor in range(LATEST_MINOR + 1) for patch in (".0", ".99"))
+_PYTHONS = tuple(f"3.{minor}{patch}" for minor in range(MAX_PYTHON_MINOR + 1) for patch in (".0", ".99"))
 
 
 def version_key(number: str) -> tuple[int, Version, str]:
     """Return a key that sorts version numbers from oldest to newest; those that break the rules come first, as text."""
-    version = _version(number)
+    version = _parse_version(number)
     return (0, Version("0"), number) if version is None else (1, version, number)
 
 
 def is_prerelease(number: str) -> bool:
     """Tell whether a number names a pre-release or development release; one that breaks the rules is taken as final."""
-    version = _version(number)
+    version = _parse_version(number)
     return version is not None and version.is_prerelease
 
 
-def newest(numbers: Iterable[str]) -> str | None:
+def latest_version(numbers: Iterable[str]) -> str | None:
     """Return the newest final version, or the newest pre-release where there is no final one; None of none.
 
     A number that breaks the rules is chosen only where no other is.
@@ -42,8 +42,8 @@ def supports_python3(requires_python: str | None, classifiers: Iterable[str]) ->
     """
     if requires_python and requires_python.strip():
         try:
-            wanted = SpecifierSet(requires_python)
-            return any(wanted.contains(python, prereleases=True) for python in _PYTHONS)
+            specifiers = SpecifierSet(requires_python)
+            return any(specifiers.contains(python, prereleases=True) for python in _PYTHONS)
         except (InvalidSpecifier, ValueError):  # ValueError: a number of thousands of digits
             return _python3_classifier(classifiers)
     return _python3_classifier(classifiers)
@@ -55,7 +55,7 @@ def development_status(classifiers: Iterable[str]) -> int | None:
     return max(found, default=None)
 
 
-def _version(number: str) -> Version | None:
+def _parse_version(number: str) -> Version | None:
     try:
         return Version(number)
     except (InvalidVersion, ValueError):  # ValueError: a number of thousands of digits
@@ -63,7 +63,7 @@ def _version(number: str) -> Version | None:
 
 
 def _rank(number: str) -> int:
-    version = _version(number)
+    version = _parse_version(number)
     if version is None:
         return 0
     return 1 if version.is_prerelease else 2

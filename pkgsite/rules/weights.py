@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 RULE_POINTS = 20
-RULES = 8
+RULE_COUNT = 8
 
 _COMMIT_POINTS = ((timedelta(days=90), 20), (timedelta(days=182), 10), (timedelta(days=365), 5))
 _RECENT_RELEASE = timedelta(days=365)
 
 
 @dataclass(frozen=True, slots=True)
-class WeighedFacts:
+class WeightInputs:
     """The facts that a package is weighed by; None means "not told" and earns nothing."""
 
     is_deprecated: bool
@@ -30,7 +30,7 @@ class WeighedFacts:
     released_at: datetime | None
 
 
-def package_weight(facts: WeighedFacts, now: datetime) -> int:
+def package_weight(facts: WeightInputs, now: datetime) -> int:
     """Return the sum of eight rules of 20 points each, scaled to 100 and cut to a whole number."""
     points = (
         0 if facts.is_deprecated else RULE_POINTS,
@@ -42,21 +42,21 @@ def package_weight(facts: WeighedFacts, now: datetime) -> int:
         _capped(facts.usage_count),
         _capped(facts.stars or 0),
     )
-    return sum(points) * 100 // (RULES * RULE_POINTS)
+    return sum(points) * 100 // (RULE_COUNT * RULE_POINTS)
 
 
-def grid_weight(heaviest: int | None, *, is_locked: bool, header: bool, has_packages: bool) -> int:
+def grid_weight(max_weight: int | None, *, is_locked: bool, header: bool, has_packages: bool) -> int:
     """Return a grid's weight, a step below that of the heaviest package (100 where there is none).
 
     A step is a sixth of it; one is taken for being a grid, and one each for not being locked, not being on the home
     page, and having no packages.
     """
-    most = 100 if heaviest is None else heaviest
+    maximum = 100 if max_weight is None else max_weight
     steps = 1 + (not is_locked) + (not header) + (not has_packages)
-    return most * (6 - steps) // 6
+    return maximum * (6 - steps) // 6
 
 
-def heaviest_weight(packages: Iterable[WeighedFacts], now: datetime) -> int | None:
+def max_package_weight(packages: Iterable[WeightInputs], now: datetime) -> int | None:
     """Return the highest weight among the packages; None where there are none."""
     return max((package_weight(facts, now) for facts in packages), default=None)
 

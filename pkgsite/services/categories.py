@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from pkgsite.errors import NotFound
 from pkgsite.models import Category
-from pkgsite.services.packages import AnySelect
+from pkgsite.services.packages.records import AnySelect
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,20 +26,20 @@ class CategoryRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class CategoryListing:
+class CategorySlice:
     """Some categories out of `count`."""
 
     count: int
     records: list[CategoryRecord]
 
 
-def category_list(session: Session, *, limit: int, offset: int, by_title: bool = False) -> CategoryListing:
+def category_list(session: Session, *, limit: int, offset: int, by_title: bool = False) -> CategorySlice:
     """Return a stretch of all categories, newest id first, or by title."""
     order = (Category.title, Category.id) if by_title else (Category.id.desc(),)
     count = session.scalar(select(func.count()).select_from(Category)) or 0
     if offset >= count:
-        return CategoryListing(count, [])
-    return CategoryListing(count, _load(session, _select().order_by(*order).limit(limit).offset(offset)))
+        return CategorySlice(count, [])
+    return CategorySlice(count, _load(session, _select().order_by(*order).limit(limit).offset(offset)))
 
 
 def category_by_id(session: Session, category_id: int) -> CategoryRecord:
@@ -48,7 +48,7 @@ def category_by_id(session: Session, category_id: int) -> CategoryRecord:
     Raises:
         NotFound: no category has this id.
     """
-    return _only(_load(session, _select().where(Category.id == category_id)))
+    return _one_or_not_found(_load(session, _select().where(Category.id == category_id)))
 
 
 def category_by_slug(session: Session, slug: str) -> CategoryRecord:
@@ -57,7 +57,7 @@ def category_by_slug(session: Session, slug: str) -> CategoryRecord:
     Raises:
         NotFound: no category has this slug.
     """
-    return _only(_load(session, _select().where(Category.slug == slug)))
+    return _one_or_not_found(_load(session, _select().where(Category.slug == slug)))
 
 
 def _select() -> AnySelect:
@@ -77,7 +77,7 @@ def _load(session: Session, statement: AnySelect) -> list[CategoryRecord]:
     return [CategoryRecord(**row._mapping) for row in session.execute(statement)]
 
 
-def _only(found: list[CategoryRecord]) -> CategoryRecord:
+def _one_or_not_found(found: list[CategoryRecord]) -> CategoryRecord:
     if not found:
         raise NotFound("Category")
     return found[0]

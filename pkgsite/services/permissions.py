@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pkgsite.errors import Forbidden
 
-MODERATORS = frozenset({"moderator", "staff"})
+MODERATOR_ROLES = frozenset({"moderator", "staff"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,22 +18,22 @@ class Viewer:
     role: str = "user"
 
     @property
-    def is_known(self) -> bool:
+    def is_authenticated(self) -> bool:
         return self.user_id is not None
 
     @property
     def is_moderator(self) -> bool:
-        return self.is_known and self.role in MODERATORS
+        return self.is_authenticated and self.role in MODERATOR_ROLES
 
     @property
     def is_staff(self) -> bool:
-        return self.is_known and self.role == "staff"
+        return self.is_authenticated and self.role == "staff"
 
 
 ANONYMOUS = Viewer()
 
 
-def require_known(viewer: Viewer) -> int:
+def require_login(viewer: Viewer) -> int:
     """Return who is logged in.
 
     Raises:
@@ -64,7 +64,7 @@ def require_staff(viewer: Viewer) -> None:
         raise Forbidden("Only staff can do this.")
 
 
-def require_own(viewer: Viewer, owner_id: int | None) -> None:
+def require_owner_or_moderator(viewer: Viewer, owner_id: int | None) -> None:
     """Refuse all but the owner of a thing and moderators.
 
     Raises:

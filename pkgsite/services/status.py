@@ -14,47 +14,49 @@ from sqlalchemy.orm import Session
 from pkgsite.models import HostState, JobRun, Lease, Package, SourceState
 from pkgsite.rules.freshness import Source
 from pkgsite.rules.timetable import TIMETABLE, Job
-from pkgsite.services.packages import VISIBLE
-from pkgsite.services.refresh import Result
+from pkgsite.services.packages.records import VISIBLE
+from pkgsite.services.refresh.queue import RefreshResult
 
-DUTY = "scheduler"  # the lease of the process that starts jobs
-MOST_FAILURES = 20
+SCHEDULER_LEASE = "scheduler"  # the lease of the process that starts jobs
+MAX_FAILURES = 20
 PERCENTILES = (50, 95)
-MISTAKE = re.compile(r"(\w+(?:Error|Exception)): ")  # of ours, as the log of runs has it: the exception, and its words
+UNEXPECTED_ERROR = re.compile(
+    r"(\w+(?:Error|Exception)): "
+)  # of ours, as the log of runs has it: the exception, and its words
 HAS_FAILED = SourceState.last_error_at.is_not(None) & SourceState.last_error.is_not(None)
 
 
 @dataclass(frozen=True, slots=True)
-class JobLine:
+class JobStatus:
     """A scheduled job: its last run, if it has run, and its next."""
 
     title: str
-    every: timedelta
+    interval: timedelta
     next_at: datetime
     started_at: datetime | None = None
     ended_at: datetime | None = None
     counts: tuple[tuple[str, int], ...] = ()  # what came of it, by name; nothing that is 0
     error: str | None = None
-    is_at_work: bool = False
-    is_cut_off: bool = False  # it has not ended, and the process that was at it has the duty no more
+    is_running: bool = False
+    is_interrupted: bool = False  # it has not ended, and the process that was at it has the duty no more
 
     @property
-    def lasted(self) -> timedelta | None:
+    def duration(self) -> timedelta | None:
         return self.ended_at - self.started_at if self.started_at and self.ended_at else None
 
 
 @dataclass(frozen=True, slots=True)
-class QuotaLine:
+class QuotaStatus:
     """What a host says of one of our quotas."""
 
     name: str
-    whole: int
-    left: int
+    limit: int
+    remaining: int
     resets_at: datetime | None  # None: that time is over, so that the quota is whole again
 
 
 @dataclass(frozen=True, slots=True)
-class HostLine:
+class HostStatus:
     """A host that facts come from."""
 
     host: str
@@ -63,25 +65,25 @@ class HostLine:
     last_error: str | None  # the last one that nothing has followed
     last_error_at: datetime | None
     checked_at: datetime | None  # when it last told what has changed on it, where it can
-    quotas: tuple[QuotaLine, ...]
+    quotas: tuple[QuotaStatus, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class SourceLine:
+class SourceStatus:
     """How fresh one kind of facts is, over all packages."""
 
     source: Source
-    number: int
-    never: int  # of them not fetched yet
+    total: int
+    never_fetched: int  # of them not fetched yet
     due: int
     failing: int
     missing: int
-    half_since: datetime | None = None  # half of what has been fetched was fetched since then
-    most_since: datetime | None = None  # the same for 95 of 100
+    median_fetched_at: datetime | None = None  # half of what has been fetched was fetched since then
+    p95_fetched_at: datetime | None = None  # the same for 95 of 100
 
 
 @dataclass(frozen=True, slots=True)
-class FailureLine:
+class SourceFailure:
     """A source of a package that could not be fetched the last time."""
 
     slug: str
@@ -97,11 +99,11 @@ class FailureLine:
 class StatusPage:
     """Everything on the status page."""
 
-    jobs: list[JobLine]
-    is_duty_held: bool  # whether some process starts jobs; which one is no stranger's affair
-    hosts: list[HostLine]
-    sources: list[SourceLine]
-    failures: list[FailureLine]
+    jobs: list[JobStatus]
+    is_scheduler_running: bool  # whether some process starts jobs; which one is no stranger's affair
+    hosts: list[HostStatus]
+    sources: list[SourceStatus]
+    failures: list[SourceFailure]
 
     @property
     def has_run(self) -> bool:
@@ -109,22 +111,22 @@ class StatusPage:
 
     @property
     def has_sources(self) -> bool:
-        return any(line.number for line in self.sources)
+        return any(line.total for line in self.sources)
 
 
 def status_page(session: Session, *, now: datetime) -> StatusPage:
     """Return how the site's own work goes."""
-    holder = session.scalar(select(Lease.holder).where(Lease.name == DUTY, Lease.held_until > now))
+    holder = session.scalar(select(Lease.holder).where(Lease.name == SCHEDULER_LEASE, Lease.held_until > now))
     return StatusPage(
         jobs=_jobs(session, holder, now),
-        is_duty_held=holder is not None,
+        is_scheduler_running=holder is not None,
         hosts=_hosts(session, now),
         sources=_sources(session, now),
         failures=_failures(session),
     )
 
 
-def _jobs(session: Session, holder: str | None, now: datetime) -> list[JobLine]:
+def _jobs(session: Session, holder: str | None, now: datetime) -> list[JobStatus]:
     last = [
         select(JobRun.id).where(JobRun.job == job.name).order_by(JobRun.tick_at.desc()).limit(1).scalar_subquery()
         for job in TIMETABLE
@@ -133,26 +135,26 @@ def _jobs(session: Session, holder: str | None, now: datetime) -> list[JobLine]:
     return [_job(job, runs.get(job.name), holder, now) for job in TIMETABLE]
 
 
-def _job(job: Job, run: JobRun | None, holder: str | None, now: datetime) -> JobLine:
+def _job(job: Job, run: JobRun | None, holder: str | None, now: datetime) -> JobStatus:
     next_at = job.next_tick(now)
     if run is None:
-        return JobLine(job.title, job.every, next_at)
-    return JobLine(
+        return JobStatus(job.title, job.interval, next_at)
+    return JobStatus(
         title=job.title,
-        every=job.every,
+        interval=job.interval,
         next_at=next_at,
         started_at=run.started_at,
         ended_at=run.ended_at,
         counts=_counts(run.result),
-        error=_public(run.error),
-        is_at_work=run.ended_at is None and run.holder == holder,
-        is_cut_off=run.ended_at is None and run.holder != holder,
+        error=_public_error(run.error),
+        is_running=run.ended_at is None and run.holder == holder,
+        is_interrupted=run.ended_at is None and run.holder != holder,
     )
 
 
-def _public(error: str | None) -> str | None:
+def _public_error(error: str | None) -> str | None:
     """Return a run's failure as everybody may read it: of a mistake of ours its kind, for the words may tell of us."""
-    mistake = MISTAKE.match(error or "")
+    mistake = UNEXPECTED_ERROR.match(error or "")
     return f"{mistake.group(1)} (see the log for details)" if mistake else error
 
 
@@ -164,55 +166,55 @@ def _counts(result: Mapping[str, Any] | None) -> tuple[tuple[str, int], ...]:
 
 def _label(name: str, number: int) -> str:
     """Return a count's name in words for people."""
-    if name in set(Result):
-        return Result(name).label
+    if name in set(RefreshResult):
+        return RefreshResult(name).label
     return "paused host" if name == "paused hosts" and number == 1 else name.replace("_", " ")
 
 
-def _hosts(session: Session, now: datetime) -> list[HostLine]:
+def _hosts(session: Session, now: datetime) -> list[HostStatus]:
     states = session.scalars(select(HostState).order_by(HostState.host)).all()
     errors = _errors_by_host(session)
     return [_host(state, errors.get(state.host), now) for state in states]
 
 
-def _host(state: HostState, of_source: tuple[str, datetime] | None, now: datetime) -> HostLine:
-    answered, is_paused = state.last_answer_at, state.paused_until is not None and state.paused_until > now
+def _host(state: HostState, source_error: tuple[str, datetime] | None, now: datetime) -> HostStatus:
+    last_response_at, is_paused = state.last_answer_at, state.paused_until is not None and state.paused_until > now
     error, error_at = state.last_error, state.last_error_at
-    if error is None and answered is None and of_source:
+    if error is None and last_response_at is None and source_error:
         # Too few of its packages failed for a pause, but it has told us nothing at all.
-        error, error_at = of_source
-    if answered and error_at and error_at < answered and not is_paused:
+        error, error_at = source_error
+    if last_response_at and error_at and error_at < last_response_at and not is_paused:
         error = error_at = None  # it has answered since
-    return HostLine(
+    return HostStatus(
         host=state.host,
-        last_answer_at=answered,
+        last_answer_at=last_response_at,
         paused_until=state.paused_until if is_paused else None,
         last_error=error,
         last_error_at=error_at,
         checked_at=state.checked_at,
-        quotas=tuple(_quota(name, told, now) for name, told in sorted(state.quotas.items())),
+        quotas=tuple(_quota(name, counts_by_source, now) for name, counts_by_source in sorted(state.quotas.items())),
     )
 
 
 def _errors_by_host(session: Session) -> dict[str, tuple[str, datetime]]:
     """Return the last failure of any source of each host, where there is one."""
-    place = func.row_number().over(
+    position = func.row_number().over(
         partition_by=SourceState.host, order_by=[SourceState.last_error_at.desc(), SourceState.id]
     )
-    failed = select(SourceState.host, SourceState.last_error, SourceState.last_error_at, place.label("place"))
+    failed = select(SourceState.host, SourceState.last_error, SourceState.last_error_at, position.label("place"))
     ranked = failed.where(HAS_FAILED).subquery().c
     rows = session.execute(select(ranked.host, ranked.last_error, ranked.last_error_at).where(ranked.place == 1))
     return {host: (error, at) for host, error, at in rows}
 
 
-def _quota(name: str, told: Mapping[str, Any], now: datetime) -> QuotaLine:
-    resets_at = datetime.fromisoformat(told["resets_at"])
+def _quota(name: str, counts_by_source: Mapping[str, Any], now: datetime) -> QuotaStatus:
+    resets_at = datetime.fromisoformat(counts_by_source["resets_at"])
     if resets_at <= now:
-        return QuotaLine(name, told["whole"], told["whole"], None)
-    return QuotaLine(name, told["whole"], told["left"], resets_at)
+        return QuotaStatus(name, counts_by_source["whole"], counts_by_source["whole"], None)
+    return QuotaStatus(name, counts_by_source["whole"], counts_by_source["left"], resets_at)
 
 
-def _sources(session: Session, now: datetime) -> list[SourceLine]:
+def _sources(session: Session, now: datetime) -> list[SourceStatus]:
     counts = select(
         SourceState.source,
         func.count(),
@@ -223,20 +225,22 @@ def _sources(session: Session, now: datetime) -> list[SourceLine]:
         ],
     ).group_by(SourceState.source)
     found = {source: tuple(numbers) for source, *numbers in session.execute(counts)}
-    told = {source: found.get(source, (0, 0, 0, 0, 0)) for source in Source}
-    moments = iter(_fetched_since(session, {source: numbers[1] for source, numbers in told.items()}))
+    counts_by_source = {source: found.get(source, (0, 0, 0, 0, 0)) for source in Source}
+    percentiles = iter(
+        _fetch_percentiles(session, {source: numbers[1] for source, numbers in counts_by_source.items()})
+    )
     return [
-        SourceLine(source, number, number - fetched, due, failing, missing, next(moments), next(moments))
-        for source, (number, fetched, due, failing, missing) in told.items()
+        SourceStatus(source, number, number - fetched, due, failing, missing, next(percentiles), next(percentiles))
+        for source, (number, fetched, due, failing, missing) in counts_by_source.items()
     ]
 
 
-def _fetched_since(session: Session, fetched: Mapping[Source, int]) -> Sequence[datetime | None]:
+def _fetch_percentiles(session: Session, fetched: Mapping[Source, int]) -> Sequence[datetime | None]:
     """Return, for each source and percentile, since when so many of 100 have been fetched.
 
     The index by source and age is walked to the place in question; no ages are read but those that are returned.
     """
-    moments = [
+    percentiles = [
         select(SourceState.fetched_at)
         .where(SourceState.source == source, SourceState.fetched_at.is_not(None))
         .order_by(SourceState.fetched_at.desc())
@@ -246,10 +250,10 @@ def _fetched_since(session: Session, fetched: Mapping[Source, int]) -> Sequence[
         for source, number in fetched.items()
         for percentile in PERCENTILES
     ]
-    return tuple(session.execute(select(*moments)).one())
+    return tuple(session.execute(select(*percentiles)).one())
 
 
-def _failures(session: Session) -> list[FailureLine]:
+def _failures(session: Session) -> list[SourceFailure]:
     rows = session.execute(
         select(
             Package.slug,
@@ -263,10 +267,10 @@ def _failures(session: Session) -> list[FailureLine]:
         .join(Package, Package.id == SourceState.package_id)
         .where(HAS_FAILED, VISIBLE)
         .order_by(SourceState.last_error_at.desc(), SourceState.id)
-        .limit(MOST_FAILURES)
+        .limit(MAX_FAILURES)
     )
     return [
-        FailureLine(slug, title, Source(source), host, str(error), at, next_at)
+        SourceFailure(slug, title, Source(source), host, str(error), at, next_at)
         for slug, title, source, host, error, at, next_at in rows
         if at is not None
     ]

@@ -1,12 +1,12 @@
 // Draws the requests to try out, below what the page says without scripts.
 
-const place = document.querySelector("[data-document]");
+const container = document.querySelector("[data-document]");
 
-if (place && window.SwaggerUIBundle) {
-  place.hidden = false;
+if (container && window.SwaggerUIBundle) {
+  container.hidden = false;
   window.SwaggerUIBundle({
-    url: place.dataset.document,
-    domNode: place,
+    url: container.dataset.document,
+    domNode: container,
     deepLinking: true,
     defaultModelsExpandDepth: 0,
     validatorUrl: null, // nothing is told to another site

@@ -23,34 +23,34 @@ for (const form of document.querySelectorAll("form[data-warn]")) {
 
 for (const form of document.querySelectorAll("form[data-busy]")) {
   const button = form.querySelector("button[type=submit]");
-  const words = button.textContent;
+  const query = button.textContent;
   form.addEventListener("submit", () => {
     button.textContent = form.dataset.busy;
     button.setAttribute("aria-disabled", "true");
   });
   addEventListener("pageshow", () => {
-    button.textContent = words;
+    button.textContent = query;
     button.removeAttribute("aria-disabled");
   });
 }
 
-for (const box of document.querySelectorAll("[data-package-box], input[name=replaced_by]")) {
+for (const input of document.querySelectorAll("[data-package-box], input[name=replaced_by]")) {
   const list = document.createElement("datalist");
-  list.id = `${box.id}-offers`;
-  box.after(list);
-  box.setAttribute("list", list.id);
+  list.id = `${input.id}-suggestions`;
+  input.after(list);
+  input.setAttribute("list", list.id);
   let timer;
-  let asked = "";
-  box.addEventListener("input", () => {
+  let lastQuery = "";
+  input.addEventListener("input", () => {
     clearTimeout(timer);
     timer = setTimeout(async () => {
-      const words = box.value.trim();
-      if (words.length < 2 || words === asked || words.includes("/")) return;
-      asked = words;
+      const query = input.value.trim();
+      if (query.length < 2 || query === lastQuery || query.includes("/")) return;
+      lastQuery = query;
       try {
-        const answer = await fetch(`/api/v4/search/?q=${encodeURIComponent(words)}`, { headers: { Accept: "application/json" } });
-        const hits = answer.ok ? await answer.json() : [];
-        if (words !== asked || !Array.isArray(hits)) return;
+        const response = await fetch(`/api/v4/search/?q=${encodeURIComponent(query)}`, { headers: { Accept: "application/json" } });
+        const hits = response.ok ? await response.json() : [];
+        if (query !== lastQuery || !Array.isArray(hits)) return;
         list.replaceChildren(...hits.filter((hit) => hit.item_type === "package").map((hit) => new Option(hit.title, hit.slug)));
       } catch {
         // Without offers the box is still a box.

@@ -3,7 +3,7 @@
 
 const token = () => document.querySelector("input[name=csrf_token]")?.value ?? "";
 
-async function ask(path, fields) {
+async function request(path, fields) {
   const body = fields && new URLSearchParams({ csrf_token: token(), ...fields });
   const answer = await fetch(path, {
     method: fields ? "POST" : "GET",
@@ -11,17 +11,17 @@ async function ask(path, fields) {
     body,
   });
   const isJson = answer.headers.get("Content-Type")?.startsWith("application/json");
-  return { status: answer.status, told: isJson ? await answer.json() : {} };
+  return { status: answer.status, data: isJson ? await answer.json() : {} };
 }
 
 function element(name, attributes = {}, text = "") {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.textContent = text;
-  return made;
+  const node = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  node.textContent = text;
+  return node;
 }
 
-function later(work, wait) {
+function debounce(work, wait) {
   let timer;
   return () => {
     clearTimeout(timer);
@@ -31,35 +31,35 @@ function later(work, wait) {
 
 async function openCell(link) {
   const cell = link.closest("td");
-  const shown = cell.querySelector("[data-shown]");
-  const { status, told } = await ask(link.href);
+  const cellContent = cell.querySelector("[data-shown]");
+  const { status, data } = await request(link.href);
   if (status !== 200) {
     location.assign(link.href);
     return;
   }
-  let version = told.version;
+  let version = data.version;
   const form = element("form", { class: "cell-form" });
-  const box = element("textarea", { maxlength: "1000", "aria-label": link.dataset.name });
-  const words = element("p", { class: "error", role: "alert" });
+  const input = element("textarea", { maxlength: "1000", "aria-label": link.dataset.name });
+  const errorText = element("p", { class: "error", role: "alert" });
   const preview = element("div", { class: "cell-preview", "aria-label": "Preview" });
   const save = element("button", { class: "button", type: "submit" }, "Save");
   const cancel = element("button", { class: "button quiet", type: "button" }, "Cancel");
-  box.value = told.text;
-  form.append(box, preview, words, save, cancel);
-  for (const part of [shown, link]) part.hidden = true;
+  input.value = data.text;
+  form.append(input, preview, errorText, save, cancel);
+  for (const part of [cellContent, link]) part.hidden = true;
   cell.append(form);
-  box.focus();
+  input.focus();
 
-  const draw = async () => {
-    const { status: drawn, told: view } = await ask("/grids/cell/preview/", { text: box.value });
+  const updatePreview = async () => {
+    const { status: drawn, data: view } = await request("/grids/cell/preview/", { text: input.value });
     if (drawn === 200) preview.innerHTML = view.html; // drawn and escaped by the site
   };
   const close = () => {
     form.remove();
-    for (const part of [shown, link]) part.hidden = false;
+    for (const part of [cellContent, link]) part.hidden = false;
     link.focus();
   };
-  box.addEventListener("input", later(draw, 250));
+  input.addEventListener("input", debounce(updatePreview, 250));
   cancel.addEventListener("click", close);
   form.addEventListener("keydown", (event) => {
     if (event.key === "Escape") close();
@@ -68,28 +68,28 @@ async function openCell(link) {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     save.disabled = true;
-    words.textContent = "";
+    errorText.textContent = "";
     try {
-      const { status: saved, told: came } = await ask(link.href, { text: box.value, version });
+      const { status: saved, data: result } = await request(link.href, { text: input.value, version });
       if (saved === 200) {
-        shown.innerHTML = came.html;
+        cellContent.innerHTML = result.html;
         close();
       } else if (saved === 409) {
-        version = came.version;
+        version = result.version;
         form.querySelector(".cell-theirs")?.remove();
-        const theirs = element("p", { class: "cell-theirs" }, came.theirs || "(empty)");
-        form.insertBefore(theirs, save);
-        words.textContent = `${came.by ?? "Someone else"} changed this cell while you were editing. The current text is shown below; yours is kept above. Save again to replace it.`;
+        const current = element("p", { class: "cell-theirs" }, result.current || "(empty)");
+        form.insertBefore(current, save);
+        errorText.textContent = `${result.by ?? "Someone else"} changed this cell while you were editing. The current text is shown below; yours is kept above. Save again to replace it.`;
       } else {
-        words.textContent = Object.values(came.problems ?? {}).flat().join(" ") || "Could not save the cell. Your text has been kept.";
+        errorText.textContent = Object.values(result.problems ?? {}).flat().join(" ") || "Could not save the cell. Your text has been kept.";
       }
     } catch {
-      words.textContent = "Could not reach the site. Your text has been kept. Try again.";
+      errorText.textContent = "Could not reach the site. Your text has been kept. Try again.";
     } finally {
       save.disabled = false;
     }
   });
-  draw();
+  updatePreview();
 }
 
 document.addEventListener("click", (event) => {
@@ -99,17 +99,17 @@ document.addEventListener("click", (event) => {
   openCell(link);
 });
 
-const finder = document.querySelector("form[data-find]");
-if (finder) {
-  const box = finder.querySelector("input");
-  const found = document.querySelector("[data-found]");
-  let last = box.value;
+const searchForm = document.querySelector("form[data-find]");
+if (searchForm) {
+  const input = searchForm.querySelector("input");
+  const results = document.querySelector("[data-found]");
+  let last = input.value;
   const find = async () => {
-    if (box.value === last) return;
-    last = box.value;
-    const answer = await fetch(`${finder.action}?${new URLSearchParams({ q: last })}`);
+    if (input.value === last) return;
+    last = input.value;
+    const answer = await fetch(`${searchForm.action}?${new URLSearchParams({ q: last })}`);
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    if (box.value === last) found.replaceChildren(...page.querySelector("[data-found]").childNodes);
+    if (input.value === last) results.replaceChildren(...page.querySelector("[data-found]").childNodes);
   };
-  box.addEventListener("input", later(find, 250));
+  input.addEventListener("input", debounce(find, 250));
 }

@@ -1,52 +1,52 @@
 // Offers pages while one types into a search box: a combobox whose list follows it. Without this a search is a page.
 
 const WAIT_MS = 150;
-const LEAST = 2; // letters
+const MIN_LENGTH = 2; // letters
 
-for (const box of document.querySelectorAll("input[data-suggest]")) {
+for (const input of document.querySelectorAll("input[data-suggest]")) {
   const list = document.createElement("ul");
-  list.id = `${box.id}-offers`;
-  list.className = "offers";
+  list.id = `${input.id}-offers`;
+  list.className = "suggestions";
   list.hidden = true;
   list.setAttribute("role", "listbox");
   list.setAttribute("aria-label", "Suggestions");
-  const told = document.createElement("span");
-  told.className = "unseen";
-  told.setAttribute("role", "status");
-  box.form.append(list, told);
+  const liveRegion = document.createElement("span");
+  liveRegion.className = "visually-hidden";
+  liveRegion.setAttribute("role", "status");
+  input.form.append(list, liveRegion);
   for (const [name, value] of Object.entries({ role: "combobox", "aria-autocomplete": "list", "aria-expanded": "false", "aria-controls": list.id })) {
-    box.setAttribute(name, value);
+    input.setAttribute(name, value);
   }
 
   let timer;
-  let asking;
-  let at = -1;
+  let pendingRequest;
+  let activeIndex = -1;
 
   const close = () => {
     clearTimeout(timer);
-    asking?.abort();
+    pendingRequest?.abort();
     list.hidden = true;
-    at = -1;
-    box.setAttribute("aria-expanded", "false");
-    box.removeAttribute("aria-activedescendant");
+    activeIndex = -1;
+    input.setAttribute("aria-expanded", "false");
+    input.removeAttribute("aria-activedescendant");
   };
 
   const choose = (next) => {
     const options = [...list.children];
-    options[at]?.setAttribute("aria-selected", "false");
-    at = next < -1 ? options.length - 1 : next >= options.length ? -1 : next;
-    if (at < 0) {
-      box.removeAttribute("aria-activedescendant");
+    options[activeIndex]?.setAttribute("aria-selected", "false");
+    activeIndex = next < -1 ? options.length - 1 : next >= options.length ? -1 : next;
+    if (activeIndex < 0) {
+      input.removeAttribute("aria-activedescendant");
       return;
     }
-    options[at].setAttribute("aria-selected", "true");
-    options[at].scrollIntoView({ block: "nearest" });
-    box.setAttribute("aria-activedescendant", options[at].id);
+    options[activeIndex].setAttribute("aria-selected", "true");
+    options[activeIndex].scrollIntoView({ block: "nearest" });
+    input.setAttribute("aria-activedescendant", options[activeIndex].id);
   };
 
-  const show = (offers) => {
-    at = -1;
-    box.removeAttribute("aria-activedescendant");
+  const show = (suggestions) => {
+    activeIndex = -1;
+    input.removeAttribute("aria-activedescendant");
     list.replaceChildren(...offers.map((offer, number) => {
       const option = document.createElement("li");
       const kind = document.createElement("span");
@@ -59,43 +59,43 @@ for (const box of document.querySelectorAll("input[data-suggest]")) {
       option.append(offer.title, " ", kind);
       return option;
     }));
-    list.hidden = !offers.length;
-    box.setAttribute("aria-expanded", String(!list.hidden));
-    told.textContent = offers.length ? `${offers.length} ${offers.length === 1 ? "suggestion" : "suggestions"}` : "";
+    list.hidden = !suggestions.length;
+    input.setAttribute("aria-expanded", String(!list.hidden));
+    liveRegion.textContent = suggestions.length ? `${suggestions.length} ${suggestions.length === 1 ? "suggestion" : "suggestions"}` : "";
   };
 
-  const ask = async () => {
-    const words = box.value.trim();
-    asking?.abort();
-    if (words.length < LEAST) {
+  const fetchSuggestions = async () => {
+    const query = input.value.trim();
+    pendingRequest?.abort();
+    if (query.length < MIN_LENGTH) {
       show([]);
       return;
     }
-    asking = new AbortController();
+    pendingRequest = new AbortController();
     try {
-      const answer = await fetch(`${box.dataset.suggest}?q=${encodeURIComponent(words)}`, { signal: asking.signal });
-      if (answer.ok && words === box.value.trim() && document.activeElement === box) show(await answer.json());
+      const answer = await fetch(`${input.dataset.suggest}?q=${encodeURIComponent(query)}`, { signal: pendingRequest.signal });
+      if (answer.ok && query === input.value.trim() && document.activeElement === input) show(await answer.json());
     } catch {
       // Asked anew meanwhile, or out of reach: the box is still a box.
     }
   };
 
-  box.addEventListener("input", () => {
+  input.addEventListener("input", () => {
     clearTimeout(timer);
-    timer = setTimeout(ask, WAIT_MS);
+    timer = setTimeout(fetchSuggestions, WAIT_MS);
   });
-  box.addEventListener("keydown", (event) => {
+  input.addEventListener("keydown", (event) => {
     if (event.isComposing) return;
     if (event.key === "ArrowDown" && list.hidden) {
-      ask();
+      fetchSuggestions();
     } else if (list.hidden) {
       return;
     } else if (event.key === "ArrowDown" || event.key === "ArrowUp") {
-      choose(at + (event.key === "ArrowDown" ? 1 : -1));
+      choose(activeIndex + (event.key === "ArrowDown" ? 1 : -1));
     } else if (event.key === "Escape") {
       close();
-    } else if (event.key === "Enter" && at >= 0) {
-      location.assign(list.children[at].dataset.url);
+    } else if (event.key === "Enter" && activeIndex >= 0) {
+      location.assign(list.children[activeIndex].dataset.url);
     } else {
       return;
     }
@@ -106,5 +106,5 @@ for (const box of document.querySelectorAll("input[data-suggest]")) {
     const option = event.target.closest("[role=option]");
     if (option) location.assign(option.dataset.url);
   });
-  box.addEventListener("blur", close);
+  input.addEventListener("blur", close);
 }

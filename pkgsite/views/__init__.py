@@ -15,16 +15,16 @@ from pkgsite.views import (
     links,
     moderation,
     package_edits,
-    package_people,
     packages,
     profiles,
     search,
     site,
-    statics,
     status,
     viewer,
     webhooks,
 )
+from pkgsite.views import package_actions as package_people
+from pkgsite.views import static_files as statics
 from pkgsite.views.slugs import SlugConverter
 
 BLUEPRINTS = (
@@ -46,15 +46,15 @@ def init_app(app: Flask) -> None:
         app.register_blueprint(blueprint)
 
 
-def _follow_renames(blueprint: Blueprint) -> None:
+def _redirect_old_slugs(blueprint: Blueprint) -> None:
     """Send who asks a page of these by an old slug to the same page under the present one, query and all."""
 
-    def to_present_slug(moved: Moved) -> Response:
+    def redirect_to_current_slug(moved: Moved) -> Response:
         path = links.link(str(request.endpoint), **(request.view_args or {}) | {"slug": moved.slug})
         return redirect(path + links.query_string(), 301)  # type: ignore[return-value]
 
-    blueprint.register_error_handler(Moved, to_present_slug)
+    blueprint.register_error_handler(Moved, redirect_to_current_slug)
 
 
 for blueprint in BLUEPRINTS:
-    _follow_renames(blueprint)
+    _redirect_old_slugs(blueprint)

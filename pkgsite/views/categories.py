@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Blueprint, render_template
 
 from pkgsite.extensions import db
-from pkgsite.services.listing import list_categories, list_category
-from pkgsite.views.asking import package_query
+from pkgsite.services.browse import browse_category, list_categories
+from pkgsite.views.query_params import parse_package_query
 
 pages = Blueprint("categories", __name__, url_prefix="/categories")
 
@@ -18,4 +18,4 @@ def index() -> str:
 
 @pages.get("/<slug:slug>/")
 def detail(slug: str) -> str:
-    return render_template("categories/detail.html", page=list_category(db.session(), slug, package_query()))
+    return render_template("categories/detail.html", page=browse_category(db.session(), slug, parse_package_query()))

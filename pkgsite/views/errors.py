@@ -11,28 +11,28 @@ from werkzeug.exceptions import HTTPException
 from pkgsite.errors import Conflict, Forbidden, Invalid, NotFound, SiteError, UpstreamError
 from pkgsite.services.permissions import ANONYMOUS
 
-STATUSES: dict[type[SiteError], int] = {
+STATUS_CODES: dict[type[SiteError], int] = {
     NotFound: 404,
     Forbidden: 403,
     Conflict: 409,
     Invalid: 422,
     UpstreamError: 502,
 }
-NOT_CARRIED = {"content-type", "content-length", "location"}
+DROPPED_HEADERS = {"content-type", "content-length", "location"}
 
 
-def answer(error: SiteError | HTTPException) -> Response:
+def error_response(error: SiteError | HTTPException) -> Response:
     """Return the page that tells a visitor of this failure, with its own status and headers."""
     if isinstance(error, HTTPException) and error.response is not None:
         return make_response(error.response)
     status = _status(error)
-    noun = error.noun.lower() if isinstance(error, NotFound) else None
+    subject = error.noun.lower() if isinstance(error, NotFound) else None
     # Who looks is not asked of a database that may just have failed.
-    who = {"viewer": ANONYMOUS} if status >= 500 else {}
-    response = make_response(render_template("errors/error.html", status=status, noun=noun, **who), status)
+    context = {"viewer": ANONYMOUS} if status >= 500 else {}
+    response = make_response(render_template("errors/error.html", status=status, noun=subject, **context), status)
     if isinstance(error, HTTPException):  # such as the methods that a 405 allows
         for name, value in error.get_headers():
-            if name.lower() not in NOT_CARRIED:
+            if name.lower() not in DROPPED_HEADERS:
                 response.headers[name] = value
     return response
 
@@ -40,4 +40,4 @@ def answer(error: SiteError | HTTPException) -> Response:
 def _status(error: SiteError | HTTPException) -> int:
     if isinstance(error, HTTPException):
         return error.code or 500
-    return next((status for kind, status in STATUSES.items() if isinstance(error, kind)), 500)
+    return next((status for kind, status in STATUS_CODES.items() if isinstance(error, kind)), 500)

@@ -12,7 +12,7 @@ from flask import Response, request
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def atom(body: str, *, changed_at: datetime | None) -> Response:
+def atom_response(body: str, *, changed_at: datetime | None) -> Response:
     """Return an Atom feed, or 304 to who has it already."""
     text = _NOT_XML.sub("�", body).encode()
     response = Response(text, content_type="application/atom+xml; charset=utf-8")

@@ -10,98 +10,98 @@ from werkzeug.wrappers import Response as AnyResponse
 from pkgsite.clock import utc_now
 from pkgsite.errors import Conflict
 from pkgsite.extensions import db
-from pkgsite.rules.search_words import clean
-from pkgsite.services.bulk_undo import bulk_undo_page, person_named
-from pkgsite.services.history_entries import in_words
-from pkgsite.services.history_pages import (
-    AGES,
+from pkgsite.rules.search.tokenizer import clean_query
+from pkgsite.services.history.bulk_revert import bulk_revert_page, find_user
+from pkgsite.services.history.entries import label_text
+from pkgsite.services.history.pages import (
+    PERIODS_DAYS,
     RecentQuery,
     change_page,
     object_history,
     recent_changes,
     restore_page,
 )
-from pkgsite.services.history_subjects import grid_id_of, package_id_of
+from pkgsite.services.history.revert import HistoryScope, restore, revert, revert_all_by
+from pkgsite.services.history.subjects import get_grid_id, get_package_id
 from pkgsite.services.permissions import ANONYMOUS
-from pkgsite.services.undoing import Scope, restore, undo, undo_everything_by
-from pkgsite.views.asking import is_yes, text
-from pkgsite.views.feeds import atom
-from pkgsite.views.links import asked, canonical_of, link
-from pkgsite.views.viewer import act, login_needed, moderator_needed, viewer
+from pkgsite.views.feeds import atom_response
+from pkgsite.views.links import absolute_url, link, query_values
+from pkgsite.views.query_params import bool_param, param
+from pkgsite.views.viewer import begin_changeset, current_viewer, login_required, moderator_required
 
 pages = Blueprint("history", __name__)
 
-LONGEST_REASON = 300  # characters
-MOST_DAYS = 9999
-NUMBER = "int(max=2147483647)"  # what both databases take as an id
+MAX_REASON_LENGTH = 300  # characters
+MAX_DAYS = 9999
+ID_CONVERTER = "int(max=2147483647)"  # what both databases take as an id
 
 
 @pages.get("/changes/")
 def recent() -> str:
-    page = recent_changes(db.session(), _recent_query(), viewer(), now=utc_now())
-    return render_template("history/recent.html", page=page, ages=AGES)
+    page = recent_changes(db.session(), _recent_query(), current_viewer(), now=utc_now())
+    return render_template("history/recent.html", page=page, periods=PERIODS_DAYS)
 
 
 @pages.get("/changes/feed/")
 def feed() -> Response:
     """The same as anybody sees it, whoever asks."""
     page = recent_changes(db.session(), _recent_query(), ANONYMOUS, now=utc_now())
-    values = asked(page.query)
+    values = query_values(page.query)
     # Not by `render_template`, which would make the feed depend on who asks.
     body = current_app.jinja_env.get_template("history/feed.xml").render(
         page=page,
-        in_words=in_words,
+        in_words=label_text,
         title=current_app.config["SITE_TITLE"],
-        own=canonical_of("history.feed", **values),
-        site=canonical_of("history.recent", **values),
-        address=lambda entry: canonical_of("history.change", revision_id=entry.id),
+        self_url=absolute_url("history.feed", **values),
+        page_url=absolute_url("history.recent", **values),
+        entry_url=lambda entry: absolute_url("history.change", revision_id=entry.id),
     )
-    return atom(body, changed_at=page.entries[0].at if page.entries else None)
+    return atom_response(body, changed_at=page.entries[0].at if page.entries else None)
 
 
-@pages.get(f"/changes/<{NUMBER}:revision_id>/")
+@pages.get(f"/changes/<{ID_CONVERTER}:revision_id>/")
 def change(revision_id: int) -> str:
-    return render_template("history/change.html", page=change_page(db.session(), revision_id, viewer()))
+    return render_template("history/change.html", page=change_page(db.session(), revision_id, current_viewer()))
 
 
-@pages.post(f"/changes/<{NUMBER}:revision_id>/undo/")
-@login_needed
-def undo_change(revision_id: int) -> AnyResponse | tuple[str, int]:
-    change_page(db.session(), revision_id, viewer())  # what somebody may not see they may not change
-    doing = act(_reason())
+@pages.post(f"/changes/<{ID_CONVERTER}:revision_id>/undo/")
+@login_required
+def revert_change(revision_id: int) -> AnyResponse | tuple[str, int]:
+    change_page(db.session(), revision_id, current_viewer())  # what somebody may not see they may not change
+    changeset = begin_changeset(_reason())
     try:
-        with doing:
-            undo(doing, revision_id)
+        with changeset:
+            revert(changeset, revision_id)
     except Conflict as conflict:
         db.session.rollback()
-        page = change_page(db.session(), revision_id, viewer())
-        return render_template("history/refused.html", page=page, why=str(conflict)), 409
+        page = change_page(db.session(), revision_id, current_viewer())
+        return render_template("history/revert_conflict.html", page=page, conflict_message=str(conflict)), 409
     db.session.commit()
-    if doing.head_id is None:
+    if changeset.head_id is None:
         flash("There was nothing to undo.")
         return redirect(link("history.change", revision_id=revision_id), 303)
     flash(f"Change {revision_id} has been undone.")
-    return redirect(link("history.change", revision_id=doing.head_id), 303)
+    return redirect(link("history.change", revision_id=changeset.head_id), 303)
 
 
 @pages.get("/changes/by/<slug:username>/undo/")
-@moderator_needed
-def undo_person(username: str) -> str:
-    page = bulk_undo_page(db.session(), username, viewer(), days=_days(text("days")), now=utc_now())
-    return render_template("history/undo_person.html", page=page, ages=AGES)
+@moderator_required
+def bulk_revert_preview(username: str) -> str:
+    page = bulk_revert_page(db.session(), username, current_viewer(), days=_days(param("days")), now=utc_now())
+    return render_template("history/bulk_revert.html", page=page, periods=PERIODS_DAYS)
 
 
 @pages.post("/changes/by/<slug:username>/undo/")
-@moderator_needed
-def undo_person_now(username: str) -> AnyResponse:
-    user_id, name = person_named(db.session(), username)
+@moderator_required
+def bulk_revert(username: str) -> AnyResponse:
+    user_id, name = find_user(db.session(), username)
     days = _days(request.form.get("days", ""))
-    doing = act(_reason())
-    with doing:
-        since = None if days is None else doing.now - timedelta(days=days)
-        done = undo_everything_by(doing, user_id, since=since)
+    changeset = begin_changeset(_reason())
+    with changeset:
+        since = None if days is None else changeset.now - timedelta(days=days)
+        result = revert_all_by(changeset, user_id, since=since)
     db.session.commit()
-    undone, kept = len(done.undone), len(done.kept)
+    undone, kept = len(result.reverted), len(result.skipped)
     words = f"{undone:,} {'change' if undone == 1 else 'changes'} undone."
     words += f" {kept:,} kept because others have edited the same content since." if kept else ""
     flash(words)
@@ -109,74 +109,74 @@ def undo_person_now(username: str) -> AnyResponse:
 
 
 @pages.get("/packages/<slug:slug>/history/")
-def package(slug: str) -> str:
-    return _history(Scope("package", package_id_of(db.session(), slug, viewer())))
+def package_history(slug: str) -> str:
+    return _history_page(HistoryScope("package", get_package_id(db.session(), slug, current_viewer())))
 
 
 @pages.get("/grids/<slug:slug>/history/")
-def grid(slug: str) -> str:
-    return _history(Scope("grid", grid_id_of(db.session(), slug)))
+def grid_history(slug: str) -> str:
+    return _history_page(HistoryScope("grid", get_grid_id(db.session(), slug)))
 
 
-@pages.get(f"/history/<kind>/<{NUMBER}:object_id>/")
-def object(kind: str, object_id: int) -> str:
-    return _history(Scope(kind, object_id))
+@pages.get(f"/history/<kind>/<{ID_CONVERTER}:object_id>/")
+def show_object_history(kind: str, object_id: int) -> str:
+    return _history_page(HistoryScope(kind, object_id))
 
 
-@pages.get(f"/history/<kind>/<{NUMBER}:object_id>/restore/<{NUMBER}:revision_id>/")
-@login_needed
+@pages.get(f"/history/<kind>/<{ID_CONVERTER}:object_id>/restore/<{ID_CONVERTER}:revision_id>/")
+@login_required
 def restore_form(kind: str, object_id: int, revision_id: int) -> str:
-    page = restore_page(db.session(), Scope(kind, object_id), revision_id, viewer())
-    return render_template("history/restore.html", page=page, why="", reason="")
+    page = restore_page(db.session(), HistoryScope(kind, object_id), revision_id, current_viewer())
+    return render_template("history/restore.html", page=page, conflict_message="", reason="")
 
 
-@pages.post(f"/history/<kind>/<{NUMBER}:object_id>/restore/<{NUMBER}:revision_id>/")
-@login_needed
-def restore_now(kind: str, object_id: int, revision_id: int) -> AnyResponse | tuple[str, int]:
-    scope, reason = Scope(kind, object_id), _reason()
-    restore_page(db.session(), scope, revision_id, viewer())  # what somebody may not see they may not change
-    doing = act(reason)
+@pages.post(f"/history/<kind>/<{ID_CONVERTER}:object_id>/restore/<{ID_CONVERTER}:revision_id>/")
+@login_required
+def restore_object(kind: str, object_id: int, revision_id: int) -> AnyResponse | tuple[str, int]:
+    scope, reason = HistoryScope(kind, object_id), _reason()
+    restore_page(db.session(), scope, revision_id, current_viewer())  # what somebody may not see they may not change
+    changeset = begin_changeset(reason)
     try:
-        with doing:
-            is_changed = restore(doing, scope, revision_id, seen=_seen())
+        with changeset:
+            is_changed = restore(changeset, scope, revision_id, last_seen_id=_last_seen_id())
     except Conflict as conflict:
         db.session.rollback()
-        page = restore_page(db.session(), scope, revision_id, viewer())
-        return render_template("history/restore.html", page=page, why=str(conflict), reason=reason), 409
+        page = restore_page(db.session(), scope, revision_id, current_viewer())
+        return render_template("history/restore.html", page=page, conflict_message=str(conflict), reason=reason), 409
     db.session.commit()
     flash("Restored." if is_changed else "Nothing to restore: this is already the current state.")
-    return redirect(link("history.object", kind=kind, object_id=object_id), 303)
+    return redirect(link("history.show_object_history", kind=kind, object_id=object_id), 303)
 
 
-def _history(scope: Scope) -> str:
-    before = text("before")
-    page = object_history(db.session(), scope, viewer(), before=int(before) if _is_number(before) else None)
+def _history_page(scope: HistoryScope) -> str:
+    before = param("before")
+    page = object_history(db.session(), scope, current_viewer(), before=int(before) if _is_number(before) else None)
     return render_template("history/object.html", page=page)
 
 
 def _recent_query() -> RecentQuery:
     return RecentQuery(
-        kind=text("kind"),
-        by=text("by"),
-        days=text("days"),
-        not_moderators=is_yes("not_moderators"),
-        before=text("before"),
+        kind=param("kind"),
+        by=param("by"),
+        days=param("days"),
+        exclude_moderators=bool_param("not_moderators"),
+        before=param("before"),
     )
 
 
 def _reason() -> str:
-    return clean(request.form.get("reason", ""))[:LONGEST_REASON]
+    return clean_query(request.form.get("reason", ""))[:MAX_REASON_LENGTH]
 
 
-def _seen() -> int:
+def _last_seen_id() -> int:
     """Return the last revision that the form showed; -1, which never is one, if it doesn't say."""
     seen = request.form.get("seen", "")
     return int(seen) if _is_number(seen) else -1
 
 
-def _days(asked_for: str) -> int | None:
-    return min(int(asked_for), MOST_DAYS) if _is_number(asked_for) else None
+def _days(value: str) -> int | None:
+    return min(int(value), MAX_DAYS) if _is_number(value) else None
 
 
-def _is_number(written: str) -> bool:
-    return written.isascii() and written.isdigit() and len(written) <= 18
+def _is_number(value: str) -> bool:
+    return value.isascii() and value.isdigit() and len(value) <= 18

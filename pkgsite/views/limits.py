@@ -8,17 +8,17 @@ from typing import Any, TypeVar
 from flask import request
 
 from pkgsite import limits
-from pkgsite.views.viewer import viewer
+from pkgsite.views.viewer import current_viewer
 
 View = TypeVar("View", bound=Callable[..., Any])
 
 
-def limited(kind: str, *, methods: list[str] | None = None) -> Callable[[View], View]:
-    """Return what counts the requests of a kind: see `pkgsite.limits.limited`."""
-    counted: Callable[[View], View] = limits.limited(kind, _whose, methods=methods)
+def rate_limited(kind: str, *, methods: list[str] | None = None) -> Callable[[View], View]:
+    """Return what counts the requests of a kind: see `pkgsite.limits.rate_limited`."""
+    counted: Callable[[View], View] = limits.rate_limited(kind, _identify, methods=methods)
     return counted
 
 
-def _whose() -> tuple[str, bool]:
-    found = viewer()
-    return (f"user {found.user_id}", True) if found.is_known else (f"address {request.remote_addr}", False)
+def _identify() -> tuple[str, bool]:
+    found = current_viewer()
+    return (f"user {found.user_id}", True) if found.is_authenticated else (f"address {request.remote_addr}", False)

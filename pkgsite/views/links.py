@@ -12,7 +12,9 @@ PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 
 
 def init_app(app: Flask) -> None:
-    app.jinja_env.globals.update(link=link, here=here, asked=asked, canonical=canonical, canonical_of=canonical_of)
+    app.jinja_env.globals.update(
+        link=link, here=current_path, asked=query_values, canonical=canonical_url, canonical_of=absolute_url
+    )
 
 
 def link(endpoint: str, **values: Any) -> str:
@@ -24,36 +26,36 @@ def link(endpoint: str, **values: Any) -> str:
     return adapter.build(endpoint, {name: value for name, value in values.items() if value is not None})
 
 
-def here(query: Any, **changes: Any) -> str:
+def current_path(query: Any, **changes: Any) -> str:
     """Return the path of this page with its query kept but for these changes; another filter begins at page 1."""
-    values = asked(query, *([] if "page" in changes else ["page"]), **changes)
+    values = query_values(query, *([] if "page" in changes else ["page"]), **changes)
     return link(str(request.endpoint), **values | (request.view_args or {}))
 
 
-def asked(query: Any, *without: str, **changes: Any) -> dict[str, str]:
+def query_values(query: Any, *excluded: str, **changes: Any) -> dict[str, str]:
     """Return a page's query under the names that it has in an address; what is as by default is left out.
 
     Args:
         query: One of the services' query classes.
-        without: Names to leave out.
+        excluded: Names to leave out.
         changes: Values to put in place of the query's own.
     """
     values: dict[str, str] = {}
     for field in fields(query):
         value = changes.get(field.name, getattr(query, field.name))
-        if str(value) != str(field.default) and field.name not in without:
+        if str(value) != str(field.default) and field.name not in excluded:
             values[field.name] = "1" if value is True else str(value)
     if "slug" in (request.view_args or {}) and request.blueprint == "categories":
         values.pop("category", None)  # the path says it
     return values
 
 
-def canonical(**values: Any) -> str:
+def canonical_url(**values: Any) -> str:
     """Return the address under which search engines should know this page."""
-    return canonical_of(str(request.endpoint), **values | (request.view_args or {}))
+    return absolute_url(str(request.endpoint), **values | (request.view_args or {}))
 
 
-def canonical_of(endpoint: str, **values: Any) -> str:
+def absolute_url(endpoint: str, **values: Any) -> str:
     """Return the full address of a page of ours, as the public knows it."""
     path = link(endpoint, **values)
     public = current_app.config["PUBLIC_URL"]

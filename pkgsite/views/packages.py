@@ -6,30 +6,30 @@ from flask import Blueprint, render_template
 
 from pkgsite.clock import utc_now
 from pkgsite.extensions import db
-from pkgsite.services.listing import latest_packages, liked_packages, list_packages
-from pkgsite.services.packages import package_page
-from pkgsite.views.asking import package_query, page_number
-from pkgsite.views.viewer import viewer
+from pkgsite.services.browse import browse_packages, favourite_packages, recently_added_packages
+from pkgsite.services.packages.records import package_page
+from pkgsite.views.query_params import page_param, parse_package_query
+from pkgsite.views.viewer import current_viewer
 
 pages = Blueprint("packages", __name__, url_prefix="/packages")
 
 
 @pages.get("/")
 def index() -> str:
-    return render_template("packages/index.html", page=list_packages(db.session(), package_query()))
+    return render_template("packages/index.html", page=browse_packages(db.session(), parse_package_query()))
 
 
 @pages.get("/latest/")
-def latest() -> str:
-    return render_template("packages/latest.html", page=latest_packages(db.session(), page_number()))
+def recently_added() -> str:
+    return render_template("packages/recently_added.html", page=recently_added_packages(db.session(), page_param()))
 
 
 @pages.get("/liked/")
-def liked() -> str:
-    return render_template("packages/liked.html", page=liked_packages(db.session(), page_number()))
+def favourites() -> str:
+    return render_template("packages/favourites.html", page=favourite_packages(db.session(), page_param()))
 
 
 @pages.get("/p/<slug:slug>/")
 def detail(slug: str) -> str:
-    page = package_page(db.session(), slug, now=utc_now(), viewer=viewer())
+    page = package_page(db.session(), slug, now=utc_now(), viewer=current_viewer())
     return render_template("packages/detail.html", page=page)

@@ -9,35 +9,37 @@ from flask import Blueprint, Response, current_app, jsonify, redirect, render_te
 from pkgsite.clock import utc_now
 from pkgsite.errors import Invalid
 from pkgsite.extensions import db, gateways
-from pkgsite.rules.pasted import pasted_place
-from pkgsite.services.package_drafts import already_here, read_place
-from pkgsite.services.search import COUNTED, Results, search, search_mixed
-from pkgsite.views.asking import text, words
-from pkgsite.views.limits import limited
-from pkgsite.views.links import canonical_of, link
+from pkgsite.rules.pasted_references import parse_pasted_reference
+from pkgsite.services.packages.drafts import draft_from_reference, find_existing_package
+from pkgsite.services.search.query import MAX_RESULTS, SearchResults, search, search_mixed
+from pkgsite.views.limits import rate_limited
+from pkgsite.views.links import absolute_url, link
+from pkgsite.views.query_params import param, search_param
 
-OFFERED = 8  # while one types
-COMPLETED = 15  # in a browser's own box
+MAX_SUGGESTIONS = 8  # while one types
+MAX_COMPLETIONS = 15  # in a browser's own box
 
 pages = Blueprint("search", __name__)
 
 
 @pages.get("/search/")
-@limited("search")
+@rate_limited("search")
 def results() -> Any:
-    typed = words()
-    place = pasted_address(typed)
-    if place:
-        return redirect(place)
-    return render_template("search/results.html", page=found(typed, offset=offset()), q=typed, most=COUNTED)
+    typed = search_param()
+    target = pasted_reference_path(typed)
+    if target:
+        return redirect(target)
+    return render_template(
+        "search/results.html", page=run_search(typed, offset=offset_param()), q=typed, max_results=MAX_RESULTS
+    )
 
 
 @pages.get("/search/suggestions/")
-@limited("search")
+@rate_limited("search")
 def suggestions() -> Response:
     """Return what is offered while one types: pages of this site, each with its kind and its address."""
-    page = found(words(), offset=0, with_facets=False)
-    offers = [
+    page = run_search(search_param(), offset=0, with_facets=False)
+    suggestions_found = [
         *[{"title": hit.title, "kind": "grid", "url": link("grids.detail", slug=hit.slug)} for hit in page.grids[:2]],
         *[
             {"title": hit.title, "kind": "category", "url": link("categories.detail", slug=hit.slug)}
@@ -47,15 +49,15 @@ def suggestions() -> Response:
     packages = [
         {"title": hit.title, "kind": "package", "url": link("packages.detail", slug=hit.slug)} for hit in page.packages
     ]
-    return jsonify([*packages[: OFFERED - len(offers)], *offers])
+    return jsonify([*packages[: MAX_SUGGESTIONS - len(suggestions_found)], *suggestions_found])
 
 
 @pages.get("/search/opensearch/suggestions/")
-@limited("search")
+@rate_limited("search")
 def completions() -> Response:
     """Return what browsers offer in their own search box, as OpenSearch has it: the words, titles, no texts, paths."""
-    typed = words()
-    hits = search_mixed(db.session(), typed, prefixes=prefixes(), now=utc_now(), limit=COMPLETED)
+    typed = search_param()
+    hits = search_mixed(db.session(), typed, ignored_prefixes=ignored_prefixes(), now=utc_now(), limit=MAX_COMPLETIONS)
     paths = [link(f"{hit.item_type}s.detail", slug=hit.slug) for hit in hits]
     answer = jsonify([typed, [hit.title for hit in hits], [], paths])
     answer.content_type = "application/x-suggestions+json"
@@ -65,33 +67,40 @@ def completions() -> Response:
 @pages.get("/search/opensearch/description/")
 def opensearch() -> Response:
     """Tell browsers how to search here."""
-    urls = {name: canonical_of(f"search.{name}") for name in ("results", "completions")}
-    written = render_template("search/opensearch.xml", urls=urls, title=current_app.config["SITE_TITLE"])
-    return Response(written, content_type="application/opensearchdescription+xml")
+    urls = {name: absolute_url(f"search.{name}") for name in ("results", "completions")}
+    xml = render_template("search/opensearch.xml", urls=urls, title=current_app.config["SITE_TITLE"])
+    return Response(xml, content_type="application/opensearchdescription+xml")
 
 
-def found(typed: str, *, offset: int, with_facets: bool = True) -> Results:
-    return search(db.session(), typed, prefixes=prefixes(), now=utc_now(), offset=offset, with_facets=with_facets)
+def run_search(query_text: str, *, offset: int, with_facets: bool = True) -> SearchResults:
+    return search(
+        db.session(),
+        query_text,
+        ignored_prefixes=ignored_prefixes(),
+        now=utc_now(),
+        offset=offset,
+        with_facets=with_facets,
+    )
 
 
-def prefixes() -> tuple[str, ...]:
+def ignored_prefixes() -> tuple[str, ...]:
     return tuple(current_app.config["SEARCH_PREFIX"])
 
 
-def offset() -> int:
+def offset_param() -> int:
     """Return how many results come before those that are asked for."""
-    asked = text("from")
-    return min(int(asked), COUNTED) if asked.isascii() and asked.isdigit() else 0
+    value = param("from")
+    return min(int(value), MAX_RESULTS) if value.isascii() and value.isdigit() else 0
 
 
-def pasted_address(typed: str) -> str:
+def pasted_reference_path(query_text: str) -> str:
     """Return where a pasted address or installing line leads: to its package, or to where it is added; else nothing."""
-    place = pasted_place(typed)
-    if not place:
+    target = parse_pasted_reference(query_text)
+    if not target:
         return ""
     try:
-        draft = read_place(place, gateways())
+        draft = draft_from_reference(target, gateways())
     except Invalid:  # an address, but of no repository: it is searched for like any words
         return ""
-    package = already_here(db.session(), draft, gateways())
-    return link("packages.detail", slug=package.slug) if package else link("package_edits.add", where=place)
+    package = find_existing_package(db.session(), draft, gateways())
+    return link("packages.detail", slug=package.slug) if package else link("package_edits.add", where=target)

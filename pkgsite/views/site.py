@@ -6,15 +6,15 @@ from flask import Blueprint, Response, current_app, redirect, render_template
 
 from pkgsite.extensions import db
 from pkgsite.rules import health, scores
-from pkgsite.services.front import front_page
-from pkgsite.services.package_health import score_examples
+from pkgsite.services.home import home_page
+from pkgsite.services.packages.health import score_examples
 
 pages = Blueprint("site", __name__)
 
 
 @pages.get("/")
 def home() -> str:
-    return render_template("site/home.html", page=front_page(db.session()))
+    return render_template("site/home.html", page=home_page(db.session()))
 
 
 @pages.get("/about/")

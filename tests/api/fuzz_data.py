@@ -15,15 +15,15 @@ from schemathesis import Case, HookContext, Response
 from schemathesis.core.failures import Failure
 from schemathesis.openapi.checks import AllowHeaderMismatch, IgnoredAuth
 
-from pkgsite.rules.texts import says_nothing
+from pkgsite.rules.texts import is_blank
 
-# As `tests.house.world.fill` makes them.
+# As `tests.architecture.sample_site.fill` makes them.
 KEYS = {
     "packages": {"key": ["1", "2", "one", "two"]},
     "grids": {"key": ["1", "caching"], "package": ["1", "one", "2"], "feature": ["1"]},
     "categories": {"key": ["1"]},
 }
-OF_THE_REFERENCE = re.compile(r"^/(packages|grids)/(\{key\}/)?$")
+REFERENCE_PATHS = re.compile(r"^/(packages|grids)/(\{key\}/)?$")
 SLUG = re.compile(r"[a-z][a-z0-9-]{0,48}[a-z]")
 
 
@@ -37,7 +37,7 @@ def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> Non
         if name in (case.path_parameters or {}) and number % 2:
             case.path_parameters[name] = keys[number // 2 % len(keys)]
     if isinstance(case.body, dict):
-        case.body.update({name: right(name, value, number) for name, value in case.body.items()})
+        case.body.update({name: valid_value(name, value, number) for name, value in case.body.items()})
         if case.operation.label == "POST /packages/":
             case.body.setdefault("repo_url", f"https://github.com/owner/{number}")  # this or a name on the index
 
@@ -51,14 +51,14 @@ def filter_failure(context: HookContext, failure: Failure, case: Case, response:
     if isinstance(failure, IgnoredAuth):
         # Who is not known is told that these addresses only read, and not that a token would open them.
         is_refused = "got `405 Method Not Allowed`" in failure.message  # `response` is of the same with credentials
-        return not (is_refused and OF_THE_REFERENCE.match(case.path))
+        return not (is_refused and REFERENCE_PATHS.match(case.path))
     return True
 
 
-def right(name: str, value: Any, number: int) -> Any:
+def valid_value(name: str, value: Any, number: int) -> Any:
     """Return a field's value, or in its place one that is acceptable for more reasons than its type."""
     if name == "title" and isinstance(value, str):
-        return f"Title {number}" if says_nothing(value) else value
+        return f"Title {number}" if is_blank(value) else value
     if name == "slug":
         return value if not value or SLUG.fullmatch(value) else f"slug-{number}"
     if name in {"pypi_url", "documentation_url"} and not value:

@@ -12,8 +12,8 @@ from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
 from pkgsite.extensions import gateways
-from pkgsite.models import OldPackageSlug
-from pkgsite.services.sources import sync_sources
+from pkgsite.models import PackageSlugRedirect
+from pkgsite.services.refresh.sources import sync_sources
 from tests.factories import NOW, make_grid, make_package
 
 
@@ -22,7 +22,7 @@ def _some(app: Flask, session: Session) -> None:
     packages = [make_package(session, f"p-{number}") for number in range(3)]
     packages[0].repo_url, packages[1].pypi_url = "https://github.com/Ada/One", "https://pypi.org/project/Two_Words/"
     make_package(session, "lookup")
-    session.add(OldPackageSlug(slug="p-old", package_id=packages[2].id, created_at=NOW))
+    session.add(PackageSlugRedirect(slug="p-old", package_id=packages[2].id, created_at=NOW))
     make_grid(session, "caching", (packages[0], packages[2]), title="=cmd()", description='with "quotes",\nlines')
     session.commit()
     with app.app_context():
@@ -35,12 +35,12 @@ def test_packages_as_lines_are_the_records_of_the_list(client: FlaskClient) -> N
     assert answer.content_type == "application/x-ndjson"
     records = [json.loads(line) for line in answer.get_data(as_text=True).splitlines()]
     assert records == client.get("/api/v4/packages/?ordering=id").json["results"]
-    some = client.get("/api/v4/packages.ndjson?grid=caching&fields=slug").get_data(as_text=True)
-    assert some == '{"slug":"p-0"}\n{"slug":"p-2"}\n'
+    batch = client.get("/api/v4/packages.ndjson?grid=caching&fields=slug").get_data(as_text=True)
+    assert batch == '{"slug":"p-0"}\n{"slug":"p-2"}\n'
 
 
 def test_lines_come_in_batches(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pkgsite.api.v4.bulk.BATCH", 2)
+    monkeypatch.setattr("pkgsite.api.v4.bulk.BATCH_SIZE", 2)
     lines = client.get("/api/v4/packages.ndjson?fields=id").get_data(as_text=True).splitlines()
     assert lines == ['{"id":1}', '{"id":2}', '{"id":3}', '{"id":4}']
 

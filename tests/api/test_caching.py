@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
 from tests.factories import NOW, make_grid, make_package
-from tests.people import Visitor, make_user
+from tests.users import CsrfClient, make_user
 
 URLS = ("/api/v4/", "/api/v4/packages/", "/api/v4/packages/1/", "/api/v4/grids/", "/api/v4/grids/1/",
         "/api/v4/categories/", "/api/v4/search/?q=one")  # fmt: skip
@@ -73,7 +73,7 @@ def test_failures_are_not_kept(client: FlaskClient) -> None:
 def test_what_a_person_sees_is_theirs(app: Flask, session: Session) -> None:
     user = make_user(session)
     session.commit()
-    ada = Visitor(app, user)
+    ada = CsrfClient(app, user)
     answer = ada.get("/api/v4/packages/1/")
     assert answer.headers["Cache-Control"] == "private, no-cache"
     assert "Cookie" in answer.headers["Vary"]

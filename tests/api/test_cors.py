@@ -7,9 +7,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
-from tests.api.programs import Program
+from tests.api.api_client import ApiClient
 from tests.factories import make_package
-from tests.people import Visitor, make_user
+from tests.users import CsrfClient, make_user
 
 ORIGIN = {"Origin": "https://elsewhere.example"}
 
@@ -38,7 +38,7 @@ def test_a_browser_that_asks_beforehand(client: FlaskClient) -> None:
 def test_writing_and_pages_stay_shut(app: Flask, session: Session) -> None:
     make_package(session, id=1, repo_url="https://github.com/us/one")
     ada = make_user(session)
-    program = Program(app, session, ada)
+    program = ApiClient(app, session, ada)
     assert "Access-Control-Allow-Origin" not in program.patch("packages/1/", {"title": "x"}, headers=ORIGIN).headers
     session.rollback()
-    assert "Access-Control-Allow-Origin" not in Visitor(app).get("/packages/", headers=ORIGIN).headers
+    assert "Access-Control-Allow-Origin" not in CsrfClient(app).get("/packages/", headers=ORIGIN).headers

@@ -19,9 +19,9 @@ from sqlalchemy.orm import Session
 
 from pkgsite.clock import utc_now
 from pkgsite.extensions import db
-from pkgsite.services.tokens import make_token
-from tests.house.world import World, fill
-from tests.people import viewer_of
+from pkgsite.services.accounts.tokens import create_token
+from tests.architecture.sample_site import SampleSite, populate_site
+from tests.users import viewer_of
 
 pytestmark = pytest.mark.e2e
 
@@ -36,12 +36,12 @@ SEED = os.environ.get("FUZZ_SEED", "1")
 # present one (412), none where one is asked for (428), and a body that is too large (413).
 ACCEPTED = ["2xx", "3xx", "401", "403", "404", "409", "429", "412", "428"]
 REJECTED = ["400", "401", "403", "404", "405", "406", "409", "415", "422", "428", "429", "5xx", "412", "413"]
-OF_NOBODY = ["405"]  # at addresses of old: docs/api.md
+ANONYMOUS_RUN = ["405"]  # at addresses of old: docs/api.md
 
 
 def configuration(caller: str) -> str:
     """Return what is set of the tool, as TOML."""
-    accepted = ACCEPTED + (OF_NOBODY if caller == "anonymous" else [])
+    accepted = ACCEPTED + (ANONYMOUS_RUN if caller == "anonymous" else [])
     return f"""
 [checks.positive_data_acceptance]
 expected-statuses = {accepted}
@@ -50,39 +50,39 @@ expected-statuses = {REJECTED}
 """
 
 
-def header_of(session: Session, world: World, caller: str) -> list[str]:
+def header_of(session: Session, world: SampleSite, caller: str) -> list[str]:
     """Return the options by which the tool shows who calls."""
     if caller == "anonymous":
         return []
-    by = viewer_of(world.other if caller == "user" else world.moderator)
-    secret = make_token(session, name="fuzz", scope="write", expires_at=None, by=by, now=utc_now())
+    by = viewer_of(world.stranger if caller == "user" else world.moderator)
+    secret = create_token(session, name="fuzz", scope="write", expires_at=None, by=by, now=utc_now())
     session.commit()
     return ["--header", f"Authorization: Token {secret}"]
 
 
 @pytest.mark.parametrize("caller", CALLERS)
 def test_every_answer_is_one_that_the_description_promises(
-    session: Session, app: Flask, serve: Callable[..., str], caller: str, tmp_path: Path
+    session: Session, app: Flask, serve_app: Callable[..., str], caller: str, tmp_path: Path
 ) -> None:
     """All phases on SQLite; on PostgreSQL the enumerated requests of one caller, and the random ones of all."""
     is_whole = caller == "user" or db.engine.dialect.name == "sqlite"
     phases = [] if is_whole else ["--phases", "examples,fuzzing,stateful"]
-    run_tool(session, app, serve, caller, tmp_path, "--max-examples", EXAMPLES, *phases)
+    run_tool(session, app, serve_app, caller, tmp_path, "--max-examples", EXAMPLES, *phases)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("caller", CALLERS)
 def test_many_more_requests(
-    session: Session, app: Flask, serve: Callable[..., str], caller: str, tmp_path: Path
+    session: Session, app: Flask, serve_app: Callable[..., str], caller: str, tmp_path: Path
 ) -> None:
-    run_tool(session, app, serve, caller, tmp_path, "--max-examples", SLOW_EXAMPLES)
+    run_tool(session, app, serve_app, caller, tmp_path, "--max-examples", SLOW_EXAMPLES)
 
 
 def run_tool(
-    session: Session, app: Flask, serve: Callable[..., str], caller: str, tmp_path: Path, *options: str
+    session: Session, app: Flask, serve_app: Callable[..., str], caller: str, tmp_path: Path, *options: str
 ) -> None:
-    header = header_of(session, fill(session), caller)
-    site = serve(app)
+    header = header_of(session, populate_site(session), caller)
+    site = serve_app(app)
     settings = tmp_path / "fuzz.toml"
     settings.write_text(configuration(caller))
     command = [

@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from sqlalchemy.orm import Session
 
-from pkgsite.limits import RATES, SharedStorage
+from pkgsite.limits import RATES, SqliteStorage
 from tests.factories import make_package
 
 Make = Callable[..., Flask]
@@ -53,7 +53,7 @@ def test_what_the_caller_has_already_is_not_counted(make_app: Make, session: Ses
 
 
 def count(path: str, times: int) -> None:
-    storage = SharedStorage(f"shared://{path}")
+    storage = SqliteStorage(f"shared://{path}")
     for _ in range(times):
         storage.incr("somebody", 3600)
 
@@ -67,14 +67,14 @@ def test_workers_count_together(tmp_path: Path) -> None:
     for worker in workers:
         worker.join(60)
         assert worker.exitcode == 0
-    storage = SharedStorage(f"shared://{path}")
+    storage = SqliteStorage(f"shared://{path}")
     assert storage.get("somebody") == 400
     storage.clear("somebody")
     assert storage.get("somebody") == 0
 
 
 def test_a_count_ends_with_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    storage, now = SharedStorage(f"shared://{tmp_path}/limits.db"), 1_000_000.0
+    storage, now = SqliteStorage(f"shared://{tmp_path}/limits.db"), 1_000_000.0
     monkeypatch.setattr("pkgsite.limits.time.time", lambda: now)
     assert [storage.incr("somebody", 60) for _ in range(3)] == [1, 2, 3]
     assert storage.get_expiry("somebody") == now + 60

@@ -13,9 +13,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pkgsite.models import Grid, Revision
-from tests.api.programs import Program
+from tests.api.api_client import ApiClient
 from tests.factories import make_grid
-from tests.people import make_user
+from tests.users import make_user
 
 WRITERS, GRIDS, AT_ONCE = 100, 10, 20
 
@@ -33,11 +33,11 @@ def append(address: str, secret: str, word: str) -> list[int]:
     return statuses
 
 
-def test_a_hundred_writers_lose_nothing(app: Flask, session: Session, serve: Callable[[Any], str]) -> None:
+def test_a_hundred_writers_lose_nothing(app: Flask, session: Session, serve_app: Callable[[Any], str]) -> None:
     grids = [make_grid(session, f"grid-{number}").id for number in range(GRIDS)]
     people = [make_user(session, f"person-{number}") for number in range(2)]
-    secrets = [Program(app, session, person).secret for person in people]
-    address = serve(app)
+    secrets = [ApiClient(app, session, person).token for person in people]
+    address = serve_app(app)
     with ThreadPoolExecutor(AT_ONCE) as threads:
         jobs = [
             threads.submit(
@@ -55,11 +55,11 @@ def test_a_hundred_writers_lose_nothing(app: Flask, session: Session, serve: Cal
     assert len(session.scalars(select(Revision.id)).all()) == WRITERS
 
 
-def test_one_of_two_with_the_same_tag_is_told(app: Flask, session: Session, serve: Callable[[Any], str]) -> None:
+def test_one_of_two_with_the_same_tag_is_told(app: Flask, session: Session, serve_app: Callable[[Any], str]) -> None:
     grid = make_grid(session)
     path = f"/api/v4/grids/{grid.id}/"
-    secrets = [Program(app, session, make_user(session, name)).secret for name in ("ada", "bo")]
-    address = serve(app) + path
+    secrets = [ApiClient(app, session, make_user(session, name)).token for name in ("ada", "bo")]
+    address = serve_app(app) + path
     tag = requests.get(address, timeout=60).headers["ETag"]
 
     def change(secret: str) -> int:
@@ -70,9 +70,11 @@ def test_one_of_two_with_the_same_tag_is_told(app: Flask, session: Session, serv
         assert sorted(threads.map(change, secrets)) == [200, 412]
 
 
-def test_one_request_sent_twice_at_once_is_done_once(app: Flask, session: Session, serve: Callable[[Any], str]) -> None:
-    secret = Program(app, session, make_user(session)).secret
-    address = f"{serve(app)}/api/v4/grids/"
+def test_one_request_sent_twice_at_once_is_done_once(
+    app: Flask, session: Session, serve_app: Callable[[Any], str]
+) -> None:
+    secret = ApiClient(app, session, make_user(session)).token
+    address = f"{serve_app(app)}/api/v4/grids/"
 
     def make(_: int) -> tuple[int, int]:
         headers = {"Authorization": f"Token {secret}", "Idempotency-Key": "one"}

@@ -131,7 +131,7 @@ def test_a_failure_in_the_api_is_json(make_app, monkeypatch: pytest.MonkeyPatch)
     def fail(*_args: object, **_options: object) -> None:
         raise RuntimeError("the secret is 4711")
 
-    monkeypatch.setattr(packages, "find_packages", fail)
+    monkeypatch.setattr(packages, "list_packages", fail)
     answer = make_app().test_client().get("/api/v4/packages/")
     assert (answer.status_code, answer.content_type) == (500, "application/json")
     assert "4711" not in answer.get_data(as_text=True)

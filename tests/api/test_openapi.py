@@ -12,11 +12,11 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 from sqlalchemy.orm import Session
 
-from pkgsite.api.v4.resource import UNSAFE
+from pkgsite.api.resource import UNSAFE_METHODS
 from tests.factories import fill_cell, make_feature, make_grid, make_package
 
 NOT_DESCRIBED = {"/api/v4/openapi.json"}
-READS = ["/", "/packages/", "/packages/{key}/", "/grids/", "/grids/{key}/", "/grids/{key}/packages/", "/search/",
+READ_OPERATIONS = ["/", "/packages/", "/packages/{key}/", "/grids/", "/grids/{key}/", "/grids/{key}/packages/", "/search/",
          "/grids/{key}/packages/{package}/", "/grids/{key}/features/", "/grids/{key}/features/{feature}/",
          "/grids/{key}/features/{feature}/cells/{package}/", "/categories/", "/categories/{key}/"]  # fmt: skip
 
@@ -55,11 +55,11 @@ def test_what_can_be_done_is_described_and_nothing_else(described: dict[str, Any
         view = getattr(app.view_functions[rule.endpoint], "view_class", None)
         if view is not None and rule.endpoint.startswith("api_v4.") and "suffix" not in rule.arguments:
             path = re.sub(r"<\w+:(\w+)>", r"{\1}", rule.rule).removeprefix("/api/v4")
-            there = {method.lower() for method in UNSAFE if hasattr(view, method.lower())}
+            there = {method.lower() for method in UNSAFE_METHODS if hasattr(view, method.lower())}
             assert set(described["paths"][path]) - {"get", "parameters"} == there, path
 
 
-@pytest.mark.parametrize("path", READS)
+@pytest.mark.parametrize("path", READ_OPERATIONS)
 def test_what_is_answered_is_as_described(described: dict[str, Any], client: FlaskClient, path: str) -> None:
     schema = described["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
     address = "/api/v4" + path.format(key=1, package=1, feature=1)
@@ -70,7 +70,7 @@ def test_what_is_answered_is_as_described(described: dict[str, Any], client: Fla
 
 def test_the_page_says_it_in_words_and_brings_the_tool(client: FlaskClient) -> None:
     page = client.get("/api/docs/")
-    for words in ("curl", "import requests", "await fetch", "5000 an hour", 'data-document="/api/v4/openapi.json"'):
+    for words in ("curl", "import requests", "await fetch", "5,000 per hour", 'data-document="/api/v4/openapi.json"'):
         assert words in page.text
     assert page.headers["Content-Security-Policy"].endswith("style-src 'self' 'unsafe-inline'")
     assert client.get("/").headers["Content-Security-Policy"].endswith("style-src 'self'")

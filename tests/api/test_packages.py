@@ -8,8 +8,8 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
-from pkgsite.models import OldPackageSlug, Package
-from tests.factories import NOW, make_category, make_grid, make_package, put_into_grid
+from pkgsite.models import Package, PackageSlugRedirect
+from tests.factories import NOW, add_to_grid, make_category, make_grid, make_package
 
 WEEKS = [0] * 51 + [3]
 
@@ -115,7 +115,7 @@ def test_a_package_names_its_grids_in_the_order_in_which_it_was_put_into_them(
 ) -> None:
     package = make_package(session)
     for slug, grid_id in (("zebra", 7), ("ant", 9), ("bee", 2)):
-        put_into_grid(session, make_grid(session, slug, id=grid_id), package)
+        add_to_grid(session, make_grid(session, slug, id=grid_id), package)
     session.commit()
     assert client.get(f"/api/v4/packages/{package.id}/").json["grids"] == [
         f"http://localhost/api/v4/grids/{grid_id}/" for grid_id in (7, 9, 2)
@@ -128,7 +128,9 @@ def test_an_old_slug_leads_straight_to_the_present_one(
     client: FlaskClient, session: Session, ending: str, query: str
 ) -> None:
     package = make_package(session, "new#name")
-    session.add_all([OldPackageSlug(slug=slug, package_id=package.id, created_at=NOW) for slug in ("first", "second")])
+    session.add_all(
+        [PackageSlugRedirect(slug=slug, package_id=package.id, created_at=NOW) for slug in ("first", "second")]
+    )
     session.commit()
     for slug in ("first", "second"):
         answer = client.get(f"/api/v4/packages/{slug}{ending}{query}")
@@ -136,7 +138,7 @@ def test_an_old_slug_leads_straight_to_the_present_one(
 
 
 def test_a_live_slug_wins_over_an_old_one(client: FlaskClient, session: Session) -> None:
-    session.add(OldPackageSlug(slug="shared", package_id=make_package(session, "renamed").id, created_at=NOW))
+    session.add(PackageSlugRedirect(slug="shared", package_id=make_package(session, "renamed").id, created_at=NOW))
     live = make_package(session, "shared")
     session.commit()
     assert client.get("/api/v4/packages/shared/").json["id"] == live.id

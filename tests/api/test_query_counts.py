@@ -7,7 +7,7 @@ from flask import Flask
 from sqlalchemy.orm import Session
 
 from tests.factories import make_grid, make_package
-from tests.queries import counted_queries
+from tests.queries import recorded_queries
 
 COSTS = {
     "/api/v4/": 0,
@@ -33,7 +33,7 @@ def test_queries(app: Flask, session: Session, rows: int) -> None:
     client = app.test_client()
     costs = {}
     for url in COSTS:
-        with counted_queries(app) as statements:
+        with recorded_queries(app) as statements:
             client.get(url)
         costs[url] = len([statement for statement in statements if not statement.startswith("BEGIN")])
     assert costs == COSTS

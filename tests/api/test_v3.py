@@ -8,9 +8,9 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
-from pkgsite.models import Identity, OldPackageSlug, Usage
+from pkgsite.models import Identity, PackageSlugRedirect, Usage
 from tests.factories import NOW, make_category, make_grid, make_package
-from tests.people import make_user
+from tests.users import make_user
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +25,7 @@ def _site(session: Session) -> None:
     )  # fmt: skip
     two = make_package(session, "two", title="A two", category=tools)
     session.add(Usage(user_id=ada.id, package_id=one.id, created_at=NOW))
-    session.add(OldPackageSlug(slug="uno", package_id=one.id, created_at=NOW))
+    session.add(PackageSlugRedirect(slug="uno", package_id=one.id, created_at=NOW))
     make_grid(session, "caching", (one, two))
     session.commit()
 

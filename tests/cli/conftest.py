@@ -9,14 +9,14 @@ from click.testing import Result
 from flask import Flask
 
 from pkgsite import cli
-from pkgsite.clients.http import Patience
+from pkgsite.clients.http import Timeouts
 from tests.fakes.v4_site import FakeV4Site
 
 
 @pytest.fixture
-def run(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+def run_command(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """A function that runs `flask ...` with these arguments; it asks again without waiting."""
-    monkeypatch.setattr(cli, "PATIENCE", Patience(timeout_s=10, attempts=3, backoff_s=0, jitter_s=0))
+    monkeypatch.setattr(cli, "TIMEOUTS", Timeouts(read_timeout_s=10, attempts=3, backoff_s=0, jitter_s=0))
 
     def invoke(*arguments: str) -> Result:
         return app.test_cli_runner().invoke(args=arguments)
@@ -25,7 +25,7 @@ def run(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
 
 
 @pytest.fixture
-def fake() -> FakeV4Site:
+def fake_site() -> FakeV4Site:
     """A site of two categories, five grids and eleven packages, three to a page, with all that can be wrong."""
     site = FakeV4Site(most_per_page=3)
     site.add_category(1, "apps")

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from pkgsite.extensions import db
 from pkgsite.models import LoginSession, User
 from pkgsite.server import prepare_database
-from tests.browsers import OTHER, PASSWORD, Browser, make_person
+from tests.login_client import OTHER_PASSWORD, PASSWORD, LoginClient, make_login_user
 
 
 @pytest.fixture
@@ -39,24 +39,24 @@ def test_the_first_staff_account(session: Session, app: Flask, users: Users) -> 
     user = session.query(User).one()
     assert (user.role, user.email) == ("staff", "ada@example.org")
     assert user.email_confirmed_at is not None
-    assert Browser(app).log_in().status_code == 303
+    assert LoginClient(app).log_in().status_code == 303
 
 
 def test_the_start_says_how_to_make_it(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
     command = ".venv/bin/flask --app wsgi users create NAME --role staff"
     prepare_database()
     assert command in capsys.readouterr().err
-    make_person(session, role="moderator")
+    make_login_user(session, role="moderator")
     prepare_database()
     assert command in capsys.readouterr().err
-    make_person(session, "bob", role="staff")
+    make_login_user(session, "bob", role="staff")
     prepare_database()
     assert command not in capsys.readouterr().err
 
 
 def test_a_password_from_standard_input(session: Session, app: Flask, users: Users) -> None:
     assert users("create", "ada", "--password-stdin", typed=f"{PASSWORD}\n")[0] == 0
-    assert Browser(app).log_in().status_code == 303
+    assert LoginClient(app).log_in().status_code == 303
     user = session.query(User).one()
     assert (user.role, user.email) == ("user", None)
 
@@ -82,7 +82,7 @@ def test_a_password_from_standard_input(session: Session, app: Flask, users: Use
 def test_what_can_not_be_is_said(
     session: Session, users: Users, arguments: tuple[str, ...], typed: str, words: str
 ) -> None:
-    make_person(session, "bob")
+    make_login_user(session, "bob")
     status, said = users(*arguments, typed=typed)
     assert status == 1
     assert said.startswith("Error: ")
@@ -97,7 +97,7 @@ def test_a_password_is_no_argument(users: Users) -> None:
 
 
 def test_a_role_is_given_and_taken(session: Session, users: Users) -> None:
-    ada = make_person(session).id
+    ada = make_login_user(session).id
     for arguments, role in ((("ADA",), "moderator"), (("ada@example.org", "--role", "staff"), "staff"),
                             (("ada", "--role", "user"), "user")):  # fmt: skip
         assert users("promote", *arguments) == (0, f"ada now has the role {role}.\n")
@@ -107,29 +107,29 @@ def test_a_role_is_given_and_taken(session: Session, users: Users) -> None:
 
 
 def test_an_account_is_closed_and_opened_again(session: Session, app: Flask, users: Users) -> None:
-    make_person(session)
-    browser = Browser(app)
+    make_login_user(session)
+    browser = LoginClient(app)
     browser.log_in()
     assert users("disable", "ada")[0] == 0
     assert browser.username is None
     session.rollback()
     assert session.query(LoginSession).count() == 0
-    assert Browser(app).log_in().status_code == 422
+    assert LoginClient(app).log_in().status_code == 422
     assert users("reset-link", "ada")[0] == 1
     assert users("disable", "--undo", "ada") == (0, "ada can log in again.\n")
-    assert Browser(app).log_in().status_code == 303
+    assert LoginClient(app).log_in().status_code == 303
 
 
 def test_a_link_for_who_has_forgotten_the_password(make_app: Callable[..., Flask]) -> None:
     app = make_app(MAIL="off", PUBLIC_URL="https://packages.example.org")
     with app.app_context():
-        make_person(db.session(), email_confirmed_at=None)
+        make_login_user(db.session(), email_confirmed_at=None)
     said = app.test_cli_runner().invoke(args=["users", "reset-link", "ada"]).output
     assert said.startswith("https://packages.example.org/account/reset/")
     path = said.strip().removeprefix("https://packages.example.org")
     app.config["SESSION_COOKIE_SECURE"] = False  # the test's browser comes by http
-    assert Browser(app).post(path, {"password": OTHER}).status_code == 303
-    assert Browser(app).log_in(password=OTHER).status_code == 303
+    assert LoginClient(app).post(path, {"password": OTHER_PASSWORD}).status_code == 303
+    assert LoginClient(app).log_in(password=OTHER_PASSWORD).status_code == 303
     with app.app_context():
         assert db.session.query(User).one().email_confirmed_at is None, "the operator's link proves no address"
-    assert Browser(app).get(path).status_code == 410
+    assert LoginClient(app).get(path).status_code == 410

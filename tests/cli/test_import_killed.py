@@ -16,10 +16,10 @@ from sqlalchemy.orm import Session
 from pkgsite import create_app
 from pkgsite.extensions import db
 from pkgsite.models import Base
-from tests.conftest import settings_for
-from tests.databases import Template
+from tests.conftest import make_config
+from tests.databases import DatabaseTemplate
 from tests.factories import make_category, make_grid, make_package
-from tests.fakes.v4_site import FakeV4Site, Silence
+from tests.fakes.v4_site import FakeV4Site, HangingResponse
 from tests.processes import Process, start
 
 pytestmark = pytest.mark.e2e
@@ -47,16 +47,16 @@ def rows_of(session: Session) -> dict[str, list[dict[str, Any]]]:
 @pytest.fixture
 def clean(
     database_url: str,
-    templates: Callable[[str], Template],
+    database_templates: Callable[[str], DatabaseTemplate],
     tmp_path: Path,
-    fake: FakeV4Site,
-    serve: Callable[[Any], str],
+    fake_site: FakeV4Site,
+    serve_app: Callable[[Any], str],
 ) -> tuple[str, dict[str, list[dict[str, Any]]]]:
     """What one clean run on a database of the same kind says and leaves."""
-    with templates(database_url.partition(":")[0]).copy() as url:
-        app = create_app(settings_for(url, tmp_path))
+    with database_templates(database_url.partition(":")[0]).copy() as url:
+        app = create_app(make_config(url, tmp_path))
         with app.app_context():
-            result = app.test_cli_runner().invoke(args=["import-v4", serve(fake)])
+            result = app.test_cli_runner().invoke(args=["import-v4", serve_app(fake_site)])
             assert result.exit_code == 0, result.output
             rows = rows_of(db.session())
             db.session.remove()
@@ -96,39 +96,39 @@ STATEMENTS = (3, 99, 5, 2, 8, 99, 11, 6, 4)
 
 def test_killed_inside_each_transaction(
     command: Callable[..., Process],
-    run: Callable[..., Result],
-    serve: Callable[[Any], str],
-    fake: FakeV4Site,
+    run_command: Callable[..., Result],
+    serve_app: Callable[[Any], str],
+    fake_site: FakeV4Site,
     session: Session,
     clean: tuple[str, dict[str, list[dict[str, Any]]]],
 ) -> None:
-    address = serve(fake)
+    address = serve_app(fake_site)
     assert len(STATEMENTS) == PAGES
     for done, statement in enumerate(STATEMENTS):
         transaction = "1" if done == 0 else "2"
-        process = command("-m", "tests.fakes.dying", transaction, str(statement), "import-v4", address)
+        process = command("-m", "tests.fakes.killed_command", transaction, str(statement), "import-v4", address)
         _, said = process.communicate()
         assert process.returncode == -signal.SIGKILL, said
-    assert_whole(run("import-v4", address), session, clean)
+    assert_whole(run_command("import-v4", address), session, clean)
 
 
 def test_killed_between_transactions(
     command: Callable[..., Process],
-    run: Callable[..., Result],
-    serve: Callable[[Any], str],
-    fake: FakeV4Site,
+    run_command: Callable[..., Result],
+    serve_app: Callable[[Any], str],
+    fake_site: FakeV4Site,
     session: Session,
     clean: tuple[str, dict[str, list[dict[str, Any]]]],
 ) -> None:
     """Each run dies while it waits for a page: the first for its first one, the others for their second."""
-    address = serve(fake)
+    address = serve_app(fake_site)
     for done in range(PAGES):
-        silence = Silence()
-        fake.answers = {len(fake.asked) + (1 if done == 0 else 2): silence}
+        silence = HangingResponse()
+        fake_site.scripted_responses = {len(fake_site.request_log) + (1 if done == 0 else 2): silence}
         process = command("-m", "flask", "--app", "wsgi", "import-v4", address)
         while not silence.asked.wait(timeout=0.02):
             assert process.poll() is None, process.communicate()[1]
         process.kill()
         process.communicate()
         silence.over.set()
-    assert_whole(run("import-v4", address), session, clean)
+    assert_whole(run_command("import-v4", address), session, clean)

@@ -12,12 +12,20 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from pkgsite import cli
-from pkgsite.clients.http import Patience
+from pkgsite.clients.http import Timeouts
 from pkgsite.clients.v4_site import V4Site
 from pkgsite.models import ImportProgress, Package
 from tests.databases import free_port
 from tests.factories import make_package
-from tests.fakes.v4_site import Answer, FakeV4Site, Silence, answer, broken_off, html, reset
+from tests.fakes.v4_site import (
+    Answer,
+    FakeV4Site,
+    HangingResponse,
+    connection_reset,
+    html_response,
+    response,
+    truncated_response,
+)
 
 Run = Callable[..., Result]
 Serve = Callable[[Any], str]
@@ -37,14 +45,14 @@ packages       7 added,     0 changed,     0 unchanged,     4 skipped
 
 
 def test_a_site_is_copied_and_a_second_run_says_that_nothing_has_changed(
-    run: Run, serve: Serve, fake: FakeV4Site, session: Session
+    run_command: Run, serve_app: Serve, fake_site: FakeV4Site, session: Session
 ) -> None:
-    address = serve(fake)
-    first = run("import-v4", f"{address}/api/v4/")
+    address = serve_app(fake_site)
+    first = run_command("import-v4", f"{address}/api/v4/")
     assert first.exit_code == 0, first.output
     assert first.stdout == SUMMARY
     assert first.stderr == ""
-    second = run("import-v4", address)  # the site's own address will do
+    second = run_command("import-v4", address)  # the site's own address will do
     assert second.exit_code == 0
     assert second.stdout.splitlines()[:4] == [
         "categories     0 added,     0 changed,     2 unchanged,     0 skipped",
@@ -59,27 +67,29 @@ def test_a_site_is_copied_and_a_second_run_says_that_nothing_has_changed(
 @pytest.mark.parametrize(
     "failure",
     [
-        answer("500 Internal Server Error", b""),
-        answer("429 Too Many Requests", {}, Retry_After="0"),
-        answer("503 Service Unavailable", b"<html>", "text/html"),
-        broken_off,
-        reset,
+        response("500 Internal Server Error", b""),
+        response("429 Too Many Requests", {}, Retry_After="0"),
+        response("503 Service Unavailable", b"<html>", "text/html"),
+        truncated_response,
+        connection_reset,
     ],
 )
-def test_failures_that_pass_are_survived(run: Run, serve: Serve, fake: FakeV4Site, failure: Answer) -> None:
-    fake.answers = dict.fromkeys((1, 2, 4, 7), failure)
-    result = run("import-v4", serve(fake))
+def test_failures_that_pass_are_survived(
+    run_command: Run, serve_app: Serve, fake_site: FakeV4Site, failure: Answer
+) -> None:
+    fake_site.scripted_responses = dict.fromkeys((1, 2, 4, 7), failure)
+    result = run_command("import-v4", serve_app(fake_site))
     assert result.exit_code == 0, result.output
     assert result.stdout == SUMMARY
 
 
 def test_a_slow_answer_is_asked_for_again(
-    run: Run, serve: Serve, fake: FakeV4Site, monkeypatch: pytest.MonkeyPatch
+    run_command: Run, serve_app: Serve, fake_site: FakeV4Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    silence = Silence()
-    fake.answers = {5: silence}
-    monkeypatch.setattr(cli, "PATIENCE", Patience(timeout_s=0.3, attempts=5, backoff_s=0, jitter_s=0))
-    result = run("import-v4", serve(fake))
+    silence = HangingResponse()
+    fake_site.scripted_responses = {5: silence}
+    monkeypatch.setattr(cli, "TIMEOUTS", Timeouts(read_timeout_s=0.3, attempts=5, backoff_s=0, jitter_s=0))
+    result = run_command("import-v4", serve_app(fake_site))
     silence.over.set()
     assert result.stdout == SUMMARY
 
@@ -87,19 +97,19 @@ def test_a_slow_answer_is_asked_for_again(
 @pytest.mark.parametrize(
     ("failure", "words"),
     [
-        (answer("500 Internal Server Error", b""), "returned 500."),
-        (html(), "returned text/html instead of JSON."),
-        (answer("200 OK", b'{"count": 11, "results": ['), "returned invalid JSON: Expecting value"),
-        (answer("403 Forbidden", {}), "returned 403: access denied."),
-        (answer("302 Found", b"", Location="https://elsewhere.example/"), "redirected to another host:"),
+        (response("500 Internal Server Error", b""), "returned 500."),
+        (html_response(), "returned text/html instead of JSON."),
+        (response("200 OK", b'{"count": 11, "results": ['), "returned invalid JSON: Expecting value"),
+        (response("403 Forbidden", {}), "returned 403: access denied."),
+        (response("302 Found", b"", Location="https://elsewhere.example/"), "redirected to another host:"),
     ],
 )
 def test_a_failure_that_stays_stops_it_and_the_next_run_goes_on(
-    run: Run, serve: Serve, fake: FakeV4Site, session: Session, failure: Answer, words: str
+    run_command: Run, serve_app: Serve, fake_site: FakeV4Site, session: Session, failure: Answer, words: str
 ) -> None:
-    address = serve(fake)
-    fake.answers = dict.fromkeys((5, 6, 7), failure)  # 4 was the first page of packages
-    stopped = run("import-v4", address)
+    address = serve_app(fake_site)
+    fake_site.scripted_responses = dict.fromkeys((5, 6, 7), failure)  # 4 was the first page of packages
+    stopped = run_command("import-v4", address)
     assert stopped.exit_code == 1
     assert stopped.stdout == ""
     error = stopped.stderr.partition("Error: ")[2]
@@ -107,34 +117,36 @@ def test_a_failure_that_stays_stops_it_and_the_next_run_goes_on(
     assert error.endswith("\nThe records imported so far are kept. Run the command again to resume.\n")
     assert session.scalar(select(func.count()).select_from(Package)) == 2
     session.commit()
-    fake.answers.clear()
-    fake.asked.clear()
-    finished = run("import-v4", address)
+    fake_site.scripted_responses.clear()
+    fake_site.request_log.clear()
+    finished = run_command("import-v4", address)
     assert finished.exit_code == 0
     assert finished.stderr == "Resuming the last import: packages, 3 done.\n"
     assert finished.stdout == SUMMARY  # the whole, not the rest
-    assert fake.asked[0] == "/api/v4/packages/?limit=100&offset=3"
+    assert fake_site.request_log[0] == "/api/v4/packages/?limit=100&offset=3"
 
 
-@pytest.mark.parametrize("wrong", [html(), answer("404 Not Found", b"<h1>No</h1>", "text/html"), answer("200 OK", {})])
-def test_a_wrong_url(run: Run, serve: Serve, session: Session, wrong: Answer) -> None:
-    address = serve(wrong)
-    result = run("import-v4", f"{address}/somewhere")
+@pytest.mark.parametrize(
+    "wrong", [html_response(), response("404 Not Found", b"<h1>No</h1>", "text/html"), response("200 OK", {})]
+)
+def test_a_wrong_url(run_command: Run, serve_app: Serve, session: Session, wrong: Answer) -> None:
+    address = serve_app(wrong)
+    result = run_command("import-v4", f"{address}/somewhere")
     assert result.exit_code == 1
     assert f"Error: {address}/somewhere/api/v4/categories/?limit=100&offset=0" in result.stderr
     assert f"Nothing was imported. Is {address}/somewhere/api/v4/ the root URL of an API v4?" in result.stderr
     assert session.scalars(select(ImportProgress)).all() == []
 
 
-def test_a_host_that_is_not_there(run: Run) -> None:
+def test_a_host_that_is_not_there(run_command: Run) -> None:
     address = f"http://127.0.0.1:{free_port()}"
-    result = run("import-v4", address)
+    result = run_command("import-v4", address)
     assert result.exit_code == 1
     assert f"Could not connect to {address}/api/v4/categories/?limit=100&offset=0: Connection refused." in result.stderr
 
 
-def test_what_is_not_an_address(run: Run) -> None:
-    result = run("import-v4", "packages.example.org")
+def test_what_is_not_an_address(run_command: Run) -> None:
+    result = run_command("import-v4", "packages.example.org")
     assert result.exit_code == 1
     assert result.stderr == (
         "Error: “packages.example.org” is not a valid site URL, such as https://packages.example.org/api/v4/\n"
@@ -142,9 +154,9 @@ def test_what_is_not_an_address(run: Run) -> None:
 
 
 def test_ctrl_c_says_that_the_next_run_goes_on(
-    run: Run, serve: Serve, fake: FakeV4Site, monkeypatch: pytest.MonkeyPatch
+    run_command: Run, serve_app: Serve, fake_site: FakeV4Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    address = serve(fake)
+    address = serve_app(fake_site)
     read = V4Site.page
 
     def page(self: V4Site, noun: str, offset: int) -> Any:
@@ -154,29 +166,30 @@ def test_ctrl_c_says_that_the_next_run_goes_on(
 
     with monkeypatch.context() as patched:
         patched.setattr(V4Site, "page", page)
-        stopped = run("import-v4", address)
+        stopped = run_command("import-v4", address)
     assert stopped.exit_code == 130
     assert stopped.stderr == "Import stopped. The records imported so far are kept. Run the command again to resume.\n"
-    finished = run("import-v4", address)
+    finished = run_command("import-v4", address)
     assert finished.stderr == "Resuming the last import: packages, 6 done.\n"
     assert finished.stdout == SUMMARY
 
 
-def test_the_site_is_told_who_asks(make_app: Callable[..., Flask], serve: Serve) -> None:
+def test_the_site_is_told_who_asks(make_app: Callable[..., Flask], serve_app: Serve) -> None:
     seen = []
 
     def site(environ: dict[str, Any], start_response: Any) -> Any:
         seen.append(environ["HTTP_USER_AGENT"])
-        return answer("200 OK", {"count": 0, "next": None, "results": []})(environ, start_response)
+        return response("200 OK", {"count": 0, "next": None, "results": []})(environ, start_response)
 
     app = make_app(PUBLIC_URL="https://packages.example.org")
-    assert app.test_cli_runner().invoke(args=["import-v4", serve(site)]).exit_code == 0
+    assert app.test_cli_runner().invoke(args=["import-v4", serve_app(site)]).exit_code == 0
     assert set(seen) == {"pkgsite (+https://packages.example.org)"}
 
 
-def test_without_tables_it_says_what_to_do(run: Run, app: Flask) -> None:
-    run("db", "downgrade", "base")
+def test_without_tables_it_says_what_to_do(run_command: Run, app: Flask) -> None:
+    run_command("db", "downgrade", "base")
     for command in (["import-v4", "http://h.example"], ["load-catalogue"]):
-        result = run(*command)
+        result = run_command(*command)
         assert result.exit_code == 1
-        assert result.stderr == "Error: The database has no tables yet. Run this first: flask --app wsgi db upgrade\n"
+        hint = "Run this first: .venv/bin/flask --app wsgi db upgrade"
+        assert result.stderr == f"Error: The database has no tables yet. {hint}\n"

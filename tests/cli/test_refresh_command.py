@@ -27,8 +27,8 @@ from pkgsite.rules.timetable import TIMETABLE
 from tests import processes
 from tests.factories import make_package
 from tests.fakes.rest_host import FakeHost
-from tests.fakes.v4_site import answer
-from tests.jobs.world import REPOSITORIES, Site, World
+from tests.fakes.v4_site import response
+from tests.jobs.fake_hosts import REPOSITORIES, FakeHosts, RefreshedSite
 from tests.processes import Process
 
 GITHUB, GITLAB = REPOSITORIES["github.com"], REPOSITORIES["gitlab.com"]
@@ -55,22 +55,22 @@ class Held:
 
 
 @pytest.fixture
-def world(serve: Callable[[Any], str]) -> World:
-    return World(serve)
+def world(serve_app: Callable[[Any], str]) -> FakeHosts:
+    return FakeHosts(serve_app)
 
 
 @pytest.fixture
-def settings(world: World) -> dict[str, str]:
+def settings(world: FakeHosts) -> dict[str, str]:
     return world.settings()
 
 
 @pytest.fixture
-def site(world: World, settings: dict[str, str], make_app: Callable[..., Flask]) -> Site:
-    return Site(make_app(**settings), world)
+def site(world: FakeHosts, settings: dict[str, str], make_app: Callable[..., Flask]) -> RefreshedSite:
+    return RefreshedSite(make_app(**settings), world)
 
 
 @pytest.fixture
-def run(site: Site) -> Run:
+def run(site: RefreshedSite) -> Run:
     """A function that runs `flask refresh` with these arguments in the test's process."""
 
     def invoke(*arguments: str) -> Result:
@@ -104,7 +104,7 @@ def start(database_url: str, tmp_path: Path, settings: dict[str, str]) -> Iterat
         process.communicate()
 
 
-def fetched(site: Site, slug: str) -> set[str]:
+def fetched(site: RefreshedSite, slug: str) -> set[str]:
     """Return the sources of a package that have been fetched."""
     package_id = site.package(slug).id
     with site.app.app_context():
@@ -116,15 +116,15 @@ def fetched(site: Site, slug: str) -> set[str]:
         return {Source(source) for source in rows}
 
 
-def forget(site: Site) -> None:
+def forget(site: RefreshedSite) -> None:
     """Let no source have been fetched, as far as `fetched` can see; when each is due stays as it is."""
     with site.app.app_context():
         db.session.execute(sa.update(SourceState).values(fetched_at=None))
         db.session.commit()
 
 
-def count(site: Site, *conditions: sa.ColumnElement[bool]) -> int:
-    found: int = site.read(sa.select(sa.func.count()).select_from(SourceState).where(*conditions))
+def count(site: RefreshedSite, *conditions: sa.ColumnElement[bool]) -> int:
+    found: int = site.query_one(sa.select(sa.func.count()).select_from(SourceState).where(*conditions))
     return found
 
 
@@ -137,42 +137,44 @@ def wait_until(is_so: Callable[[], bool], process: Process) -> None:
         time.sleep(0.02)
 
 
-def test_what_is_due_is_fetched_and_nothing_else(site: Site, world: World, run: Run) -> None:
-    site.add("known", repo_url=GITHUB)
-    assert run().exit_code == 0
-    asked = len(world.github.asked)
+def test_what_is_due_is_fetched_and_nothing_else(site: RefreshedSite, world: FakeHosts, run_command: Run) -> None:
+    site.add_package("known", repo_url=GITHUB)
+    assert run_command().exit_code == 0
+    asked = len(world.github.request_log)
     with site.app.app_context():  # as an edit leaves it: its sources are still to be found
         make_package(db.session(), "new", repo_url=GITLAB)
         db.session.commit()
-    result = run()
+    result = run_command()
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout == "repo       1 fetched\nactivity   1 fetched\npeople     1 fetched\n"
-    assert len(world.github.asked) == asked
+    assert len(world.github.request_log) == asked
     assert fetched(site, "new") == ALL_OF_REPO
     assert sum(site.package("new").commits_over_52) > 0
-    again = run()
+    again = run_command()
     assert (again.exit_code, again.stdout, again.stderr) == (0, "Nothing is due.\n", "")
 
 
-def add_three(site: Site, world: World) -> None:
+def add_three(site: RefreshedSite, world: FakeHosts) -> None:
     """Add three packages that have been fetched, whose repositories have got another star since."""
     repositories = [world.github.add(f"ada/{slug}", stars=1) for slug in ("one", "two", "three")]
     for repository in repositories:
-        site.add(repository.name.removeprefix("ada/"), repo_url=f"https://github.com/{repository.name}")
+        site.add_package(repository.name.removeprefix("ada/"), repo_url=f"https://github.com/{repository.name}")
     site.refresh()
     for repository in repositories:
         repository.stars = 2
     forget(site)
 
 
-def stars(site: Site) -> list[int | None]:
+def stars(site: RefreshedSite) -> list[int | None]:
     return [site.package(slug).stars for slug in ("one", "two", "three")]
 
 
-def test_named_packages_are_fetched_at_once_and_no_others(site: Site, world: World, run: Run) -> None:
+def test_named_packages_are_fetched_at_once_and_no_others(
+    site: RefreshedSite, world: FakeHosts, run_command: Run
+) -> None:
     add_three(site, world)
-    site.add("due", repo_url=GITLAB)
-    result = run("one", "two", "one")
+    site.add_package("due", repo_url=GITLAB)
+    result = run_command("one", "two", "one")
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout == "repo       2 fetched\nactivity   2 unchanged\npeople     2 unchanged\n"
     assert stars(site) == [2, 2, 1]
@@ -180,9 +182,9 @@ def test_named_packages_are_fetched_at_once_and_no_others(site: Site, world: Wor
     assert fetched(site, "three") == fetched(site, "due") == set()
 
 
-def test_everything_is_fetched_on_demand(site: Site, world: World, run: Run) -> None:
+def test_everything_is_fetched_on_demand(site: RefreshedSite, world: FakeHosts, run_command: Run) -> None:
     add_three(site, world)
-    result = run("--all")
+    result = run_command("--all")
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout == "repo       3 fetched\nactivity   3 unchanged\npeople     3 unchanged\n"
     assert stars(site) == [2, 2, 2]
@@ -199,18 +201,18 @@ def test_everything_is_fetched_on_demand(site: Site, world: World, run: Run) -> 
     ],
 )
 def test_one_source_only(
-    site: Site, world: World, run: Run, arguments: tuple[str, ...], found: dict[str, set[Source]]
+    site: RefreshedSite, world: FakeHosts, run_command: Run, arguments: tuple[str, ...], found: dict[str, set[Source]]
 ) -> None:
     add_three(site, world)
-    site.add("due", repo_url=GITLAB)
-    result = run(*arguments)
+    site.add_package("due", repo_url=GITLAB)
+    result = run_command(*arguments)
     assert (result.exit_code, result.stderr) == (0, "")
     assert {slug: fetched(site, slug) for slug in found} == found
 
 
-def test_a_source_that_there_is_not(site: Site, run: Run) -> None:
-    site.add("due", repo_url=GITLAB)
-    result = run("--source", "weather")
+def test_a_source_that_there_is_not(site: RefreshedSite, run_command: Run) -> None:
+    site.add_package("due", repo_url=GITLAB)
+    result = run_command("--source", "weather")
     assert result.exit_code == 2
     assert "'weather' is not one of 'repo', 'activity', 'people', 'index', 'downloads'" in result.stderr
     assert fetched(site, "due") == set()
@@ -218,22 +220,24 @@ def test_a_source_that_there_is_not(site: Site, run: Run) -> None:
 
 @pytest.mark.parametrize("arguments", [("nope", "due", "nada"), ("nope", "due", "nada", "--all")])
 def test_an_unknown_package_is_named_and_nothing_is_fetched(
-    site: Site, world: World, run: Run, arguments: tuple[str, ...]
+    site: RefreshedSite, world: FakeHosts, run_command: Run, arguments: tuple[str, ...]
 ) -> None:
-    site.add("due", repo_url=GITLAB)
-    due_at = site.state("due", Source.REPO).next_due_at
-    result = run(*arguments)
+    site.add_package("due", repo_url=GITLAB)
+    due_at = site.source_state("due", Source.REPO).next_due_at
+    result = run_command(*arguments)
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == "Error: No package found for nope, nada.\n"
-    assert world.gitlab.asked == []
-    assert site.state("due", Source.REPO).next_due_at == due_at
+    assert world.gitlab.request_log == []
+    assert site.source_state("due", Source.REPO).next_due_at == due_at
 
 
-def test_a_host_that_fails_is_named_and_the_others_are_read(site: Site, world: World, run: Run) -> None:
-    number = site.add("broken", repo_url=GITLAB)
-    site.add("whole", repo_url=GITHUB)
-    world.gitlab.faults[""] = answer("500 Internal Server Error", {"message": ""})
-    result = run()
+def test_a_host_that_fails_is_named_and_the_others_are_read(
+    site: RefreshedSite, world: FakeHosts, run_command: Run
+) -> None:
+    number = site.add_package("broken", repo_url=GITLAB)
+    site.add_package("whole", repo_url=GITHUB)
+    world.gitlab.faults[""] = response("500 Internal Server Error", {"message": ""})
+    result = run_command()
     assert result.exit_code == 1
     lines = result.stdout.splitlines()
     assert lines[:3] == [
@@ -248,17 +252,17 @@ def test_a_host_that_fails_is_named_and_the_others_are_read(site: Site, world: W
     assert fetched(site, "whole") == ALL_OF_REPO
 
 
-def test_what_is_gone_was_not_read(site: Site, world: World, run: Run) -> None:
-    number = site.add("gone", repo_url="https://github.com/ada/gone")
-    result = run("--source", "repo")
+def test_what_is_gone_was_not_read(site: RefreshedSite, world: FakeHosts, run_command: Run) -> None:
+    number = site.add_package("gone", repo_url="https://github.com/ada/gone")
+    result = run_command("--source", "repo")
     assert result.exit_code == 1
     assert result.stdout.startswith(f"repo       1 not found\n  package {number}, repo: ")
 
 
-def test_a_host_that_wants_to_be_left_alone(site: Site, world: World, run: Run) -> None:
-    site.add("limited", repo_url=GITLAB)
-    world.gitlab.faults[""] = answer("429 Too Many Requests", {}, Retry_After="600")
-    result = run()
+def test_a_host_that_wants_to_be_left_alone(site: RefreshedSite, world: FakeHosts, run_command: Run) -> None:
+    site.add_package("limited", repo_url=GITLAB)
+    world.gitlab.faults[""] = response("429 Too Many Requests", {}, Retry_After="600")
+    result = run_command()
     assert result.exit_code == 1
     told, left_alone, failure = result.stdout.splitlines()
     assert told == "repo       1 paused"
@@ -266,34 +270,34 @@ def test_a_host_that_wants_to_be_left_alone(site: Site, world: World, run: Run) 
     assert failure.startswith("  package ")
 
     world.gitlab.faults.clear()
-    asked = len(world.gitlab.asked)
-    result = run()
+    asked = len(world.gitlab.request_log)
+    result = run_command()
     assert result.exit_code == 1  # it is due, and was not read
     nothing, left_alone = result.stdout.splitlines()
     assert nothing == "No host is available at the moment."
     assert left_alone.startswith("gitlab.com paused until ")
-    assert len(world.gitlab.asked) == asked
+    assert len(world.gitlab.request_log) == asked
 
-    site.add("whole", repo_url=GITHUB)
-    result = run()
+    site.add_package("whole", repo_url=GITHUB)
+    result = run_command()
     assert result.exit_code == 1
     assert result.stdout.startswith("repo       1 fetched\n")
-    assert run("whole").exit_code == 0
+    assert run_command("whole").exit_code == 0
 
 
 MANY = 30
 
 
-def add_many(site: Site) -> None:
+def add_many(site: RefreshedSite) -> None:
     """Add packages of a host that is asked for one repository after the other."""
     with site.app.app_context():
         for number in range(MANY):
             make_package(db.session(), f"p{number}", repo_url=GITLAB)
         db.session.commit()
-    site.sync()
+    site.sync_sources()
 
 
-def test_ctrl_c_finishes_what_is_being_asked(site: Site, world: World, start: Start) -> None:
+def test_ctrl_c_finishes_what_is_being_asked(site: RefreshedSite, world: FakeHosts, start: Start) -> None:
     add_many(site)
     held = Held(world.gitlab)
     process = start("refresh")
@@ -310,10 +314,10 @@ def test_ctrl_c_finishes_what_is_being_asked(site: Site, world: World, start: St
     assert count(site, SourceState.next_due_at <= utc_now()) == 3 * MANY - done
 
 
-def test_ctrl_c_is_again_what_it_was(site: Site, run: Run) -> None:
+def test_ctrl_c_is_again_what_it_was(site: RefreshedSite, run_command: Run) -> None:
     before = signal.getsignal(signal.SIGINT)
-    site.add("one", repo_url=GITHUB)
-    assert run().exit_code == 0
+    site.add_package("one", repo_url=GITHUB)
+    assert run_command().exit_code == 0
     assert signal.getsignal(signal.SIGINT) is before
 
 
@@ -336,8 +340,8 @@ def terminal() -> Iterator[tuple[int, Callable[[], str]]]:
     os.close(ours)
 
 
-def test_a_terminal_shows_how_far_it_has_come(site: Site, start: Start) -> None:
-    site.add("one", repo_url=GITLAB)
+def test_a_terminal_shows_how_far_it_has_come(site: RefreshedSite, start: Start) -> None:
+    site.add_package("one", repo_url=GITLAB)
     with terminal() as (theirs, written):
         process = start("refresh", stderr=theirs)
         shown = written()
@@ -348,7 +352,7 @@ def test_a_terminal_shows_how_far_it_has_come(site: Site, start: Start) -> None:
     assert said == "repo       1 fetched\nactivity   1 fetched\npeople     1 fetched\n"
 
 
-def test_a_terminal_shows_no_bar_where_there_is_nothing_to_do(site: Site, start: Start) -> None:
+def test_a_terminal_shows_no_bar_where_there_is_nothing_to_do(site: RefreshedSite, start: Start) -> None:
     with terminal() as (theirs, written):
         process = start("refresh", stderr=theirs)
         shown = written()
@@ -356,28 +360,28 @@ def test_a_terminal_shows_no_bar_where_there_is_nothing_to_do(site: Site, start:
     assert (process.returncode, said, shown) == (0, "Nothing is due.\n", "")
 
 
-def test_a_file_gets_no_bar(site: Site, start: Start) -> None:
-    site.add("one", repo_url=GITLAB)
+def test_a_file_gets_no_bar(site: RefreshedSite, start: Start) -> None:
+    site.add_package("one", repo_url=GITLAB)
     process = start("refresh")
     said, warned = process.communicate(timeout=DEADLINE_S)
     assert (process.returncode, warned) == (0, "")
     assert said.startswith("repo       1 fetched\n")
 
 
-def holders(site: Site) -> list[str]:
+def holders(site: RefreshedSite) -> list[str]:
     """Return who has the duty of running the jobs now."""
     with site.app.app_context():
         return list(db.session.scalars(sa.select(Lease.holder).where(Lease.held_until > utc_now())))
 
 
-def ended_runs(site: Site) -> list[JobRun]:
+def ended_runs(site: RefreshedSite) -> list[JobRun]:
     with site.app.app_context():
         return list(db.session.scalars(sa.select(JobRun).where(JobRun.ended_at.is_not(None))))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_jobs_run_until_they_are_stopped(site: Site, start: Start, number: signal.Signals) -> None:
-    site.add("one", repo_url=GITLAB)
+def test_jobs_run_until_they_are_stopped(site: RefreshedSite, start: Start, number: signal.Signals) -> None:
+    site.add_package("one", repo_url=GITLAB)
     process = start("jobs", "run")
     wait_until(lambda: {run.job for run in ended_runs(site)} == {job.name for job in TIMETABLE}, process)
     assert [run.error for run in ended_runs(site) if run.error] == []
@@ -395,7 +399,9 @@ def test_jobs_run_until_they_are_stopped(site: Site, start: Start, number: signa
     assert holders(site) == []
 
 
-def test_jobs_give_up_their_lease_while_a_host_still_answers(site: Site, world: World, start: Start) -> None:
+def test_jobs_give_up_their_lease_while_a_host_still_answers(
+    site: RefreshedSite, world: FakeHosts, start: Start
+) -> None:
     add_many(site)
     held = Held(world.gitlab)
     process = start("jobs", "run")

@@ -7,40 +7,50 @@ from datetime import UTC, timedelta
 
 import pytest
 
-from pkgsite.clients.base import ActivityFacts, Fetched, PeopleFacts, RepoFacts
+from pkgsite.clients.base import ActivityFacts, Fetched, ParticipantFacts, RepoFacts
 from pkgsite.clients.bitbucket import Bitbucket
-from pkgsite.clients.http import JsonReader, Patience
-from pkgsite.errors import BadAnswer, Gone, NotAllowed, RateLimited, Unavailable, UpstreamError
+from pkgsite.clients.http import JsonClient, Timeouts
+from pkgsite.errors import BadResponse, Gone, NotAllowed, RateLimited, Unavailable, UpstreamError
 from pkgsite.rules.repo_urls import RepoRef
-from tests.fakes.bitbucket import MAIN, FakeBitbucket, uuid
-from tests.fakes.rest_host import FAULTS, NOW, FakeCommit, FakeRepository, Serve, asks, history, only, weeks_by_hand
-from tests.fakes.v4_site import Answer, Silence, answer
+from tests.fakes.bitbucket import MAIN_BRANCH, FakeBitbucket, uuid
+from tests.fakes.rest_host import (
+    FAULTS,
+    NOW,
+    FakeCommit,
+    FakeRepository,
+    Serve,
+    expected_weekly_counts,
+    make_commits,
+    repo_requests,
+    single_facts,
+)
+from tests.fakes.v4_site import Answer, HangingResponse, response
 
 HOST = "bitbucket.org"
 PATH = "ada/engine"
-ODDLY = Patience(timeout_s=5, attempts=2, backoff_s=0, jitter_s=0)
+ODDLY = Timeouts(read_timeout_s=5, attempts=2, backoff_s=0, jitter_s=0)
 REF = RepoRef("bitbucket", HOST, PATH)
 EMPTY_YEAR = ActivityFacts((0,) * 52)
 
 
 @pytest.fixture
 def fake() -> FakeBitbucket:
-    return FakeBitbucket(FakeRepository(PATH, 42, history(230)))
+    return FakeBitbucket(FakeRepository(PATH, 42, make_commits(230)))
 
 
 @pytest.fixture
-def bitbucket(serve: Serve, fake: FakeBitbucket) -> Bitbucket:
-    address = serve(fake)
-    reader = JsonReader(user_agent="pkgsite", patience=ODDLY)
+def bitbucket(serve_app: Serve, fake: FakeBitbucket) -> Bitbucket:
+    address = serve_app(fake)
+    reader = JsonClient(user_agent="pkgsite", timeouts=ODDLY)
     return Bitbucket(reader, api=lambda _host: f"{address}/2.0", tokens={HOST: "secret"})
 
 
 def test_where_the_api_is() -> None:
-    assert Bitbucket.usual_api("bitbucket.org") == "https://api.bitbucket.org/2.0"
+    assert Bitbucket.default_api_url("bitbucket.org") == "https://api.bitbucket.org/2.0"
 
 
 def test_a_repository_is_told_of_and_watchers_are_not_stars(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
-    (fetched,) = bitbucket.repos(asks("bitbucket", HOST, PATH), now=NOW)
+    (fetched,) = bitbucket.repo_facts(repo_requests("bitbucket", HOST, PATH), now=NOW)
     assert fetched == Fetched(
         RepoFacts(
             node_id=uuid(42),
@@ -48,25 +58,25 @@ def test_a_repository_is_told_of_and_watchers_are_not_stars(fake: FakeBitbucket,
             description="Does one thing.",
             forks=3,
             open_issues=4,
-            default_branch=MAIN,
+            default_branch=MAIN_BRANCH,
             last_commit_at=fake.repositories[PATH].commits[0].at.astimezone(UTC),
         ),
         {"node_id": uuid(42)},
     )
-    assert len(fake.asked) == 4
-    assert {head["HTTP_AUTHORIZATION"] for head in fake.heads} == {"Bearer secret"}
+    assert len(fake.request_log) == 4
+    assert {head["HTTP_AUTHORIZATION"] for head in fake.request_headers} == {"Bearer secret"}
 
 
 def test_a_token_is_for_its_host_only(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
-    only(bitbucket.repos(asks("bitbucket", "other.example.org", PATH), now=NOW))
-    bitbucket.activity(replace(REF, host="other.example.org"), validators={}, now=NOW)
-    assert not any("HTTP_AUTHORIZATION" in head for head in fake.heads)
+    single_facts(bitbucket.repo_facts(repo_requests("bitbucket", "other.example.org", PATH), now=NOW))
+    bitbucket.activity_facts(replace(REF, host="other.example.org"), validators={}, now=NOW)
+    assert not any("HTTP_AUTHORIZATION" in head for head in fake.request_headers)
 
 
 def test_one_without_issues_is_not_asked_for_them(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
     fake.repositories[PATH].fields["has_issues"] = False
-    assert only(bitbucket.repos(asks("bitbucket", HOST, PATH), now=NOW)).open_issues is None
-    assert not any("/issues" in written for written in fake.asked)
+    assert single_facts(bitbucket.repo_facts(repo_requests("bitbucket", HOST, PATH), now=NOW)).open_issues is None
+    assert not any("/issues" in written for written in fake.request_log)
 
 
 @pytest.mark.parametrize("part", ["/forks", "/issues", "/commits"])
@@ -74,70 +84,73 @@ def test_one_without_issues_is_not_asked_for_them(fake: FakeBitbucket, bitbucket
 def test_only_a_refusal_leaves_the_rest_of_a_repository_told(
     fake: FakeBitbucket, bitbucket: Bitbucket, part: str, fault: Answer, kind: type[UpstreamError]
 ) -> None:
-    whole = only(bitbucket.repos(asks("bitbucket", HOST, PATH), now=NOW))
+    whole = single_facts(bitbucket.repo_facts(repo_requests("bitbucket", HOST, PATH), now=NOW))
     fake.faults[part] = fault
-    (outcome,) = bitbucket.repos(asks("bitbucket", HOST, PATH), now=NOW)
+    (outcome,) = bitbucket.repo_facts(repo_requests("bitbucket", HOST, PATH), now=NOW)
     if kind is NotAllowed:
         name = {"/forks": "forks", "/issues": "open_issues", "/commits": "last_commit_at"}[part]
-        assert only([outcome]) == replace(whole, **{name: None})
+        assert single_facts([outcome]) == replace(whole, **{name: None})
     else:
         assert type(outcome) is kind
 
 
 def test_a_size_that_is_not_told_is_none(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
-    fake.faults["/forks"] = answer("200 OK", {"values": [], "pagelen": 1})
-    assert only(bitbucket.repos(asks("bitbucket", HOST, PATH), now=NOW)).forks is None
+    fake.faults["/forks"] = response("200 OK", {"values": [], "pagelen": 1})
+    assert single_facts(bitbucket.repo_facts(repo_requests("bitbucket", HOST, PATH), now=NOW)).forks is None
 
 
 def test_an_empty_repository_is_no_error(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
     fake.repositories[PATH].commits.clear()
-    facts = only(bitbucket.repos(asks("bitbucket", HOST, PATH), now=NOW))
+    facts = single_facts(bitbucket.repo_facts(repo_requests("bitbucket", HOST, PATH), now=NOW))
     assert (facts.default_branch, facts.last_commit_at, facts.commit_count) == (None, None, 0)
-    assert bitbucket.activity(REF, validators={}, now=NOW).facts == EMPTY_YEAR
-    assert bitbucket.people(REF, validators={}).facts == PeopleFacts((), is_complete=True)
-    assert not any("/commits" in written for written in fake.asked)
+    assert bitbucket.activity_facts(REF, validators={}, now=NOW).facts == EMPTY_YEAR
+    assert bitbucket.participant_facts(REF, validators={}).facts == ParticipantFacts((), is_complete=True)
+    assert not any("/commits" in written for written in fake.request_log)
 
 
 def test_hidden_code_is_not_a_lost_repository(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
     fake.repositories[PATH].hides_code = True
-    facts = only(bitbucket.repos(asks("bitbucket", HOST, PATH), now=NOW))
+    facts = single_facts(bitbucket.repo_facts(repo_requests("bitbucket", HOST, PATH), now=NOW))
     assert (facts.forks, facts.last_commit_at, facts.commit_count) == (3, None, None)
     with pytest.raises(NotAllowed, match="ada/engine: the commits are not public"):
-        bitbucket.activity(REF, validators={}, now=NOW)
+        bitbucket.activity_facts(REF, validators={}, now=NOW)
     with pytest.raises(NotAllowed, match="ada/engine: the commits are not public"):
-        bitbucket.people(REF, validators={})
+        bitbucket.participant_facts(REF, validators={})
     with pytest.raises(Gone):
-        bitbucket.activity(replace(REF, path="ada/lost"), validators={}, now=NOW)
+        bitbucket.activity_facts(replace(REF, path="ada/lost"), validators={}, now=NOW)
 
 
 def test_a_renamed_repository_is_followed(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
     fake.moved["ada/loom"] = fake.repositories[PATH]
-    facts = only(bitbucket.repos(asks("bitbucket", HOST, "ada/loom", node_id=uuid(42)), now=NOW))
+    facts = single_facts(bitbucket.repo_facts(repo_requests("bitbucket", HOST, "ada/loom", node_id=uuid(42)), now=NOW))
     assert facts.web_url == "https://bitbucket.org/ada/engine"
     assert (facts.forks, facts.open_issues) == (3, 4)
-    counted = bitbucket.activity(replace(REF, path="ada/loom"), validators={}, now=NOW).facts
-    assert counted == ActivityFacts(weeks_by_hand(fake.repositories[PATH].commits))
+    counted = bitbucket.activity_facts(replace(REF, path="ada/loom"), validators={}, now=NOW).facts
+    assert counted == ActivityFacts(expected_weekly_counts(fake.repositories[PATH].commits))
 
 
 def test_a_reused_name_is_another_repository(bitbucket: Bitbucket) -> None:
-    (failure,) = bitbucket.repos(asks("bitbucket", HOST, PATH, node_id=uuid(7)), now=NOW)
+    (failure,) = bitbucket.repo_facts(repo_requests("bitbucket", HOST, PATH, node_id=uuid(7)), now=NOW)
     assert isinstance(failure, Gone)
     assert str(failure) == "bitbucket.org/ada/engine: the name now belongs to a different repository"
 
 
 def test_one_that_is_missing_takes_no_other_with_it(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
-    fake.repositories["ada/loom"] = FakeRepository("ada/loom", 43, history(1))
-    found = bitbucket.repos(asks("bitbucket", HOST, PATH, "ada/lost", "ada/loom"), now=NOW)
+    fake.repositories["ada/loom"] = FakeRepository("ada/loom", 43, make_commits(1))
+    found = bitbucket.repo_facts(repo_requests("bitbucket", HOST, PATH, "ada/lost", "ada/loom"), now=NOW)
     assert [type(outcome) for outcome in found] == [Fetched, Gone, Fetched]
 
 
 def test_only_the_host_that_is_busy_is_left_alone(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
-    fake.repositories["ada/loom"] = FakeRepository("ada/loom", 43, history(1))
-    fake.faults["engine/forks"] = answer("429 Too Many Requests", {}, Retry_After="600")
-    busy, other = asks("bitbucket", HOST, PATH, "ada/loom"), asks("bitbucket", "other.example.org", "ada/loom")
-    found = bitbucket.repos([*busy, *other], now=NOW)
+    fake.repositories["ada/loom"] = FakeRepository("ada/loom", 43, make_commits(1))
+    fake.faults["engine/forks"] = response("429 Too Many Requests", {}, Retry_After="600")
+    busy, other = (
+        repo_requests("bitbucket", HOST, PATH, "ada/loom"),
+        repo_requests("bitbucket", "other.example.org", "ada/loom"),
+    )
+    found = bitbucket.repo_facts([*busy, *other], now=NOW)
     assert [type(outcome) for outcome in found] == [RateLimited, RateLimited, Fetched]
-    assert sum(written.endswith("/loom") for written in fake.asked) == 1
+    assert sum(written.endswith("/loom") for written in fake.request_log) == 1
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -145,31 +158,31 @@ def test_only_the_host_that_is_busy_is_left_alone(fake: FakeBitbucket, bitbucket
 def test_weeks_are_counted_over_all_pages(
     fake: FakeBitbucket, bitbucket: Bitbucket, seed: int, knows_fields: bool
 ) -> None:
-    commits = history(450, seed=seed, days=600)
+    commits = make_commits(450, seed=seed, days=600)
     fake.repositories[PATH].commits = commits
     fake.knows_fields = knows_fields
-    fetched = bitbucket.activity(REF, validators={}, now=NOW)
-    assert fetched.facts == ActivityFacts(weeks_by_hand(commits))
-    assert len(fake.asked) == 5  # the repository, the pages of the year, and one that is older
+    fetched = bitbucket.activity_facts(REF, validators={}, now=NOW)
+    assert fetched.facts == ActivityFacts(expected_weekly_counts(commits))
+    assert len(fake.request_log) == 5  # the repository, the pages of the year, and one that is older
 
 
 def test_commits_before_the_window_are_not_read(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
     old = [FakeCommit(f"old {ago}", NOW - timedelta(days=400 + ago)) for ago in range(500)]
-    fake.repositories[PATH].commits = [*history(150, days=300), *old]
-    counted = bitbucket.activity(REF, validators={}, now=NOW).facts
+    fake.repositories[PATH].commits = [*make_commits(150, days=300), *old]
+    counted = bitbucket.activity_facts(REF, validators={}, now=NOW).facts
     assert counted
     assert sum(counted.commits_over_52) == 150
-    assert len(fake.asked) == 4
+    assert len(fake.request_log) == 4
 
 
 def test_nothing_new_costs_one_page(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
-    first = bitbucket.activity(REF, validators={}, now=NOW)
-    fake.asked.clear()
-    again = bitbucket.activity(REF, validators=first.validators, now=NOW + timedelta(hours=3))
-    assert (again.facts, again.validators, len(fake.asked)) == (None, first.validators, 2)
+    first = bitbucket.activity_facts(REF, validators={}, now=NOW)
+    fake.request_log.clear()
+    again = bitbucket.activity_facts(REF, validators=first.validators, now=NOW + timedelta(hours=3))
+    assert (again.facts, again.validators, len(fake.request_log)) == (None, first.validators, 2)
     fake.repositories[PATH].commits.insert(0, FakeCommit("new", NOW))
-    pushed = bitbucket.activity(REF, validators=first.validators, now=NOW)
-    assert pushed.facts == ActivityFacts(weeks_by_hand(fake.repositories[PATH].commits))
+    pushed = bitbucket.activity_facts(REF, validators=first.validators, now=NOW)
+    assert pushed.facts == ActivityFacts(expected_weekly_counts(fake.repositories[PATH].commits))
 
 
 @pytest.mark.parametrize("knows_fields", [True, False])
@@ -177,26 +190,26 @@ def test_people_are_the_newest_commits_accounts_and_never_their_mail(
     fake: FakeBitbucket, bitbucket: Bitbucket, knows_fields: bool
 ) -> None:
     fake.knows_fields = knows_fields
-    fetched = bitbucket.people(REF, validators={})
+    fetched = bitbucket.participant_facts(REF, validators={})
     assert fetched.facts
     assert fetched.facts.participants[0] == "ada"
     assert set(fetched.facts.participants) == {"ada", "grace", "alan"}
     assert fetched.facts.is_complete
     assert "@" not in repr(fetched)
-    assert bitbucket.people(REF, validators=fetched.validators).facts is None
+    assert bitbucket.participant_facts(REF, validators=fetched.validators).facts is None
 
 
 def test_people_are_not_complete_where_some_are_unknown(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
     fake.repositories[PATH].commits[5].login = None
-    fetched = bitbucket.people(REF, validators={})
+    fetched = bitbucket.participant_facts(REF, validators={})
     assert fetched.facts
     assert not fetched.facts.is_complete
-    fake.repositories[PATH].commits = history(600)
-    fake.asked.clear()
-    fetched = bitbucket.people(REF, validators={})
+    fake.repositories[PATH].commits = make_commits(600)
+    fake.request_log.clear()
+    fetched = bitbucket.participant_facts(REF, validators={})
     assert fetched.facts
     assert not fetched.facts.is_complete
-    assert len(fake.asked) == 5
+    assert len(fake.request_log) == 5
 
 
 @pytest.mark.parametrize(
@@ -216,17 +229,17 @@ def test_an_account_is_called_by_its_nickname(
 ) -> None:
     author = {"raw": "Ada <ada@example.org>", "user": user}
     commit = {"hash": "a", "date": "2026-01-01T00:00:00+00:00", "author": author}
-    fake.faults["/commits"] = answer("200 OK", {"values": [commit]})
-    assert bitbucket.people(REF, validators={}).facts == PeopleFacts(people, is_complete=bool(people))
+    fake.faults["/commits"] = response("200 OK", {"values": [commit]})
+    assert bitbucket.participant_facts(REF, validators={}).facts == ParticipantFacts(people, is_complete=bool(people))
 
 
 def test_a_list_without_end_is_refused(
     fake: FakeBitbucket, bitbucket: Bitbucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pkgsite.clients.rest.MOST_PAGES", 2)
-    fake.repositories[PATH].commits = history(300, days=300)
-    with pytest.raises(BadAnswer, match="has more than 2 pages"):
-        bitbucket.activity(REF, validators={}, now=NOW)
+    monkeypatch.setattr("pkgsite.clients.rest.MAX_PAGES", 2)
+    fake.repositories[PATH].commits = make_commits(300, days=300)
+    with pytest.raises(BadResponse, match="has more than 2 pages"):
+        bitbucket.activity_facts(REF, validators={}, now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -241,14 +254,14 @@ def test_a_list_without_end_is_refused(
     ],
 )
 def test_a_next_page_elsewhere_is_not_asked_for(fake: FakeBitbucket, bitbucket: Bitbucket, there: str) -> None:
-    bitbucket.repos(asks("bitbucket", HOST, PATH), now=NOW)
-    there = there.format(address=f"http://{fake.heads[0]['HTTP_HOST']}")
+    bitbucket.repo_facts(repo_requests("bitbucket", HOST, PATH), now=NOW)
+    there = there.format(address=f"http://{fake.request_headers[0]['HTTP_HOST']}")
     commit = {"hash": "a", "date": NOW.isoformat(), "author": {}}
-    fake.faults["/commits"] = answer("200 OK", {"values": [commit], "next": there})
-    fake.asked.clear()
-    with pytest.raises(BadAnswer, match="links to a next page outside this API"):
-        bitbucket.activity(REF, validators={}, now=NOW)
-    assert len(fake.asked) == 2
+    fake.faults["/commits"] = response("200 OK", {"values": [commit], "next": there})
+    fake.request_log.clear()
+    with pytest.raises(BadResponse, match="links to a next page outside this API"):
+        bitbucket.activity_facts(REF, validators={}, now=NOW)
+    assert len(fake.request_log) == 2
 
 
 @pytest.mark.parametrize(("fault", "kind"), FAULTS)
@@ -256,12 +269,12 @@ def test_every_fault_has_its_name(
     fake: FakeBitbucket, bitbucket: Bitbucket, fault: Answer, kind: type[UpstreamError]
 ) -> None:
     fake.faults["engine"] = fault
-    (failure,) = bitbucket.repos(asks("bitbucket", HOST, PATH), now=NOW)
+    (failure,) = bitbucket.repo_facts(repo_requests("bitbucket", HOST, PATH), now=NOW)
     assert type(failure) is kind
     with pytest.raises(kind):
-        bitbucket.activity(REF, validators={}, now=NOW)
+        bitbucket.activity_facts(REF, validators={}, now=NOW)
     with pytest.raises(kind):
-        bitbucket.people(REF, validators={})
+        bitbucket.participant_facts(REF, validators={})
 
 
 @pytest.mark.parametrize("part", ["/commits", "page=2"])
@@ -271,16 +284,18 @@ def test_on_a_later_page_too(
 ) -> None:
     fake.faults[part] = fault
     with pytest.raises(kind):
-        bitbucket.activity(REF, validators={}, now=NOW)
+        bitbucket.activity_facts(REF, validators={}, now=NOW)
     with pytest.raises(kind):
-        bitbucket.people(REF, validators={})
+        bitbucket.participant_facts(REF, validators={})
 
 
-def test_a_host_that_keeps_silent(serve: Serve) -> None:
-    silence = Silence()
-    address = serve(silence)
-    reader = JsonReader(user_agent="pkgsite", patience=Patience(timeout_s=0.05, attempts=1))
-    (failure,) = Bitbucket(reader, api=lambda _host: address).repos(asks("bitbucket", HOST, PATH), now=NOW)
+def test_a_host_that_keeps_silent(serve_app: Serve) -> None:
+    silence = HangingResponse()
+    address = serve_app(silence)
+    reader = JsonClient(user_agent="pkgsite", timeouts=Timeouts(read_timeout_s=0.05, attempts=1))
+    (failure,) = Bitbucket(reader, api=lambda _host: address).repo_facts(
+        repo_requests("bitbucket", HOST, PATH), now=NOW
+    )
     assert isinstance(failure, Unavailable)
     silence.over.set()
 
@@ -300,15 +315,15 @@ def test_fields_of_another_type_are_refused_by_name(
     fake: FakeBitbucket, bitbucket: Bitbucket, field: str, value: object
 ) -> None:
     fake.repositories[PATH].fields[field] = value
-    (failure,) = bitbucket.repos(asks("bitbucket", HOST, PATH), now=NOW)
-    assert isinstance(failure, BadAnswer)
+    (failure,) = bitbucket.repo_facts(repo_requests("bitbucket", HOST, PATH), now=NOW)
+    assert isinstance(failure, BadResponse)
     assert field in str(failure)
 
 
 def test_only_null_says_that_there_is_no_branch(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
-    fake.faults["/engine"] = answer("200 OK", {"uuid": uuid(42)})
-    with pytest.raises(BadAnswer, match="missing field mainbranch"):
-        bitbucket.activity(REF, validators={}, now=NOW)
+    fake.faults["/engine"] = response("200 OK", {"uuid": uuid(42)})
+    with pytest.raises(BadResponse, match="missing field mainbranch"):
+        bitbucket.activity_facts(REF, validators={}, now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -323,30 +338,30 @@ def test_only_null_says_that_there_is_no_branch(fake: FakeBitbucket, bitbucket: 
     ],
 )
 def test_a_page_of_another_form_is_refused(fake: FakeBitbucket, bitbucket: Bitbucket, page: object) -> None:
-    fake.faults["/commits"] = answer("200 OK", page)
-    with pytest.raises(BadAnswer):
-        bitbucket.activity(REF, validators={}, now=NOW)
+    fake.faults["/commits"] = response("200 OK", page)
+    with pytest.raises(BadResponse):
+        bitbucket.activity_facts(REF, validators={}, now=NOW)
 
 
 @pytest.mark.parametrize("size", [-1, True, "3"])
 def test_a_size_of_another_type_is_refused(fake: FakeBitbucket, bitbucket: Bitbucket, size: object) -> None:
-    fake.faults["/forks"] = answer("200 OK", {"size": size})
-    (failure,) = bitbucket.repos(asks("bitbucket", HOST, PATH), now=NOW)
-    assert isinstance(failure, BadAnswer)
+    fake.faults["/forks"] = response("200 OK", {"size": size})
+    (failure,) = bitbucket.repo_facts(repo_requests("bitbucket", HOST, PATH), now=NOW)
+    assert isinstance(failure, BadResponse)
 
 
 @pytest.mark.parametrize("date", ["yesterday", "2026-01-01T00:00:00", "0001-01-01T00:00:00+02:00", None])
 def test_an_unreadable_date_is_refused(fake: FakeBitbucket, bitbucket: Bitbucket, date: str | None) -> None:
-    fake.faults["/commits"] = answer("200 OK", {"values": [{"hash": "a", "date": date, "author": {}}]})
-    with pytest.raises(BadAnswer, match="date"):
-        bitbucket.activity(REF, validators={}, now=NOW)
+    fake.faults["/commits"] = response("200 OK", {"values": [{"hash": "a", "date": date, "author": {}}]})
+    with pytest.raises(BadResponse, match="date"):
+        bitbucket.activity_facts(REF, validators={}, now=NOW)
 
 
 def test_what_is_not_told_is_none(fake: FakeBitbucket, bitbucket: Bitbucket) -> None:
-    fake.faults["/forks"] = answer("403 Forbidden", {"type": "error"})
+    fake.faults["/forks"] = response("403 Forbidden", {"type": "error"})
     links = {"html": {"href": "javascript:alert(1)"}}
-    fake.faults["/engine"] = answer(
+    fake.faults["/engine"] = response(
         "200 OK", {"uuid": uuid(42), "links": links, "description": None, "mainbranch": None}
     )
-    told = only(bitbucket.repos(asks("bitbucket", HOST, PATH), now=NOW))
+    told = single_facts(bitbucket.repo_facts(repo_requests("bitbucket", HOST, PATH), now=NOW))
     assert told == RepoFacts(node_id=uuid(42), description="", commit_count=0)

@@ -8,20 +8,26 @@ from typing import Any
 
 import pytest
 
-from pkgsite.clients import github_answers
-from pkgsite.clients.base import CodeHost, Fetched, RepoAsk, RepoFacts, RepoRef
-from pkgsite.clients.github import DOWN_AFTER, MOST_IN_BATCH, PEOPLE_PAGES, GitHub
-from pkgsite.clients.http import JsonReader, Patience
+from pkgsite.clients import github_responses as github_answers
+from pkgsite.clients.base import CodeHost, Fetched, RepoFacts, RepoRef, RepoRequest
+from pkgsite.clients.github import CONTRIBUTOR_PAGES, MAX_BATCH_SIZE, MAX_CONSECUTIVE_FAILURES, GitHub
+from pkgsite.clients.http import JsonClient, Timeouts
 from pkgsite.clock import utc_now
-from pkgsite.errors import BadAnswer, Gone, NotAllowed, RateLimited, Unavailable, UpstreamError
+from pkgsite.errors import BadResponse, Gone, NotAllowed, RateLimited, Unavailable, UpstreamError
 from tests.databases import free_port
-from tests.fakes.github import ANONYMOUS_LIMIT, FakeGitHub, primary_limit, secondary_limit, slow
-from tests.fakes.v4_site import Answer, answer, broken_off, reset
+from tests.fakes.github import (
+    ANONYMOUS_LIMIT,
+    FakeGitHub,
+    delayed_response,
+    primary_limit_response,
+    secondary_limit_response,
+)
+from tests.fakes.v4_site import Answer, connection_reset, response, truncated_response
 
 Serve = Callable[[Any], str]
 Outcomes = list[Fetched[RepoFacts] | UpstreamError]
 
-HURRIED = Patience(timeout_s=5, attempts=2, backoff_s=0, jitter_s=0, longest_wait_s=0)
+FAST_TIMEOUTS = Timeouts(read_timeout_s=5, attempts=2, backoff_s=0, jitter_s=0, max_wait_s=0)
 TOKEN = "secret"
 
 
@@ -31,12 +37,12 @@ def host() -> FakeGitHub:
 
 
 @pytest.fixture
-def connect(serve: Serve, host: FakeGitHub) -> Callable[..., GitHub]:
+def connect(serve_app: Serve, host: FakeGitHub) -> Callable[..., GitHub]:
     """A function that makes a client of the fake; all its clients share one address."""
-    address = serve(host)
+    address = serve_app(host)
 
-    def make(token: str | None = TOKEN, patience: Patience = HURRIED) -> GitHub:
-        return GitHub(address, JsonReader(user_agent="pkgsite", patience=patience), token)
+    def make(token: str | None = TOKEN, patience: Timeouts = FAST_TIMEOUTS) -> GitHub:
+        return GitHub(address, JsonClient(user_agent="pkgsite", timeouts=patience), token)
 
     return make
 
@@ -50,12 +56,12 @@ def ref(path: str) -> RepoRef:
     return RepoRef("github", "github.com", path)
 
 
-def many(host: FakeGitHub, count: int) -> list[str]:
+def make_repos(host: FakeGitHub, count: int) -> list[str]:
     return [host.add(f"owner/r{number}").name for number in range(count)]
 
 
-def ask(client: CodeHost, names: Sequence[str], known: Mapping[str, Mapping[str, str]] | None = None) -> Outcomes:
-    return client.repos([RepoAsk(ref(name), (known or {}).get(name, {})) for name in names], now=utc_now())
+def fetch_one(client: CodeHost, names: Sequence[str], known: Mapping[str, Mapping[str, str]] | None = None) -> Outcomes:
+    return client.repo_facts([RepoRequest(ref(name), (known or {}).get(name, {})) for name in names], now=utc_now())
 
 
 def facts(outcome: Fetched[RepoFacts] | UpstreamError) -> RepoFacts:
@@ -64,13 +70,13 @@ def facts(outcome: Fetched[RepoFacts] | UpstreamError) -> RepoFacts:
     return outcome.facts
 
 
-def kinds(outcomes: Outcomes) -> list[type[Any]]:
+def outcome_types(outcomes: Outcomes) -> list[type[Any]]:
     return [type(outcome) for outcome in outcomes]
 
 
 def test_all_that_a_repository_tells(host: FakeGitHub, github: GitHub) -> None:
     repo = host.add("wagtail/wagtail", is_archived=True)
-    (outcome,) = ask(github, ["Wagtail/wagtail"])
+    (outcome,) = fetch_one(github, ["Wagtail/wagtail"])
     assert facts(outcome) == RepoFacts(
         node_id=repo.node_id,
         web_url="https://github.com/wagtail/wagtail",
@@ -88,52 +94,52 @@ def test_all_that_a_repository_tells(host: FakeGitHub, github: GitHub) -> None:
     )
     assert isinstance(outcome, Fetched)
     assert outcome.validators == {"node_id": repo.node_id, "database_id": str(repo.id)}
-    assert github.quotas["graphql"].left == 5000 - 1
+    assert github.quotas["graphql"].remaining == 5000 - 1
     assert github.quotas["graphql"].resets_at.timestamp() == host.resets_at
 
 
 def test_what_a_repository_does_not_have(host: FakeGitHub, github: GitHub) -> None:
     host.add("a/empty", is_empty=True, description=None, licence="NOASSERTION", release=None, topics=[])
-    (outcome,) = ask(github, ["a/empty"])
+    (outcome,) = fetch_one(github, ["a/empty"])
     told = facts(outcome)
     assert (told.description, told.licence, told.latest_release, told.topics) == ("", None, None, ())
     assert (told.default_branch, told.last_commit_at, told.commit_count) == (None, None, 0)
 
 
 def test_500_repositories_cost_few_requests_and_come_in_order(host: FakeGitHub, github: GitHub) -> None:
-    names = many(host, 500)
-    outcomes = ask(github, names)
+    names = make_repos(host, 500)
+    outcomes = fetch_one(github, names)
     assert [facts(outcome).web_url for outcome in outcomes] == [f"https://github.com/{name}" for name in names]
-    assert host.requests("POST /graphql") == 500 // MOST_IN_BATCH <= 12
+    assert host.count_requests("POST /graphql") == 500 // MAX_BATCH_SIZE <= 12
     assert host.spent["core"] == 0
     assert host.spent["graphql"] <= 20
 
 
 def test_nothing_asked_costs_nothing(host: FakeGitHub, github: GitHub) -> None:
-    assert ask(github, []) == []
-    assert host.asked == []
+    assert fetch_one(github, []) == []
+    assert host.request_log == []
 
 
 def test_names_are_never_part_of_the_question(host: FakeGitHub, github: GitHub) -> None:
     host.add("good/one")
     names = ['o/a"}){x', "o/a){id}#", "$o0/$n0", "o/\\", "one", "good/one"]
-    outcomes = ask(github, names)
-    assert kinds(outcomes) == [Gone] * 5 + [Fetched]
-    (body,) = host.sent
+    outcomes = fetch_one(github, names)
+    assert outcome_types(outcomes) == [Gone] * 5 + [Fetched]
+    (body,) = host.graphql_bodies
     assert body["variables"]["n0"] == 'a"}){x'
     assert '"' not in body["query"]
 
 
 def test_a_lost_repository_never_sinks_its_batch(host: FakeGitHub, github: GitHub) -> None:
-    names = many(host, 20)
+    names = make_repos(host, 20)
     host.remove("owner/r7")
-    host.failing["owner/r9"] = "FORBIDDEN"
-    outcomes = ask(github, names)
+    host.graphql_errors["owner/r9"] = "FORBIDDEN"
+    outcomes = fetch_one(github, names)
     assert isinstance(outcomes[7], Gone)
     assert str(outcomes[7]) == "github.com/owner/r7: repository not found on GitHub"
     assert isinstance(outcomes[9], NotAllowed)
-    assert kinds(outcomes).count(Fetched) == 18
-    assert host.requests("POST") == 1
+    assert outcome_types(outcomes).count(Fetched) == 18
+    assert host.count_requests("POST") == 1
 
 
 @pytest.mark.parametrize("token", [TOKEN, None])
@@ -141,10 +147,10 @@ def test_a_renamed_repository_is_known_by_its_id(
     host: FakeGitHub, connect: Callable[..., GitHub], token: str | None
 ) -> None:
     host.add("old/name")
-    (first,) = ask(connect(token), ["old/name"])
+    (first,) = fetch_one(connect(token), ["old/name"])
     assert isinstance(first, Fetched)
     host.rename("old/name", "new/name")
-    (second,) = ask(connect(token), ["old/name"], {"old/name": first.validators})
+    (second,) = fetch_one(connect(token), ["old/name"], {"old/name": first.validators})
     assert facts(second).web_url == "https://github.com/new/name"
     assert facts(second).node_id == facts(first).node_id
 
@@ -154,11 +160,11 @@ def test_a_name_given_to_another_repository_is_gone(
     host: FakeGitHub, connect: Callable[..., GitHub], token: str | None
 ) -> None:
     host.add("a/name")
-    (first,) = ask(connect(token), ["a/name"])
+    (first,) = fetch_one(connect(token), ["a/name"])
     assert isinstance(first, Fetched)
     host.remove("a/name")
     host.add("a/name", stars=1)
-    (second,) = ask(connect(token), ["a/name"], {"a/name": first.validators})
+    (second,) = fetch_one(connect(token), ["a/name"], {"a/name": first.validators})
     assert isinstance(second, Gone)
     assert str(second) == "github.com/a/name: the name now belongs to a different, newer repository, a/name"
 
@@ -166,163 +172,163 @@ def test_a_name_given_to_another_repository_is_gone(
 def test_an_id_written_anew_is_still_the_same_repository(host: FakeGitHub, github: GitHub) -> None:
     repo = host.add("a/name")
     known = {"node_id": "MDEwOlJlcG9zaXRvcnkxMDAx", "database_id": str(repo.id)}
-    (outcome,) = ask(github, ["a/name"], {"a/name": known})
+    (outcome,) = fetch_one(github, ["a/name"], {"a/name": known})
     assert isinstance(outcome, Fetched)
     assert outcome.validators["node_id"] == repo.node_id
 
 
 def test_batches_that_are_too_big_are_halved_and_grow_again(host: FakeGitHub, github: GitHub) -> None:
-    names = many(host, 200)
-    host.most_aliases = 15
-    assert set(kinds(ask(github, names))) == {Fetched}
-    sizes = [len(body["variables"]) // 2 for body in host.sent]
+    names = make_repos(host, 200)
+    host.max_aliases = 15
+    assert set(outcome_types(fetch_one(github, names))) == {Fetched}
+    sizes = [len(body["variables"]) // 2 for body in host.graphql_bodies]
     assert sizes[:4] == [50, 25, 12, 17]
-    host.most_aliases = 1000
-    assert set(kinds(ask(github, names))) == {Fetched}
-    again = [len(body["variables"]) // 2 for body in host.sent[len(sizes) :]]
+    host.max_aliases = 1000
+    assert set(outcome_types(fetch_one(github, names))) == {Fetched}
+    again = [len(body["variables"]) // 2 for body in host.graphql_bodies[len(sizes) :]]
     assert sum(again) == 200
     assert again[:-1] == sorted(again[:-1])
     assert again[1] == again[0] + 5
 
 
 def test_of_partial_data_the_rest_is_asked_for_again(host: FakeGitHub, github: GitHub) -> None:
-    names = many(host, 100)
-    host.whole_aliases = 20
-    assert set(kinds(ask(github, names))) == {Fetched}
-    assert host.requests("POST") <= 10
-    host.heal()
+    names = make_repos(host, 100)
+    host.failing_from_alias = 20
+    assert set(outcome_types(fetch_one(github, names))) == {Fetched}
+    assert host.count_requests("POST") <= 10
+    host.clear_faults()
 
 
 @pytest.mark.parametrize("kind", [None, "INTERNAL"])
 def test_one_that_always_fails_is_its_own_failure(host: FakeGitHub, github: GitHub, kind: str | None) -> None:
-    names = many(host, 100)
-    host.failing["owner/r3"] = kind
-    outcomes = ask(github, names)
-    assert isinstance(outcomes[3], BadAnswer)
+    names = make_repos(host, 100)
+    host.graphql_errors["owner/r3"] = kind
+    outcomes = fetch_one(github, names)
+    assert isinstance(outcomes[3], BadResponse)
     assert "Something went wrong while executing your query" in str(outcomes[3])
-    assert kinds(outcomes).count(Fetched) == 99
-    assert host.requests("POST") <= 15
+    assert outcome_types(outcomes).count(Fetched) == 99
+    assert host.count_requests("POST") <= 15
 
 
 def test_a_field_that_failed_is_asked_for_again_and_then_not_told() -> None:
     node = {"id": "R_1", "nameWithOwner": "a/b", "url": "https://github.com/a/b", "stargazerCount": 3}
     error = {"path": ["r0", "latestRelease"], "message": "timed out"}
-    (told,) = github_answers.batch_told({"data": {"r0": node}, "errors": [error]}, [ref("a/b")])
-    assert not told.is_sure
-    assert isinstance(told.of, github_answers.Repo)
-    assert (told.of.facts.stars, told.of.facts.latest_release, told.of.facts.topics) == (3, None, None)
+    (told,) = github_answers.parse_batch({"data": {"r0": node}, "errors": [error]}, [ref("a/b")])
+    assert not told.is_final
+    assert isinstance(told.outcome, github_answers.GitHubRepo)
+    assert (told.outcome.facts.stars, told.outcome.facts.latest_release, told.outcome.facts.topics) == (3, None, None)
 
 
-PASSING: list[Answer] = [
-    answer("502 Bad Gateway", {}),
-    answer("500 Internal Server Error", b"<html>", "text/html"),
-    answer("200 OK", b'{"data": {"r0": {"id": "R_'),
-    answer("200 OK", {"data": None, "errors": [{"message": "Something went wrong"}]}),
-    answer("200 OK", {"errors": [{"message": "A query attribute must be specified"}]}),
-    answer("200 OK", {"errors": ["?"]}),
-    answer("200 OK", ["?"]),
-    answer("200 OK", {"data": {"r0": "?", "r1": 3}}),
-    answer("200 OK", {"data": {"rateLimit": {"limit": "many"}}}),
-    broken_off,
-    reset,
+TRANSIENT_FAULTS: list[Answer] = [
+    response("502 Bad Gateway", {}),
+    response("500 Internal Server Error", b"<html>", "text/html"),
+    response("200 OK", b'{"data": {"r0": {"id": "R_'),
+    response("200 OK", {"data": None, "errors": [{"message": "Something went wrong"}]}),
+    response("200 OK", {"errors": [{"message": "A query attribute must be specified"}]}),
+    response("200 OK", {"errors": ["?"]}),
+    response("200 OK", ["?"]),
+    response("200 OK", {"data": {"r0": "?", "r1": 3}}),
+    response("200 OK", {"data": {"rateLimit": {"limit": "many"}}}),
+    truncated_response,
+    connection_reset,
 ]
 
 
-@pytest.mark.parametrize("fault", PASSING[:7] + PASSING[8:])
+@pytest.mark.parametrize("fault", TRANSIENT_FAULTS[:7] + TRANSIENT_FAULTS[8:])
 def test_a_batch_that_fails_once_is_asked_in_halves(host: FakeGitHub, github: GitHub, fault: Answer) -> None:
-    names = many(host, 20)
-    host.fail(fault, times=1)
-    assert set(kinds(ask(github, names))) == {Fetched}
-    assert [len(body["variables"]) // 2 for body in host.sent] == [10, 10]
+    names = make_repos(host, 20)
+    host.add_fault(fault, times=1)
+    assert set(outcome_types(fetch_one(github, names))) == {Fetched}
+    assert [len(body["variables"]) // 2 for body in host.graphql_bodies] == [10, 10]
 
 
-@pytest.mark.parametrize("fault", PASSING)
+@pytest.mark.parametrize("fault", TRANSIENT_FAULTS)
 def test_a_fault_that_stays_ends_in_a_named_failure_soon(host: FakeGitHub, github: GitHub, fault: Answer) -> None:
-    names = many(host, 60)
-    host.fail(fault)
-    assert set(kinds(ask(github, names))) <= {BadAnswer, Unavailable}
-    assert host.requests("POST") <= 70
+    names = make_repos(host, 60)
+    host.add_fault(fault)
+    assert set(outcome_types(fetch_one(github, names))) <= {BadResponse, Unavailable}
+    assert host.count_requests("POST") <= 70
 
 
 def test_a_host_that_is_down_is_left_in_peace(host: FakeGitHub, github: GitHub) -> None:
-    host.fail(answer("503 Service Unavailable", b""))
-    assert set(kinds(ask(github, many(host, 500)))) == {Unavailable}
-    assert host.requests("POST") == len([50, 25, 12, 6, 3]) + DOWN_AFTER
+    host.add_fault(response("503 Service Unavailable", b""))
+    assert set(outcome_types(fetch_one(github, make_repos(host, 500)))) == {Unavailable}
+    assert host.count_requests("POST") == len([50, 25, 12, 6, 3]) + MAX_CONSECUTIVE_FAILURES
 
 
 def test_a_host_that_is_not_there() -> None:
-    client = GitHub(f"http://127.0.0.1:{free_port()}", JsonReader(user_agent="pkgsite", patience=HURRIED), TOKEN)
-    assert set(kinds(ask(client, ["a/b", "a/c"]))) == {Unavailable}
+    client = GitHub(f"http://127.0.0.1:{free_port()}", JsonClient(user_agent="pkgsite", timeouts=FAST_TIMEOUTS), TOKEN)
+    assert set(outcome_types(fetch_one(client, ["a/b", "a/c"]))) == {Unavailable}
 
 
 def test_a_batch_that_takes_too_long_is_halved(host: FakeGitHub, connect: Callable[..., GitHub]) -> None:
-    names = many(host, 20)
-    host.fail(slow(0.5), times=1)
-    client = connect(patience=Patience(timeout_s=0.25, attempts=1))
-    assert set(kinds(ask(client, names))) == {Fetched}
-    assert len(host.sent) == 2
+    names = make_repos(host, 20)
+    host.add_fault(delayed_response(0.5), times=1)
+    client = connect(patience=Timeouts(read_timeout_s=0.25, attempts=1))
+    assert set(outcome_types(fetch_one(client, names))) == {Fetched}
+    assert len(host.graphql_bodies) == 2
 
 
 @pytest.mark.parametrize(
     ("fault", "wait_s"),
     [
         (None, 3600),  # the usual limit, whose hour begins with the test
-        (secondary_limit("403 Forbidden", "90"), 90),
-        (secondary_limit("429 Too Many Requests", "60"), 60),
-        (answer("200 OK", {"errors": [{"message": "You have exceeded a secondary rate limit."}]}), 60),
-        (answer("200 OK", {"errors": [{"type": "RATE_LIMITED", "message": "Enough."}]}, Retry_After="5"), 5),
+        (secondary_limit_response("403 Forbidden", "90"), 90),
+        (secondary_limit_response("429 Too Many Requests", "60"), 60),
+        (response("200 OK", {"errors": [{"message": "You have exceeded a secondary rate limit."}]}), 60),
+        (response("200 OK", {"errors": [{"type": "RATE_LIMITED", "message": "Enough."}]}, Retry_After="5"), 5),
     ],
 )
 def test_a_limit_is_the_outcome_of_all_that_are_left(
     host: FakeGitHub, github: GitHub, fault: Answer | None, wait_s: float
 ) -> None:
-    names = many(host, 150)
-    first = ask(github, names[:50])
-    host.fail(fault or primary_limit())
-    outcomes = ask(github, names[50:])
-    assert kinds(first) == [Fetched] * 50
-    assert kinds(outcomes) == [RateLimited] * 100
-    assert host.requests("POST") == 2
+    names = make_repos(host, 150)
+    first = fetch_one(github, names[:50])
+    host.add_fault(fault or primary_limit_response())
+    outcomes = fetch_one(github, names[50:])
+    assert outcome_types(first) == [Fetched] * 50
+    assert outcome_types(outcomes) == [RateLimited] * 100
+    assert host.count_requests("POST") == 2
     assert isinstance(outcomes[0], RateLimited)
     assert outcomes[0].retry_after_s == pytest.approx(wait_s, abs=3)
 
 
 def test_a_quota_known_to_be_used_up_is_not_asked_of(host: FakeGitHub, github: GitHub) -> None:
     host.limits["graphql"] = 2
-    outcomes = ask(github, many(host, 150))
-    assert kinds(outcomes) == [Fetched] * 100 + [RateLimited] * 50
-    assert host.requests("POST") == 2
+    outcomes = fetch_one(github, make_repos(host, 150))
+    assert outcome_types(outcomes) == [Fetched] * 100 + [RateLimited] * 50
+    assert host.count_requests("POST") == 2
     late = utc_now() + timedelta(hours=2)
-    (outcome,) = github.repos([RepoAsk(ref("owner/r1"))], now=late)
+    (outcome,) = github.repo_facts([RepoRequest(ref("owner/r1"))], now=late)
     assert isinstance(outcome, RateLimited)  # the host's own words this time: its hour is not over
-    assert host.requests("POST") == 3
+    assert host.count_requests("POST") == 3
 
 
-def test_an_enterprise_has_its_two_apis_beside_each_other(serve: Serve, host: FakeGitHub) -> None:
+def test_an_enterprise_has_its_two_apis_beside_each_other(serve_app: Serve, host: FakeGitHub) -> None:
     def enterprise(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
         environ["PATH_INFO"] = "/graphql" if path == "/api/graphql" else path.removeprefix("/api/v3")
         return host(environ, start_response)
 
     host.add("a/b")
-    client = GitHub(f"{serve(enterprise)}/api/v3", JsonReader(user_agent="pkgsite", patience=HURRIED), TOKEN)
-    (outcome,) = ask(client, ["a/b"])
+    client = GitHub(f"{serve_app(enterprise)}/api/v3", JsonClient(user_agent="pkgsite", timeouts=FAST_TIMEOUTS), TOKEN)
+    (outcome,) = fetch_one(client, ["a/b"])
     assert facts(outcome).stars == 511
-    assert client.people(ref("a/b"), validators={}).facts is not None
-    assert GitHub.usual_api("git.example.org") == "https://git.example.org/api/v3"
+    assert client.participant_facts(ref("a/b"), validators={}).facts is not None
+    assert GitHub.default_api_url("git.example.org") == "https://git.example.org/api/v3"
 
 
 def test_a_bad_token_is_asked_with_once(host: FakeGitHub, connect: Callable[..., GitHub]) -> None:
-    outcomes = ask(connect("stolen"), many(host, 150))
-    assert kinds(outcomes) == [NotAllowed] * 150
-    assert host.requests("POST") == 1
+    outcomes = fetch_one(connect("stolen"), make_repos(host, 150))
+    assert outcome_types(outcomes) == [NotAllowed] * 150
+    assert host.count_requests("POST") == 1
     assert "stolen" not in str(outcomes[0])
 
 
 def test_without_a_token_rest_tells_what_it_can(host: FakeGitHub, connect: Callable[..., GitHub]) -> None:
     repo = host.add("wagtail/wagtail")
     client = connect(None)
-    (outcome,) = ask(client, ["wagtail/wagtail"])
+    (outcome,) = fetch_one(client, ["wagtail/wagtail"])
     assert facts(outcome) == RepoFacts(
         node_id=repo.node_id,
         web_url="https://github.com/wagtail/wagtail",
@@ -337,40 +343,40 @@ def test_without_a_token_rest_tells_what_it_can(host: FakeGitHub, connect: Calla
         topics=("django", "cms"),
     )
     assert isinstance(outcome, Fetched)
-    assert client.quotas["core"].left == ANONYMOUS_LIMIT - 2
-    (again,) = ask(client, ["wagtail/wagtail"], {"wagtail/wagtail": outcome.validators})
+    assert client.quotas["core"].remaining == ANONYMOUS_LIMIT - 2
+    (again,) = fetch_one(client, ["wagtail/wagtail"], {"wagtail/wagtail": outcome.validators})
     assert again == Fetched(None, outcome.validators)
-    assert client.quotas["core"].left == ANONYMOUS_LIMIT - 3
+    assert client.quotas["core"].remaining == ANONYMOUS_LIMIT - 3
 
 
 def test_without_a_token_each_stands_alone(host: FakeGitHub, connect: Callable[..., GitHub]) -> None:
     host.add("a/empty", is_empty=True)
     host.add("a/last")
-    outcomes = ask(connect(None), ["a/missing", "a/empty", "..", "a/..", 'a/x"}){', "a/last"])
-    assert kinds(outcomes) == [Gone, Fetched, Gone, Gone, Gone, Fetched]
+    outcomes = fetch_one(connect(None), ["a/missing", "a/empty", "..", "a/..", 'a/x"}){', "a/last"])
+    assert outcome_types(outcomes) == [Gone, Fetched, Gone, Gone, Gone, Fetched]
     assert facts(outcomes[1]).last_commit_at is None
 
 
 def test_without_a_token_a_limit_ends_the_asking(host: FakeGitHub, connect: Callable[..., GitHub]) -> None:
-    outcomes = ask(connect(None), many(host, 40))
-    assert kinds(outcomes) == [Fetched] * 30 + [RateLimited] * 10
-    assert len(host.asked) == ANONYMOUS_LIMIT
-    host.fail(answer("502 Bad Gateway", b""))
-    other = ask(connect(None), many(host, 40))
-    assert kinds(other) == [Unavailable] * 40
-    assert len(host.asked) == ANONYMOUS_LIMIT + DOWN_AFTER * HURRIED.attempts
+    outcomes = fetch_one(connect(None), make_repos(host, 40))
+    assert outcome_types(outcomes) == [Fetched] * 30 + [RateLimited] * 10
+    assert len(host.request_log) == ANONYMOUS_LIMIT
+    host.add_fault(response("502 Bad Gateway", b""))
+    other = fetch_one(connect(None), make_repos(host, 40))
+    assert outcome_types(other) == [Unavailable] * 40
+    assert len(host.request_log) == ANONYMOUS_LIMIT + MAX_CONSECUTIVE_FAILURES * FAST_TIMEOUTS.attempts
 
 
 def test_weeks_are_stored_as_told_and_a_304_is_free(host: FakeGitHub, github: GitHub) -> None:
     repo = host.add("a/b")
-    first = github.activity(ref("a/b"), validators={}, now=utc_now())
+    first = github.activity_facts(ref("a/b"), validators={}, now=utc_now())
     assert first.facts is not None
     assert first.facts.commits_over_52 == tuple(range(52))
-    again = github.activity(ref("a/b"), validators=first.validators, now=utc_now())
+    again = github.activity_facts(ref("a/b"), validators=first.validators, now=utc_now())
     assert again == Fetched(None, first.validators)
     assert host.spent["core"] == 1
     repo.weeks = [1] * 52
-    changed = github.activity(ref("a/b"), validators=again.validators, now=utc_now())
+    changed = github.activity_facts(ref("a/b"), validators=again.validators, now=utc_now())
     assert changed.facts is not None
     assert changed.facts.commits_over_52 == (1,) * 52
     assert changed.validators != first.validators
@@ -379,15 +385,15 @@ def test_weeks_are_stored_as_told_and_a_304_is_free(host: FakeGitHub, github: Gi
 def test_weeks_that_are_still_counted_come_later(host: FakeGitHub, github: GitHub) -> None:
     host.add("a/b", weeks=None)
     known = {"etag:of-old": '"x"'}
-    assert github.activity(ref("a/b"), validators=known, now=utc_now()) == Fetched(None, known, is_later=True)
+    assert github.activity_facts(ref("a/b"), validators=known, now=utc_now()) == Fetched(None, known, is_pending=True)
 
 
-@pytest.mark.parametrize("told", [answer("204 No Content", b""), answer("200 OK", {"all": [], "owner": []}), None])
+@pytest.mark.parametrize("told", [response("204 No Content", b""), response("200 OK", {"all": [], "owner": []}), None])
 def test_an_empty_repository_has_52_zeros(host: FakeGitHub, github: GitHub, told: Answer | None) -> None:
     host.add("a/b", is_empty=True)
     if told:
-        host.fail(told)
-    outcome = github.activity(ref("a/b"), validators={}, now=utc_now())
+        host.add_fault(told)
+    outcome = github.activity_facts(ref("a/b"), validators={}, now=utc_now())
     assert outcome.facts is not None
     assert outcome.facts.commits_over_52 == (0,) * 52
 
@@ -395,51 +401,51 @@ def test_an_empty_repository_has_52_zeros(host: FakeGitHub, github: GitHub, told
 @pytest.mark.parametrize("weeks", [[1] * 51, [1] * 53, [-1] * 52, [True] * 52, [1.5] * 52, "x" * 52])
 def test_weeks_that_are_none(host: FakeGitHub, github: GitHub, weeks: Any) -> None:
     host.add("a/b", weeks=weeks)
-    with pytest.raises(BadAnswer):
-        github.activity(ref("a/b"), validators={}, now=utc_now())
+    with pytest.raises(BadResponse):
+        github.activity_facts(ref("a/b"), validators={}, now=utc_now())
 
 
 def test_an_etag_is_of_one_token_and_one_address(host: FakeGitHub, connect: Callable[..., GitHub]) -> None:
     host.tokens.add("other")
     host.add("a/b")
     host.add("a/c")
-    first = connect().activity(ref("a/b"), validators={}, now=utc_now())
+    first = connect().activity_facts(ref("a/b"), validators={}, now=utc_now())
     assert TOKEN not in str(first.validators)
     for client, name in ((connect("other"), "a/b"), (connect(None), "a/b"), (connect(), "a/c")):
-        assert client.activity(ref(name), validators=first.validators, now=utc_now()).facts is not None
-    assert connect().activity(ref("a/b"), validators=first.validators, now=utc_now()).facts is None
+        assert client.activity_facts(ref(name), validators=first.validators, now=utc_now()).facts is not None
+    assert connect().activity_facts(ref("a/b"), validators=first.validators, now=utc_now()).facts is None
 
 
 def test_people_come_in_order_from_all_pages(host: FakeGitHub, github: GitHub) -> None:
     people = [f"person{number}" for number in range(250)]
     host.add("a/b", people=[*people[:100], "", "person1", *people[100:]])
-    first = github.people(ref("a/b"), validators={})
+    first = github.participant_facts(ref("a/b"), validators={})
     assert first.facts is not None
     assert first.facts.participants == tuple(people)
     assert first.facts.is_complete
-    assert host.requests("GET /repos/a/b/contributors?per_page=100&page=") == 3
-    assert github.people(ref("a/b"), validators=first.validators) == Fetched(None, first.validators)
+    assert host.count_requests("GET /repos/a/b/contributors?per_page=100&page=") == 3
+    assert github.participant_facts(ref("a/b"), validators=first.validators) == Fetched(None, first.validators)
     assert host.spent["core"] == 3
 
 
 @pytest.mark.parametrize(("count", "is_complete"), [(500, True), (501, False), (900, False)])
 def test_people_are_bounded(host: FakeGitHub, github: GitHub, count: int, is_complete: bool) -> None:
     host.add("a/b", people=[f"person{number}" for number in range(count)])
-    outcome = github.people(ref("a/b"), validators={})
+    outcome = github.participant_facts(ref("a/b"), validators={})
     assert outcome.facts is not None
     assert len(outcome.facts.participants) == 500
     assert outcome.facts.is_complete is is_complete
-    assert len(host.asked) == PEOPLE_PAGES
+    assert len(host.request_log) == CONTRIBUTOR_PAGES
 
 
 def test_people_of_an_empty_and_of_a_renamed_repository(host: FakeGitHub, github: GitHub) -> None:
     host.add("a/empty", is_empty=True)
-    empty = github.people(ref("a/empty"), validators={})
+    empty = github.participant_facts(ref("a/empty"), validators={})
     assert empty.facts is not None
     assert (empty.facts.participants, empty.facts.is_complete) == ((), True)
     host.add("old/name", people=[f"person{number}" for number in range(150)])
     host.rename("old/name", "new/name")
-    renamed = github.people(ref("old/name"), validators={})
+    renamed = github.participant_facts(ref("old/name"), validators={})
     assert renamed.facts is not None
     assert len(renamed.facts.participants) == 150
 
@@ -447,54 +453,54 @@ def test_people_of_an_empty_and_of_a_renamed_repository(host: FakeGitHub, github
 @pytest.mark.parametrize(
     ("fault", "kind"),
     [
-        (answer("500 Internal Server Error", b""), Unavailable),
-        (broken_off, Unavailable),
-        (reset, Unavailable),
-        (slow(0.5), Unavailable),
-        (primary_limit(), RateLimited),
-        (secondary_limit(), RateLimited),
-        (secondary_limit("429 Too Many Requests"), RateLimited),
-        (answer("403 Forbidden", {"message": "The history or contributor list is too large"}), NotAllowed),
-        (answer("451 Unavailable For Legal Reasons", {}), NotAllowed),
-        (answer("404 Not Found", {}), Gone),
-        (answer("200 OK", b'[{"login": "gas'), BadAnswer),
-        (answer("200 OK", "?"), BadAnswer),
-        (answer("200 OK", [{"login": 3}]), BadAnswer),
-        (answer("422 Unprocessable Entity", {}), BadAnswer),
+        (response("500 Internal Server Error", b""), Unavailable),
+        (truncated_response, Unavailable),
+        (connection_reset, Unavailable),
+        (delayed_response(0.5), Unavailable),
+        (primary_limit_response(), RateLimited),
+        (secondary_limit_response(), RateLimited),
+        (secondary_limit_response("429 Too Many Requests"), RateLimited),
+        (response("403 Forbidden", {"message": "The history or contributor list is too large"}), NotAllowed),
+        (response("451 Unavailable For Legal Reasons", {}), NotAllowed),
+        (response("404 Not Found", {}), Gone),
+        (response("200 OK", b'[{"login": "gas'), BadResponse),
+        (response("200 OK", "?"), BadResponse),
+        (response("200 OK", [{"login": 3}]), BadResponse),
+        (response("422 Unprocessable Entity", {}), BadResponse),
     ],
 )
 def test_each_of_rests_faults_has_its_name(
     host: FakeGitHub, connect: Callable[..., GitHub], fault: Answer, kind: type[UpstreamError]
 ) -> None:
     host.add("a/b")
-    host.fail(fault, path="/repos/")
-    client = connect(patience=Patience(timeout_s=0.25, attempts=1, longest_wait_s=0))
+    host.add_fault(fault, path="/repos/")
+    client = connect(patience=Timeouts(read_timeout_s=0.25, attempts=1, max_wait_s=0))
     with pytest.raises(kind):
-        client.people(ref("a/b"), validators={})
+        client.participant_facts(ref("a/b"), validators={})
     with pytest.raises(kind):
-        client.activity(ref("a/b"), validators={}, now=utc_now())
-    (outcome,) = ask(connect(None, Patience(timeout_s=0.25, attempts=1, longest_wait_s=0)), ["a/b"])
+        client.activity_facts(ref("a/b"), validators={}, now=utc_now())
+    (outcome,) = fetch_one(connect(None, Timeouts(read_timeout_s=0.25, attempts=1, max_wait_s=0)), ["a/b"])
     assert type(outcome) is kind
 
 
 def test_rests_failure_that_passes_is_forgiven(host: FakeGitHub, github: GitHub) -> None:
     host.add("a/b")
-    host.fail(answer("502 Bad Gateway", b""), times=1)
-    assert github.activity(ref("a/b"), validators={}, now=utc_now()).facts is not None
+    host.add_fault(response("502 Bad Gateway", b""), times=1)
+    assert github.activity_facts(ref("a/b"), validators={}, now=utc_now()).facts is not None
 
 
 def test_a_second_day_costs_a_tenth_of_the_first(host: FakeGitHub, github: GitHub) -> None:
-    names = many(host, 100)
+    names = make_repos(host, 100)
     known = {name: (None, {}, {}) for name in names}
 
     def day() -> tuple[int, int]:
         """Return what was taken from GraphQL and REST to refresh all."""
         before = host.spent.copy()
-        outcomes = ask(github, names, {name: known[name][0] or {} for name in names})
+        outcomes = fetch_one(github, names, {name: known[name][0] or {} for name in names})
         for name, outcome in zip(names, outcomes, strict=True):
             assert isinstance(outcome, Fetched)
-            activity = github.activity(ref(name), validators=known[name][1], now=utc_now())
-            people = github.people(ref(name), validators=known[name][2])
+            activity = github.activity_facts(ref(name), validators=known[name][1], now=utc_now())
+            people = github.participant_facts(ref(name), validators=known[name][2])
             known[name] = (outcome.validators, activity.validators, people.validators)  # type: ignore[assignment]
         return host.spent["graphql"] - before["graphql"], host.spent["core"] - before["core"]
 
@@ -506,7 +512,7 @@ def test_a_second_day_costs_a_tenth_of_the_first(host: FakeGitHub, github: GitHu
     warm = day()
     assert cold[1] == 200
     assert warm[1] == 4 <= cold[1] / 10
-    assert host.requests("POST /graphql") == 4
+    assert host.count_requests("POST /graphql") == 4
 
 
 @pytest.mark.parametrize(
@@ -523,10 +529,10 @@ def test_a_second_day_costs_a_tenth_of_the_first(host: FakeGitHub, github: GitHu
 )
 def test_a_damaged_record_is_a_bad_answer(damage: dict[str, Any]) -> None:
     node = FakeGitHub().add("a/b").graphql() | damage
-    with pytest.raises(BadAnswer, match=r"^GitHub (returned|did not return) "):
-        github_answers.graphql_repo(node)
+    with pytest.raises(BadResponse, match=r"^GitHub (returned|did not return) "):
+        github_answers.parse_graphql_repo(node)
 
 
 @pytest.mark.parametrize("headers", [{}, {"X-RateLimit-Limit": "5000"}])
 def test_a_head_without_quota(headers: dict[str, str]) -> None:
-    assert github_answers.quota_of_headers(headers) is None
+    assert github_answers.parse_quota_headers(headers) is None

@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 
 from pkgsite.clients import http
-from pkgsite.clients.http import JsonReader, Patience
-from pkgsite.errors import BadAnswer, Gone, NotAllowed, RateLimited, Unavailable
+from pkgsite.clients.http import JsonClient, Timeouts
+from pkgsite.errors import BadResponse, Gone, NotAllowed, RateLimited, Unavailable
 from tests.databases import free_port
-from tests.fakes.v4_site import Answer, Silence, answer, broken_off, html, reset
+from tests.fakes.v4_site import Answer, HangingResponse, connection_reset, html_response, response, truncated_response
 
 Serve = Callable[[Any], str]
 
-GOOD = answer("200 OK", {"good": True})
-HURRIED = Patience(timeout_s=5, attempts=3, backoff_s=0, jitter_s=0)
+GOOD = response("200 OK", {"good": True})
+FAST_TIMEOUTS = Timeouts(read_timeout_s=5, attempts=3, backoff_s=0, jitter_s=0)
 
 
 class Host:
@@ -36,21 +36,21 @@ class Host:
 
 
 @pytest.fixture
-def reader() -> JsonReader:
-    return JsonReader(user_agent="pkgsite (+https://packages.example.org)", patience=HURRIED)
+def reader() -> JsonClient:
+    return JsonClient(user_agent="pkgsite (+https://packages.example.org)", timeouts=FAST_TIMEOUTS)
 
 
 @pytest.fixture
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+def recorded_waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds that the client would have waited."""
     found: list[float] = []
     monkeypatch.setattr(http.time, "sleep", found.append)
     return found
 
 
-def test_it_asks_for_json_and_says_who_it_is(serve: Serve, reader: JsonReader) -> None:
+def test_it_asks_for_json_and_says_who_it_is(serve_app: Serve, reader: JsonClient) -> None:
     host = Host(GOOD)
-    assert reader.get(serve(host) + "/list/") == {"good": True}
+    assert reader.get(serve_app(host) + "/list/") == {"good": True}
     (asked,) = host.asked
     assert asked["REQUEST_METHOD"] == "GET"
     assert asked["HTTP_ACCEPT"] == "application/json"
@@ -60,66 +60,66 @@ def test_it_asks_for_json_and_says_who_it_is(serve: Serve, reader: JsonReader) -
 @pytest.mark.parametrize(
     "failure",
     [
-        answer("500 Internal Server Error", b""),
-        answer("502 Bad Gateway", b"<html>", "text/html"),
-        answer("429 Too Many Requests", {}, Retry_After="0"),
-        answer("503 Service Unavailable", {}, Retry_After="0"),
-        answer("429 Too Many Requests", {}, Retry_After="soon"),
-        broken_off,
-        reset,
+        response("500 Internal Server Error", b""),
+        response("502 Bad Gateway", b"<html>", "text/html"),
+        response("429 Too Many Requests", {}, Retry_After="0"),
+        response("503 Service Unavailable", {}, Retry_After="0"),
+        response("429 Too Many Requests", {}, Retry_After="soon"),
+        truncated_response,
+        connection_reset,
     ],
 )
-def test_a_failure_that_passes_is_forgiven(serve: Serve, reader: JsonReader, failure: Answer) -> None:
+def test_a_failure_that_passes_is_forgiven(serve_app: Serve, reader: JsonClient, failure: Answer) -> None:
     host = Host(failure, failure, GOOD)
-    assert reader.get(serve(host)) == {"good": True}
+    assert reader.get(serve_app(host)) == {"good": True}
     assert len(host.asked) == 3
 
 
 @pytest.mark.parametrize(
     ("failure", "kind", "words"),
     [
-        (answer("500 Internal Server Error", b""), Unavailable, "returned 500"),
-        (answer("429 Too Many Requests", {}), RateLimited, "returned 429: rate limit exceeded"),
-        (broken_off, Unavailable, ": IncompleteRead"),
-        (reset, Unavailable, ": Connection reset by peer"),
+        (response("500 Internal Server Error", b""), Unavailable, "returned 500"),
+        (response("429 Too Many Requests", {}), RateLimited, "returned 429: rate limit exceeded"),
+        (truncated_response, Unavailable, ": IncompleteRead"),
+        (connection_reset, Unavailable, ": Connection reset by peer"),
     ],
 )
 def test_one_that_stays_is_named_after_the_last_attempt(
-    serve: Serve, reader: JsonReader, failure: Answer, kind: type[Exception], words: str
+    serve_app: Serve, reader: JsonClient, failure: Answer, kind: type[Exception], words: str
 ) -> None:
     host = Host(failure)
-    url = serve(host) + "/list/"
+    url = serve_app(host) + "/list/"
     with pytest.raises(kind) as raised:
         reader.get(url)
     assert url in str(raised.value)
     assert words in str(raised.value)
-    assert len(host.asked) == HURRIED.attempts
+    assert len(host.asked) == FAST_TIMEOUTS.attempts
 
 
 @pytest.mark.parametrize(
     ("failure", "kind", "words"),
     [
-        (answer("404 Not Found", {}), Gone, "returned 404: not found"),
-        (answer("410 Gone", {}), Gone, "returned 410: not found"),
-        (answer("401 Unauthorized", {}), NotAllowed, "returned 401: access denied"),
-        (answer("403 Forbidden", {}), NotAllowed, "returned 403: access denied"),
-        (answer("400 Bad Request", {}), BadAnswer, "returned 400"),
-        (html(), BadAnswer, "returned text/html instead of JSON"),
-        (answer("200 OK", b'{"count": 3, "res'), BadAnswer, "returned invalid JSON"),
-        (answer("200 OK", b"[" * 100_000), BadAnswer, "returned invalid JSON"),
-        (answer("200 OK", b'"\xff"'), BadAnswer, "returned invalid JSON"),
-        (answer("200 OK", b"oops", Content_Encoding="gzip"), BadAnswer, "Could not read"),
-        (answer("302 Found", b"", Location="https://elsewhere.example/"), BadAnswer, "redirected to another host"),
-        (answer("302 Found", b"", Location="http://127.0.0.1:1/"), BadAnswer, "redirected to another host"),
-        (answer("302 Found", b"", Location="http://127.0.0.1:x/"), BadAnswer, "Could not read"),
-        (answer("302 Found", b""), BadAnswer, "redirected without a Location header"),
+        (response("404 Not Found", {}), Gone, "returned 404: not found"),
+        (response("410 Gone", {}), Gone, "returned 410: not found"),
+        (response("401 Unauthorized", {}), NotAllowed, "returned 401: access denied"),
+        (response("403 Forbidden", {}), NotAllowed, "returned 403: access denied"),
+        (response("400 Bad Request", {}), BadResponse, "returned 400"),
+        (html_response(), BadResponse, "returned text/html instead of JSON"),
+        (response("200 OK", b'{"count": 3, "res'), BadResponse, "returned invalid JSON"),
+        (response("200 OK", b"[" * 100_000), BadResponse, "returned invalid JSON"),
+        (response("200 OK", b'"\xff"'), BadResponse, "returned invalid JSON"),
+        (response("200 OK", b"oops", Content_Encoding="gzip"), BadResponse, "Could not read"),
+        (response("302 Found", b"", Location="https://elsewhere.example/"), BadResponse, "redirected to another host"),
+        (response("302 Found", b"", Location="http://127.0.0.1:1/"), BadResponse, "redirected to another host"),
+        (response("302 Found", b"", Location="http://127.0.0.1:x/"), BadResponse, "Could not read"),
+        (response("302 Found", b""), BadResponse, "redirected without a Location header"),
     ],
 )
 def test_one_that_asking_again_would_not_help_is_named_at_once(
-    serve: Serve, reader: JsonReader, failure: Answer, kind: type[Exception], words: str
+    serve_app: Serve, reader: JsonClient, failure: Answer, kind: type[Exception], words: str
 ) -> None:
     host = Host(failure)
-    url = serve(host) + "/list/"
+    url = serve_app(host) + "/list/"
     with pytest.raises(kind) as raised:
         reader.get(url)
     assert url in str(raised.value)
@@ -127,109 +127,111 @@ def test_one_that_asking_again_would_not_help_is_named_at_once(
     assert len(host.asked) == 1
 
 
-def test_a_redirect_within_the_host_is_followed(serve: Serve, reader: JsonReader) -> None:
-    host = Host(answer("301 Moved Permanently", b"", Location="/list/"), GOOD)
-    assert reader.get(serve(host) + "/list") == {"good": True}
+def test_a_redirect_within_the_host_is_followed(serve_app: Serve, reader: JsonClient) -> None:
+    host = Host(response("301 Moved Permanently", b"", Location="/list/"), GOOD)
+    assert reader.get(serve_app(host) + "/list") == {"good": True}
     assert [asked["PATH_INFO"] for asked in host.asked] == ["/list", "/list/"]
 
 
-def test_a_redirect_loop_ends(serve: Serve, reader: JsonReader) -> None:
-    host = Host(answer("302 Found", b"", Location="/again/"))
-    with pytest.raises(BadAnswer, match=r"/list/: too many redirects$"):
-        reader.get(serve(host) + "/list/")
-    assert len(host.asked) == http.MOST_REDIRECTS + 1
+def test_a_redirect_loop_ends(serve_app: Serve, reader: JsonClient) -> None:
+    host = Host(response("302 Found", b"", Location="/again/"))
+    with pytest.raises(BadResponse, match=r"/list/: too many redirects$"):
+        reader.get(serve_app(host) + "/list/")
+    assert len(host.asked) == http.MAX_REDIRECTS + 1
 
 
-def test_a_host_that_is_not_there(reader: JsonReader) -> None:
+def test_a_host_that_is_not_there(reader: JsonClient) -> None:
     url = f"http://127.0.0.1:{free_port()}/"
     with pytest.raises(Unavailable, match=f"^Could not connect to {url}: Connection refused$"):
         reader.get(url)
 
 
-def test_a_host_that_keeps_silent(serve: Serve) -> None:
-    silence = Silence()
-    impatient = JsonReader(user_agent="pkgsite", patience=Patience(timeout_s=0.05, attempts=1))
-    url = serve(silence)
+def test_a_host_that_keeps_silent(serve_app: Serve) -> None:
+    silence = HangingResponse()
+    impatient = JsonClient(user_agent="pkgsite", timeouts=Timeouts(read_timeout_s=0.05, attempts=1))
+    url = serve_app(silence)
     with pytest.raises(Unavailable, match=r"Could not connect to .*: timed out$"):
         impatient.get(url)
     silence.over.set()
 
 
-def test_a_host_that_answers_for_ever(serve: Serve, waits: list[float]) -> None:
-    def drip(_environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
+def test_a_host_that_answers_for_ever(serve_app: Serve, recorded_waits: list[float]) -> None:
+    def slow_body(_environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
         start_response("200 OK", [("Content-Type", "application/json")])
         yield b"[1"
         while True:
             yield b", 1" * 50_000
 
-    impatient = JsonReader(user_agent="pkgsite", patience=Patience(whole_s=0, attempts=1))
+    impatient = JsonClient(user_agent="pkgsite", timeouts=Timeouts(total_timeout_s=0, attempts=1))
     with pytest.raises(Unavailable, match="took longer than 0 s to respond"):
-        impatient.get(serve(drip))
-    with pytest.raises(BadAnswer, match="returned more than 32 MiB"):
-        JsonReader(user_agent="pkgsite").get(serve(drip))
-    assert not waits
+        impatient.get(serve_app(slow_body))
+    with pytest.raises(BadResponse, match="returned more than 32 MiB"):
+        JsonClient(user_agent="pkgsite").get(serve_app(slow_body))
+    assert not recorded_waits
 
 
-def test_a_reader_can_have_a_limit_and_a_question_a_media_type_of_its_own(serve: Serve) -> None:
+def test_a_reader_can_have_a_limit_and_a_question_a_media_type_of_its_own(serve_app: Serve) -> None:
     kind = "application/vnd.pypi.simple.v1+json"
-    host = Host(answer("200 OK", b"[" + b" " * 2**20 + b"]", kind))
-    url = serve(host)
+    host = Host(response("200 OK", b"[" + b" " * 2**20 + b"]", kind))
+    url = serve_app(host)
     for largest in (2**20, 2**21):
-        reader = JsonReader(user_agent="pkgsite", patience=Patience(attempts=1, largest_bytes=largest))
+        reader = JsonClient(user_agent="pkgsite", timeouts=Timeouts(attempts=1, max_bytes=largest))
         if largest > 2**20:
-            assert reader.ask(url, headers={"Accept": kind}).data == []
+            assert reader.request(url, headers={"Accept": kind}).data == []
             assert host.asked[-1]["HTTP_ACCEPT"] == kind
         else:
-            with pytest.raises(BadAnswer, match="returned more than 1 MiB"):
-                reader.ask(url)
+            with pytest.raises(BadResponse, match="returned more than 1 MiB"):
+                reader.request(url)
 
 
-def test_waits_grow_and_are_spread(serve: Serve, waits: list[float]) -> None:
-    patient = JsonReader(user_agent="pkgsite", patience=Patience(attempts=5, backoff_s=1, jitter_s=0.5))
+def test_waits_grow_and_are_spread(serve_app: Serve, recorded_waits: list[float]) -> None:
+    patient = JsonClient(user_agent="pkgsite", timeouts=Timeouts(attempts=5, backoff_s=1, jitter_s=0.5))
     with pytest.raises(Unavailable):
-        patient.get(serve(Host(answer("500 Internal Server Error", b""))))
-    assert len(waits) == 4
-    assert waits[0] == 0
-    for wait, least in zip(waits[1:], (1, 2, 4), strict=True):
+        patient.get(serve_app(Host(response("500 Internal Server Error", b""))))
+    assert len(recorded_waits) == 4
+    assert recorded_waits[0] == 0
+    for wait, least in zip(recorded_waits[1:], (1, 2, 4), strict=True):
         assert least <= wait <= least + 0.5
 
 
-def test_a_host_that_names_its_time_is_given_it(serve: Serve, waits: list[float]) -> None:
-    host = Host(answer("429 Too Many Requests", {}, Retry_After="7"), GOOD)
-    assert JsonReader(user_agent="pkgsite").get(serve(host)) == {"good": True}
-    assert waits == [7]
+def test_a_host_that_names_its_time_is_given_it(serve_app: Serve, recorded_waits: list[float]) -> None:
+    host = Host(response("429 Too Many Requests", {}, Retry_After="7"), GOOD)
+    assert JsonClient(user_agent="pkgsite").get(serve_app(host)) == {"good": True}
+    assert recorded_waits == [7]
 
 
 @pytest.mark.parametrize("later", ["121", formatdate(4_000_000_000, usegmt=True)])
-def test_but_not_without_end(serve: Serve, waits: list[float], later: str) -> None:
-    host = Host(answer("429 Too Many Requests", {}, Retry_After=later))
+def test_but_not_without_end(serve_app: Serve, recorded_waits: list[float], later: str) -> None:
+    host = Host(response("429 Too Many Requests", {}, Retry_After=later))
     with pytest.raises(RateLimited) as failure:
-        JsonReader(user_agent="pkgsite", patience=Patience(longest_wait_s=120)).get(serve(host))
+        JsonClient(user_agent="pkgsite", timeouts=Timeouts(max_wait_s=120)).get(serve_app(host))
     assert failure.value.retry_after_s is not None
     assert failure.value.retry_after_s > 120
     assert len(host.asked) == 1
-    assert not waits
+    assert not recorded_waits
 
 
 @pytest.mark.parametrize("status", ["202 Accepted", "204 No Content", "304 Not Modified"])
-def test_good_answers_that_say_nothing(serve: Serve, reader: JsonReader, status: str) -> None:
+def test_good_answers_that_say_nothing(serve_app: Serve, reader: JsonClient, status: str) -> None:
     def host(_environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         start_response(status, [("ETag", '"abc"')])
         return []
 
-    answered = reader.ask(serve(host), headers={"If-None-Match": '"abc"'})
+    answered = reader.request(serve_app(host), headers={"If-None-Match": '"abc"'})
     assert (answered.status, answered.data) == (int(status[:3]), None)
     assert answered.headers["etag"] == '"abc"'
 
 
-def test_a_body_is_posted_and_never_redirected(serve: Serve, reader: JsonReader) -> None:
+def test_a_body_is_posted_and_never_redirected(serve_app: Serve, reader: JsonClient) -> None:
     posted = Host(GOOD)
-    assert reader.ask(serve(posted), headers={"Authorization": "bearer x"}, body={"query": "…"}).data == {"good": True}
+    assert reader.request(serve_app(posted), headers={"Authorization": "bearer x"}, body={"query": "…"}).data == {
+        "good": True
+    }
     (asked,) = posted.asked
     assert (asked["REQUEST_METHOD"], asked["CONTENT_TYPE"]) == ("POST", "application/json")
     assert asked["HTTP_AUTHORIZATION"] == "bearer x"
-    with pytest.raises(BadAnswer, match="redirected a POST request"):
-        reader.ask(serve(Host(answer("307 Temporary Redirect", {}, Location="/other/"))), body={})
+    with pytest.raises(BadResponse, match="redirected a POST request"):
+        reader.request(serve_app(Host(response("307 Temporary Redirect", {}, Location="/other/"))), body={})
 
 
 @pytest.mark.parametrize(
@@ -240,26 +242,26 @@ def test_a_body_is_posted_and_never_redirected(serve: Serve, reader: JsonReader)
         {"Retry_After": "600", "X_RateLimit_Remaining": "12", "X_RateLimit_Reset": "4000000000"},
     ],
 )
-def test_a_403_that_names_a_time_is_a_limit(serve: Serve, reader: JsonReader, headers: dict[str, str]) -> None:
+def test_a_403_that_names_a_time_is_a_limit(serve_app: Serve, reader: JsonClient, headers: dict[str, str]) -> None:
     with pytest.raises(RateLimited, match="returned 403: rate limit exceeded, retry in") as failure:
-        reader.get(serve(Host(answer("403 Forbidden", {}, **headers))))
+        reader.get(serve_app(Host(response("403 Forbidden", {}, **headers))))
     assert failure.value.retry_after_s is not None
     assert failure.value.retry_after_s >= 600
 
 
 @pytest.mark.parametrize("reset", ["", "soon"])
-def test_a_403_that_names_no_time_is_a_refusal(serve: Serve, reader: JsonReader, reset: str) -> None:
+def test_a_403_that_names_no_time_is_a_refusal(serve_app: Serve, reader: JsonClient, reset: str) -> None:
     with pytest.raises(NotAllowed):
-        reader.get(serve(Host(answer("403 Forbidden", {}, X_RateLimit_Remaining="0", X_RateLimit_Reset=reset))))
+        reader.get(serve_app(Host(response("403 Forbidden", {}, X_RateLimit_Remaining="0", X_RateLimit_Reset=reset))))
 
 
-def test_one_question_can_have_its_own_attempts_and_empty_answers(serve: Serve, reader: JsonReader) -> None:
-    host = Host(answer("502 Bad Gateway", b""), answer("409 Conflict", {"message": "empty"}))
-    url = serve(host)
+def test_one_question_can_have_its_own_attempts_and_empty_answers(serve_app: Serve, reader: JsonClient) -> None:
+    host = Host(response("502 Bad Gateway", b""), response("409 Conflict", {"message": "empty"}))
+    url = serve_app(host)
     with pytest.raises(Unavailable):
-        reader.ask(url, attempts=1)
+        reader.request(url, attempts=1)
     assert len(host.asked) == 1
-    told = reader.ask(url, empty={409})
+    told = reader.request(url, bodiless_codes={409})
     assert (told.status, told.data) == (409, None)
 
 
@@ -269,14 +271,14 @@ def test_no_host_can_ask_for_longer_than_can_be_reckoned_with(number: str) -> No
         {"Retry-After": number},
         {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": number},
     ):
-        seconds = http.limited_for_s(headers)
-        assert seconds is None or 0 <= seconds <= http.LONGEST_LIMIT_S
+        seconds = http.retry_after_s(headers)
+        assert seconds is None or 0 <= seconds <= http.MAX_RETRY_AFTER_S
 
 
-def test_a_body_that_drips_is_given_up_in_time(serve: Serve) -> None:
+def test_a_body_that_drips_is_given_up_in_time(serve_app: Serve) -> None:
     dropped = threading.Event()
 
-    def dripping(_environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
+    def slow_response(_environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
         start_response("200 OK", [("Content-Type", "application/json")])
         try:
             while True:
@@ -285,7 +287,7 @@ def test_a_body_that_drips_is_given_up_in_time(serve: Serve) -> None:
         finally:
             dropped.set()
 
-    hurried = replace(HURRIED, whole_s=0.3, attempts=1)
+    hurried = replace(FAST_TIMEOUTS, total_timeout_s=0.3, attempts=1)
     with pytest.raises(Unavailable, match="took longer than"):
-        JsonReader(user_agent="tests", patience=hurried).get(serve(dripping))
+        JsonClient(user_agent="tests", timeouts=hurried).get(serve_app(slow_response))
     assert dropped.wait(5)  # we hung up: the host notices when it drips the next time

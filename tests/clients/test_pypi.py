@@ -10,20 +10,20 @@ from typing import Any
 import pytest
 
 from pkgsite.clients.base import DownloadFacts, Fetched, IndexFacts, PackageIndex, ReleaseFacts, Vulnerability
-from pkgsite.clients.http import JsonReader, Patience
+from pkgsite.clients.http import JsonClient, Timeouts
 from pkgsite.clients.pypi import PyPI
-from pkgsite.errors import BadAnswer, Gone, Unavailable, UpstreamError
-from tests.fakes.pypi import FIRST_UPLOAD, SIMPLE_JSON, FakePyPI, shown
+from pkgsite.errors import BadResponse, Gone, Unavailable, UpstreamError
+from tests.fakes.pypi import FIRST_UPLOAD, SIMPLE_JSON, FakePyPI, project_body
 from tests.fakes.rest_host import FAULTS, Serve
-from tests.fakes.v4_site import Answer, Silence, answer
+from tests.fakes.v4_site import Answer, HangingResponse, response
 
-HURRIED = Patience(timeout_s=5, attempts=2, backoff_s=0, jitter_s=0)
+FAST_TIMEOUTS = Timeouts(read_timeout_s=5, attempts=2, backoff_s=0, jitter_s=0)
 DAY = timedelta(days=1)
 NAMES = ("django-x", "a", "b", "other")
 
 
-def reader(patience: Patience = HURRIED) -> JsonReader:
-    return JsonReader(user_agent="pkgsite", patience=patience)
+def reader(patience: Timeouts = FAST_TIMEOUTS) -> JsonClient:
+    return JsonClient(user_agent="pkgsite", timeouts=patience)
 
 
 @pytest.fixture
@@ -34,8 +34,8 @@ def fake() -> FakePyPI:
 
 
 @pytest.fixture
-def address(serve: Serve, fake: FakePyPI) -> str:
-    return serve(fake)
+def address(serve_app: Serve, fake: FakePyPI) -> str:
+    return serve_app(fake)
 
 
 @pytest.fixture
@@ -47,12 +47,12 @@ def pypi(address: str) -> PackageIndex:
 def facts(pypi: PackageIndex) -> Callable[..., IndexFacts]:
     """A function that returns what the index tells of a project."""
 
-    def told(name: str = "django-x") -> IndexFacts:
-        found = pypi.project(name, validators={}).facts
+    def fetched_facts(name: str = "django-x") -> IndexFacts:
+        found = pypi.index_facts(name, validators={}).facts
         assert found is not None
         return found
 
-    return told
+    return fetched_facts
 
 
 Facts = Callable[..., IndexFacts]
@@ -66,7 +66,7 @@ def test_a_project_is_told_of(fake: FakePyPI, pypi: PackageIndex) -> None:
         "classifiers": ["Development Status :: 5 - Production/Stable", "License :: OSI Approved :: MIT License"],
         "project_urls": {"Docs": "https://x.example.org/", "Source": "https://git.example.org/x"},
     }
-    fetched = pypi.project("django-x", validators={})
+    fetched = pypi.index_facts("django-x", validators={})
     assert fetched.facts == IndexFacts(
         name="django-x",
         version="1.1",
@@ -93,12 +93,12 @@ def test_a_project_is_told_of(fake: FakePyPI, pypi: PackageIndex) -> None:
 
 
 def test_what_has_not_changed_is_not_told_again(fake: FakePyPI, pypi: PackageIndex) -> None:
-    first = pypi.project("django-x", validators={})
-    again = pypi.project("django-x", validators=first.validators)
+    first = pypi.index_facts("django-x", validators={})
+    again = pypi.index_facts("django-x", validators=first.validators)
     assert again == Fetched(None, first.validators)
     assert fake.unchanged == {"project": 1}
     fake.release("django-x", "1.2")
-    changed = pypi.project("django-x", validators=again.validators)
+    changed = pypi.index_facts("django-x", validators=again.validators)
     assert changed.facts
     assert changed.facts.version == "1.2"
     assert int(changed.validators["serial"]) > int(first.validators["serial"])
@@ -106,17 +106,17 @@ def test_what_has_not_changed_is_not_told_again(fake: FakePyPI, pypi: PackageInd
 
 
 def test_an_unasked_not_modified_is_not_believed(fake: FakePyPI, pypi: PackageIndex) -> None:
-    fake.faults["django-x"] = answer("304 Not Modified", b"")
-    with pytest.raises(BadAnswer):
-        pypi.project("django-x", validators={})
+    fake.faults["django-x"] = response("304 Not Modified", b"")
+    with pytest.raises(BadResponse):
+        pypi.index_facts("django-x", validators={})
 
 
 def test_a_name_written_in_another_way_is_followed(fake: FakePyPI, pypi: PackageIndex) -> None:
-    first = pypi.project("Django_X", validators={})
+    first = pypi.index_facts("Django_X", validators={})
     assert first.facts
     assert first.facts.name == "django-x"
-    assert fake.asked == ["/pypi/Django_X/json", "/pypi/django-x/json"]
-    assert pypi.project("Django_X", validators=first.validators).facts is None  # the condition goes along
+    assert fake.request_log == ["/pypi/Django_X/json", "/pypi/django-x/json"]
+    assert pypi.index_facts("Django_X", validators=first.validators).facts is None  # the condition goes along
 
 
 def test_the_name_is_told_as_the_project_writes_it(fake: FakePyPI, facts: Facts) -> None:
@@ -127,29 +127,29 @@ def test_the_name_is_told_as_the_project_writes_it(fake: FakePyPI, facts: Facts)
 def test_a_project_that_is_missing_is_gone(fake: FakePyPI, pypi: PackageIndex) -> None:
     fake.remove("django-x")
     with pytest.raises(Gone, match="/pypi/django-x/json returned 404"):
-        pypi.project("django-x", validators={})
+        pypi.index_facts("django-x", validators={})
 
 
 @pytest.mark.parametrize("name", ["", "-", "a/../b", "django x", "..", "dj?ngo", "django\n", "naïve"])
 def test_what_can_be_no_name_is_gone_without_a_question(fake: FakePyPI, pypi: PackageIndex, name: str) -> None:
     with pytest.raises(Gone, match="is not a valid project name"):
-        pypi.project(name, validators={})
-    assert pypi.downloads(name).facts == DownloadFacts(None)
-    assert fake.asked == []
+        pypi.index_facts(name, validators={})
+    assert pypi.download_facts(name).facts == DownloadFacts(None)
+    assert fake.request_log == []
 
 
 def test_an_answer_about_another_project_is_refused(fake: FakePyPI, pypi: PackageIndex) -> None:
     fake["django-x"].info["name"] = "django-y"
-    with pytest.raises(BadAnswer, match="a different project: 'django-y'"):
-        pypi.project("django-x", validators={})
+    with pytest.raises(BadResponse, match="a different project: 'django-y'"):
+        pypi.index_facts("django-x", validators={})
 
 
 @pytest.mark.parametrize("head", [{}, {"X_PyPI_Last_Serial": "soon"}, {"X_PyPI_Last_Serial": "9" * 30}])
 def test_the_serial_is_in_the_body_too(fake: FakePyPI, pypi: PackageIndex, head: dict[str, str]) -> None:
-    fake.faults["django-x"] = answer("200 OK", shown(fake["django-x"]), **head)
-    assert pypi.project("django-x", validators={}).validators == {"serial": str(fake["django-x"].serial)}
-    fake.faults["django-x"] = answer("200 OK", shown(fake["django-x"]) | {"last_serial": None}, **head)
-    assert pypi.project("django-x", validators={}).validators == {}
+    fake.faults["django-x"] = response("200 OK", project_body(fake["django-x"]), **head)
+    assert pypi.index_facts("django-x", validators={}).validators == {"serial": str(fake["django-x"].serial)}
+    fake.faults["django-x"] = response("200 OK", project_body(fake["django-x"]) | {"last_serial": None}, **head)
+    assert pypi.index_facts("django-x", validators={}).validators == {}
 
 
 def test_the_newest_final_release_is_the_present_one(fake: FakePyPI, facts: Facts) -> None:
@@ -341,7 +341,7 @@ def test_what_says_nothing_is_not_told(fake: FakePyPI, facts: Facts, nothing: st
 
 
 def test_the_least_that_a_project_can_tell(fake: FakePyPI, facts: Facts) -> None:
-    fake.faults["django-x"] = answer("200 OK", {"info": {"name": "django-x"}})
+    fake.faults["django-x"] = response("200 OK", {"info": {"name": "django-x"}})
     assert facts() == IndexFacts(
         name="django-x",
         version=None,
@@ -376,17 +376,19 @@ def test_what_no_database_can_hold_is_taken_out(fake: FakePyPI, facts: Facts) ->
 
 
 def test_vulnerabilities_are_those_that_still_hold(fake: FakePyPI, facts: Facts) -> None:
-    fake.warn(
+    fake.add_vulnerability(
         "django-x",
         "PYSEC-1",
         summary="One can read all.",
         aliases=["CVE-2026-1", "GHSA-1"],
         fixed_in=["1.2", "1.1.1"],
     )
-    fake.warn("django-x", "PYSEC-2", withdrawn="2026-01-01T00:00:00Z")
-    fake.warn("django-x", "PYSEC-3", link="javascript:alert(1)", details="\n  Too much. \nMore.", aliases=None)
-    fake.warn("django-x", "PYSEC-4", details="x" * 1000, link=None, fixed_in=None)
-    fake.warn("django-x", "PYSEC-5", details=None, link="https://[")
+    fake.add_vulnerability("django-x", "PYSEC-2", withdrawn="2026-01-01T00:00:00Z")
+    fake.add_vulnerability(
+        "django-x", "PYSEC-3", link="javascript:alert(1)", details="\n  Too much. \nMore.", aliases=None
+    )
+    fake.add_vulnerability("django-x", "PYSEC-4", details="x" * 1000, link=None, fixed_in=None)
+    fake.add_vulnerability("django-x", "PYSEC-5", details=None, link="https://[")
     link = "https://osv.dev/vulnerability/PYSEC-1"
     assert facts().vulnerabilities == (
         Vulnerability("PYSEC-1", ("CVE-2026-1", "GHSA-1"), "One can read all.", link, ("1.2", "1.1.1")),
@@ -397,7 +399,7 @@ def test_vulnerabilities_are_those_that_still_hold(fake: FakePyPI, facts: Facts)
 
 
 def test_vulnerabilities_of_another_release_are_not_told(fake: FakePyPI, facts: Facts) -> None:
-    fake.warn("django-x", "PYSEC-1")
+    fake.add_vulnerability("django-x", "PYSEC-1")
     fake["django-x"].info["version"] = "1.0"
     assert (facts().version, facts().vulnerabilities) == ("1.1", None)
 
@@ -438,28 +440,28 @@ def test_fields_of_another_type_are_refused_by_name(
     fake: FakePyPI, pypi: PackageIndex, where: str, field: str, value: Any, named: str
 ) -> None:
     getattr(fake["django-x"], where)[field] = value
-    with pytest.raises(BadAnswer, match=f": (invalid value for|missing field) {named}"):
-        pypi.project("django-x", validators={})
+    with pytest.raises(BadResponse, match=f": (invalid value for|missing field) {named}"):
+        pypi.index_facts("django-x", validators={})
 
 
 @pytest.mark.parametrize("value", [2**63, -1, "12", 1.5, True])
 def test_numbers_that_are_none_are_refused(fake: FakePyPI, pypi: PackageIndex, value: Any) -> None:
     listed = {"projects": [{"name": "django-x", "_last-serial": value}]}
-    fake.faults["/simple/"] = answer("200 OK", listed, SIMPLE_JSON)
-    with pytest.raises(BadAnswer, match="_last-serial"):
+    fake.faults["/simple/"] = response("200 OK", listed, SIMPLE_JSON)
+    with pytest.raises(BadResponse, match="_last-serial"):
         pypi.serials(NAMES, validators={})
-    fake.faults["/recent"] = answer("200 OK", {"data": {"last_month": value}})
-    with pytest.raises(BadAnswer, match="last_month"):
-        pypi.downloads("django-x")
-    fake.faults["/json"] = answer("200 OK", shown(fake["django-x"]) | {"last_serial": value})
-    with pytest.raises(BadAnswer, match="last_serial"):
-        pypi.project("django-x", validators={})
+    fake.faults["/recent"] = response("200 OK", {"data": {"last_month": value}})
+    with pytest.raises(BadResponse, match="last_month"):
+        pypi.download_facts("django-x")
+    fake.faults["/json"] = response("200 OK", project_body(fake["django-x"]) | {"last_serial": value})
+    with pytest.raises(BadResponse, match="last_serial"):
+        pypi.index_facts("django-x", validators={})
 
 
 def test_a_number_of_thousands_of_digits_is_refused(fake: FakePyPI, pypi: PackageIndex) -> None:
-    fake.faults["/recent"] = answer("200 OK", b'{"data": {"last_month": ' + b"9" * 10_000 + b"}}")
-    with pytest.raises(BadAnswer):
-        pypi.downloads("django-x")
+    fake.faults["/recent"] = response("200 OK", b'{"data": {"last_month": ' + b"9" * 10_000 + b"}}")
+    with pytest.raises(BadResponse):
+        pypi.download_facts("django-x")
 
 
 # The serials of projects.
@@ -472,7 +474,7 @@ def test_serials_are_listed_by_normalised_name(fake: FakePyPI, pypi: PackageInde
         "django-x": fake["django-x"].serial,
         "django-rest-framework": fake["django-rest-framework"].serial,
     }
-    assert fake.heads[0]["HTTP_ACCEPT"] == SIMPLE_JSON
+    assert fake.request_headers[0]["HTTP_ACCEPT"] == SIMPLE_JSON
     assert fake.counts == {"serials": 1}
 
 
@@ -496,7 +498,7 @@ def test_serials_are_those_of_the_projects(fake: FakePyPI, pypi: PackageIndex) -
     assert before
     assert after
     assert before["django-x"] == after["django-x"]
-    assert pypi.project("django-x", validators={}).validators["serial"] == str(after["django-x"])
+    assert pypi.index_facts("django-x", validators={}).validators["serial"] == str(after["django-x"])
 
 
 def test_of_the_whole_list_only_what_is_asked_for_is_kept(fake: FakePyPI, pypi: PackageIndex) -> None:
@@ -507,7 +509,7 @@ def test_of_the_whole_list_only_what_is_asked_for_is_kept(fake: FakePyPI, pypi: 
 
 def test_projects_without_a_serial_are_skipped(fake: FakePyPI, pypi: PackageIndex) -> None:
     listed = {"meta": {"api-version": "1.0"}, "projects": [{"name": "a"}, {"name": "B", "_last-serial": 7}]}
-    fake.faults["/simple/"] = answer("200 OK", listed, SIMPLE_JSON)
+    fake.faults["/simple/"] = response("200 OK", listed, SIMPLE_JSON)
     assert pypi.serials(["A", "b"], validators={}) == Fetched({"b": 7}, {})
 
 
@@ -515,38 +517,38 @@ def test_projects_without_a_serial_are_skipped(fake: FakePyPI, pypi: PackageInde
     "body", [{}, {"projects": None}, {"projects": {}}, {"projects": ["a"]}, {"projects": [{"_last-serial": 1}]}]
 )
 def test_a_list_that_is_none_is_refused(fake: FakePyPI, pypi: PackageIndex, body: object) -> None:
-    fake.faults["/simple/"] = answer("200 OK", body, SIMPLE_JSON)
-    with pytest.raises(BadAnswer):
+    fake.faults["/simple/"] = response("200 OK", body, SIMPLE_JSON)
+    with pytest.raises(BadResponse):
         pypi.serials(NAMES, validators={})
 
 
 def test_the_list_of_all_may_be_larger_than_other_answers(fake: FakePyPI, address: str) -> None:
     for number in range(500):
         fake.add(f"project-{number}", "1.0")
-    strict = reader(replace(HURRIED, largest_bytes=16 * 2**10))
-    found = PyPI(address, address, strict, serials_reader=reader()).serials(["Project.7"], validators={})
+    strict = reader(replace(FAST_TIMEOUTS, max_bytes=16 * 2**10))
+    found = PyPI(address, address, strict, serials_client=reader()).serials(["Project.7"], validators={})
     assert found.facts == {"project-7": fake["project-7"].serial}
-    with pytest.raises(BadAnswer, match="returned more than"):
+    with pytest.raises(BadResponse, match="returned more than"):
         PyPI(address, address, strict).serials(NAMES, validators={})
-    with pytest.raises(BadAnswer, match="returned more than"):
-        PyPI(address, address, reader(), serials_reader=strict).serials(NAMES, validators={})
+    with pytest.raises(BadResponse, match="returned more than"):
+        PyPI(address, address, reader(), serials_client=strict).serials(NAMES, validators={})
 
 
 # Downloads.
 
 
 def test_downloads_are_those_of_the_last_month(fake: FakePyPI, pypi: PackageIndex) -> None:
-    assert pypi.downloads("django-x") == Fetched(DownloadFacts(12345), {})
-    assert pypi.downloads("Django_X") == Fetched(DownloadFacts(12345), {})
+    assert pypi.download_facts("django-x") == Fetched(DownloadFacts(12345), {})
+    assert pypi.download_facts("Django_X") == Fetched(DownloadFacts(12345), {})
     assert fake.counts == {"downloads": 2}
-    assert set(fake.asked) == {"/api/packages/django-x/recent"}
+    assert set(fake.request_log) == {"/api/packages/django-x/recent"}
 
 
 def test_a_project_that_is_not_counted_has_no_count(fake: FakePyPI, pypi: PackageIndex) -> None:
     fake["django-x"].downloads = None
-    assert pypi.downloads("django-x") == Fetched(DownloadFacts(None), {})
-    fake.faults["/recent"] = answer("200 OK", {"data": {"last_month": None}})
-    assert pypi.downloads("django-x") == Fetched(DownloadFacts(None), {})
+    assert pypi.download_facts("django-x") == Fetched(DownloadFacts(None), {})
+    fake.faults["/recent"] = response("200 OK", {"data": {"last_month": None}})
+    assert pypi.download_facts("django-x") == Fetched(DownloadFacts(None), {})
 
 
 # Failures.
@@ -556,9 +558,9 @@ def test_a_project_that_is_not_counted_has_no_count(fake: FakePyPI, pypi: Packag
 def test_every_fault_has_its_name(fake: FakePyPI, pypi: PackageIndex, fault: Answer, kind: type[UpstreamError]) -> None:
     fake.faults["/"] = fault
     asks: list[Callable[[], object]] = [
-        lambda: pypi.project("django-x", validators={"etag": '"a"'}),
+        lambda: pypi.index_facts("django-x", validators={"etag": '"a"'}),
         lambda: pypi.serials(NAMES, validators={}),
-        lambda: pypi.downloads("django-x"),
+        lambda: pypi.download_facts("django-x"),
     ]
     for ask in asks:
         with pytest.raises(UpstreamError) as failure:
@@ -567,10 +569,10 @@ def test_every_fault_has_its_name(fake: FakePyPI, pypi: PackageIndex, fault: Ans
     assert set(fake.counts) == {"project", "serials", "downloads"}
 
 
-def test_a_host_that_keeps_silent(serve: Serve) -> None:
-    silence = Silence()
-    address = serve(silence)
-    pypi = PyPI(address, address, reader(Patience(timeout_s=0.05, attempts=1)))
+def test_a_host_that_keeps_silent(serve_app: Serve) -> None:
+    silence = HangingResponse()
+    address = serve_app(silence)
+    pypi = PyPI(address, address, reader(Timeouts(read_timeout_s=0.05, attempts=1)))
     with pytest.raises(Unavailable):
-        pypi.project("django-x", validators={})
+        pypi.index_facts("django-x", validators={})
     silence.over.set()

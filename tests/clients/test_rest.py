@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from pkgsite.clients.rest import Told
-from pkgsite.errors import BadAnswer
+from pkgsite.clients.rest import JsonObject
+from pkgsite.errors import BadResponse
 
 
 def web_url(written: object) -> str | None:
-    return Told("https://git.example.org/api/v4/x", {"web_url": written}).web_url("web_url")
+    return JsonObject("https://git.example.org/api/v4/x", {"web_url": written}).web_url("web_url")
 
 
 @pytest.mark.parametrize("url", ["https://git.example.org/ada/one", "http://[::1]:8080/ada", "https://git.example.org"])
@@ -38,5 +38,5 @@ def test_what_can_not_be_linked_to_is_not_told(url: str | None) -> None:
 
 @pytest.mark.parametrize("written", [7, ["https://git.example.org/"], {}, True])
 def test_what_is_no_text_is_a_bad_answer(written: object) -> None:
-    with pytest.raises(BadAnswer, match="invalid value for web_url"):
+    with pytest.raises(BadResponse, match="invalid value for web_url"):
         web_url(written)

@@ -7,43 +7,43 @@ from typing import Any
 
 import pytest
 
-from pkgsite.clients.http import JsonReader, Patience
+from pkgsite.clients.http import JsonClient, Timeouts
 from pkgsite.clients.v4_site import V4Site
-from pkgsite.errors import BadAnswer, Invalid
-from pkgsite.rules.records import PackageFacts, Unreadable
-from tests.fakes.v4_site import FakeV4Site, answer
+from pkgsite.errors import BadResponse, Invalid
+from pkgsite.rules.records import InvalidRecord, PackageFacts
+from tests.fakes.v4_site import FakeV4Site, response
 
 Serve = Callable[[Any], str]
 
 
 def site_at(address: str) -> V4Site:
-    return V4Site(address, JsonReader(user_agent="pkgsite", patience=Patience(backoff_s=0, jitter_s=0)))
+    return V4Site(address, JsonClient(user_agent="pkgsite", timeouts=Timeouts(backoff_s=0, jitter_s=0)))
 
 
-def test_a_list_is_read_in_the_pages_that_the_site_gives(serve: Serve) -> None:
+def test_a_list_is_read_in_the_pages_that_the_site_gives(serve_app: Serve) -> None:
     fake = FakeV4Site(most_per_page=2)
     for number in range(1, 6):
         fake.add_package(number, f"django-{number}")
-    site = site_at(serve(fake))
+    site = site_at(serve_app(fake))
     pages = [site.page("packages", offset) for offset in (0, 2, 4)]
     assert [[record.id for record in page.records] for page in pages] == [[5, 4], [3, 2], [1]]
     assert [page.is_last for page in pages] == [False, False, True]
     assert {page.count for page in pages} == {5}
-    assert fake.asked == [f"/api/v4/packages/?limit=100&offset={offset}" for offset in (0, 2, 4)]
+    assert fake.request_log == [f"/api/v4/packages/?limit=100&offset={offset}" for offset in (0, 2, 4)]
 
 
-def test_good_and_bad_records_come_side_by_side(serve: Serve) -> None:
+def test_good_and_bad_records_come_side_by_side(serve_app: Serve) -> None:
     fake = FakeV4Site()
     fake.add_package(1, "good")
     fake.add_package(2, "bad", title=None)
     fake.lists["packages"].append("not a record at all")
-    records = site_at(serve(fake)).page("packages", 0).records
-    assert [type(record) for record in records] == [Unreadable, Unreadable, PackageFacts]
-    assert records[1] == Unreadable(2, "bad", ("title is not a string",))
+    records = site_at(serve_app(fake)).page("packages", 0).records
+    assert [type(record) for record in records] == [InvalidRecord, InvalidRecord, PackageFacts]
+    assert records[1] == InvalidRecord(2, "bad", ("title is not a string",))
 
 
-def test_an_empty_list_is_a_whole_one(serve: Serve) -> None:
-    page = site_at(serve(FakeV4Site())).page("grids", 0)
+def test_an_empty_list_is_a_whole_one(serve_app: Serve) -> None:
+    page = site_at(serve_app(FakeV4Site())).page("grids", 0)
     assert (page.count, list(page.records), page.is_last) == (0, [], True)
 
 
@@ -60,9 +60,9 @@ def test_an_empty_list_is_a_whole_one(serve: Serve) -> None:
         (None, "did not return an API v4 list page"),
     ],
 )
-def test_an_envelope_that_can_not_be_followed(serve: Serve, envelope: Any, words: str) -> None:
-    with pytest.raises(BadAnswer, match=f"/api/v4/packages/.*{words}"):
-        site_at(serve(answer("200 OK", envelope))).page("packages", 0)
+def test_an_envelope_that_can_not_be_followed(serve_app: Serve, envelope: Any, words: str) -> None:
+    with pytest.raises(BadResponse, match=f"/api/v4/packages/.*{words}"):
+        site_at(serve_app(response("200 OK", envelope))).page("packages", 0)
 
 
 @pytest.mark.parametrize(

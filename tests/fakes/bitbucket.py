@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import unquote, urlencode
 
-from tests.fakes.rest_host import FakeCommit, FakeHost, FakeRepository, page_of
-from tests.fakes.v4_site import Answer, answer
+from tests.fakes.rest_host import FakeCommit, FakeHost, FakeRepository, paginate
+from tests.fakes.v4_site import Answer, response
 
-MOST_PER_PAGE = 100
-MAIN = "release/1.x"  # a branch whose name has a slash
+MAX_PER_PAGE = 100
+MAIN_BRANCH = "release/1.x"  # a branch whose name has a slash
 
 
 class FakeBitbucket(FakeHost):
@@ -20,65 +20,65 @@ class FakeBitbucket(FakeHost):
     """
 
     knows_fields = True
-    landmark = "/2.0/hook_events"
+    probe_path = "/2.0/hook_events"
 
-    def answer(self, root: str, path: str, query: dict[str, str]) -> Answer:
+    def respond(self, root: str, path: str, query: dict[str, str]) -> Answer:
         workspace, slug, *rest = unquote(path).removeprefix("/2.0/repositories/").split("/")
         moved = self.moved.get(f"{workspace}/{slug}")
         if moved:
-            place = "/".join([f"/2.0/repositories/{moved.path}", *rest])
-            return answer("301 Moved Permanently", b"", Location=f"{place}?{urlencode(query)}".rstrip("?"))
-        found = self.repositories.get(f"{workspace}/{slug}")
-        if not found or (rest == ["commits"] and found.hides_code):
-            return refusal(f"Repository {workspace}/{slug} not found")
-        told = shown(found) | found.fields
+            location = "/".join([f"/2.0/repositories/{moved.path}", *rest])
+            return response("301 Moved Permanently", b"", Location=f"{location}?{urlencode(query)}".rstrip("?"))
+        repository = self.repositories.get(f"{workspace}/{slug}")
+        if not repository or (rest == ["commits"] and repository.hides_code):
+            return error_response(f"Repository {workspace}/{slug} not found")
+        body = repository_body(repository) | repository.fields
         match rest:
             case []:
-                return answer("200 OK", told)
+                return response("200 OK", body)
             case ["forks"]:
-                return answer("200 OK", {"values": [], "pagelen": 1, "size": 3, "page": 1})
-            case ["issues"] if told["has_issues"]:
+                return response("200 OK", {"values": [], "pagelen": 1, "size": 3, "page": 1})
+            case ["issues"] if body["has_issues"]:
                 assert query["q"] == 'state="new" OR state="open"'
-                return answer("200 OK", {"values": [], "pagelen": 1, "size": 4, "page": 1})
+                return response("200 OK", {"values": [], "pagelen": 1, "size": 4, "page": 1})
             case ["commits"]:
-                return self.commits(root, path, found, query)
-        return refusal("Resource not found")
+                return self.commits(root, path, repository, query)
+        return error_response("Resource not found")
 
     def commits(self, root: str, path: str, repository: FakeRepository, query: dict[str, str]) -> Answer:
-        if query.get("include") != MAIN or not repository.commits:
-            return refusal("Commit not found")
-        page, pages = page_of(repository.commits, query, "pagelen", 30, MOST_PER_PAGE)
+        if query.get("include") != MAIN_BRANCH or not repository.commits:
+            return error_response("Commit not found")
+        page, pages = paginate(repository.commits, query, "pagelen", 30, MAX_PER_PAGE)
         number = int(query.get("page", 1))
-        told: dict[str, Any] = {"values": [shown_commit(commit) for commit in page], "pagelen": len(page)}
+        body: dict[str, Any] = {"values": [commit_body(commit) for commit in page], "pagelen": len(page)}
         if number < pages:
-            told["next"] = f"{root}{path}?{urlencode(query | {'page': str(number + 1)})}"
+            body["next"] = f"{root}{path}?{urlencode(query | {'page': str(number + 1)})}"
         if self.knows_fields and "fields" in query:
-            told = picked(told, [field.split(".") for field in query["fields"].split(",")])
-        return answer("200 OK", told)
+            body = select_fields(body, [field.split(".") for field in query["fields"].split(",")])
+        return response("200 OK", body)
 
 
-def picked(value: Any, fields: list[list[str]]) -> Any:
+def select_fields(value: Any, fields: list[list[str]]) -> Any:
     """Return what is left of an answer if only these fields are asked for."""
     if isinstance(value, list):
-        return [picked(item, fields) for item in value]
+        return [select_fields(item, fields) for item in value]
     if not isinstance(value, dict) or [] in fields:
         return value
     return {
-        name: picked(inner, [rest for first, *rest in fields if first == name])
+        name: select_fields(inner, [rest for first, *rest in fields if first == name])
         for name, inner in value.items()
         if any(first == name for first, *_ in fields)
     }
 
 
-def refusal(message: str) -> Answer:
-    return answer("404 Not Found", {"type": "error", "error": {"message": message}})
+def error_response(message: str) -> Answer:
+    return response("404 Not Found", {"type": "error", "error": {"message": message}})
 
 
 def uuid(number: int) -> str:
     return f"{{{number:08x}-0000-4000-8000-000000000000}}"
 
 
-def shown(repository: FakeRepository) -> dict[str, Any]:
+def repository_body(repository: FakeRepository) -> dict[str, Any]:
     return {
         "type": "repository",
         "uuid": uuid(repository.number),
@@ -90,7 +90,7 @@ def shown(repository: FakeRepository) -> dict[str, Any]:
         "has_issues": True,
         "has_wiki": False,
         "fork_policy": "allow_forks",
-        "mainbranch": {"type": "branch", "name": MAIN} if repository.commits else None,
+        "mainbranch": {"type": "branch", "name": MAIN_BRANCH} if repository.commits else None,
         "created_on": "2020-01-02T03:04:05.678901+00:00",
         "updated_on": "2026-01-02T03:04:05.678901+00:00",
         "links": {
@@ -100,7 +100,7 @@ def shown(repository: FakeRepository) -> dict[str, Any]:
     }
 
 
-def shown_commit(commit: FakeCommit) -> dict[str, Any]:
+def commit_body(commit: FakeCommit) -> dict[str, Any]:
     author: dict[str, Any] = {"type": "author", "raw": f"{commit.name} <someone@example.org>"}
     if commit.login:
         author["user"] = {"type": "user", "display_name": commit.name, "nickname": commit.login, "uuid": uuid(9)}

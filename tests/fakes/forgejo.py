@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import unquote, urlencode
 
-from tests.fakes.rest_host import FakeCommit, FakeHost, FakeRepository, page_of
-from tests.fakes.v4_site import Answer, answer
+from tests.fakes.rest_host import FakeCommit, FakeHost, FakeRepository, paginate
+from tests.fakes.v4_site import Answer, response
 
-MOST_PER_PAGE = 50
+MAX_PER_PAGE = 50
 
 
 class FakeForgejo(FakeHost):
@@ -20,45 +20,49 @@ class FakeForgejo(FakeHost):
     """
 
     knows_since = True
-    landmark = "/api/v1/version"
+    probe_path = "/api/v1/version"
 
-    def answer(self, root: str, path: str, query: dict[str, str]) -> Answer:
+    def respond(self, root: str, path: str, query: dict[str, str]) -> Answer:
         owner, name, *rest = unquote(path).removeprefix("/api/v1/repos/").split("/")
         moved = self.moved.get(f"{owner}/{name}")
         if moved:
-            place = f"/api/v1/repos/{moved.path}/{'/'.join(rest)}".rstrip("/")
-            return answer("307 Temporary Redirect", b"", Location=f"{place}?{urlencode(query)}".rstrip("?"))
+            location = f"/api/v1/repos/{moved.path}/{'/'.join(rest)}".rstrip("/")
+            return response("307 Temporary Redirect", b"", Location=f"{location}?{urlencode(query)}".rstrip("?"))
         found = self.repositories.get(f"{owner}/{name}")
         if not found or (rest and found.hides_code):
-            return answer(
+            return response(
                 "404 Not Found",
                 {"errors": None, "message": "The target couldn't be found.", "url": f"{root}/api/swagger"},
             )
-        return self.commits(root, path, found, query) if rest == ["commits"] else answer("200 OK", shown(found))
+        return (
+            self.commits(root, path, found, query)
+            if rest == ["commits"]
+            else response("200 OK", repository_body(found))
+        )
 
     def commits(self, root: str, path: str, repository: FakeRepository, query: dict[str, str]) -> Answer:
         if not repository.commits:
-            return answer("409 Conflict", {"message": "Git Repository is empty.", "url": f"{root}/api/swagger"})
+            return response("409 Conflict", {"message": "Git Repository is empty.", "url": f"{root}/api/swagger"})
         commits = repository.commits
         if self.knows_since and "since" in query:
             since = datetime.fromisoformat(query["since"])
             commits = [commit for commit in commits if commit.at >= since]
-        page, pages = page_of(commits, query, "limit", 30, MOST_PER_PAGE)
+        page, pages = paginate(commits, query, "limit", 30, MAX_PER_PAGE)
         number = int(query.get("page", 1))
         links = []
         if number < pages:
             links += [f'<{root}{path}?page={number + 1}>; rel="next"', f'<{root}{path}?page={pages}>; rel="last"']
         if number > 1:
             links += [f'<{root}{path}?page=1>; rel="first"', f'<{root}{path}?page={number - 1}>; rel="prev"']
-        heads = {"X_Total_Count": str(len(commits)), "X_HasMore": str(number < pages).lower()}
+        headers = {"X_Total_Count": str(len(commits)), "X_HasMore": str(number < pages).lower()}
         if links:
-            heads["Link"] = ",".join(links)
-        return answer("200 OK", [shown_commit(commit) for commit in page], **heads)
+            headers["Link"] = ",".join(links)
+        return response("200 OK", [commit_body(commit) for commit in page], **headers)
 
 
-def shown(repository: FakeRepository) -> dict[str, Any]:
+def repository_body(repository: FakeRepository) -> dict[str, Any]:
     owner, name = repository.path.split("/")
-    told = {
+    body = {
         "id": repository.number,
         "owner": {"id": 9, "login": owner, "username": owner},
         "name": name,
@@ -80,10 +84,10 @@ def shown(repository: FakeRepository) -> dict[str, Any]:
         "updated_at": "2026-01-02T03:04:05Z",
         "topics": ["django", "admin"],
     }
-    return told | repository.fields
+    return body | repository.fields
 
 
-def shown_commit(commit: FakeCommit) -> dict[str, Any]:
+def commit_body(commit: FakeCommit) -> dict[str, Any]:
     at = commit.at.isoformat().replace("+00:00", "Z")
     signed = {"name": commit.name, "email": "someone@example.org"}
     user = {"id": 5, "login": commit.login, "full_name": commit.name} if commit.login else None

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
 
-from tests.fakes.graphql import Document, FieldError, Refused, aliases, execute
-from tests.fakes.v4_site import Answer, answer
+from tests.fakes.graphql import FieldError, InvalidQuery, QueryDocument, aliases, execute
+from tests.fakes.v4_site import Answer, response
 
 HOUR_S = 3600
 ANONYMOUS_LIMIT = 60
@@ -95,11 +95,11 @@ class FakeGitHub:
         tokens: Who may ask GraphQL, and 5,000 times an hour.
         limits: Of the quotas "core" and "graphql", for an hour that ends at `resets_at`.
         spent: What was taken from them.
-        asked: Method, path and query of every request so far.
-        sent: The bodies of the GraphQL requests.
-        most_aliases: Batches of more are answered 502.
-        whole_aliases: Of a batch, the aliases from this number on are null, and the error beside names no cause.
-        failing: Repositories that GraphQL can't tell of, however it is asked: name to type of error, None for none.
+        request_log: Method, path and query of every request so far.
+        graphql_bodies: The bodies of the GraphQL requests.
+        max_aliases: Batches of more are answered 502.
+        failing_from_alias: Of a batch, the aliases from this number on are null, and the error beside names no cause.
+        graphql_errors: Repositories that GraphQL can't tell of, however it is asked: name to type of error, None for none.
     """
 
     def __init__(self, *tokens: str) -> None:
@@ -107,13 +107,13 @@ class FakeGitHub:
         self.limits = {"core": 5000, "graphql": 5000}
         self.resets_at = int(time.time()) + HOUR_S
         self.spent: Counter[str] = Counter()
-        self.asked: list[str] = []
-        self.sent: list[Any] = []
-        self.most_aliases = self.whole_aliases = 1000
-        self.failing: dict[str, str | None] = {}
+        self.request_log: list[str] = []
+        self.graphql_bodies: list[Any] = []
+        self.max_aliases = self.failing_from_alias = 1000
+        self.graphql_errors: dict[str, str | None] = {}
         self._faults: list[list[Any]] = []
         self._repos: dict[str, FakeRepo] = {}
-        self._numbers: dict[int, FakeRepo] = {}
+        self._repos_by_id: dict[int, FakeRepo] = {}
         self._moved: dict[str, int] = {}
         self._last_id = 1000
         self._lock = threading.Lock()
@@ -121,7 +121,7 @@ class FakeGitHub:
     def add(self, name: str, **fields: Any) -> FakeRepo:
         self._last_id += 1
         repo = FakeRepo(self._last_id, f"R_kgDO{self._last_id}", name, **fields)
-        self._repos[name.lower()] = self._numbers[repo.id] = repo
+        self._repos[name.lower()] = self._repos_by_id[repo.id] = repo
         return repo
 
     def rename(self, old: str, new: str) -> None:
@@ -129,41 +129,41 @@ class FakeGitHub:
         repo.name, self._repos[new.lower()], self._moved[old.lower()] = new, repo, repo.id
 
     def remove(self, name: str) -> None:
-        del self._numbers[self._repos.pop(name.lower()).id]
+        del self._repos_by_id[self._repos.pop(name.lower()).id]
 
-    def fail(self, fault: Answer, *, path: str = "", times: int | None = None) -> None:
+    def add_fault(self, fault: Answer, *, path: str = "", times: int | None = None) -> None:
         """Answer the next requests to an address that contains `path` by a fault, for ever without `times`."""
         self._faults.append([fault, path, times])
 
-    def heal(self) -> None:
+    def clear_faults(self) -> None:
         self._faults.clear()
-        self.failing.clear()
-        self.most_aliases = self.whole_aliases = 1000
+        self.graphql_errors.clear()
+        self.max_aliases = self.failing_from_alias = 1000
 
-    def requests(self, start: str) -> int:
+    def count_requests(self, start: str) -> int:
         """Return how many requests began with these words, as in "POST /graphql"."""
-        return sum(asked.startswith(start) for asked in self.asked)
+        return sum(asked.startswith(start) for asked in self.request_log)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         with self._lock:
-            respond = self._answered(environ)
+            respond = self._respond(environ)
         return respond(environ, start_response)
 
-    def _answered(self, environ: dict[str, Any]) -> Answer:
+    def _respond(self, environ: dict[str, Any]) -> Answer:
         path, query = environ["PATH_INFO"], environ["QUERY_STRING"]
-        self.asked.append(f"{environ['REQUEST_METHOD']} {path}" + (f"?{query}" if query else ""))
+        self.request_log.append(f"{environ['REQUEST_METHOD']} {path}" + (f"?{query}" if query else ""))
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         fault = self._fault(path)
         if fault:
             return fault
         token = environ.get("HTTP_AUTHORIZATION", "").removeprefix("Bearer ")
         if token not in {"", *self.tokens}:
-            return answer("401 Unauthorized", {"message": "Bad credentials"})
+            return response("401 Unauthorized", {"message": "Bad credentials"})
         if path == "/graphql":
             return self._graphql(token, json.loads(body))
         limit = self.limits["core"] if token else ANONYMOUS_LIMIT
         if self.spent["core"] >= limit:
-            return primary_limit(limit, self.resets_at)
+            return primary_limit_response(limit, self.resets_at)
         return self._rest(environ, token, limit)
 
     def _fault(self, path: str) -> Answer | None:
@@ -174,31 +174,33 @@ class FakeGitHub:
         return None
 
     def _graphql(self, token: str, body: dict[str, Any]) -> Answer:
-        self.sent.append(body)
+        self.graphql_bodies.append(body)
         if not token:
-            return answer("401 Unauthorized", {"message": "This endpoint requires you to be authenticated."})
+            return response("401 Unauthorized", {"message": "This endpoint requires you to be authenticated."})
         if self.spent["graphql"] >= self.limits["graphql"]:
             error = {"type": "RATE_LIMITED", "message": "API rate limit exceeded for user ID 1."}
-            return answer("200 OK", {"errors": [error]}, **self._quota("graphql", self.limits["graphql"]))
+            return response("200 OK", {"errors": [error]}, **self._quota("graphql", self.limits["graphql"]))
         try:
-            document = Document(body["query"], body["variables"])
+            document = QueryDocument(body["query"], body["variables"])
             asked = aliases(document, "repository")
-            if len(asked) > self.most_aliases:
-                return answer("502 Bad Gateway", {"message": "We couldn't respond to your request in time."})
+            if len(asked) > self.max_aliases:
+                return response("502 Bad Gateway", {"message": "We couldn't respond to your request in time."})
             cost = max(1, 3 * len(asked) // 100)  # three connections of each, a hundred to the point
             self.spent["graphql"] += cost
-            told = execute(document, {"rateLimit": lambda _: self._rate(cost), "repository": self._found(asked)})
-        except Refused as error:
-            told = {"errors": [{"message": str(error)}]}
-        return answer("200 OK", told, **self._quota("graphql", self.limits["graphql"]))
+            result = execute(
+                document, {"rateLimit": lambda _: self._rate(cost), "repository": self._repository_resolver(asked)}
+            )
+        except InvalidQuery as error:
+            result = {"errors": [{"message": str(error)}]}
+        return response("200 OK", result, **self._quota("graphql", self.limits["graphql"]))
 
-    def _found(self, asked: list[str]) -> Any:
+    def _repository_resolver(self, asked: list[str]) -> Any:
         def repository(alias: str, owner: str, name: str) -> dict[str, Any]:
-            if asked.index(alias) >= self.whole_aliases:
+            if asked.index(alias) >= self.failing_from_alias:
                 raise FieldError("Resource limits for this query exceeded.", "RESOURCE_LIMITS_EXCEEDED")
             full = f"{owner}/{name}"
-            if full in self.failing:
-                raise FieldError("Something went wrong while executing your query.", self.failing[full])
+            if full in self.graphql_errors:
+                raise FieldError("Something went wrong while executing your query.", self.graphql_errors[full])
             repo = self._repo(full)
             if repo is None:
                 raise FieldError(f"Could not resolve to a Repository with the name '{full}'.", "NOT_FOUND")
@@ -212,7 +214,7 @@ class FakeGitHub:
         return found or self._by_id(self._moved.get(name.lower()))
 
     def _by_id(self, number: int | None) -> FakeRepo | None:
-        return None if number is None else self._numbers.get(number)
+        return None if number is None else self._repos_by_id.get(number)
 
     def _rate(self, cost: int) -> dict[str, Any]:
         left = max(0, self.limits["graphql"] - self.spent["graphql"])
@@ -223,16 +225,16 @@ class FakeGitHub:
         return quota_headers(name, limit, max(0, limit - self.spent[name]), self.resets_at)
 
     def _rest(self, environ: dict[str, Any], token: str, limit: int) -> Answer:
-        status, body, headers = self._record(environ)
+        status, body, headers = self._rest_response(environ)
         data = b"" if body is None else json.dumps(body).encode()
         if status == "200 OK":
             headers["ETag"] = f'W/"{hashlib.sha256(token.encode() + data).hexdigest()}"'
             if environ.get("HTTP_IF_NONE_MATCH") == headers["ETag"]:
                 status, data = "304 Not Modified", b""
         self.spent["core"] += not (status.startswith("304") and token)
-        return answer(status, data, "application/json; charset=utf-8", **headers, **self._quota("core", limit))
+        return response(status, data, "application/json; charset=utf-8", **headers, **self._quota("core", limit))
 
-    def _record(self, environ: dict[str, Any]) -> tuple[str, Any, dict[str, str]]:
+    def _rest_response(self, environ: dict[str, Any]) -> tuple[str, Any, dict[str, str]]:
         """Return status, body and headers of a REST address."""
         if environ["PATH_INFO"] == "/meta":
             return "200 OK", {"verifiable_password_authentication": False}, {}
@@ -246,8 +248,8 @@ class FakeGitHub:
             return missing
         if name and repo.name.lower() != name.lower():
             query = f"?{environ['QUERY_STRING']}" if environ["QUERY_STRING"] else ""
-            place = f"http://{environ['HTTP_HOST']}/repositories/{repo.id}{rest or ''}{query}"
-            return "301 Moved Permanently", {"message": "Moved Permanently", "url": place}, {"Location": place}
+            location = f"http://{environ['HTTP_HOST']}/repositories/{repo.id}{rest or ''}{query}"
+            return "301 Moved Permanently", {"message": "Moved Permanently", "url": location}, {"Location": location}
         return {
             "": self._repository,
             "/commits": self._commits,
@@ -288,25 +290,25 @@ def quota_headers(name: str, limit: int, left: int, resets_at: int) -> dict[str,
     return {f"X_RateLimit_{key}": str(value) for key, value in numbers.items()} | {"X_RateLimit_Resource": name}
 
 
-def primary_limit(limit: int = 5000, resets_at: int | None = None) -> Answer:
+def primary_limit_response(limit: int = 5000, resets_at: int | None = None) -> Answer:
     """The hour's quota is used up."""
     resets_at = resets_at or int(time.time()) + HOUR_S
     message = {"message": "API rate limit exceeded for 127.0.0.1."}
-    return answer("403 rate limit exceeded", message, **quota_headers("core", limit, 0, resets_at))
+    return response("403 rate limit exceeded", message, **quota_headers("core", limit, 0, resets_at))
 
 
-def secondary_limit(status: str = "403 Forbidden", after: str = "60") -> Answer:
+def secondary_limit_response(status: str = "403 Forbidden", after: str = "60") -> Answer:
     """Too many requests in too short a time; the hour's quota is not touched."""
     message = {"message": "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."}
     left = quota_headers("core", 5000, 4000, int(time.time()) + HOUR_S)
-    return answer(status, message, Retry_After=after, **left)
+    return response(status, message, Retry_After=after, **left)
 
 
-def slow(seconds: float) -> Answer:
+def delayed_response(seconds: float) -> Answer:
     """An answer that comes too late."""
 
     def respond(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         time.sleep(seconds)
-        return answer("200 OK", {})(environ, start_response)
+        return response("200 OK", {})(environ, start_response)
 
     return respond

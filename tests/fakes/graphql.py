@@ -10,7 +10,7 @@ TOKEN = re.compile(r'\.\.\.|"[^"]*"|\$?[A-Za-z_]\w*|\d+|[{}():!]')
 SPACE = re.compile(r"[\s,]*")
 
 
-class Refused(Exception):
+class InvalidQuery(Exception):
     """The question itself is wrong: nothing of it is answered."""
 
 
@@ -22,11 +22,11 @@ class FieldError(Exception):
         self.kind = kind
 
 
-class Document:
+class QueryDocument:
     """A question, read."""
 
     def __init__(self, text: str, variables: Mapping[str, Any]) -> None:
-        self._tokens = _tokens(text)
+        self._tokens = _tokenise(text)
         self._variables = variables
         self._declared: set[str] = set()
         self.fragments: dict[str, list[Any]] = {}
@@ -42,13 +42,13 @@ class Document:
                 self._next()
                 self.fragments[name] = self._selection()
             else:
-                raise Refused(f"Parse error on {word!r}")
+                raise InvalidQuery(f"Parse error on {word!r}")
         if self._declared != set(variables):
-            raise Refused(f"Variables declared and given differ: {sorted(self._declared ^ set(variables))}")
+            raise InvalidQuery(f"Variables declared and given differ: {sorted(self._declared ^ set(variables))}")
 
     def _next(self) -> str:
         if not self._tokens:
-            raise Refused("Unexpected end of document")
+            raise InvalidQuery("Unexpected end of document")
         return self._tokens.pop()
 
     def _peek(self) -> str:
@@ -56,7 +56,7 @@ class Document:
 
     def _expect(self, word: str) -> None:
         if self._next() != word:
-            raise Refused(f"Parse error: expected {word!r}")
+            raise InvalidQuery(f"Parse error: expected {word!r}")
 
     def _declarations(self) -> None:
         if self._peek() != "(":
@@ -99,32 +99,32 @@ class Document:
         return found
 
 
-def _tokens(text: str) -> list[str]:
+def _tokenise(text: str) -> list[str]:
     """Return the words of a question, the last one first."""
-    found, place = [], SPACE.match(text).end()  # type: ignore[union-attr]
-    while place < len(text):
-        match = TOKEN.match(text, place)
+    found, position = [], SPACE.match(text).end()  # type: ignore[union-attr]
+    while position < len(text):
+        match = TOKEN.match(text, position)
         if match is None:
-            raise Refused(f"Parse error on {text[place]!r}")
+            raise InvalidQuery(f"Parse error on {text[position]!r}")
         found.append(match.group())
-        place = SPACE.match(text, match.end()).end()  # type: ignore[union-attr]
+        position = SPACE.match(text, match.end()).end()  # type: ignore[union-attr]
     return found[::-1]
 
 
-def aliases(document: Document, name: str) -> list[str]:
+def aliases(document: QueryDocument, name: str) -> list[str]:
     """Return under which names a field of the root is asked for."""
     return [alias for alias, field, _, _ in document.selection if field == name]
 
 
-def execute(document: Document, root: Mapping[str, Callable[..., Any]]) -> dict[str, Any]:
+def execute(document: QueryDocument, root: Mapping[str, Callable[..., Any]]) -> dict[str, Any]:
     """Return the envelope: data, and errors where fields of the root failed."""
     data: dict[str, Any] = {}
     errors: list[dict[str, Any]] = []
     for alias, name, arguments, selection in document.selection:
         if name not in root:
-            raise Refused(f"Field '{name}' doesn't exist on type 'Query'")
+            raise InvalidQuery(f"Field '{name}' doesn't exist on type 'Query'")
         try:
-            data[alias] = shown(root[name](alias, **arguments), selection, document.fragments)
+            data[alias] = resolve(root[name](alias, **arguments), selection, document.fragments)
         except FieldError as error:
             data[alias] = None
             kind = {"type": error.kind} if error.kind else {}
@@ -132,21 +132,21 @@ def execute(document: Document, root: Mapping[str, Callable[..., Any]]) -> dict[
     return {"data": data} | ({"errors": errors} if errors else {})
 
 
-def shown(value: Any, selection: list[Any] | None, fragments: Mapping[str, list[Any]]) -> Any:
+def resolve(value: Any, selection: list[Any] | None, fragments: Mapping[str, list[Any]]) -> Any:
     """Return of a value what the selection asks for. Arguments written out are part of a field's name."""
     if isinstance(value, list):
-        return [shown(one, selection, fragments) for one in value]
+        return [resolve(one, selection, fragments) for one in value]
     if value is None or selection is None:
         if isinstance(value, dict):
-            raise Refused("Objects must have selections")
+            raise InvalidQuery("Objects must have selections")
         return value
     found: dict[str, Any] = {}
     for alias, name, arguments, inner in selection:
         if alias is None:
-            found |= shown(value, fragments[name] if name else inner, fragments)
+            found |= resolve(value, fragments[name] if name else inner, fragments)
             continue
-        written = f"({', '.join(f'{key}: {one}' for key, one in arguments.items())})" if arguments else ""
-        if f"{name}{written}" not in value:
-            raise Refused(f"Field '{name}{written}' doesn't exist")
-        found[alias] = shown(value[f"{name}{written}"], inner, fragments)
+        arguments_text = f"({', '.join(f'{key}: {one}' for key, one in arguments.items())})" if arguments else ""
+        if f"{name}{arguments_text}" not in value:
+            raise InvalidQuery(f"Field '{name}{arguments_text}' doesn't exist")
+        found[alias] = resolve(value[f"{name}{arguments_text}"], inner, fragments)
     return found

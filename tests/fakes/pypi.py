@@ -19,12 +19,12 @@ from urllib.parse import unquote, urlsplit
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from tests.fakes.v4_site import Answer, answer
+from tests.fakes.v4_site import Answer, response
 
 FIRST_UPLOAD = datetime(2024, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
-NOT_FOUND = answer("404 Not Found", {"message": "Not Found"})
-NO_COUNT = answer("404 Not Found", b"<!doctype html><title>404</title>", "text/html; charset=utf-8")
+NOT_FOUND = response("404 Not Found", {"message": "Not Found"})
+NO_DOWNLOAD_COUNT = response("404 Not Found", b"<!doctype html><title>404</title>", "text/html; charset=utf-8")
 
 
 @dataclass
@@ -54,9 +54,9 @@ class FakeProject:
     vulnerabilities: list[dict[str, Any]] = field(default_factory=list)
     downloads: int | None = None
 
-    def described(self) -> FakeRelease | None:
+    def described_release(self) -> FakeRelease | None:
         """Return the release that `info` is about: one that stands, a final one, the newest."""
-        return max(self.releases.values(), key=_standing, default=None)
+        return max(self.releases.values(), key=_release_order, default=None)
 
 
 class FakePyPI:
@@ -65,8 +65,8 @@ class FakePyPI:
     Attributes:
         projects: By normalised name.
         serial: Of the last change on the whole index.
-        asked: Path and query of every request so far, as they were written.
-        heads: The request headers of each.
+        request_log: Path and query of every request so far, as they were written.
+        request_headers: The request headers of each.
         counts: How many requests there were of each kind: "project", "serials", "downloads", "other".
         unchanged: How many of these were answered by 304.
         faults: For a part of an address the answer that is given in place of the true one.
@@ -75,8 +75,8 @@ class FakePyPI:
     def __init__(self) -> None:
         self.projects: dict[str, FakeProject] = {}
         self.serial = 1000
-        self.asked: list[str] = []
-        self.heads: list[dict[str, Any]] = []
+        self.request_log: list[str] = []
+        self.request_headers: list[dict[str, Any]] = []
         self.counts: Counter[str] = Counter()
         self.unchanged: Counter[str] = Counter()
         self.faults: dict[str, Answer] = {}
@@ -87,7 +87,7 @@ class FakePyPI:
         with self._lock:
             project = FakeProject(name, self.serial, info=info, downloads=downloads)
             self.projects[canonicalize_name(name)] = project
-            self._changed(project)
+            self._bump_serial(project)
             for number in numbers:
                 self.release(name, number)
         return project
@@ -113,25 +113,25 @@ class FakePyPI:
                 _file(project.name, number, first + timedelta(seconds=second), requires_python, is_wheel=not second)
                 for second in range(files)
             ]
-            made = FakeRelease(number, shown, {"requires_python": requires_python} | info)
-            project.releases[number] = made
-            self._changed(project)
-        return made
+            release = FakeRelease(number, shown, {"requires_python": requires_python} | info)
+            project.releases[number] = release
+            self._bump_serial(project)
+        return release
 
     def yank(self, name: str, number: str, reason: str | None = None) -> None:
         """Take a release back, with or without a reason."""
-        self._mark(name, number, is_yanked=True, reason=reason)
+        self._set_yanked(name, number, is_yanked=True, reason=reason)
 
     def unyank(self, name: str, number: str) -> None:
         """Let a release stand again."""
-        self._mark(name, number, is_yanked=False, reason=None)
+        self._set_yanked(name, number, is_yanked=False, reason=None)
 
-    def warn(self, name: str, number: str, **fields: Any) -> dict[str, Any]:
+    def add_vulnerability(self, name: str, number: str, **fields: Any) -> dict[str, Any]:
         """Make a vulnerability known, by its id, of the release that the index describes.
 
         The serial stays: the index learns of vulnerabilities from others, without an event of the project's own.
         """
-        told = {
+        vulnerability = {
             "id": number,
             "source": "osv",
             "link": f"https://osv.dev/vulnerability/{number}",
@@ -141,8 +141,8 @@ class FakePyPI:
             "fixed_in": [],
             "withdrawn": None,
         } | fields
-        self[name].vulnerabilities.append(told)
-        return told
+        self[name].vulnerabilities.append(vulnerability)
+        return vulnerability
 
     def remove(self, name: str) -> None:
         """Delete a project: it is neither told of nor listed any more."""
@@ -154,19 +154,19 @@ class FakePyPI:
         return self.projects[canonicalize_name(name)]
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        written = environ["REQUEST_URI"]
-        parts = unquote(urlsplit(written).path).strip("/").split("/")
+        url = environ["REQUEST_URI"]
+        parts = unquote(urlsplit(url).path).strip("/").split("/")
         with self._lock:
-            kind, true = self._answer(parts, environ)
-            self.asked.append(written)
-            self.heads.append(environ)
+            kind, real_response = self._respond(parts, environ)
+            self.request_log.append(url)
+            self.request_headers.append(environ)
             self.counts[kind] += 1
-            fault = next((fault for part, fault in self.faults.items() if part in written), None)
-            if true is None and fault is None:
+            fault = next((fault for part, fault in self.faults.items() if part in url), None)
+            if real_response is None and fault is None:
                 self.unchanged[kind] += 1
-        return (fault or true or answer("304 Not Modified", b""))(environ, start_response)
+        return (fault or real_response or response("304 Not Modified", b""))(environ, start_response)
 
-    def _answer(self, parts: list[str], environ: dict[str, Any]) -> tuple[str, Answer | None]:
+    def _respond(self, parts: list[str], environ: dict[str, Any]) -> tuple[str, Answer | None]:
         """Return the kind of a request and the true answer to it; None for "as you know it"."""
         match parts:
             case ["pypi", name, "json"]:
@@ -182,38 +182,38 @@ class FakePyPI:
         if not project or not project.releases:
             return NOT_FOUND
         if name != canonicalize_name(name):
-            return answer("301 Moved Permanently", b"", Location=f"/pypi/{canonicalize_name(name)}/json")
-        return _conditional(shown(project), "application/json", project.serial, environ)
+            return response("301 Moved Permanently", b"", Location=f"/pypi/{canonicalize_name(name)}/json")
+        return _conditional_response(project_body(project), "application/json", project.serial, environ)
 
     def _simple(self, environ: dict[str, Any]) -> Answer | None:
         if SIMPLE_JSON not in environ.get("HTTP_ACCEPT", ""):
-            return answer("200 OK", b"<!doctype html><title>Simple index</title>", "text/html; charset=utf-8")
+            return response("200 OK", b"<!doctype html><title>Simple index</title>", "text/html; charset=utf-8")
         listed = [{"_last-serial": project.serial, "name": project.name} for project in self.projects.values()]
         body = {"meta": {"_last-serial": self.serial, "api-version": "1.4"}, "projects": listed}
-        return _conditional(body, SIMPLE_JSON, self.serial, environ)
+        return _conditional_response(body, SIMPLE_JSON, self.serial, environ)
 
     def _recent(self, name: str) -> Answer:
         """Answer as the other host does, which knows the normalised name only."""
         project = self.projects.get(name)
         if not project or project.downloads is None:
-            return NO_COUNT
+            return NO_DOWNLOAD_COUNT
         recent = {"last_day": project.downloads // 30, "last_month": project.downloads, "last_week": 7}
-        return answer("200 OK", {"data": recent, "package": name, "type": "recent_downloads"})
+        return response("200 OK", {"data": recent, "package": name, "type": "recent_downloads"})
 
-    def _mark(self, name: str, number: str, *, is_yanked: bool, reason: str | None) -> None:
+    def _set_yanked(self, name: str, number: str, *, is_yanked: bool, reason: str | None) -> None:
         with self._lock:
             for file in self[name].releases[number].files:
                 file.update(yanked=is_yanked, yanked_reason=reason)
-            self._changed(self[name])
+            self._bump_serial(self[name])
 
-    def _changed(self, project: FakeProject) -> None:
+    def _bump_serial(self, project: FakeProject) -> None:
         self.serial += 1
         project.serial = self.serial
 
 
-def shown(project: FakeProject) -> dict[str, Any]:
+def project_body(project: FakeProject) -> dict[str, Any]:
     """Return a project as the index shows it."""
-    described = project.described()
+    described = project.described_release()
     info = {
         "author": "Ada L.",
         "author_email": None,
@@ -250,8 +250,8 @@ def shown(project: FakeProject) -> dict[str, Any]:
 
 
 def _file(name: str, number: str, at: datetime, requires_python: str | None, *, is_wheel: bool) -> dict[str, Any]:
-    written = canonicalize_name(name).replace("-", "_")
-    filename = f"{written}-{number}-py3-none-any.whl" if is_wheel else f"{written}-{number}.tar.gz"
+    url = canonicalize_name(name).replace("-", "_")
+    filename = f"{url}-{number}-py3-none-any.whl" if is_wheel else f"{url}-{number}.tar.gz"
     return {
         "comment_text": None,
         "digests": {
@@ -275,20 +275,20 @@ def _file(name: str, number: str, at: datetime, requires_python: str | None, *, 
     }
 
 
-def _conditional(body: dict[str, Any], kind: str, serial: int, environ: dict[str, Any]) -> Answer | None:
+def _conditional_response(body: dict[str, Any], kind: str, serial: int, environ: dict[str, Any]) -> Answer | None:
     """Answer with a body's ETag, or None where the asker has that body already."""
     data = json.dumps(body).encode()
     etag = f'"{hashlib.md5(data).hexdigest()}"'
     if environ.get("HTTP_IF_NONE_MATCH") == etag:
         return None
-    return answer("200 OK", data, kind, ETag=etag, X_PyPI_Last_Serial=str(serial), Vary="Accept")
+    return response("200 OK", data, kind, ETag=etag, X_PyPI_Last_Serial=str(serial), Vary="Accept")
 
 
 def _is_yanked(release: FakeRelease) -> bool:
     return any(file["yanked"] for file in release.files)
 
 
-def _standing(release: FakeRelease) -> tuple[bool, bool, Version]:
+def _release_order(release: FakeRelease) -> tuple[bool, bool, Version]:
     """Return what the index chooses the described release by."""
     try:
         version = Version(release.number)

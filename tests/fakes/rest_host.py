@@ -11,25 +11,25 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from pkgsite.clients.base import Fetched, RepoAsk, RepoFacts
-from pkgsite.errors import BadAnswer, NotAllowed, RateLimited, Unavailable, UpstreamError
+from pkgsite.clients.base import Fetched, RepoFacts, RepoRequest
+from pkgsite.errors import BadResponse, NotAllowed, RateLimited, Unavailable, UpstreamError
 from pkgsite.rules.repo_urls import RepoRef
-from tests.fakes.v4_site import Answer, answer, broken_off, html, reset
+from tests.fakes.v4_site import Answer, connection_reset, html_response, response, truncated_response
 
 NOW = datetime(2026, 1, 7, 23, 30, tzinfo=UTC)  # a Wednesday; the 52 weeks cross the end of a year
 
 # Each with the outcome that it must end in, wherever it strikes.
 FAULTS: list[Any] = [
-    pytest.param(answer("429 Too Many Requests", {"message": "slow down"}, Retry_After="600"), RateLimited, id="429"),
-    pytest.param(answer("500 Internal Server Error", {"message": ""}), Unavailable, id="500"),
-    pytest.param(answer("502 Bad Gateway", b"<html>", "text/html"), Unavailable, id="502"),
-    pytest.param(broken_off, Unavailable, id="broken off"),
-    pytest.param(reset, Unavailable, id="reset"),
-    pytest.param(answer("200 OK", b'{"id": 1, "na'), BadAnswer, id="truncated"),
-    pytest.param(answer("200 OK", 7), BadAnswer, id="another form"),
-    pytest.param(html(), BadAnswer, id="a page"),
-    pytest.param(answer("302 Found", b"", Location="https://elsewhere.example/"), BadAnswer, id="led away"),
-    pytest.param(answer("401 Unauthorized", {"message": "401 Unauthorized"}), NotAllowed, id="401"),
+    pytest.param(response("429 Too Many Requests", {"message": "slow down"}, Retry_After="600"), RateLimited, id="429"),
+    pytest.param(response("500 Internal Server Error", {"message": ""}), Unavailable, id="500"),
+    pytest.param(response("502 Bad Gateway", b"<html>", "text/html"), Unavailable, id="502"),
+    pytest.param(truncated_response, Unavailable, id="broken off"),
+    pytest.param(connection_reset, Unavailable, id="reset"),
+    pytest.param(response("200 OK", b'{"id": 1, "na'), BadResponse, id="truncated"),
+    pytest.param(response("200 OK", 7), BadResponse, id="another form"),
+    pytest.param(html_response(), BadResponse, id="a page"),
+    pytest.param(response("302 Found", b"", Location="https://elsewhere.example/"), BadResponse, id="led away"),
+    pytest.param(response("401 Unauthorized", {"message": "401 Unauthorized"}), NotAllowed, id="401"),
 ]
 
 
@@ -58,46 +58,46 @@ class FakeHost:
     """A WSGI application over repositories by path.
 
     Attributes:
-        asked: Path and query of every request so far, as they were written.
-        heads: The request headers of each.
+        request_log: Path and query of every request so far, as they were written.
+        request_headers: The request headers of each.
         faults: For a part of an address the answer that is given in place of the true one.
         moved: Old paths, and the repositories that they lead to.
-        landmark: The path that shows that there is an API.
+        probe_path: The path that shows that there is an API.
     """
 
-    landmark: str
+    probe_path: str
 
     def __init__(self, *repositories: FakeRepository) -> None:
         self.repositories = {repository.path: repository for repository in repositories}
-        self.asked: list[str] = []
-        self.heads: list[dict[str, Any]] = []
+        self.request_log: list[str] = []
+        self.request_headers: list[dict[str, Any]] = []
         self.faults: dict[str, Answer] = {}
         self.moved: dict[str, FakeRepository] = {}
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        written = environ["REQUEST_URI"]
-        self.asked.append(written)
-        self.heads.append(environ)
+        url = environ["REQUEST_URI"]
+        self.request_log.append(url)
+        self.request_headers.append(environ)
         for part, fault in self.faults.items():
-            if part in written:
+            if part in url:
                 return fault(environ, start_response)
-        parts = urlsplit(written)
-        if parts.path == self.landmark:
-            return self.shows_itself(environ)(environ, start_response)
+        parts = urlsplit(url)
+        if parts.path == self.probe_path:
+            return self.probe_response(environ)(environ, start_response)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         root = f"http://{environ['HTTP_HOST']}"
-        return self.answer(root, parts.path, query)(environ, start_response)
+        return self.respond(root, parts.path, query)(environ, start_response)
 
-    def shows_itself(self, environ: dict[str, Any]) -> Answer:  # noqa: ARG002 - some look at who asks
+    def probe_response(self, environ: dict[str, Any]) -> Answer:  # noqa: ARG002 - some look at who asks
         """Return the answer that shows that there is an API."""
-        return answer("200 OK", {})
+        return response("200 OK", {})
 
-    def answer(self, root: str, path: str, query: dict[str, str]) -> Answer:
+    def respond(self, root: str, path: str, query: dict[str, str]) -> Answer:
         """Return the host's own answer."""
         raise NotImplementedError
 
 
-def history(count: int, *, seed: int = 1, days: int = 400, now: datetime = NOW) -> list[FakeCommit]:
+def make_commits(count: int, *, seed: int = 1, days: int = 400, now: datetime = NOW) -> list[FakeCommit]:
     """Return commits of about the last year, newest first, each with an offset of its own."""
     random = Random(seed)
     commits = []
@@ -109,7 +109,7 @@ def history(count: int, *, seed: int = 1, days: int = 400, now: datetime = NOW) 
     return sorted(commits, key=lambda commit: commit.at, reverse=True)
 
 
-def weeks_by_hand(commits: Iterable[FakeCommit], *, now: datetime = NOW) -> tuple[int, ...]:
+def expected_weekly_counts(commits: Iterable[FakeCommit], *, now: datetime = NOW) -> tuple[int, ...]:
     """Count commits week by week in the plainest way: for each week, all that fell between its two Mondays."""
     today = now.astimezone(UTC).date()
     monday = today - timedelta(days=today.weekday())
@@ -120,7 +120,7 @@ def weeks_by_hand(commits: Iterable[FakeCommit], *, now: datetime = NOW) -> tupl
     )
 
 
-def only(found: list[Fetched[RepoFacts] | UpstreamError]) -> RepoFacts:
+def single_facts(found: list[Fetched[RepoFacts] | UpstreamError]) -> RepoFacts:
     """Return the facts of the one repository that was asked for."""
     (fetched,) = found
     assert isinstance(fetched, Fetched), fetched
@@ -128,13 +128,15 @@ def only(found: list[Fetched[RepoFacts] | UpstreamError]) -> RepoFacts:
     return fetched.facts
 
 
-def asks(kind: str, host: str, *paths: str, **validators: str) -> list[RepoAsk]:
-    return [RepoAsk(RepoRef(kind, host, path), validators) for path in paths]
+def repo_requests(kind: str, host: str, *paths: str, **validators: str) -> list[RepoRequest]:
+    return [RepoRequest(RepoRef(kind, host, path), validators) for path in paths]
 
 
-def page_of(found: list[Any], query: dict[str, str], size_name: str, default: int, most: int) -> tuple[list[Any], int]:
+def paginate(
+    found: list[Any], query: dict[str, str], size_name: str, default: int, max_per_page: int
+) -> tuple[list[Any], int]:
     """Return the page that a query asks for, and the number of pages."""
-    size = min(int(query.get(size_name, default)), most)
+    size = min(int(query.get(size_name, default)), max_per_page)
     page = int(query.get("page", 1))
     return found[(page - 1) * size : page * size], -(-len(found) // size)
 

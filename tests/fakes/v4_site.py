@@ -21,15 +21,15 @@ class FakeV4Site:
     """A WSGI application over three lists of records, newest first as DRF lists them.
 
     Attributes:
-        most_per_page: What a page holds at most, whatever limit is asked for.
-        asked: Path and query of every request so far.
-        answers: What to answer, once, to the request of this number (1 is the first) in place of its page.
+        max_per_page: What a page holds at most, whatever limit is asked for.
+        request_log: Path and query of every request so far.
+        scripted_responses: What to answer, once, to the request of this number (1 is the first) in place of its page.
     """
 
     def __init__(self, most_per_page: int = 100) -> None:
-        self.most_per_page = most_per_page
-        self.asked: list[str] = []
-        self.answers: dict[int, Answer] = {}
+        self.max_per_page = most_per_page
+        self.request_log: list[str] = []
+        self.scripted_responses: dict[int, Answer] = {}
         self.lists: dict[str, list[Any]] = {"categories": [], "grids": [], "packages": []}
 
     def add_category(self, number: int, slug: str, **fields: Any) -> dict[str, Any]:
@@ -88,22 +88,22 @@ class FakeV4Site:
         return self.lists["packages"][-1]
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        self.asked.append(f"{environ['PATH_INFO']}?{environ['QUERY_STRING']}")
-        order = self.answers.pop(len(self.asked), None)
-        if order:
-            return order(environ, start_response)
+        self.request_log.append(f"{environ['PATH_INFO']}?{environ['QUERY_STRING']}")
+        scripted = self.scripted_responses.pop(len(self.request_log), None)
+        if scripted:
+            return scripted(environ, start_response)
         noun = environ["PATH_INFO"].removeprefix("/api/v4/").rstrip("/")
         if environ["REQUEST_METHOD"] != "GET" or noun not in self.lists:
-            return answer("404 Not Found", {"detail": "Not found."})(environ, start_response)
-        return answer("200 OK", self.page(noun, environ))(environ, start_response)
+            return response("404 Not Found", {"detail": "Not found."})(environ, start_response)
+        return response("200 OK", self.page(noun, environ))(environ, start_response)
 
     def page(self, noun: str, environ: dict[str, Any]) -> dict[str, Any]:
         """Return an envelope as DRF's limit/offset paging makes it."""
         query = parse_qs(environ["QUERY_STRING"])
-        limit = min(int(query["limit"][0]), self.most_per_page)
+        limit = min(int(query["limit"][0]), self.max_per_page)
         offset = int(query["offset"][0])
         root = f"http://{environ['HTTP_HOST']}/api/v4/"
-        found = [self.linked(noun, record, root) for record in reversed(self.lists[noun])]
+        found = [self.with_links(noun, record, root) for record in reversed(self.lists[noun])]
         end = offset + limit
         return {
             "count": len(found),
@@ -112,26 +112,26 @@ class FakeV4Site:
             "results": found[offset:end],
         }
 
-    def linked(self, noun: str, record: Any, root: str) -> Any:
+    def with_links(self, noun: str, record: Any, root: str) -> Any:
         """Return a record as the API shows it: with links where a test wrote ids."""
         if not isinstance(record, dict):
             return record
-        shown = dict(record)
+        record_body = dict(record)
         if noun == "grids" and "packages" not in record:
-            shown["packages"] = [
+            record_body["packages"] = [
                 package["id"]
                 for package in self.lists["packages"]
                 if isinstance(package, dict) and record["id"] in package.get("grids", ())
             ]
         for name, of in (("category", "categories"), ("grids", "grids"), ("packages", "packages")):
-            if isinstance(shown.get(name), int):
-                shown[name] = f"{root}{of}/{shown[name]}/"
-            elif isinstance(shown.get(name), list):
-                shown[name] = [f"{root}{of}/{number}/" for number in shown[name]]
-        return shown
+            if isinstance(record_body.get(name), int):
+                record_body[name] = f"{root}{of}/{record_body[name]}/"
+            elif isinstance(record_body.get(name), list):
+                record_body[name] = [f"{root}{of}/{number}/" for number in record_body[name]]
+        return record_body
 
 
-def answer(status: str, body: Any, kind: str = "application/json", **headers: str) -> Answer:
+def response(status: str, body: Any, kind: str = "application/json", **headers: str) -> Answer:
     """Return an answer with this body; what is not bytes is written as JSON."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     named = [(name.replace("_", "-"), value) for name, value in headers.items()]
@@ -143,17 +143,17 @@ def answer(status: str, body: Any, kind: str = "application/json", **headers: st
     return respond
 
 
-def html() -> Answer:
-    return answer("200 OK", b"<!doctype html><title>Welcome</title>", "text/html; charset=utf-8")
+def html_response() -> Answer:
+    return response("200 OK", b"<!doctype html><title>Welcome</title>", "text/html; charset=utf-8")
 
 
-def broken_off(_environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+def truncated_response(_environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     """Promise more than is sent."""
     start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", "1000")])
     return [b'{"count": 1, "next": null, "results": [']
 
 
-def reset(environ: dict[str, Any], _start_response: Any) -> Iterable[bytes]:
+def connection_reset(environ: dict[str, Any], _start_response: Any) -> Iterable[bytes]:
     """Drop the connection without an answer, by a TCP reset."""
     connection = environ["werkzeug.socket"]
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -162,7 +162,7 @@ def reset(environ: dict[str, Any], _start_response: Any) -> Iterable[bytes]:
     raise ConnectionResetError
 
 
-class Silence:
+class HangingResponse:
     """An answer that does not come before the test says so."""
 
     def __init__(self) -> None:
@@ -172,4 +172,4 @@ class Silence:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         self.asked.set()
         self.over.wait(timeout=60)
-        return answer("200 OK", {})(environ, start_response)
+        return response("200 OK", {})(environ, start_response)

@@ -9,20 +9,20 @@ import pytest
 from flask import Flask
 
 from pkgsite.jobs import refresh
-from tests.jobs.world import Site, World
+from tests.jobs.fake_hosts import FakeHosts, RefreshedSite
 
 
 @pytest.fixture
-def world(serve: Callable[[Any], str]) -> World:
-    return World(serve)
+def fake_hosts(serve_app: Callable[[Any], str]) -> FakeHosts:
+    return FakeHosts(serve_app)
 
 
 @pytest.fixture
-def site(world: World, make_app: Callable[..., Flask]) -> Site:
-    return Site(make_app(**world.settings()), world)
+def site(fake_hosts: FakeHosts, make_app: Callable[..., Flask]) -> RefreshedSite:
+    return RefreshedSite(make_app(**fake_hosts.settings()), fake_hosts)
 
 
 @pytest.fixture(autouse=True)
-def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_request_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait no second between two questions: on loopback nobody is spared by it."""
-    monkeypatch.setattr(refresh, "PAUSES_S", {})
+    monkeypatch.setattr(refresh, "REQUEST_INTERVALS_S", {})

@@ -10,27 +10,27 @@ import pytest
 
 from pkgsite.errors import Gone, RateLimited, UpstreamError
 from pkgsite.rules.freshness import Source
-from pkgsite.services.refresh import Result
+from pkgsite.services.refresh.queue import RefreshResult
 from tests.fakes.rest_host import FAULTS
-from tests.fakes.v4_site import Answer, answer
-from tests.jobs.world import Site, World
+from tests.fakes.v4_site import Answer, response
+from tests.jobs.fake_hosts import FakeHosts, RefreshedSite
 
-MISSING = pytest.param(answer("404 Not Found", {"message": "Not Found"}), Gone, id="404")
+MISSING = pytest.param(response("404 Not Found", {"message": "Not Found"}), Gone, id="404")
 LIMITED = pytest.param(
-    answer("403 Forbidden", {"message": "slow down"}, X_RateLimit_Remaining="0", X_RateLimit_Reset="99999999999"),
+    response("403 Forbidden", {"message": "slow down"}, X_RateLimit_Remaining="0", X_RateLimit_Reset="99999999999"),
     RateLimited,
     id="403 by quota",
 )
-MOODS = [*FAULTS, MISSING, LIMITED]
+GITHUB_FAULTS = [*FAULTS, MISSING, LIMITED]
 
 
-def break_github(world: World, fault: Answer) -> None:
-    world.github.fail(fault)
+def break_github(fake_hosts: FakeHosts, fault: Answer) -> None:
+    fake_hosts.github.add_fault(fault)
 
 
-def break_host(name: str) -> Callable[[World, Answer], None]:
-    def with_fault(world: World, fault: Answer) -> None:
-        getattr(world, name).faults[""] = fault
+def break_host(name: str) -> Callable[[FakeHosts, Answer], None]:
+    def with_fault(fake_hosts: FakeHosts, fault: Answer) -> None:
+        getattr(fake_hosts, name).faults[""] = fault
 
     return with_fault
 
@@ -43,56 +43,58 @@ HOSTS = {
     "index": (break_host("pypi"), {Source.INDEX}),
     "counts": (break_host("counts"), {Source.DOWNLOADS}),
 }
-GOOD = {Result.FETCHED, Result.UNCHANGED}
+GOOD = {RefreshResult.FETCHED, RefreshResult.UNCHANGED}
 
 
-def expected(host: str, kind: type[UpstreamError]) -> set[Result]:
+def expected(host: str, kind: type[UpstreamError]) -> set[RefreshResult]:
     """Return the outcomes that a failure must have."""
     if kind is RateLimited:
-        return {Result.PAUSED}
+        return {RefreshResult.PAUSED}
     if kind is Gone and host == "counts":
         return set()  # that host keeps counts of what was downloaded at all: unknown is an answer
     if kind is Gone and host == "github.com":
         # GraphQL is one address for all: without it the host is broken, and no repository missing.
-        return {Result.FAILED, Result.MISSING}
-    return {Result.MISSING} if kind is Gone else {Result.FAILED}
+        return {RefreshResult.FAILED, RefreshResult.MISSING}
+    return {RefreshResult.MISSING} if kind is Gone else {RefreshResult.FAILED}
 
 
-@pytest.mark.parametrize(("fault", "kind"), MOODS)
+@pytest.mark.parametrize(("fault", "kind"), GITHUB_FAULTS)
 @pytest.mark.parametrize("host", HOSTS)
-def test_a_host_that_fails(site: Site, world: World, host: str, fault: Answer, kind: type[UpstreamError]) -> None:
-    site.add_one_of_each_host()
+def test_a_host_that_fails(
+    site: RefreshedSite, fake_hosts: FakeHosts, host: str, fault: Answer, kind: type[UpstreamError]
+) -> None:
+    site.add_package_per_host()
     first = site.refresh()
     assert set(first.totals()) == {"fetched"}, first.failures
     known = site.facts()
-    world.later = timedelta(days=60)  # all is due again
+    fake_hosts.clock_offset = timedelta(days=60)  # all is due again
     breaks, sources = HOSTS[host]
-    breaks(world, fault)
+    breaks(fake_hosts, fault)
 
     tally = site.refresh()
 
-    broken: set[Result] = set()
+    broken: set[RefreshResult] = set()
     for source, result in tally.counts:
         if result not in GOOD:
             assert source in sources
             broken.add(result)
     assert broken == expected(host, kind)
-    assert kept(site.facts()) == kept(known)
+    assert unchanged_facts(site.facts()) == unchanged_facts(known)
     for name in REFRESHED:
         if name != host:
             slug, source = REFRESHED[name]
-            assert site.state(slug, source).fetched_at > world.now() - timedelta(hours=1), name
+            assert site.source_state(slug, source).fetched_at > fake_hosts.now() - timedelta(hours=1), name
     slug, source = REFRESHED[host]
-    state = site.state(slug, source)
+    state = site.source_state(slug, source)
     assert state.claimed_by is None
-    if Result.PAUSED in broken:
-        assert site.host(state.host).paused_until > world.now() + timedelta(minutes=5)
+    if RefreshResult.PAUSED in broken:
+        assert site.host_state(state.host).paused_until > fake_hosts.now() + timedelta(minutes=5)
         assert (state.failures, state.last_error) == (0, None)
-        assert state.next_due_at <= world.now()
+        assert state.next_due_at <= fake_hosts.now()
     elif broken:
-        assert (state.failures, state.misses) == (1, int(broken == {Result.MISSING}))
+        assert (state.failures, state.misses) == (1, int(broken == {RefreshResult.MISSING}))
         assert state.last_error
-        assert world.now() < state.next_due_at < world.now() + timedelta(minutes=15)
+        assert fake_hosts.now() < state.next_due_at < fake_hosts.now() + timedelta(minutes=15)
 
 
 REFRESHED = {
@@ -106,5 +108,5 @@ REFRESHED = {
 AGES = {"commits_over_52", "score"}  # these grow old by themselves: the world's clock was moved on
 
 
-def kept(facts: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def unchanged_facts(facts: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {slug: {name: value for name, value in record.items() if name not in AGES} for slug, record in facts.items()}

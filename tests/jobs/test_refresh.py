@@ -11,24 +11,24 @@ from sqlalchemy import func, select, update
 from pkgsite.errors import RateLimited, Unavailable
 from pkgsite.extensions import db
 from pkgsite.jobs import refresh
-from pkgsite.jobs.refresh import PAUSES_S
+from pkgsite.jobs.refresh import REQUEST_INTERVALS_S
 from pkgsite.models import HostState, Package, Release, SourceState
 from pkgsite.rules.freshness import Priority, Source
 from pkgsite.rules.scores import score
-from pkgsite.services.refresh import LEASE, Only, Result, claim, pause_host
-from pkgsite.services.sources import make_due
+from pkgsite.services.refresh.queue import CLAIM_TTL, RefreshResult, SourceFilter, claim_due, pause_host
+from pkgsite.services.refresh.sources import make_due
 from tests.factories import NOW
-from tests.fakes.github import secondary_limit
-from tests.fakes.rest_host import weeks_by_hand
-from tests.fakes.v4_site import answer
-from tests.jobs.world import Results, Site, World
+from tests.fakes.github import secondary_limit_response
+from tests.fakes.rest_host import expected_weekly_counts
+from tests.fakes.v4_site import response
+from tests.jobs.fake_hosts import FakeHosts, RefreshedSite, ResultRecorder
 
 GITHUB = "https://github.com/ada/one"
 EVERY_SIZE = dict.fromkeys(Source, 50)
 
 
-def test_everything_that_the_hosts_tell_comes_in(site: Site, world: World) -> None:
-    site.add_one_of_each_host()
+def test_everything_that_the_hosts_tell_comes_in(site: RefreshedSite, fake_hosts: FakeHosts) -> None:
+    site.add_package_per_host()
     tally = site.refresh()
     assert tally.totals() == {"fetched": 14}
     assert tally.failures == {}
@@ -44,19 +44,19 @@ def test_everything_that_the_hosts_tell_comes_in(site: Site, world: World) -> No
     assert package.vulnerabilities == []
     assert package.supports_python3 is True
     assert package.score == score(
-        stars=511, last_commit_at=package.last_commit_at, supports_python3=True, now=world.now()
+        stars=511, last_commit_at=package.last_commit_at, supports_python3=True, now=fake_hosts.now()
     )
     assert package.last_fetched_at is not None
 
     counted = site.package("at-codeberg-org")
-    assert tuple(counted.commits_over_52) == weeks_by_hand(
-        world.forgejo.repositories["ada/one"].commits, now=world.now()
+    assert tuple(counted.commits_over_52) == expected_weekly_counts(
+        fake_hosts.forgejo.repositories["ada/one"].commits, now=fake_hosts.now()
     )
-    assert site.read(select(func.count()).select_from(Release)) == 2
+    assert site.query_one(select(func.count()).select_from(Release)) == 2
 
 
-def test_a_refresh_is_no_edit(site: Site) -> None:
-    site.add_one_of_each_host()
+def test_a_refresh_is_no_edit(site: RefreshedSite) -> None:
+    site.add_package_per_host()
     before = site.package("at-github-com")
     site.refresh()
     after = site.package("at-github-com")
@@ -65,235 +65,248 @@ def test_a_refresh_is_no_edit(site: Site) -> None:
     assert after.changed_at > before.changed_at
 
 
-def test_nothing_is_asked_again_before_its_time(site: Site, world: World) -> None:
-    site.add_one_of_each_host()
+def test_nothing_is_asked_again_before_its_time(site: RefreshedSite, fake_hosts: FakeHosts) -> None:
+    site.add_package_per_host()
     site.refresh()
-    asked = len(world.github.asked)
+    asked = len(fake_hosts.github.request_log)
     assert site.refresh().totals() == {}
-    world.later = timedelta(hours=11)
+    fake_hosts.clock_offset = timedelta(hours=11)
     assert site.refresh().totals() == {}
-    assert len(world.github.asked) == asked
-    world.later = timedelta(hours=37)
+    assert len(fake_hosts.github.request_log) == asked
+    fake_hosts.clock_offset = timedelta(hours=37)
     tally = site.refresh()
     assert {source for source, _ in tally.counts} == {Source.REPO}
 
 
-def test_what_is_not_told_is_kept(site: Site, world: World) -> None:
-    site.add("one", repo_url="https://bitbucket.org/ada/one", stars=77, commit_count=5, licence="MIT")
+def test_what_is_not_told_is_kept(site: RefreshedSite, fake_hosts: FakeHosts) -> None:
+    site.add_package("one", repo_url="https://bitbucket.org/ada/one", stars=77, commit_count=5, licence="MIT")
     site.refresh()
     package = site.package("one")
     assert (package.stars, package.commit_count, package.licence) == (77, 5, "MIT")  # that host tells none of these
 
 
-def test_a_documentation_address_that_people_wrote_is_kept(site: Site, world: World) -> None:
-    world.pypi.add("two", "1.0", project_urls={"Documentation": "https://two.example/from-the-index"})
-    site.add("one", pypi_url="two", documentation_url="https://docs.example/by-people")
+def test_a_documentation_address_that_people_wrote_is_kept(site: RefreshedSite, fake_hosts: FakeHosts) -> None:
+    fake_hosts.pypi.add("two", "1.0", project_urls={"Documentation": "https://two.example/from-the-index"})
+    site.add_package("one", pypi_url="two", documentation_url="https://docs.example/by-people")
     site.refresh()
     package = site.package("one")
     assert package.documentation_url == "https://docs.example/by-people"
     assert package.index_documentation_url == "https://two.example/from-the-index"
 
 
-def test_new_commits_bring_the_weeks_and_the_people(site: Site, world: World) -> None:
-    repo = world.github.add("ada/two")
-    site.add("two", repo_url="https://github.com/ada/two")
+def test_new_commits_bring_the_weeks_and_the_people(site: RefreshedSite, fake_hosts: FakeHosts) -> None:
+    repo = fake_hosts.github.add("ada/two")
+    site.add_package("two", repo_url="https://github.com/ada/two")
     site.refresh()
-    world.later = timedelta(hours=37)
+    fake_hosts.clock_offset = timedelta(hours=37)
     assert site.refresh().totals() == {"fetched": 1}
     repo.committed_at, repo.weeks, repo.people = "2026-02-01T00:00:00Z", [9] * 52, ["ada"]
-    world.later = timedelta(hours=74)
+    fake_hosts.clock_offset = timedelta(hours=74)
     tally = site.refresh()
     assert {source for source, _ in tally.counts} == {Source.REPO, Source.ACTIVITY, Source.PEOPLE}
     package = site.package("two")
     assert (package.commits_over_52, package.participants) == ([9] * 52, ["ada"])
 
 
-def test_weeks_that_are_still_being_counted_come_later(site: Site, world: World) -> None:
-    repo = world.github.add("ada/two", weeks=None)
-    site.add("two", repo_url="https://github.com/ada/two", commits_over_52=[1] * 52)
+def test_weeks_that_are_still_being_counted_come_later(site: RefreshedSite, fake_hosts: FakeHosts) -> None:
+    repo = fake_hosts.github.add("ada/two", weeks=None)
+    site.add_package("two", repo_url="https://github.com/ada/two", commits_over_52=[1] * 52)
     tally = site.refresh()
-    assert tally.counts[Source.ACTIVITY, Result.LATER] == 1
+    assert tally.counts[Source.ACTIVITY, RefreshResult.PENDING] == 1
     assert site.package("two").commits_over_52 == [1] * 52
-    assert site.state("two", Source.ACTIVITY).last_error is None
+    assert site.source_state("two", Source.ACTIVITY).last_error is None
     repo.weeks = [2] * 52
-    world.later = timedelta(minutes=15)
-    assert site.refresh().counts[Source.ACTIVITY, Result.FETCHED] == 1
+    fake_hosts.clock_offset = timedelta(minutes=15)
+    assert site.refresh().counts[Source.ACTIVITY, RefreshResult.FETCHED] == 1
     assert site.package("two").commits_over_52 == [2] * 52
 
 
-def test_gone_only_after_days_of_being_missing_and_undone_when_it_returns(site: Site, world: World) -> None:
-    site.add_one_of_each_host()
+def test_gone_only_after_days_of_being_missing_and_undone_when_it_returns(
+    site: RefreshedSite, fake_hosts: FakeHosts
+) -> None:
+    site.add_package_per_host()
     site.refresh()
-    world.github.rename("ada/one", "ada/elsewhere")
-    world.github._moved.clear()
+    fake_hosts.github.rename("ada/one", "ada/elsewhere")
+    fake_hosts.github._moved.clear()
     gone_on = None
     for days in range(2, 30):
-        world.later = timedelta(days=days)
+        fake_hosts.clock_offset = timedelta(days=days)
         site.refresh(Source.REPO)
-        if site.package("at-github-com").gone_at:
+        if site.package("at-github-com").missing_since:
             gone_on = days
             break
-    state = site.state("at-github-com", Source.REPO)
+    state = site.source_state("at-github-com", Source.REPO)
     assert gone_on is not None
     assert gone_on >= 5  # the first miss is on the second day, and three more days must pass
     assert state.misses >= 4
-    assert site.package("at-github-com").gone_at == state.first_missed_at
+    assert site.package("at-github-com").missing_since == state.first_missed_at
     assert site.package("at-github-com").stars == 511
-    world.github.rename("ada/elsewhere", "ada/one")
-    world.later += timedelta(days=4)
+    fake_hosts.github.rename("ada/elsewhere", "ada/one")
+    fake_hosts.clock_offset += timedelta(days=4)
     site.refresh(Source.REPO)
-    assert site.package("at-github-com").gone_at is None
-    assert (site.state("at-github-com", Source.REPO).misses, site.state("at-github-com", Source.REPO).failures) == (
+    assert site.package("at-github-com").missing_since is None
+    assert (
+        site.source_state("at-github-com", Source.REPO).misses,
+        site.source_state("at-github-com", Source.REPO).failures,
+    ) == (
         0,
         0,
     )
 
 
-def test_a_package_that_is_only_on_the_index_is_gone_with_its_project(site: Site, world: World) -> None:
-    site.add("one", pypi_url="one")
+def test_a_package_that_is_only_on_the_index_is_gone_with_its_project(
+    site: RefreshedSite, fake_hosts: FakeHosts
+) -> None:
+    site.add_package("one", pypi_url="one")
     site.refresh()
-    world.pypi.remove("one")
+    fake_hosts.pypi.remove("one")
     for days in range(11, 40):
-        world.later = timedelta(days=days)
+        fake_hosts.clock_offset = timedelta(days=days)
         site.refresh()
-    assert site.package("one").gone_at is not None
+    assert site.package("one").missing_since is not None
     assert site.package("one").pypi_version == "1.1"
 
 
-def test_a_repository_that_moved_is_followed_and_said(site: Site, world: World) -> None:
-    site.add("one", repo_url=GITHUB)
+def test_a_repository_that_moved_is_followed_and_said(site: RefreshedSite, fake_hosts: FakeHosts) -> None:
+    site.add_package("one", repo_url=GITHUB)
     site.refresh()
-    world.github.rename("ada/one", "grace/better")
-    world.later = timedelta(days=2)
+    fake_hosts.github.rename("ada/one", "grace/better")
+    fake_hosts.clock_offset = timedelta(days=2)
     site.refresh(Source.REPO)
     package = site.package("one")
     assert (package.repo_url, package.repo_moved_to) == (GITHUB, "https://github.com/grace/better")
     assert package.version == 1
 
 
-def test_another_repository_under_the_old_name_is_not_taken_for_it(site: Site, world: World) -> None:
-    site.add("one", repo_url=GITHUB)
+def test_another_repository_under_the_old_name_is_not_taken_for_it(site: RefreshedSite, fake_hosts: FakeHosts) -> None:
+    site.add_package("one", repo_url=GITHUB)
     site.refresh()
-    world.github.remove("ada/one")
-    world.github.add("ada/one", stars=3)
-    world.later = timedelta(days=2)
+    fake_hosts.github.remove("ada/one")
+    fake_hosts.github.add("ada/one", stars=3)
+    fake_hosts.clock_offset = timedelta(days=2)
     assert site.refresh(Source.REPO).totals() == {"missing": 1}
     assert site.package("one").stars == 511
 
 
-def test_archived_and_back(site: Site, world: World) -> None:
-    repo = world.github.add("ada/two", is_archived=True)
-    site.add("two", repo_url="https://github.com/ada/two")
+def test_archived_and_back(site: RefreshedSite, fake_hosts: FakeHosts) -> None:
+    repo = fake_hosts.github.add("ada/two", is_archived=True)
+    site.add_package("two", repo_url="https://github.com/ada/two")
     site.refresh()
     archived_at = site.package("two").archived_at
     assert archived_at is not None
-    world.later = timedelta(days=2)
+    fake_hosts.clock_offset = timedelta(days=2)
     site.refresh(Source.REPO)
     assert site.package("two").archived_at == archived_at
-    repo.is_archived, world.later = False, timedelta(days=4)
+    repo.is_archived, fake_hosts.clock_offset = False, timedelta(days=4)
     site.refresh(Source.REPO)
     assert site.package("two").archived_at is None
 
 
-def test_an_empty_repository_is_no_failure(site: Site, world: World) -> None:
-    world.github.add("ada/two", is_empty=True)
-    site.add("two", repo_url="https://github.com/ada/two")
+def test_an_empty_repository_is_no_failure(site: RefreshedSite, fake_hosts: FakeHosts) -> None:
+    fake_hosts.github.add("ada/two", is_empty=True)
+    site.add_package("two", repo_url="https://github.com/ada/two")
     assert set(site.refresh().totals()) == {"fetched"}
     package = site.package("two")
     assert (package.last_commit_at, package.commit_count, package.commits_over_52) == (None, 0, [0] * 52)
 
 
-def test_a_limit_pauses_its_host_alone_and_ends_by_itself(site: Site, world: World) -> None:
-    site.add_one_of_each_host()
-    world.github.fail(secondary_limit(after="1800"))
+def test_a_limit_pauses_its_host_alone_and_ends_by_itself(site: RefreshedSite, fake_hosts: FakeHosts) -> None:
+    site.add_package_per_host()
+    fake_hosts.github.add_fault(secondary_limit_response(after="1800"))
     tally = site.refresh()
     assert list(tally.paused) == ["github.com"]
-    assert tally.counts[Source.REPO, Result.FETCHED] == 3
-    asked = len(world.github.asked)
-    world.github.heal()
-    world.later = timedelta(minutes=29)
+    assert tally.counts[Source.REPO, RefreshResult.FETCHED] == 3
+    asked = len(fake_hosts.github.request_log)
+    fake_hosts.github.clear_faults()
+    fake_hosts.clock_offset = timedelta(minutes=29)
     site.refresh()
-    assert len(world.github.asked) == asked
-    world.later = timedelta(minutes=31)
-    assert site.refresh().counts[Source.REPO, Result.FETCHED] == 1
+    assert len(fake_hosts.github.request_log) == asked
+    fake_hosts.clock_offset = timedelta(minutes=31)
+    assert site.refresh().counts[Source.REPO, RefreshResult.FETCHED] == 1
 
 
-def test_a_host_that_fails_whatever_it_is_asked_is_left_alone_longer_each_time(site: Site, world: World) -> None:
+def test_a_host_that_fails_whatever_it_is_asked_is_left_alone_longer_each_time(
+    site: RefreshedSite, fake_hosts: FakeHosts
+) -> None:
     for number in range(12):
-        site.add(f"package-{number}", repo_url=f"https://codeberg.org/ada/number-{number}")
-    world.forgejo.faults[""] = answer("500 Internal Server Error", {"message": ""})
+        site.add_package(f"package-{number}", repo_url=f"https://codeberg.org/ada/number-{number}")
+    fake_hosts.forgejo.faults[""] = response("500 Internal Server Error", {"message": ""})
     tally = site.refresh()
-    assert tally.counts[Source.REPO, Result.FAILED] == 5
-    assert len(world.forgejo.asked) == 5
-    first = site.host("codeberg.org").paused_until
-    world.later = timedelta(minutes=6)
+    assert tally.counts[Source.REPO, RefreshResult.FAILED] == 5
+    assert len(fake_hosts.forgejo.request_log) == 5
+    first = site.host_state("codeberg.org").paused_until
+    fake_hosts.clock_offset = timedelta(minutes=6)
     site.refresh()
-    second = site.host("codeberg.org").paused_until
-    assert second - world.now() > (first - world.now() + timedelta(minutes=6)) * 1.5
-    world.forgejo.faults.clear()
-    world.later = timedelta(hours=1)
+    second = site.host_state("codeberg.org").paused_until
+    assert second - fake_hosts.now() > (first - fake_hosts.now() + timedelta(minutes=6)) * 1.5
+    fake_hosts.forgejo.faults.clear()
+    fake_hosts.clock_offset = timedelta(hours=1)
     site.refresh()
-    assert site.host("codeberg.org").last_error
+    assert site.host_state("codeberg.org").last_error
 
 
 def test_an_answer_that_breaks_our_own_code_stops_nothing(
-    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    site: RefreshedSite, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    site.add_one_of_each_host()
+    site.add_package_per_host()
     host = site.gateways.code_hosts["gitlab.com"]
-    monkeypatch.setattr(host, "repos", lambda *_args, **_options: 1 / 0)
+    monkeypatch.setattr(host, "repo_facts", lambda *_args, **_options: 1 / 0)
     tally = site.refresh()
-    assert tally.counts[Source.REPO, Result.FAILED] == 1
-    assert tally.counts[Source.REPO, Result.FETCHED] == 3
-    assert "ZeroDivisionError" in site.state("at-gitlab-com", Source.REPO).last_error
+    assert tally.counts[Source.REPO, RefreshResult.FAILED] == 1
+    assert tally.counts[Source.REPO, RefreshResult.FETCHED] == 3
+    assert "ZeroDivisionError" in site.source_state("at-gitlab-com", Source.REPO).last_error
     assert "could not request" in caplog.text
 
 
-def test_what_the_database_refuses_stops_nothing(site: Site, world: World, caplog: pytest.LogCaptureFixture) -> None:
-    site.add_one_of_each_host()
-    world.github.add("ada/two", stars=2**70)
-    site.add("two", repo_url="https://github.com/ada/two", stars=5)
+def test_what_the_database_refuses_stops_nothing(
+    site: RefreshedSite, fake_hosts: FakeHosts, caplog: pytest.LogCaptureFixture
+) -> None:
+    site.add_package_per_host()
+    fake_hosts.github.add("ada/two", stars=2**70)
+    site.add_package("two", repo_url="https://github.com/ada/two", stars=5)
     tally = site.refresh(Source.REPO)
-    assert tally.counts[Source.REPO, Result.FETCHED] == 4
-    assert tally.counts[Source.REPO, Result.FAILED] == 1
+    assert tally.counts[Source.REPO, RefreshResult.FETCHED] == 4
+    assert tally.counts[Source.REPO, RefreshResult.FAILED] == 1
     assert site.package("two").stars == 5
-    assert site.state("two", Source.REPO).failures == 1
+    assert site.source_state("two", Source.REPO).failures == 1
 
 
-def test_a_stopped_refresh_gives_back_what_it_has_not_asked(site: Site, world: World) -> None:
+def test_a_stopped_refresh_gives_back_what_it_has_not_asked(site: RefreshedSite, fake_hosts: FakeHosts) -> None:
     for number in range(12):
-        site.add(f"package-{number}", repo_url="https://codeberg.org/ada/one")
-    stop, seen = threading.Event(), Results()
+        site.add_package(f"package-{number}", repo_url="https://codeberg.org/ada/one")
+    stop, seen = threading.Event(), ResultRecorder()
 
-    def on_result(claimed: object, result: Result) -> None:
+    def on_result(claimed: object, result: RefreshResult) -> None:
         seen(claimed, result)  # type: ignore[arg-type]
-        if len(seen.seen) == 3:
+        if len(seen.recorded) == 3:
             stop.set()
 
-    site.refresher(Only(sources=[Source.REPO]), stop=stop, on_result=on_result).run()
-    assert len(seen.seen) == 3
+    site.refresher(SourceFilter(sources=[Source.REPO]), stop=stop, on_result=on_result).run()
+    assert len(seen.recorded) == 3
     with site.app.app_context():
         assert db.session.scalars(select(SourceState).where(SourceState.claimed_by.is_not(None))).all() == []
     assert site.refresh(Source.REPO).totals() == {"fetched": 9}
 
 
-def test_what_is_claimed_is_not_claimed_again_until_the_lease_runs_out(site: Site, world: World) -> None:
-    site.add_one_of_each_host()
+def test_what_is_claimed_is_not_claimed_again_until_the_lease_runs_out(
+    site: RefreshedSite, fake_hosts: FakeHosts
+) -> None:
+    site.add_package_per_host()
     with site.app.app_context():
-        first = claim(db.session(), "github.com", holder="a", sizes=EVERY_SIZE, now=world.now())
+        first = claim_due(db.session(), "github.com", holder="a", sizes=EVERY_SIZE, now=fake_hosts.now())
         db.session.commit()
         assert [one.source for one in first] == [Source.REPO]
-        others = claim(db.session(), "github.com", holder="b", sizes=EVERY_SIZE, now=world.now())
+        others = claim_due(db.session(), "github.com", holder="b", sizes=EVERY_SIZE, now=fake_hosts.now())
         db.session.commit()
         assert {one.source for one in others}.isdisjoint({Source.REPO})
-        later = world.now() + LEASE
-        again = claim(db.session(), "github.com", holder="c", sizes=EVERY_SIZE, now=later + timedelta(seconds=1))
+        later = fake_hosts.now() + CLAIM_TTL
+        again = claim_due(db.session(), "github.com", holder="c", sizes=EVERY_SIZE, now=later + timedelta(seconds=1))
         db.session.commit()
         assert again
 
 
-def test_what_comes_after_the_claim_was_lost_is_dropped(site: Site, world: World) -> None:
-    site.add("one", repo_url=GITHUB)
+def test_what_comes_after_the_claim_was_lost_is_dropped(site: RefreshedSite, fake_hosts: FakeHosts) -> None:
+    site.add_package("one", repo_url=GITHUB)
 
     def lose(_claimed: object = None) -> None:
         with site.app.app_context():
@@ -301,22 +314,22 @@ def test_what_comes_after_the_claim_was_lost_is_dropped(site: Site, world: World
             db.session.commit()
 
     host = site.gateways.code_hosts["github.com"]
-    ask = host.repos
+    ask = host.repo_facts
 
     def slow_repos(*args: object, **options: object) -> object:
         lose()
         return ask(*args, **options)  # type: ignore[arg-type]
 
-    host.repos = slow_repos  # type: ignore[assignment,method-assign]
+    host.repo_facts = slow_repos  # type: ignore[assignment,method-assign]
     tally = site.refresh(Source.REPO)
     assert tally.totals() == {"lost": 1}
     assert site.package("one").stars is None
 
 
-def test_a_webhook_that_comes_while_its_source_is_asked_is_not_lost(site: Site, world: World) -> None:
-    number = site.add("one", repo_url=GITHUB)
+def test_a_webhook_that_comes_while_its_source_is_asked_is_not_lost(site: RefreshedSite, fake_hosts: FakeHosts) -> None:
+    number = site.add_package("one", repo_url=GITHUB)
     host = site.gateways.code_hosts["github.com"]
-    ask, times = host.repos, []
+    ask, times = host.repo_facts, []
 
     def slow_repos(*args: object, **options: object) -> object:
         told = ask(*args, **options)  # type: ignore[arg-type]
@@ -325,7 +338,7 @@ def test_a_webhook_that_comes_while_its_source_is_asked_is_not_lost(site: Site, 
                 make_due(
                     db.session(),
                     priority=Priority.WEBHOOK,
-                    now=world.now(),
+                    now=fake_hosts.now(),
                     package_ids=[number],
                     sources=[Source.REPO],
                 )
@@ -333,26 +346,28 @@ def test_a_webhook_that_comes_while_its_source_is_asked_is_not_lost(site: Site, 
         times.append(told)
         return told
 
-    host.repos = slow_repos  # type: ignore[assignment,method-assign]
+    host.repo_facts = slow_repos  # type: ignore[assignment,method-assign]
     assert site.refresh(Source.REPO).totals() == {"fetched": 2}
-    assert site.state("one", Source.REPO).priority == Priority.AGE
+    assert site.source_state("one", Source.REPO).priority == Priority.SCHEDULED
     assert site.refresh(Source.REPO).totals() == {}
 
 
-def test_of_what_is_due_the_most_pressing_comes_first(site: Site, world: World) -> None:
-    ids = [site.add(f"package-{number}", repo_url="https://codeberg.org/ada/one") for number in range(4)]
+def test_of_what_is_due_the_most_pressing_comes_first(site: RefreshedSite, fake_hosts: FakeHosts) -> None:
+    ids = [site.add_package(f"package-{number}", repo_url="https://codeberg.org/ada/one") for number in range(4)]
     with site.app.app_context():
-        for number, priority in zip(ids[1:], (Priority.SERIAL, Priority.WEBHOOK, Priority.CLICK), strict=True):
-            make_due(db.session(), priority=priority, now=world.now(), package_ids=[number], sources=[Source.REPO])
+        for number, priority in zip(
+            ids[1:], (Priority.UPSTREAM_CHANGE, Priority.WEBHOOK, Priority.USER_REQUEST), strict=True
+        ):
+            make_due(db.session(), priority=priority, now=fake_hosts.now(), package_ids=[number], sources=[Source.REPO])
         db.session.commit()
-    seen = Results()
-    site.refresher(Only(sources=[Source.REPO]), on_result=seen).run()
-    assert [one.package_id for one, _ in seen.seen] == [ids[2], ids[3], ids[1], ids[0]]
+    seen = ResultRecorder()
+    site.refresher(SourceFilter(sources=[Source.REPO]), on_result=seen).run()
+    assert [one.package_id for one, _ in seen.recorded] == [ids[2], ids[3], ids[1], ids[0]]
 
 
-def test_pauses_are_as_long_as_the_host_says_but_not_for_ever(site: Site, world: World) -> None:
-    site.add_one_of_each_host()
-    now = world.now()
+def test_pauses_are_as_long_as_the_host_says_but_not_for_ever(site: RefreshedSite, fake_hosts: FakeHosts) -> None:
+    site.add_package_per_host()
+    now = fake_hosts.now()
     with site.app.app_context():
         session = db.session()
         assert pause_host(session, "gitlab.com", RateLimited("", 90.0), now=now) == now + timedelta(seconds=90)
@@ -363,22 +378,22 @@ def test_pauses_are_as_long_as_the_host_says_but_not_for_ever(site: Site, world:
         session.commit()
 
 
-def test_quotas_are_kept_for_the_status_page(site: Site) -> None:
-    site.add_one_of_each_host()
+def test_quotas_are_kept_for_the_status_page(site: RefreshedSite) -> None:
+    site.add_package_per_host()
     site.refresh()
-    state: HostState = site.host("github.com")
+    state: HostState = site.host_state("github.com")
     assert set(state.quotas) == {"core", "graphql"}
     assert state.quotas["core"]["left"] < state.quotas["core"]["whole"] == 5000
     assert state.last_answer_at is not None
 
 
-def test_releases_follow_the_index(site: Site, world: World) -> None:
-    site.add("one", pypi_url="One")
+def test_releases_follow_the_index(site: RefreshedSite, fake_hosts: FakeHosts) -> None:
+    site.add_package("one", pypi_url="One")
     site.refresh()
-    world.pypi.release("one", "2.0", requires_python=">=3.12")
-    world.pypi.yank("one", "1.1", "broken")
-    del world.pypi["one"].releases["1.0"]
-    world.later = timedelta(days=11)
+    fake_hosts.pypi.release("one", "2.0", requires_python=">=3.12")
+    fake_hosts.pypi.yank("one", "1.1", "broken")
+    del fake_hosts.pypi["one"].releases["1.0"]
+    fake_hosts.clock_offset = timedelta(days=11)
     site.refresh()
     with site.app.app_context():
         rows = db.session.execute(select(Release.number, Release.yanked_reason, Release.licence).order_by(Release.id))
@@ -387,43 +402,49 @@ def test_releases_follow_the_index(site: Site, world: World) -> None:
     assert (package.pypi_version, package.requires_python) == ("2.0", ">=3.12")
 
 
-def test_a_vulnerability_is_told_and_goes_when_it_is_mended(site: Site, world: World) -> None:
-    site.add("one", pypi_url="one")
-    world.pypi.warn("one", "PYSEC-2026-1", fixed_in=["1.2"], aliases=["CVE-2026-1"], summary="Reads too far")
+def test_a_vulnerability_is_told_and_goes_when_it_is_mended(site: RefreshedSite, fake_hosts: FakeHosts) -> None:
+    site.add_package("one", pypi_url="one")
+    fake_hosts.pypi.add_vulnerability(
+        "one", "PYSEC-2026-1", fixed_in=["1.2"], aliases=["CVE-2026-1"], summary="Reads too far"
+    )
     site.refresh()
     (told,) = site.package("one").vulnerabilities or []
     assert told["id"] == "PYSEC-2026-1"
     assert told["fixed_in"] == ["1.2"]
-    world.pypi["one"].vulnerabilities.clear()
-    world.later = timedelta(days=11)
+    fake_hosts.pypi["one"].vulnerabilities.clear()
+    fake_hosts.clock_offset = timedelta(days=11)
     site.refresh()
     assert site.package("one").vulnerabilities == []
 
 
-def test_a_package_without_sources_is_left_alone(site: Site) -> None:
-    site.add("one", repo_url="https://example.org/ada/one", pypi_url="", stars=8)
+def test_a_package_without_sources_is_left_alone(site: RefreshedSite) -> None:
+    site.add_package("one", repo_url="https://example.org/ada/one", pypi_url="", stars=8)
     assert site.refresh().totals() == {}
-    assert site.read(select(Package.stars)) == 8
+    assert site.query_one(select(Package.stars)) == 8
 
 
-def test_a_release_is_not_told_of_by_the_one_before(site: Site, world: World) -> None:
-    world.pypi.add("two", "1.0", classifiers=["Development Status :: 5 - Production/Stable"], license_expression="MIT")
-    site.add("one", pypi_url="two")
+def test_a_release_is_not_told_of_by_the_one_before(site: RefreshedSite, fake_hosts: FakeHosts) -> None:
+    fake_hosts.pypi.add(
+        "two", "1.0", classifiers=["Development Status :: 5 - Production/Stable"], license_expression="MIT"
+    )
+    site.add_package("one", pypi_url="two")
     site.refresh()
     package = site.package("one")
     assert (package.development_status, package.requires_python, package.licence) == (5, ">=3.10", "MIT")
-    world.pypi.add("two", "2.0", classifiers=[])
-    world.pypi.release("two", "2.1", requires_python=None)
-    world.later = timedelta(days=40)
+    fake_hosts.pypi.add("two", "2.0", classifiers=[])
+    fake_hosts.pypi.release("two", "2.1", requires_python=None)
+    fake_hosts.clock_offset = timedelta(days=40)
     site.refresh()
     package = site.package("one")
     assert package.pypi_version == "2.1"
     assert (package.development_status, package.requires_python) == (None, None)
 
 
-def test_a_repository_without_a_description_leaves_the_one_of_the_index(site: Site, world: World) -> None:
-    world.github.add("ada/two", description="")
-    site.add("one", repo_url="https://github.com/ada/two", description="By the index")
+def test_a_repository_without_a_description_leaves_the_one_of_the_index(
+    site: RefreshedSite, fake_hosts: FakeHosts
+) -> None:
+    fake_hosts.github.add("ada/two", description="")
+    site.add_package("one", repo_url="https://github.com/ada/two", description="By the index")
     site.refresh()
     assert site.package("one").description == "By the index"
 
@@ -441,12 +462,12 @@ class Waits(threading.Event):
 
 
 def test_the_small_host_of_the_counts_is_spared_between_two_questions(
-    site: Site, world: World, monkeypatch: pytest.MonkeyPatch
+    site: RefreshedSite, fake_hosts: FakeHosts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(refresh, "PAUSES_S", PAUSES_S)  # those of the real site
+    monkeypatch.setattr(refresh, "REQUEST_INTERVALS_S", REQUEST_INTERVALS_S)  # those of the real site
     for name in ("one", "two", "three"):
-        world.add_project(name)
-        site.add(name, pypi_url=name)
+        fake_hosts.add_project(name)
+        site.add_package(name, pypi_url=name)
     waits = Waits()
-    assert site.refresher(Only(sources=[Source.DOWNLOADS]), stop=waits).run().totals() == {"fetched": 3}
+    assert site.refresher(SourceFilter(sources=[Source.DOWNLOADS]), stop=waits).run().totals() == {"fetched": 3}
     assert waits.seconds == [1.0] * 3

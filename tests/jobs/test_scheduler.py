@@ -16,16 +16,16 @@ from pkgsite.errors import Unavailable
 from pkgsite.extensions import db
 from pkgsite.jobs import scheduler as scheduling
 from pkgsite.jobs.scheduler import Scheduler
-from pkgsite.jobs.timetable import WORK
+from pkgsite.jobs.timetable import JOB_FUNCTIONS
 from pkgsite.models import JobRun, Lease
 from pkgsite.rules.timetable import HOUSEKEEPING, SAMPLES, SCORES, SOURCES
-from tests.jobs.world import Site
+from tests.jobs.fake_hosts import RefreshedSite
 
 Start = Callable[[], Scheduler]
 
 
 @pytest.fixture
-def start(site: Site) -> Iterator[Start]:
+def start(site: RefreshedSite) -> Iterator[Start]:
     """A function that starts a scheduler in this process."""
     started: list[Scheduler] = []
 
@@ -56,7 +56,7 @@ def wait_for(condition: Callable[[], Any]) -> bool:
     return True
 
 
-def ended(site: Site, job: str) -> JobRun | None:
+def ended(site: RefreshedSite, job: str) -> JobRun | None:
     with site.app.app_context():
         found = db.session.scalar(select(JobRun).where(JobRun.job == job, JobRun.ended_at.is_not(None)))
         db.session.expunge_all()
@@ -64,17 +64,19 @@ def ended(site: Site, job: str) -> JobRun | None:
         return found
 
 
-def test_every_job_runs_and_is_logged(site: Site, start: Start) -> None:
-    site.add_one_of_each_host()
+def test_every_job_runs_and_is_logged(site: RefreshedSite, start: Start) -> None:
+    site.add_package_per_host()
     start()
-    assert wait_for(lambda: all(ended(site, job.name) for job in WORK)), [ended(site, job.name) for job in WORK]
+    assert wait_for(lambda: all(ended(site, job.name) for job in JOB_FUNCTIONS)), [
+        ended(site, job.name) for job in JOB_FUNCTIONS
+    ]
     found = {job: ended(site, job.name) for job in (SOURCES, SAMPLES, SCORES, HOUSEKEEPING)}
     assert all(run and run.error is None and run.result is not None for run in found.values())
     assert site.package("at-github-com").stars == 511
 
 
 def test_a_failing_job_is_logged_and_stops_no_other(
-    site: Site, start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    site: RefreshedSite, start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(_work: object) -> dict[str, Any]:
         raise ZeroDivisionError("by zero")
@@ -82,8 +84,8 @@ def test_a_failing_job_is_logged_and_stops_no_other(
     def unreachable(_work: object) -> dict[str, Any]:
         raise Unavailable("nobody answers")
 
-    monkeypatch.setitem(WORK, SAMPLES, fail)
-    monkeypatch.setitem(WORK, SCORES, unreachable)
+    monkeypatch.setitem(JOB_FUNCTIONS, SAMPLES, fail)
+    monkeypatch.setitem(JOB_FUNCTIONS, SCORES, unreachable)
     start()
     assert wait_for(lambda: ended(site, SAMPLES.name) and ended(site, SCORES.name) and ended(site, SOURCES.name))
     errors = {job: (ended(site, job.name) or JobRun()).error for job in (SAMPLES, SCORES, SOURCES)}
@@ -91,7 +93,7 @@ def test_a_failing_job_is_logged_and_stops_no_other(
     assert "samples failed" in caplog.text
 
 
-def test_one_of_two_has_the_duty_and_gives_it_up(site: Site, start: Start) -> None:
+def test_one_of_two_has_the_duty_and_gives_it_up(site: RefreshedSite, start: Start) -> None:
     first = start()
     assert wait_for(lambda: first.holds_lease)
     second = start()
@@ -99,7 +101,7 @@ def test_one_of_two_has_the_duty_and_gives_it_up(site: Site, start: Start) -> No
     assert not second.holds_lease
     first.stop()
     assert not first.holds_lease
-    second._beat()  # its next heartbeat
+    second._heartbeat()  # its next heartbeat
     assert second.holds_lease
     with site.app.app_context():
         assert db.session.scalars(select(Lease.holder)).all() == [second._name]
@@ -107,7 +109,7 @@ def test_one_of_two_has_the_duty_and_gives_it_up(site: Site, start: Start) -> No
 
 
 def test_a_database_that_does_not_answer_once_loses_nothing(
-    site: Site, start: Start, monkeypatch: pytest.MonkeyPatch
+    site: RefreshedSite, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = start()
     assert wait_for(lambda: one.holds_lease)
@@ -116,10 +118,10 @@ def test_a_database_that_does_not_answer_once_loses_nothing(
         raise OperationalError("SELECT", {}, Exception("gone away"))
 
     with monkeypatch.context() as patch:
-        patch.setattr(scheduling, "take_lease", fail)
-        one._beat()
+        patch.setattr(scheduling, "acquire_lease", fail)
+        one._heartbeat()
     assert one.holds_lease  # it still is: the time that was granted has not run out
-    one._beat()
+    one._heartbeat()
     assert one.holds_lease
 
 

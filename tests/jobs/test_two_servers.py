@@ -24,18 +24,18 @@ from pkgsite.extensions import db
 from pkgsite.jobs import scheduler
 from pkgsite.models import JobRun, Lease
 from pkgsite.rules.timetable import TIMETABLE
-from tests.conftest import KINDS, settings_for
-from tests.databases import Template, free_port
+from tests.conftest import KINDS, make_config
+from tests.databases import DatabaseTemplate, free_port
 from tests.test_server import ask, running
 
 DEADLINE_S = 100
-TAKEN_OVER_S = 60
+TAKEOVER_TIMEOUT_S = 60
 HURRIED = "tests.fakes.hurried"
 NAMES = {job.name for job in TIMETABLE}
 
 
 @pytest.fixture
-def closed_host(monkeypatch: pytest.MonkeyPatch) -> None:
+def unreachable_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let sites that are started from now on look for every host at a place where nobody answers."""
     nowhere = f"127.0.0.1:{free_port()}"
     for name, value in {
@@ -49,7 +49,7 @@ def closed_host(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-class Pair:
+class ServerPair:
     """Two servers, and what their database says of who works and what ran."""
 
     def __init__(self, app: Flask, started: list[tuple[subprocess.Popen[str], str]]) -> None:
@@ -58,7 +58,7 @@ class Pair:
         self._sites = [site for _, site in started]
         self.first, self.killed_at = "", utc_now()
 
-    def holder(self) -> str:
+    def lease_holder(self) -> str:
         """Return the name of the worker that has the duty now; empty if nobody has."""
         with self._app.app_context():
             lease = db.session.scalar(select(Lease).where(Lease.held_until > utc_now()))
@@ -73,38 +73,38 @@ class Pair:
             db.session.remove()
             return found
 
-    def assert_one_of_them_works(self) -> None:
+    def assert_single_scheduler(self) -> None:
         """Both serve, every job has run, and one worker alone ran them."""
         for site in self._sites:
             assert ask(site, "/api/v4/").status_code == 200
         assert wait_until(lambda: {job for job, *_, ended in self.runs() if ended} == NAMES), self.runs()
-        self.first = self.holder()
+        self.first = self.lease_holder()
         assert {holder for *_, holder, _ in self.runs()} == {self.first}
 
-    def kill_who_works(self) -> None:
+    def kill_lease_holder(self) -> None:
         """End the whole server of the worker that has the duty, with no time for a last word."""
         doomed = self._server_of(self.first)
         self.killed_at = utc_now()
         os.killpg(doomed.pid, signal.SIGKILL)
         self._processes.remove(doomed)
 
-    def assert_the_other_takes_over(self) -> None:
+    def assert_takeover(self) -> None:
         """The survivor has the duty and begins to work in time, and no tick has had two runs."""
-        assert wait_until(lambda: self.holder() not in ("", self.first)), self.runs()
-        second = self.holder()
+        assert wait_until(lambda: self.lease_holder() not in ("", self.first)), self.runs()
+        second = self.lease_holder()
         assert [self._server_of(second)] == self._processes
         assert wait_until(lambda: any(holder == second for *_, holder, _ in self.runs())), self.runs()
         runs = self.runs()
         taken_over_at = min(began for _, _, began, holder, _ in runs if holder == second)
-        assert (taken_over_at - self.killed_at).total_seconds() < TAKEN_OVER_S
+        assert (taken_over_at - self.killed_at).total_seconds() < TAKEOVER_TIMEOUT_S
         assert set(Counter((job, tick) for job, tick, *_ in runs).values()) == {1}
 
-    def assert_who_leaves_gives_the_duty_up(self) -> None:
+    def assert_lease_released_on_stop(self) -> None:
         (last,) = self._processes
         last.send_signal(signal.SIGTERM)
         _, said = last.communicate(timeout=60)
         assert last.returncode == 0, said
-        assert self.holder() == ""
+        assert self.lease_holder() == ""
 
     def _server_of(self, holder: str) -> subprocess.Popen[str]:
         """Return the server that a worker belongs to."""
@@ -122,34 +122,38 @@ def wait_until(condition: Callable[[], bool]) -> bool:
 
 
 @pytest.fixture
-def pairs(closed_host: None, templates: Callable[[str], Template], tmp_path: Path) -> Iterator[list[Pair]]:
+def pairs(
+    unreachable_hosts: None, database_templates: Callable[[str], DatabaseTemplate], tmp_path: Path
+) -> Iterator[list[ServerPair]]:
     """Two servers on SQLite and two on PostgreSQL, at once: a lease runs out in real time, which is waited for once."""
     with ExitStack() as open_things:
         found = []
         for kind in KINDS:
             folder = tmp_path / kind
             folder.mkdir()
-            url = open_things.enter_context(templates(kind).copy())
-            app = create_app(settings_for(url, folder))
-            open_things.callback(let_go, app)
+            url = open_things.enter_context(database_templates(kind).copy())
+            app = create_app(make_config(url, folder))
+            open_things.callback(dispose_engine, app)
             servers = [open_things.enter_context(running(url, folder, program=HURRIED)) for _ in range(2)]
-            found.append(Pair(app, servers))
+            found.append(ServerPair(app, servers))
         yield found
 
 
-def let_go(app: Flask) -> None:
+def dispose_engine(app: Flask) -> None:
     with app.app_context():
         db.engine.dispose()
 
 
 @pytest.mark.e2e
-def test_the_other_server_takes_over(pairs: list[Pair]) -> None:
-    assert (scheduler.LASTS + scheduler.HEARTBEAT).total_seconds() < TAKEN_OVER_S  # these servers have shorter ones
+def test_the_other_server_takes_over(pairs: list[ServerPair]) -> None:
+    assert (
+        scheduler.LEASE_TTL + scheduler.HEARTBEAT_INTERVAL
+    ).total_seconds() < TAKEOVER_TIMEOUT_S  # these servers have shorter ones
     for pair in pairs:
-        pair.assert_one_of_them_works()
+        pair.assert_single_scheduler()
     for pair in pairs:
-        pair.kill_who_works()
+        pair.kill_lease_holder()
     for pair in pairs:
-        pair.assert_the_other_takes_over()
+        pair.assert_takeover()
     for pair in pairs:
-        pair.assert_who_leaves_gives_the_duty_up()
+        pair.assert_lease_released_on_stop()

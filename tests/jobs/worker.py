@@ -18,24 +18,24 @@ from pkgsite import create_app
 from pkgsite.clock import utc_now
 from pkgsite.extensions import gateways
 from pkgsite.jobs.refresh import Refresher
-from pkgsite.services.refresh import Claim
+from pkgsite.services.refresh.queue import Claim
 
 
-class Telling(Refresher):
+class ReportingRefresher(Refresher):
     """A refresher that tells what it has claimed."""
 
-    def _work(self, host: str, claims: Sequence[Claim]) -> None:
-        told = " ".join(f"{one.id}@{one.until.timestamp():.6f}" for one in claims)
-        os.write(1, f"{told}\n".encode())  # at once, and whole: this process may be killed at any moment
-        super()._work(host, claims)
+    def _process_claims(self, host: str, claims: Sequence[Claim]) -> None:
+        line = " ".join(f"{one.id}@{one.expires_at.timestamp():.6f}" for one in claims)
+        os.write(1, f"{line}\n".encode())  # at once, and whole: this process may be killed at any moment
+        super()._process_claims(host, claims)
 
 
 def main() -> int:
-    later = timedelta(seconds=float(sys.argv[1]))
-    app = create_app(config.from_environment())
+    clock_offset = timedelta(seconds=float(sys.argv[1]))
+    app = create_app(config.load_config())
     with app.app_context():
-        options: dict[str, Any] = {"clock": lambda: utc_now() + later}
-        refresher = Telling(app, gateways(), **options)
+        options: dict[str, Any] = {"clock": lambda: utc_now() + clock_offset}
+        refresher = ReportingRefresher(app, gateways(), **options)
     refresher.run()
     return 0
 

@@ -14,24 +14,26 @@ from werkzeug.serving import make_server
 
 from pkgsite import create_app
 from pkgsite.extensions import db
-from tests.conftest import settings_for
-from tests.databases import Template
-from tests.views.data import add_many, fill, stop_the_clock
+from tests.conftest import make_config
+from tests.databases import DatabaseTemplate
+from tests.views.varied_site import freeze_time, make_many_packages, populate_varied_site
 
-ARGUMENTS = [
+CHROMIUM_ARGUMENTS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 
 
 @pytest.fixture(scope="session")
-def address(templates: Callable[[str], Template], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def site_url(
+    database_templates: Callable[[str], DatabaseTemplate], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """The address of a filled site, served over real HTTP, for as long as the tests run."""
-    with templates("sqlite").copy() as url:
-        app = create_app(settings_for(url, tmp_path_factory.mktemp("journeys")))
+    with database_templates("sqlite").copy() as url:
+        app = create_app(make_config(url, tmp_path_factory.mktemp("journeys")))
         with app.app_context():
-            fill(db.session())
-            add_many(db.session(), 60)
+            populate_varied_site(db.session())
+            make_many_packages(db.session(), 60)
         server = make_server("127.0.0.1", 0, app, threaded=True)
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
@@ -48,7 +50,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     program = shutil.which("chromium") or "/usr/bin/chromium"
     assert Path(program).exists(), "journeys need Debian's chromium: `make test` installs it"
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+        chromium = playwright.chromium.launch(executable_path=program, args=CHROMIUM_ARGUMENTS)
         yield chromium
         chromium.close()
 
@@ -57,32 +59,32 @@ Open = Callable[..., Page]
 
 
 @pytest.fixture
-def open_page(browser: Browser, address: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
+def open_page(browser: Browser, site_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
     """A function that opens a path of the site at the time of its data; its options are those of a browser context.
 
     A request that leaves the site, a refused resource or an error in a script fails the test.
     """
     contexts: list[BrowserContext] = []
-    troubles: list[str] = []
+    page_errors: list[str] = []
     # For this test alone: other tests of this process, which the site outlives, have the real time.
-    stop_the_clock(monkeypatch)
+    freeze_time(monkeypatch)
 
     def open_at(path: str, *, width: int = 1280, height: int = 900, **options: object) -> Page:
-        context = browser.new_context(base_url=address, viewport={"width": width, "height": height}, **options)  # type: ignore[arg-type]
+        context = browser.new_context(base_url=site_url, viewport={"width": width, "height": height}, **options)  # type: ignore[arg-type]
         contexts.append(context)
         context.set_default_timeout(10_000)
         page = context.new_page()
         page.on("request", lambda request: note_stranger(request.url))
-        page.on("console", lambda message: troubles.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on("console", lambda message: page_errors.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: page_errors.append(str(error)))
         page.goto(path)
         return page
 
     def note_stranger(url: str) -> None:
-        if urlsplit(url).netloc != urlsplit(address).netloc:
-            troubles.append(f"a request left the site: {url}")
+        if urlsplit(url).netloc != urlsplit(site_url).netloc:
+            page_errors.append(f"a request left the site: {url}")
 
     yield open_at
     for context in contexts:
         context.close()
-    assert [trouble for trouble in troubles if "404 (NOT FOUND)" not in trouble] == []
+    assert [trouble for trouble in page_errors if "404 (NOT FOUND)" not in trouble] == []

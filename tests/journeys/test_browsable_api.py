@@ -17,10 +17,10 @@ from werkzeug.serving import make_server
 from pkgsite import create_app
 from pkgsite.extensions import db
 from pkgsite.models import Revision
-from tests.browsers import PASSWORD, make_person
-from tests.conftest import settings_for
-from tests.databases import Template
+from tests.conftest import make_config
+from tests.databases import DatabaseTemplate
 from tests.factories import make_category, make_grid, make_package
+from tests.login_client import PASSWORD, make_login_user
 
 RECORDED = Path(__file__).with_name("package-2235.txt").read_text()
 
@@ -56,13 +56,13 @@ def make_recorded_package() -> None:
 
 
 @pytest.fixture
-def site(templates: Callable[[str], Template], tmp_path: Path) -> Iterator[tuple[str, Flask]]:
+def site(database_templates: Callable[[str], DatabaseTemplate], tmp_path: Path) -> Iterator[tuple[str, Flask]]:
     """A site with the recorded package and an account: its address and the application."""
-    with templates("sqlite").copy() as url:
-        app = create_app(settings_for(url, tmp_path))
+    with database_templates("sqlite").copy() as url:
+        app = create_app(make_config(url, tmp_path))
         with app.app_context():
             make_recorded_package()
-            make_person(db.session(), "ada")
+            make_login_user(db.session(), "ada")
         server = make_server("127.0.0.1", 0, app, threaded=True)
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
@@ -81,8 +81,8 @@ def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
     context.close()
 
 
-def log_in(page: Page, address: str) -> None:
-    page.goto(f"{address}/account/login/?next=/api/v4/packages/2235/")
+def log_in(page: Page, site_url: str) -> None:
+    page.goto(f"{site_url}/account/login/?next=/api/v4/packages/2235/")
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.locator("input[name=login]").fill("ada")
     page.locator("main form button[type=submit]").first.click()
@@ -103,7 +103,7 @@ def test_a_person_reads_the_recorded_page(site: tuple[str, Flask], page: Page) -
 def test_a_person_changes_the_title(site: tuple[str, Flask], page: Page) -> None:
     address, app = site
     log_in(page, address)
-    form = page.get_by_role("form", name="Change")
+    form = page.get_by_role("form", name="Edit")
     form.get_by_label("Title").fill("modelcluster <b>&")
     form.get_by_role("button", name="PATCH").click()
     expect(page.locator(".flash")).to_have_text("Saved.")
@@ -121,13 +121,13 @@ def test_a_person_changes_the_title(site: tuple[str, Flask], page: Page) -> None
 def test_what_was_typed_is_kept_where_it_is_refused(site: tuple[str, Flask], page: Page) -> None:
     address, _ = site
     log_in(page, address)
-    form = page.get_by_role("form", name="Change")
+    form = page.get_by_role("form", name="Edit")
     form.get_by_label("Title").fill("A better title")
     form.get_by_label("Documentation URL").fill("no address")
     form.get_by_role("button", name="PATCH").click()
     expect(page.locator(".api-head")).to_contain_text("HTTP 400 Bad Request")
     expect(page.locator(".api-body")).to_contain_text('"documentation_url": [')
-    expect(page.get_by_role("form", name="Change").get_by_label("Title")).to_have_value("A better title")
+    expect(page.get_by_role("form", name="Edit").get_by_label("Title")).to_have_value("A better title")
 
 
 def test_of_two_people_the_later_is_told(site: tuple[str, Flask], page: Page) -> None:
@@ -137,11 +137,11 @@ def test_of_two_people_the_later_is_told(site: tuple[str, Flask], page: Page) ->
         session = db.session()
         session.execute(db.text("UPDATE package SET title = 'By another', version = version + 1 WHERE id = 2235"))
         session.commit()
-    form = page.get_by_role("form", name="Change")
+    form = page.get_by_role("form", name="Edit")
     form.get_by_label("Title").fill("Mine")
     form.get_by_role("button", name="PATCH").click()
     expect(page.locator(".api-head")).to_contain_text("HTTP 412 Precondition Failed")
-    expect(page.get_by_role("form", name="Change").get_by_label("Title")).to_have_value("Mine")
+    expect(page.get_by_role("form", name="Edit").get_by_label("Title")).to_have_value("Mine")
 
 
 def test_a_package_is_added_from_the_list(site: tuple[str, Flask], page: Page) -> None:
@@ -154,4 +154,4 @@ def test_a_package_is_added_from_the_list(site: tuple[str, Flask], page: Page) -
     form.get_by_role("button", name="POST").click()
     expect(page.locator(".flash")).to_have_text("Added.")
     expect(page.locator(".api-body")).to_contain_text('"slug": "new-here"')
-    expect(page.get_by_role("form", name="Change").get_by_label("Title")).to_have_value("New here")
+    expect(page.get_by_role("form", name="Edit").get_by_label("Title")).to_have_value("New here")

@@ -16,10 +16,10 @@ from werkzeug.serving import make_server
 
 from pkgsite import create_app
 from pkgsite.extensions import db
-from tests.browsers import PASSWORD, make_person
-from tests.conftest import settings_for
-from tests.databases import Template, free_port
+from tests.conftest import make_config
+from tests.databases import DatabaseTemplate, free_port
 from tests.factories import fill_cell, make_category, make_feature, make_grid, make_package
+from tests.login_client import PASSWORD, make_login_user
 
 Enter = Callable[..., Page]
 
@@ -47,15 +47,15 @@ def catcher() -> Iterator[tuple[Catcher, int]]:
 
 @pytest.fixture
 def site(
-    templates: Callable[[str], Template], tmp_path: Path, catcher: tuple[Catcher, int]
+    database_templates: Callable[[str], DatabaseTemplate], tmp_path: Path, catcher: tuple[Catcher, int]
 ) -> Iterator[tuple[str, Any]]:
     """A site of this test's own that sends real letters: its address and the application."""
     port = free_port()
     address = f"http://127.0.0.1:{port}"
     mail = {"MAIL": "smtp", "SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(catcher[1]), "SMTP_TLS": "none",
             "MAIL_FROM": "packages@example.org", "PUBLIC_URL": address}  # fmt: skip
-    with templates("sqlite").copy() as url:
-        app = create_app(settings_for(url, tmp_path, **mail))
+    with database_templates("sqlite").copy() as url:
+        app = create_app(make_config(url, tmp_path, **mail))
         with app.app_context():
             make_category(db.session(), "apps", title="Apps")
             db.session.commit()
@@ -126,10 +126,10 @@ def test_a_newcomer_contributes(enter: Enter, catcher: tuple[Catcher, int], scri
     page.get_by_role("link", name="Log in").click()
     page.locator('main a[href^="/account/register/"]').first.click()
     page.get_by_label("Username").fill("grace")
-    page.get_by_label("E-mail").fill("grace@example.org")
-    page.get_by_role("button", name="Send reset link").click()
-    (letter,) = catcher[0].letters
-    page.goto(re.findall(r"https?://\S+", letter)[0])
+    page.get_by_label("Email address").fill("grace@example.org")
+    page.get_by_role("button", name="Send sign-up link").click()
+    (email,) = catcher[0].letters
+    page.goto(re.findall(r"https?://\S+", email)[0])
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Create account").click()
     expect(page.locator(".menu summary")).to_have_text("grace")
@@ -143,7 +143,7 @@ def test_a_newcomer_contributes(enter: Enter, catcher: tuple[Catcher, int], scri
     expect(page.get_by_role("heading", level=1)).to_contain_text("Quick cache")
 
     page.goto("/grids/")
-    page.get_by_role("link", name="Make a grid").click()
+    page.get_by_role("link", name="Create a grid").click()
     page.get_by_label("Title").fill("Caching")
     page.get_by_role("button", name="Create grid").click()
     page.get_by_role("link", name="Add package").click()
@@ -196,8 +196,8 @@ def two(site: tuple[str, Any], enter: Enter) -> tuple[Page, Page]:
         package = make_package(session, "one", title="One", repo_url="https://github.com/ada/one")
         feature = make_feature(session, make_grid(session, "caching", (package,)), "Is fast")
         fill_cell(session, feature, package, "yes")
-        make_person(session, "ada")
-        make_person(session, "bob")
+        make_login_user(session, "ada")
+        make_login_user(session, "bob")
         db.session.remove()
     pages = enter(), enter()
     for page, name in zip(pages, ("ada", "bob"), strict=True):

@@ -99,7 +99,7 @@ def test_no_page_is_wider_than_the_screen(open_page: Open, width: int) -> None:
 @pytest.mark.parametrize(("width", "height"), [(1280, 560), (390, 480)])
 def test_a_grid_scrolls_under_its_header_and_its_first_column(open_page: Open, width: int, height: int) -> None:
     page = open_page("/grids/g/many/", width=width, height=height)
-    region = page.get_by_role("region", name="Comparison of Many")
+    region = page.get_by_role("region", name="Many: comparison table, scrollable")
     header, label = page.locator("thead th").nth(30), page.locator("tbody tr:nth-child(12) > th")
     region.focus()
     region.evaluate("(region, cell) => region.scrollTo(cell.offsetLeft - 260, 250)", header.element_handle())
@@ -118,7 +118,7 @@ def test_a_grid_scrolls_under_its_header_and_its_first_column(open_page: Open, w
 
 def test_a_grid_scrolls_with_the_arrow_keys(open_page: Open) -> None:
     page = open_page("/grids/g/many/", height=480)
-    page.get_by_role("region", name="Comparison of Many").focus()
+    page.get_by_role("region", name="Many: comparison table, scrollable").focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowDown")
     page.wait_for_function(
@@ -129,7 +129,7 @@ def test_a_grid_scrolls_with_the_arrow_keys(open_page: Open) -> None:
 def test_the_link_to_the_features_leads_to_them(open_page: Open) -> None:
     page = open_page("/grids/g/many/", height=600)
     page.get_by_role("link", name="1 feature").click()
-    expect(page.get_by_text("Features")).to_be_in_viewport()
+    expect(page.get_by_text("Features", exact=True)).to_be_in_viewport()
 
 
 def test_every_page_keeps_to_the_site(open_page: Open) -> None:

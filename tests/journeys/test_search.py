@@ -44,7 +44,7 @@ def test_results_are_narrowed_and_explained(open_page: Open, javascript: bool) -
     page = open_page("/search/?q=many", java_script_enabled=javascript)
     expect(page.get_by_role("heading", name="Packages")).to_have_text("Packages 60")
     page.get_by_text("Why this result?").first.click()
-    expect(page.get_by_text("in its name: many").first).to_be_visible()
+    expect(page.get_by_text("Found in name: many").first).to_be_visible()
     narrow = page.get_by_role("complementary", name="Filters")
     link = narrow.get_by_role("link").first
     count = int(link.locator(".count").inner_text().split()[0])

@@ -6,11 +6,12 @@ import doctest
 
 import pytest
 
-from pkgsite.rules import emails, next_paths, passwords, usernames
+from pkgsite.rules import emails, passwords, usernames
+from pkgsite.rules import redirects as next_paths
 from pkgsite.rules.emails import email_problems
-from pkgsite.rules.next_paths import own_path
 from pkgsite.rules.passwords import password_problems
-from pkgsite.rules.usernames import name_from, username_problems
+from pkgsite.rules.redirects import safe_redirect_path
+from pkgsite.rules.usernames import suggest_username, username_problems
 
 
 @pytest.mark.parametrize("module", [emails, next_paths, passwords, usernames])
@@ -79,10 +80,10 @@ def test_a_good_name(name: str) -> None:
 
 
 def test_a_name_from_elsewhere() -> None:
-    assert name_from("ada lovelace!") == "ada-lovelace"
-    assert name_from("x" * 60) == "x" * 39
-    assert name_from("包") == ""
-    assert name_from("Admin") == ""
+    assert suggest_username("ada lovelace!") == "ada-lovelace"
+    assert suggest_username("x" * 60) == "x" * 39
+    assert suggest_username("包") == ""
+    assert suggest_username("Admin") == ""
 
 
 @pytest.mark.parametrize("address", ["ada@example.org", "a.b+c@sub.example.co", "x_y@1.example", "o'neil@example.org"])
@@ -119,9 +120,9 @@ def test_a_bad_address(address: str) -> None:
     ],
 )
 def test_elsewhere_is_nowhere(wanted: str | None) -> None:
-    assert own_path(wanted) is None
+    assert safe_redirect_path(wanted) is None
 
 
 @pytest.mark.parametrize("wanted", ["/", "/grids/?q=a&sort=-b#c", "/packages/p/C%23/", "/search/?q=https://a.b//c"])
 def test_our_own_paths(wanted: str) -> None:
-    assert own_path(wanted) == wanted
+    assert safe_redirect_path(wanted) == wanted

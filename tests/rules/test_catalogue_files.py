@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pkgsite.errors import Invalid
-from pkgsite.rules.catalogue_files import FeatureFacts, read_catalogue
+from pkgsite.rules.catalogue_files import FeatureFacts, parse_catalogue
 from tests.fakes.v4_site import FakeV4Site
 
 FAKE = FakeV4Site()
@@ -39,13 +39,13 @@ def written(**changed: Any) -> bytes:
 
 
 def problems_of(file: bytes) -> dict[str, list[str]]:
-    with pytest.raises(Invalid) as refusal:
-        read_catalogue(file)
-    return refusal.value.problems
+    with pytest.raises(Invalid) as error:
+        parse_catalogue(file)
+    return error.value.problems
 
 
 def test_a_sound_file() -> None:
-    catalogue = read_catalogue(written())
+    catalogue = parse_catalogue(written())
     assert [category.slug for category in catalogue.categories] == ["apps"]
     assert [grid.slug for grid in catalogue.grids] == ["caching"]
     assert [(package.slug, package.participants_complete) for package in catalogue.packages] == [

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pkgsite.rules.charts import Point, activity_bars, axis, line_chart, spark_points, thinned
+from pkgsite.rules.charts import Point, activity_bars, axis_bounds, line_chart, sample_points, sparkline_points
 
 DAY = date(2026, 2, 1)
 
@@ -36,7 +36,7 @@ def test_no_weeks_make_no_bars() -> None:
 @given(st.lists(st.integers(0, 10**6), max_size=60))
 def test_every_bar_and_point_stays_inside(commits: list[int]) -> None:
     assert all(0 <= bar.y <= 96 and 0 < bar.height <= 96 for bar in activity_bars(commits, width=624, height=96))
-    for point in spark_points(commits, width=96, height=22).split():
+    for point in sparkline_points(commits, width=96, height=22).split():
         x, y = map(float, point.split(","))
         assert 0 <= x <= 96
         assert 0 <= y <= 22
@@ -51,8 +51,8 @@ def test_a_line_goes_from_the_first_day_to_the_last() -> None:
     chart = line_chart(days(0, 5, 10), width=100, height=50)
     assert chart
     assert (chart.bottom, chart.top) == (0, 10)
-    assert chart.line == "M0.0 50.0L50.0 25.0 100.0 0.0"
-    assert chart.marks == "M0.0 50.0h0M100.0 0.0h0"
+    assert chart.line_path == "M0.0 50.0L50.0 25.0 100.0 0.0"
+    assert chart.extremes_path == "M0.0 50.0h0M100.0 0.0h0"
     assert (chart.first, chart.last) == (Point(DAY, 0), Point(DAY + timedelta(days=2), 10))
     assert [point.value for point in chart.rows] == [10, 5, 0]
 
@@ -60,7 +60,7 @@ def test_a_line_goes_from_the_first_day_to_the_last() -> None:
 def test_a_day_without_a_value_is_a_gap_and_a_value_alone_is_a_dot() -> None:
     chart = line_chart(days(0, 5, None, 10, None), width=100, height=50)
     assert chart
-    assert chart.line == "M0.0 50.0L33.3 25.0M100.0 0.0h0"
+    assert chart.line_path == "M0.0 50.0L33.3 25.0M100.0 0.0h0"
     assert chart.count == 3
     missing = line_chart([day for day in days(0, 5, None, 10, None) if day[1] is not None], width=100, height=50)
     assert missing == chart
@@ -70,9 +70,9 @@ def test_values_that_come_by_the_week_can_be_joined() -> None:
     weekly = [(DAY + timedelta(weeks=number), 10) for number in (0, 1, 3)]
     chart = line_chart(weekly, width=210, height=10, joined_days=10)
     assert chart
-    assert chart.line.count("M") == 2
-    assert chart.line.startswith("M0.0")
-    assert "L70.0" in chart.line
+    assert chart.line_path.count("M") == 2
+    assert chart.line_path.startswith("M0.0")
+    assert "L70.0" in chart.line_path
 
 
 @pytest.mark.parametrize("few", [days(), days(None, None), days(None, 3)])
@@ -83,8 +83,8 @@ def test_fewer_than_two_values_are_no_line(few: list[tuple[date, int | None]]) -
 def test_the_least_and_the_most_are_on_the_last_day_that_had_them() -> None:
     chart = line_chart(days(3, 9, 3, 9, 5), width=100, height=50)
     assert chart
-    assert chart.least == Point(DAY + timedelta(days=2), 3)
-    assert chart.most == Point(DAY + timedelta(days=3), 9)
+    assert chart.minimum == Point(DAY + timedelta(days=2), 3)
+    assert chart.maximum == Point(DAY + timedelta(days=3), 9)
 
 
 @pytest.mark.parametrize(
@@ -100,16 +100,16 @@ def test_the_least_and_the_most_are_on_the_last_day_that_had_them() -> None:
     ],
 )
 def test_an_axis_has_round_edges_and_makes_no_mountain_of_a_ripple(least: int, most: int, edges: object) -> None:
-    assert axis(least, most) == edges
+    assert axis_bounds(least, most) == edges
 
 
 def test_a_table_is_thinned_evenly() -> None:
     points = [Point(DAY + timedelta(days=number), number) for number in range(400)]
-    few = thinned(points, 60)
+    few = sample_points(points, 60)
     assert (len(few), few[0], few[-1]) == (60, points[0], points[-1])
     steps = {after.value - before.value for before, after in pairwise(few)}
     assert steps == {6, 7}
-    assert thinned(points[:60], 60) == points[:60]
+    assert sample_points(points[:60], 60) == points[:60]
 
 
 @given(st.lists(st.none() | st.integers(0, 10**9), max_size=400))
@@ -118,9 +118,9 @@ def test_every_line_stays_inside(values: list[int | None]) -> None:
     told = [value for value in values if value is not None]
     assert (chart is None) == (len(told) < 2)
     if chart:
-        assert 0 <= chart.bottom <= chart.least.value <= chart.most.value <= chart.top
+        assert 0 <= chart.bottom <= chart.minimum.value <= chart.maximum.value <= chart.top
         assert chart.bottom < chart.top
         assert len(chart.rows) <= 60
-        for x, y in re.findall(r"([0-9.]+) ([0-9.]+)", chart.line + chart.marks):
+        for x, y in re.findall(r"([0-9.]+) ([0-9.]+)", chart.line_path + chart.extremes_path):
             assert 0 <= float(x) <= 624
             assert 0 <= float(y) <= 120

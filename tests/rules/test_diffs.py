@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pkgsite.rules.diffs import ADDED, MOST_TOKENS, REMOVED, SAME, Piece, shortened, word_diff
+from pkgsite.rules.diffs import ADDED, MAX_TOKENS, REMOVED, SAME, DiffSegment, collapse_unchanged, word_diff
 
 
 def told(before: str, after: str) -> list[tuple[str, str]]:
-    return [(piece.state, piece.words) for piece in word_diff(before, after)]
+    return [(piece.kind, piece.text) for piece in word_diff(before, after)]
 
 
 @pytest.mark.parametrize(
@@ -48,24 +48,30 @@ TEXTS = st.text(alphabet="ab \n.<&é", max_size=60)
 @given(TEXTS, TEXTS)
 def test_both_texts_can_be_read_out_of_a_diff(before: str, after: str) -> None:
     pieces = word_diff(before, after)
-    assert "".join(piece.words for piece in pieces if piece.state != ADDED) == before
-    assert "".join(piece.words for piece in pieces if piece.state != REMOVED) == after
-    assert all(piece.words for piece in pieces)
-    assert all(one.state != other.state for one, other in pairwise(pieces))
+    assert "".join(piece.text for piece in pieces if piece.kind != ADDED) == before
+    assert "".join(piece.text for piece in pieces if piece.kind != REMOVED) == after
+    assert all(piece.text for piece in pieces)
+    assert all(one.kind != other.kind for one, other in pairwise(pieces))
 
 
 def test_texts_too_long_to_compare_come_whole() -> None:
-    long = "word " * MOST_TOKENS
+    long = "word " * MAX_TOKENS
     assert told(long, long + "end") == [(REMOVED, long), (ADDED, long + "end")]
 
 
 def test_what_stayed_far_from_a_change_is_cut() -> None:
     before, after = "a" * 300, "z" * 300
-    pieces = [Piece(before, SAME), Piece("x", REMOVED), Piece("m" * 300, SAME), Piece("y", ADDED), Piece(after, SAME)]
-    assert [piece.words for piece in shortened(pieces)] == [
+    pieces = [
+        DiffSegment(before, SAME),
+        DiffSegment("x", REMOVED),
+        DiffSegment("m" * 300, SAME),
+        DiffSegment("y", ADDED),
+        DiffSegment(after, SAME),
+    ]
+    assert [piece.text for piece in collapse_unchanged(pieces)] == [
         " … " + "a" * 60, "x", "m" * 60 + " … " + "m" * 60, "y", "z" * 60 + " … ",
     ]  # fmt: skip
-    short = [Piece("stays", SAME), Piece("goes", REMOVED)]
-    assert shortened(short) == short
-    long = [Piece("w" * 900, ADDED)]
-    assert shortened(long) == long
+    short = [DiffSegment("stays", SAME), DiffSegment("goes", REMOVED)]
+    assert collapse_unchanged(short) == short
+    long = [DiffSegment("w" * 900, ADDED)]
+    assert collapse_unchanged(long) == long

@@ -4,17 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pkgsite.rules.grid_cells import EMPTY, CellView, Piece, read_cell
+from pkgsite.rules.grid_cells import EMPTY, CellSegment, CellView, parse_cell
 from pkgsite.rules.links import safe_url
 
 
 def verdict(text: str) -> tuple[str | None, int]:
-    view = read_cell(text)
+    view = parse_cell(text)
     return view.verdict, view.strength
 
 
 def words(text: str) -> str:
-    return "".join("\n" if piece.kind == "break" else piece.text for piece in read_cell(text).pieces)
+    return "".join("\n" if piece.kind == "break" else piece.text for piece in parse_cell(text).pieces)
 
 
 @pytest.mark.parametrize("text", ["check", "yes", "good", "Yes", "GOOD", "+", "+1", " yes \n", "+01"])
@@ -76,15 +76,15 @@ def test_a_whole_word_at_the_beginning_becomes_an_icon(text: str, said: str, res
 
 @pytest.mark.parametrize("text", ["", "   ", "\n\n"])
 def test_a_cell_without_text_is_empty(text: str) -> None:
-    assert read_cell(text) == EMPTY
+    assert parse_cell(text) == EMPTY
     assert EMPTY.is_empty
 
 
 def test_addresses_become_links_and_leave_the_sentence_its_full_stop() -> None:
-    assert read_cell("see https://example.org/a_(b). Or not").pieces == (
-        Piece("text", "see "),
-        Piece("link", "https://example.org/a_(b)"),
-        Piece("text", ". Or not"),
+    assert parse_cell("see https://example.org/a_(b). Or not").pieces == (
+        CellSegment("text", "see "),
+        CellSegment("link", "https://example.org/a_(b)"),
+        CellSegment("text", ". Or not"),
     )
 
 
@@ -92,16 +92,22 @@ def test_addresses_become_links_and_leave_the_sentence_its_full_stop() -> None:
     "text", ["javascript:alert(1)", "data:text/html,x", "ftp://example.org/", "https://", "//host/"]
 )
 def test_other_schemes_stay_text(text: str) -> None:
-    assert read_cell(text) == CellView(pieces=(Piece("text", text),))
+    assert parse_cell(text) == CellView(pieces=(CellSegment("text", text),))
 
 
 def test_line_breaks_stay() -> None:
-    assert [piece.kind for piece in read_cell("one\ntwo\r\nthree").pieces] == ["text", "break", "text", "break", "text"]
+    assert [piece.kind for piece in parse_cell("one\ntwo\r\nthree").pieces] == [
+        "text",
+        "break",
+        "text",
+        "break",
+        "text",
+    ]
 
 
 @given(st.text())
 def test_any_text_is_read_and_every_link_is_safe(text: str) -> None:
-    view = read_cell(text)
+    view = parse_cell(text)
     assert 0 <= view.strength <= 3
     assert (view.verdict is None) == (view.strength == 0)
     assert all(safe_url(piece.text) == piece.text for piece in view.pieces if piece.kind == "link")

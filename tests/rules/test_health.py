@@ -14,7 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pkgsite.rules import health as rules
-from pkgsite.rules.health import LIVING_AS_OF, LIVING_PYTHONS, Check, Known, Report, Source, State, health
+from pkgsite.rules.health import (
+    SUPPORTED_PYTHONS,
+    SUPPORTED_PYTHONS_AS_OF,
+    Check,
+    EvidenceSource,
+    HealthFacts,
+    HealthReport,
+    State,
+    check_health,
+)
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "scores.md"
 GOOD, FAIR, POOR, UNKNOWN = State.GOOD, State.FAIR, State.POOR, State.UNKNOWN
@@ -23,7 +32,7 @@ READ = datetime(2026, 11, 14, tzinfo=UTC)
 PYTHON = "Programming Language :: Python ::"
 INDEX_ONLY = ["release", "python", "vulnerabilities"]
 
-WELL = Known(
+WELL = HealthFacts(
     version="4.2",
     released_at=datetime(2026, 5, 3, tzinfo=UTC),
     last_commit_at=datetime(2026, 10, 31, 23, tzinfo=UTC),
@@ -32,31 +41,31 @@ WELL = Known(
     requires_python=">=3.13",
     supports_python3=True,
     development_status=4,
-    people=12,
-    people_complete=True,
+    participant_count=12,
+    has_all_participants=True,
     licence="MIT",
     documentation_url="https://docs.example.org",
     is_archived=False,
-    is_gone=False,
+    is_missing=False,
     is_deprecated=False,
     vulnerabilities=[],
     has_index=True,
     has_repo=True,
     repo_as_of=READ,
     activity_as_of=READ,
-    people_as_of=READ,
+    participants_as_of=READ,
     index_as_of=READ,
 )
-NOTHING = Known(
-    **{field.name: None for field in fields(Known)}
-    | {"commits_over_52": [], "people_complete": True, "is_gone": False, "is_deprecated": False}
+NOTHING = HealthFacts(
+    **{field.name: None for field in fields(HealthFacts)}
+    | {"commits_over_52": [], "is_participant_list_complete": True, "is_gone": False, "is_deprecated": False}
     | {"has_index": False, "has_repo": False}
 )
 OLD = {"released_at": datetime(2019, 2, 1, tzinfo=UTC), "last_commit_at": datetime(2019, 3, 1, tzinfo=UTC)}
 
 
-def check(name: str, known: Known = WELL, **changes: Any) -> Check:
-    report = health(replace(known, **changes), now=NOW)
+def check(name: str, known: HealthFacts = WELL, **changes: Any) -> Check:
+    report = check_health(replace(known, **changes), now=NOW)
     return next(found for found in report.checks if found.name == name)
 
 
@@ -65,16 +74,16 @@ def days_ago(days: int) -> datetime:
 
 
 def test_a_package_that_is_well() -> None:
-    report = health(WELL, now=NOW)
+    report = check_health(WELL, now=NOW)
     assert [(found.name, found.state, found.source, found.as_of) for found in report.checks] == [
-        ("release", GOOD, Source.INDEX, READ),
-        ("commits", GOOD, Source.HOST, READ),
-        ("python", GOOD, Source.INDEX, READ),
-        ("people", GOOD, Source.HOST, READ),
-        ("licence", GOOD, Source.INDEX, READ),
-        ("documentation", GOOD, Source.PEOPLE, None),
-        ("not_archived", GOOD, Source.HOST, READ),
-        ("vulnerabilities", GOOD, Source.INDEX, READ),
+        ("release", GOOD, EvidenceSource.INDEX, READ),
+        ("commits", GOOD, EvidenceSource.HOST, READ),
+        ("python", GOOD, EvidenceSource.INDEX, READ),
+        ("people", GOOD, EvidenceSource.HOST, READ),
+        ("licence", GOOD, EvidenceSource.INDEX, READ),
+        ("documentation", GOOD, EvidenceSource.PEOPLE, None),
+        ("not_archived", GOOD, EvidenceSource.HOST, READ),
+        ("vulnerabilities", GOOD, EvidenceSource.INDEX, READ),
     ]
     assert [found.evidence for found in report.checks] == [
         "Version 4.2 was released on 3 May 2026.",
@@ -91,22 +100,22 @@ def test_a_package_that_is_well() -> None:
 
 
 def test_a_package_of_which_nothing_is_known_is_not_poor() -> None:
-    report = health(NOTHING, now=NOW)
+    report = check_health(NOTHING, now=NOW)
     assert report.counts == {GOOD: 0, FAIR: 0, POOR: 0, UNKNOWN: 8}
     assert (report.state, report.summary) == (UNKNOWN, "0 of 8 checks passed and 8 without data.")
     assert "No PyPI project" in check("release", NOTHING).evidence
 
 
 def test_a_package_that_nobody_has_asked_about_is_not_poor() -> None:
-    report = health(replace(NOTHING, has_index=True, has_repo=True), now=NOW)
+    report = check_health(replace(NOTHING, has_index=True, has_repo=True), now=NOW)
     assert report.counts[UNKNOWN] == 8
     assert check("release", NOTHING, has_index=True).evidence == "No release date from PyPI yet."
 
 
 def test_a_package_off_the_index_is_judged_by_the_rest() -> None:
-    report = health(replace(WELL, has_index=False, vulnerabilities=["CVE-1"], **OLD), now=NOW)
+    report = check_health(replace(WELL, has_index=False, vulnerabilities=["CVE-1"], **OLD), now=NOW)
     assert {found.name for found in report.checks if found.state is UNKNOWN} == set(INDEX_ONLY)
-    assert check("licence", has_index=False).source is Source.HOST
+    assert check("licence", has_index=False).source is EvidenceSource.HOST
     assert check("licence", has_index=False, licence=None).state is UNKNOWN
 
 
@@ -219,7 +228,7 @@ def test_pythons(
     ],
 )
 def test_people(people: int | None, complete: bool, expected: State, evidence: str) -> None:
-    found = check("people", people=people, people_complete=complete)
+    found = check("people", people=people, is_participant_list_complete=complete)
     assert (found.state, found.evidence) == (expected, evidence)
 
 
@@ -252,11 +261,11 @@ def test_the_rest(name: str, changes: dict[str, Any], expected: State, evidence:
     assert evidence in {None, found.evidence}
 
 
-def report(states: str, grave: State = GOOD) -> Report:
+def report(states: str, grave: State = GOOD) -> HealthReport:
     """Return a report of seven checks, each given by its state's first letter, and a grave one."""
     letters = {str(state)[0]: state for state in State}
-    checks = [Check(str(at), "", letters[letter], "", None, Source.HOST, "") for at, letter in enumerate(states)]
-    return Report((*checks, Check("vulnerabilities", "", grave, "", None, Source.INDEX, "")))
+    checks = [Check(str(at), "", letters[char], "", None, EvidenceSource.HOST, "") for at, char in enumerate(states)]
+    return HealthReport((*checks, Check("vulnerabilities", "", grave, "", None, EvidenceSource.INDEX, "")))
 
 
 @pytest.mark.parametrize(
@@ -285,23 +294,25 @@ def test_the_page_restates_every_threshold() -> None:
     names = {target.id for node in theirs if isinstance(node, ast.Assign) for target in node.targets}
     held = {name: getattr(rules, name) for name in names if not name.startswith("_")}
     assert told == {name: value for name, value in held.items() if isinstance(value, int)}
-    assert f"as of {LIVING_AS_OF} these are\n  {', '.join(LIVING_PYTHONS)}." in page
+    assert f"as of {SUPPORTED_PYTHONS_AS_OF} these are\n  {', '.join(SUPPORTED_PYTHONS)}." in page
 
 
 def test_the_page_names_every_check() -> None:
     table = PAGE.read_text().split("\n| check |")[1].split("\n\n")[0].splitlines()[2:]
-    assert [row.split(" | ")[0].strip("| ") for row in table] == [found.title for found in health(WELL, now=NOW).checks]
+    assert [row.split(" | ")[0].strip("| ") for row in table] == [
+        found.title for found in check_health(WELL, now=NOW).checks
+    ]
 
 
 def test_no_check_can_look_at_stars() -> None:
-    assert not [field.name for field in fields(Known) if "star" in field.name]
+    assert not [field.name for field in fields(HealthFacts) if "star" in field.name]
 
 
 TIMES = st.none() | st.timedeltas(timedelta(days=-40), timedelta(days=9999)).map(lambda age: NOW - age)
 FLAG = st.none() | st.booleans()
 PYTHONS = st.sampled_from([f"{PYTHON} {python}" for python in ("2.7", "3", "3.6", "3.11", "3.15")]) | st.text()
 KNOWN = st.builds(
-    Known,
+    HealthFacts,
     version=st.none() | st.text(),
     released_at=TIMES,
     last_commit_at=TIMES,
@@ -311,7 +322,7 @@ KNOWN = st.builds(
     supports_python3=FLAG,
     development_status=st.none() | st.integers(1, 7),
     people=st.none() | st.integers(0, 9),
-    people_complete=st.booleans(),
+    is_participant_list_complete=st.booleans(),
     licence=st.none() | st.text(),
     documentation_url=st.none() | st.text(),
     is_archived=FLAG,
@@ -328,8 +339,8 @@ KNOWN = st.builds(
 
 
 @given(KNOWN)
-def test_whatever_is_known_each_check_speaks_and_advises(known: Known) -> None:
-    found = health(known, now=NOW)
+def test_whatever_is_known_each_check_speaks_and_advises(known: HealthFacts) -> None:
+    found = check_health(known, now=NOW)
     assert len(found.checks) == sum(found.counts.values()) == 8
     assert len({one.name for one in found.checks}) == 8
     for one in found.checks:
@@ -338,14 +349,14 @@ def test_whatever_is_known_each_check_speaks_and_advises(known: Known) -> None:
     states = {one.name: one.state for one in found.checks}
     if not known.has_index:
         assert {states[name] for name in INDEX_ONLY} == {UNKNOWN}
-    if known.is_gone or known.is_deprecated:
+    if known.is_missing or known.is_deprecated:
         assert found.state is POOR
 
 
 @given(KNOWN)
-def test_time_alone_never_improves_a_check(known: Known) -> None:
+def test_time_alone_never_improves_a_check(known: HealthFacts) -> None:
     rank = [POOR, FAIR, GOOD, UNKNOWN]
-    today, later = health(known, now=NOW).checks, health(known, now=NOW + timedelta(days=400)).checks
+    today, later = check_health(known, now=NOW).checks, check_health(known, now=NOW + timedelta(days=400)).checks
     for before, after in zip(today, later, strict=True):
         assert (before.state is UNKNOWN) == (after.state is UNKNOWN)
         assert rank.index(before.state) >= rank.index(after.state)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pkgsite.rules.licences import LONGEST_WORDS, canonical_licence, licences
+from pkgsite.rules.licences import MAX_NAME_LENGTH, canonical_licence, licences
 
 MIT = "License :: OSI Approved :: MIT License"
 BSD = "License :: OSI Approved :: BSD License"
@@ -22,7 +22,7 @@ LONG = "GPL-2.0-or-later WITH Classpath-exception-2.0 OR MIT AND (LGPL-2.1-or-la
         (None, "BSD", [BSD, MIT], ("BSD", "BSD License", "MIT")),
         (None, MIT, [], ("MIT",)),
         (None, "Copyright (c) 2012\nAll rights reserved", [MIT], ("MIT",)),
-        (None, "x" * (LONGEST_WORDS + 1), [], ()),
+        (None, "x" * (MAX_NAME_LENGTH + 1), [], ()),
         ("MIT", "BSD", [BSD], ("MIT", "BSD License")),
         (" ", "UNKNOWN", ["License :: OSI Approved", "Framework :: Django"], ()),
         (None, None, [], ()),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pkgsite.rules.paging import Paging, paging
+from pkgsite.rules.paging import Pagination, paginate
 
 
 @pytest.mark.parametrize(
@@ -15,16 +15,23 @@ from pkgsite.rules.paging import Paging, paging
     ],
 )  # fmt: skip
 def test_any_text_means_a_page(asked: str, number: int) -> None:
-    assert paging(asked, size=20, count=45).number == number
+    assert paginate(asked, size=20, count=45).page_number == number
 
 
 def test_an_empty_list_has_one_page() -> None:
-    page = paging("last", size=20, count=0)
-    assert (page.number, page.pages, page.first, page.last, page.previous, page.next) == (1, 1, 0, 0, None, None)
+    page = paginate("last", size=20, count=0)
+    assert (page.page_number, page.page_count, page.first, page.last, page.previous, page.next) == (
+        1,
+        1,
+        0,
+        0,
+        None,
+        None,
+    )
 
 
 def test_a_page_knows_its_place() -> None:
-    page = paging("last", size=20, count=45)
+    page = paginate("last", size=20, count=45)
     assert (page.first, page.last, page.offset, page.previous, page.next) == (41, 45, 40, 2, None)
 
 
@@ -39,12 +46,12 @@ def test_a_page_knows_its_place() -> None:
     ],
 )
 def test_the_ends_and_the_neighbours_are_linked(number: int, links: list[int | None]) -> None:
-    assert Paging(number, 10, 200).links == links
+    assert Pagination(number, 10, 200).page_links == links
 
 
 @given(st.text(max_size=40), st.integers(1, 100), st.integers(0, 10**6))
 def test_a_page_lies_within_the_list(asked: str, size: int, count: int) -> None:
-    page = paging(asked, size=size, count=count)
-    assert 1 <= page.number <= page.pages
+    page = paginate(asked, size=size, count=count)
+    assert 1 <= page.page_number <= page.page_count
     assert 0 <= page.offset <= max(0, count - 1)
-    assert page.number in page.links
+    assert page.page_number in page.page_links

@@ -10,7 +10,14 @@ from sqlalchemy import String
 
 from pkgsite.models import Base, Category, Grid, Package
 from pkgsite.rules import records
-from pkgsite.rules.records import CategoryFacts, Unreadable, read_category, read_grid, read_package, record_name
+from pkgsite.rules.records import (
+    CategoryFacts,
+    InvalidRecord,
+    describe_record,
+    parse_category,
+    parse_grid,
+    parse_package,
+)
 from tests.fakes.v4_site import FakeV4Site
 
 FAKE = FakeV4Site()
@@ -20,7 +27,7 @@ PACKAGE = FAKE.add_package(12, "django-foo", category=1, grids=(7, 9))
 
 
 def test_a_category() -> None:
-    assert read_category(CATEGORY) == CategoryFacts(
+    assert parse_category(CATEGORY) == CategoryFacts(
         id=1,
         title="Apps",
         slug="apps",
@@ -37,26 +44,26 @@ def test_links_and_ids_say_the_same() -> None:
         "category": "https://h.example/api/v4/categories/1/",
         "grids": ["https://h.example/api/v4/grids/7/", "https://h.example/api/v4/grids/9.json?format=json"],
     }
-    assert read_package(linked) == read_package(PACKAGE)
+    assert parse_package(linked) == parse_package(PACKAGE)
 
 
 def test_empty_and_null_are_kept_apart() -> None:
-    empty = read_package(PACKAGE | {"documentation_url": "", "pypi_url": "", "repo_url": ""})
-    null = read_package(PACKAGE | {"documentation_url": None, "last_updated": None, "last_fetched": None})
-    assert not isinstance(empty, Unreadable)
-    assert not isinstance(null, Unreadable)
+    empty = parse_package(PACKAGE | {"documentation_url": "", "pypi_url": "", "repo_url": ""})
+    null = parse_package(PACKAGE | {"documentation_url": None, "last_updated": None, "last_fetched": None})
+    assert not isinstance(empty, InvalidRecord)
+    assert not isinstance(null, InvalidRecord)
     assert (empty.documentation_url, empty.pypi_url, empty.repo_url) == ("", "", "")
     assert (null.documentation_url, null.last_commit_at, null.last_fetched_at) == (None, None, None)
 
 
 def test_a_field_that_we_do_not_know_is_no_harm() -> None:
-    assert read_package(PACKAGE | {"score": 90}) == read_package(PACKAGE)
+    assert parse_package(PACKAGE | {"score": 90}) == parse_package(PACKAGE)
 
 
 @pytest.mark.parametrize("slug", ["#", "django__q", "Django-CMS", "master", "ünïcode", "包", "a.b", "2012", "a" * 50])
 def test_hard_slugs_are_taken_as_they_are(slug: str) -> None:
-    record = read_package(PACKAGE | {"slug": slug})
-    assert not isinstance(record, Unreadable)
+    record = parse_package(PACKAGE | {"slug": slug})
+    assert not isinstance(record, InvalidRecord)
     assert record.slug == slug
 
 
@@ -102,15 +109,15 @@ def test_hard_slugs_are_taken_as_they_are(slug: str) -> None:
     ],
 )
 def test_what_is_wrong_with_a_package_is_named(field: str, value: Any, words: str) -> None:
-    found = read_package(PACKAGE | {field: value})
-    assert isinstance(found, Unreadable)
+    found = parse_package(PACKAGE | {field: value})
+    assert isinstance(found, InvalidRecord)
     assert found.problems == (words,)
 
 
 @pytest.mark.parametrize("field", sorted(PACKAGE))
 def test_every_field_of_a_package_must_be_there(field: str) -> None:
-    found = read_package({name: value for name, value in PACKAGE.items() if name != field})
-    assert isinstance(found, Unreadable)
+    found = parse_package({name: value for name, value in PACKAGE.items() if name != field})
+    assert isinstance(found, InvalidRecord)
     assert found.problems == (f"{field} is missing",)
     assert found.id == (None if field == "id" else 12)
     assert found.slug == (None if field == "slug" else "django-foo")
@@ -119,43 +126,43 @@ def test_every_field_of_a_package_must_be_there(field: str) -> None:
 @pytest.mark.parametrize(
     ("read", "raw", "words"),
     [
-        (read_category, CATEGORY | {"title": "x" * 51}, "title is longer than 50 characters"),
-        (read_category, CATEGORY | {"title_plural": "x" * 51}, "title_plural is longer than 50 characters"),
-        (read_category, CATEGORY | {"show_pypi": "yes"}, "show_pypi is not true or false"),
-        (read_grid, GRID | {"is_locked": 0}, "is_locked is not true or false"),
-        (read_grid, GRID | {"packages": [None]}, "packages has an item that is not an integer"),
-        (read_grid, GRID | {"description": None}, "description is not a string"),
-        (read_grid, ["a list"], "is not an object"),
+        (parse_category, CATEGORY | {"title": "x" * 51}, "title is longer than 50 characters"),
+        (parse_category, CATEGORY | {"title_plural": "x" * 51}, "title_plural is longer than 50 characters"),
+        (parse_category, CATEGORY | {"show_pypi": "yes"}, "show_pypi is not true or false"),
+        (parse_grid, GRID | {"is_locked": 0}, "is_locked is not true or false"),
+        (parse_grid, GRID | {"packages": [None]}, "packages has an item that is not an integer"),
+        (parse_grid, GRID | {"description": None}, "description is not a string"),
+        (parse_grid, ["a list"], "is not an object"),
     ],
 )
 def test_what_is_wrong_with_other_records_is_named(read: Any, raw: Any, words: str) -> None:
     found = read(raw)
-    assert isinstance(found, Unreadable)
+    assert isinstance(found, InvalidRecord)
     assert found.problems == (words,)
 
 
 def test_everything_wrong_with_a_record_is_named_at_once() -> None:
-    found = read_package(PACKAGE | {"title": "", "repo_forks": None})
-    assert isinstance(found, Unreadable)
+    found = parse_package(PACKAGE | {"title": "", "repo_forks": None})
+    assert isinstance(found, InvalidRecord)
     assert found.problems == ("title is empty", "repo_forks is not an integer")
 
 
 @pytest.mark.parametrize(
     ("fields", "model"), [(records._CATEGORY, Category), (records._GRID, Grid), (records._PACKAGE, Package)]
 )
-def test_what_is_read_fits_its_column(fields: tuple[records.Field, ...], model: type[Base]) -> None:
+def test_what_is_read_fits_its_column(fields: tuple[records.FieldSpec, ...], model: type[Base]) -> None:
     """A text of the column's length is read, and one letter more is not."""
     for field in fields:
-        column = model.__table__.columns.get(field.ours)
+        column = model.__table__.columns.get(field.attribute)
         if column is None or not isinstance(column.type, String) or column.type.length is None:
             continue
-        start = "https://h.example/" if field.ours in {"repo_url", "documentation_url"} else ""
+        start = "https://h.example/" if field.attribute in {"repo_url", "documentation_url"} else ""
         longest = start + "x" * (column.type.length - len(start))
-        assert field.read(longest) == longest
+        assert field.parse(longest) == longest
         with pytest.raises(ValueError, match="longer"):
-            field.read(longest + "x")
+            field.parse(longest + "x")
 
 
 def test_a_name_can_not_command_the_terminal() -> None:
-    assert record_name("package", 12, "\x1b[2Jfoo\u202e") == "package 12 “[2Jfoo”"
-    assert record_name("package", None, None) == "package without ID"
+    assert describe_record("package", 12, "\x1b[2Jfoo\u202e") == "package 12 “[2Jfoo”"
+    assert describe_record("package", None, None) == "package without ID"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pkgsite.errors import Invalid
-from pkgsite.rules.repo_urls import RepoRef, normal_repo_url, repo_key, repo_ref
+from pkgsite.rules.repo_urls import RepoRef, normalise_repo_url, parse_repo_ref, repo_key
 
 KINDS = {
     "github.com": "github",
@@ -44,8 +44,8 @@ KINDS = {
     ],
 )
 def test_every_form_of_one_repository(written: str) -> None:
-    assert normal_repo_url(written, KINDS) == "https://github.com/django/django"
-    assert repo_ref(written, KINDS) == RepoRef("github", "github.com", "django/django")
+    assert normalise_repo_url(written, KINDS) == "https://github.com/django/django"
+    assert parse_repo_ref(written, KINDS) == RepoRef("github", "github.com", "django/django")
 
 
 @pytest.mark.parametrize(
@@ -65,8 +65,8 @@ def test_every_form_of_one_repository(written: str) -> None:
     ],
 )
 def test_other_hosts_ports_and_case(written: str, normal: str) -> None:
-    assert normal_repo_url(written, KINDS) == normal
-    assert normal_repo_url(normal, KINDS) == normal
+    assert normalise_repo_url(written, KINDS) == normal
+    assert normalise_repo_url(normal, KINDS) == normal
 
 
 @pytest.mark.parametrize(
@@ -94,31 +94,33 @@ def test_other_hosts_ports_and_case(written: str, normal: str) -> None:
     ],
 )
 def test_what_is_no_repository(written: str) -> None:
-    with pytest.raises(Invalid) as refusal:
-        normal_repo_url(written, KINDS)
-    assert list(refusal.value.problems) == ["repo_url"]
+    with pytest.raises(Invalid) as error:
+        normalise_repo_url(written, KINDS)
+    assert list(error.value.problems) == ["repo_url"]
 
 
 def test_addresses_are_compared_without_case() -> None:
     one, other = "https://github.com/Suor/Django-CacheOps", "http://GitHub.com/suor/django-cacheops.git/"
-    assert repo_key(normal_repo_url(one, KINDS)) == repo_key(normal_repo_url(other, KINDS))
+    assert repo_key(normalise_repo_url(one, KINDS)) == repo_key(normalise_repo_url(other, KINDS))
 
 
 def test_hosts_that_nobody_can_ask() -> None:
-    assert repo_ref("https://launchpad.net/django-oauth-backend", KINDS) is None
-    assert repo_ref("https://git.example.com/o/r", KINDS) is None
-    assert repo_ref("https://git.example.com:3000/o/r", KINDS) == RepoRef("forgejo", "git.example.com:3000", "o/r")
-    assert repo_ref("", KINDS) is None
-    assert repo_ref("https://github.com/o/r r", KINDS) is None
+    assert parse_repo_ref("https://launchpad.net/django-oauth-backend", KINDS) is None
+    assert parse_repo_ref("https://git.example.com/o/r", KINDS) is None
+    assert parse_repo_ref("https://git.example.com:3000/o/r", KINDS) == RepoRef(
+        "forgejo", "git.example.com:3000", "o/r"
+    )
+    assert parse_repo_ref("", KINDS) is None
+    assert parse_repo_ref("https://github.com/o/r r", KINDS) is None
 
 
 @given(st.text(max_size=60) | st.from_regex(r"(https?|ssh|git)://[^\s]{0,50}", fullmatch=True))
 def test_any_text_is_read_or_refused_in_words(written: str) -> None:
-    ref = repo_ref(written, KINDS)
+    ref = parse_repo_ref(written, KINDS)
     try:
-        normal = normal_repo_url(written, KINDS)
+        normal = normalise_repo_url(written, KINDS)
     except Invalid:
         assert ref is None
     else:
         assert normal.startswith("https://")
-        assert normal_repo_url(normal, KINDS) == normal
+        assert normalise_repo_url(normal, KINDS) == normal

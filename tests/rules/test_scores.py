@@ -101,17 +101,17 @@ def test_whole_calendar_months_are_counted_in_utc(at: datetime, now: datetime, e
 
 def test_the_parts_explain_the_score() -> None:
     parts = score_parts(stars=55, last_commit_at=months_ago(4), supports_python3=False, now=NOW)
-    assert (parts.stars, parts.months, parts.stars_known, parts.commit_known) == (55, 4, True, True)
+    assert (parts.stars, parts.months, parts.has_stars, parts.has_commit) == (55, 4, True, True)
     assert (parts.inactivity_penalty, parts.python3_penalty) == (Decimal("5.5"), Decimal("16.5"))
-    assert (parts.floor, parts.floor_held, parts.total) == (Decimal("-27.5"), False, 33)
+    assert (parts.floor, parts.is_floored, parts.total) == (Decimal("-27.5"), False, 33)
 
 
 def test_the_parts_say_what_was_unknown_and_whether_the_floor_held() -> None:
     unknown = score_parts(stars=None, last_commit_at=None, supports_python3=None, now=NOW)
-    assert (unknown.stars, unknown.months, unknown.stars_known, unknown.commit_known) == (0, 24, False, False)
-    assert score_parts(stars=7, last_commit_at=months_ago(45), supports_python3=True, now=NOW).floor_held is False
+    assert (unknown.stars, unknown.months, unknown.has_stars, unknown.has_commit) == (0, 24, False, False)
+    assert score_parts(stars=7, last_commit_at=months_ago(45), supports_python3=True, now=NOW).is_floored is False
     fallen = score_parts(stars=7, last_commit_at=months_ago(48), supports_python3=True, now=NOW)
-    assert (fallen.floor_held, fallen.total) == (True, -3)  # cut towards zero, not down to −4
+    assert (fallen.is_floored, fallen.total) == (True, -3)  # cut towards zero, not down to −4
 
 
 @given(stars=STARS, commit=COMMITS, python3=PYTHON_3)
@@ -120,7 +120,7 @@ def test_a_score_lies_between_minus_half_the_stars_and_the_stars(
 ) -> None:
     parts = score_parts(stars=stars, last_commit_at=commit, supports_python3=python3, now=NOW)
     assert -stars <= 2 * parts.total <= 2 * stars
-    left = parts.floor if parts.floor_held else parts.stars - parts.inactivity_penalty - parts.python3_penalty
+    left = parts.floor if parts.is_floored else parts.stars - parts.inactivity_penalty - parts.python3_penalty
     assert int(left) == parts.total == score(stars=stars, last_commit_at=commit, supports_python3=python3, now=NOW)
 
 

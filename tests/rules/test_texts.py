@@ -7,7 +7,7 @@ import unicodedata
 import pytest
 
 from pkgsite.errors import Invalid
-from pkgsite.rules.texts import BadText, Typed, clean_line, clean_text, says_nothing
+from pkgsite.rules.texts import FieldReader, InvalidText, clean_line, clean_text, is_blank
 
 
 @pytest.mark.parametrize(
@@ -40,28 +40,28 @@ def test_a_text_keeps_its_lines() -> None:
 def test_what_is_too_long_or_empty_is_refused_in_words() -> None:
     assert clean_line("é" * 10, 10) == "é" * 10
     assert clean_line("e\u0301" * 10, 10) == "é" * 10, "characters count as they are kept"
-    with pytest.raises(BadText, match=r"10 characters or fewer \(currently 11\)"):
+    with pytest.raises(InvalidText, match=r"10 characters or fewer \(currently 11\)"):
         clean_line("x" * 11, 10)
-    with pytest.raises(BadText, match="10,001"):
+    with pytest.raises(InvalidText, match="10,001"):
         clean_text("x" * 10_001, 10_000)
     for nothing in ("", " \n", "\u200b", "\x00", None):
-        with pytest.raises(BadText, match="required"):
-            clean_text(nothing, 10, is_needed=True)
+        with pytest.raises(InvalidText, match="required"):
+            clean_text(nothing, 10, is_required=True)
 
 
 def test_what_shows_nothing() -> None:
-    assert says_nothing("\u200b \u2060\xad")
-    assert not says_nothing("\u200bx")
+    assert is_blank("\u200b \u2060\xad")
+    assert not is_blank("\u200bx")
 
 
 def test_all_that_is_wrong_is_told_at_once() -> None:
-    typed = Typed()
-    assert typed.line("title", " A title ", 10) == "A title"
-    typed.check()
-    assert typed.line("name", "", 10, is_needed=True) == ""
-    assert typed.text("words", "x" * 11, 10) == ""
-    typed.refuse("name", "Really.")
-    with pytest.raises(Invalid) as refusal:
-        typed.check()
-    assert list(refusal.value.problems) == ["name", "words"]
-    assert len(refusal.value.problems["name"]) == 2
+    reader = FieldReader()
+    assert reader.read_line("title", " A title ", 10) == "A title"
+    reader.raise_if_invalid()
+    assert reader.read_line("name", "", 10, is_required=True) == ""
+    assert reader.read_text("words", "x" * 11, 10) == ""
+    reader.add_error("name", "Really.")
+    with pytest.raises(Invalid) as error:
+        reader.raise_if_invalid()
+    assert list(error.value.problems) == ["name", "words"]
+    assert len(error.value.problems["name"]) == 2

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pkgsite.rules.versions import development_status, is_prerelease, newest, supports_python3, version_key
+from pkgsite.rules.versions import development_status, is_prerelease, latest_version, supports_python3, version_key
 
 PYTHON_3 = "Programming Language :: Python :: 3"
 
@@ -25,8 +25,8 @@ PYTHON_3 = "Programming Language :: Python :: 3"
     ],
 )
 def test_the_newest_is_final_where_one_is(numbers: list[str], expected: str | None) -> None:
-    assert newest(numbers) == expected
-    assert newest(reversed(numbers)) == expected
+    assert latest_version(numbers) == expected
+    assert latest_version(reversed(numbers)) == expected
 
 
 @pytest.mark.parametrize(
@@ -60,13 +60,13 @@ def test_the_highest_development_status_counts() -> None:
 
 def test_a_number_of_thousands_of_digits_is_no_version() -> None:
     endless = "1" * 10_000
-    assert newest([endless, "1.0"]) == "1.0"
+    assert latest_version([endless, "1.0"]) == "1.0"
     assert supports_python3(f">={endless}", [PYTHON_3]) is True
 
 
 @given(st.lists(st.text() | st.from_regex(r"[0-9]{1,3}(\.[0-9]{1,3}){0,3}((a|rc|\.dev|\.post)[0-9])?", fullmatch=True)))
 def test_no_numbers_are_too_odd_to_choose_from(numbers: list[str]) -> None:
-    chosen = newest(numbers)
+    chosen = latest_version(numbers)
     assert (chosen is None) == (not numbers)
     if chosen is not None:
         assert chosen in numbers

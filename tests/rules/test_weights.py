@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pkgsite.rules.weights import WeighedFacts, grid_weight, heaviest_weight, package_weight
+from pkgsite.rules.weights import WeightInputs, grid_weight, max_package_weight, package_weight
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
-NOTHING = WeighedFacts(
+NOTHING = WeightInputs(
     is_deprecated=False,
     has_description=False,
     downloads=None,
@@ -26,7 +26,7 @@ def test_a_package_of_which_nothing_is_known_is_at_least_not_deprecated() -> Non
 
 
 def test_the_worked_example() -> None:
-    facts = WeighedFacts(
+    facts = WeightInputs(
         is_deprecated=False,
         has_description=True,
         downloads=0,
@@ -40,7 +40,7 @@ def test_the_worked_example() -> None:
 
 
 def test_a_package_with_everything_weighs_100() -> None:
-    facts = WeighedFacts(
+    facts = WeightInputs(
         is_deprecated=False,
         has_description=True,
         downloads=20_000,
@@ -76,5 +76,5 @@ def test_grids_weigh_a_step_less_for_each_thing_missing(
 
 
 def test_the_heaviest_of_none_is_none() -> None:
-    assert heaviest_weight([], NOW) is None
-    assert heaviest_weight([NOTHING], NOW) == 12
+    assert max_package_weight([], NOW) is None
+    assert max_package_weight([NOTHING], NOW) == 12

@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 from pkgsite.models import HostState, JobRun, Lease
 from pkgsite.rules.freshness import Source
 from pkgsite.rules.timetable import REFRESH, SAMPLES, TIMETABLE, Job
-from pkgsite.services.status import DUTY, MOST_FAILURES, HostLine, JobLine, SourceLine, status_page
-from tests.factories import NOW, make_package, make_source
+from pkgsite.services.status import MAX_FAILURES, SCHEDULER_LEASE, HostStatus, JobStatus, SourceStatus, status_page
+from tests.factories import NOW, make_package, make_source_state
 
 MINUTE = timedelta(minutes=1)
 
@@ -23,37 +23,39 @@ def add_run(session: Session, job: Job, tick_at: datetime, **fields: Any) -> Non
     session.flush()
 
 
-def job_line(session: Session, job: Job) -> JobLine:
+def job_line(session: Session, job: Job) -> JobStatus:
     return status_page(session, now=NOW).jobs[TIMETABLE.index(job)]
 
 
-def host_line(session: Session, **fields: Any) -> HostLine:
+def host_line(session: Session, **fields: Any) -> HostStatus:
     session.add(HostState(**{"host": "github.com", "quotas": {}} | fields))
     session.flush()
     return status_page(session, now=NOW).hosts[0]
 
 
-def source_line(session: Session, source: Source) -> SourceLine:
+def source_line(session: Session, source: Source) -> SourceStatus:
     return {line.source: line for line in status_page(session, now=NOW).sources}[source]
 
 
 def test_an_empty_site_has_all_jobs_and_sources_and_nothing_else(session: Session) -> None:
     page = status_page(session, now=NOW)
     assert [job.title for job in page.jobs] == [job.title for job in TIMETABLE]
-    assert [(line.source, line.number, line.half_since) for line in page.sources] == [(one, 0, None) for one in Source]
-    assert (page.has_run, page.has_sources, page.is_duty_held) == (False, False, False)
+    assert [(line.source, line.total, line.median_fetched_at) for line in page.sources] == [
+        (one, 0, None) for one in Source
+    ]
+    assert (page.has_run, page.has_sources, page.is_scheduler_running) == (False, False, False)
     assert (page.hosts, page.failures) == ([], [])
 
 
 def test_a_job_shows_its_last_run_and_its_next(session: Session) -> None:
-    tick = REFRESH.tick(NOW)
+    tick = REFRESH.last_tick(NOW)
     add_run(session, REFRESH, tick - MINUTE, result={"fetched": 1}, error="long ago")
     add_run(
         session, REFRESH, tick, ended_at=tick + timedelta(seconds=3), result={"fetched": 7, "by_hand": 2, "failed": 0}
     )
     line = job_line(session, REFRESH)
-    assert (line.started_at, line.lasted, line.next_at) == (tick, timedelta(seconds=3), tick + MINUTE)
-    assert (line.error, line.is_at_work) == (None, False)
+    assert (line.started_at, line.duration, line.next_at) == (tick, timedelta(seconds=3), tick + MINUTE)
+    assert (line.error, line.is_running) == (None, False)
     assert sorted(line.counts) == [("by hand", 2), ("fetched", 7)]
     assert job_line(session, SAMPLES).started_at is None
 
@@ -69,12 +71,12 @@ def test_a_run_without_an_end_is_at_work_while_its_process_has_the_duty(
     session: Session, holder: str | None, at_work: bool
 ) -> None:
     if holder:
-        session.add(Lease(name=DUTY, holder=holder, held_until=NOW + MINUTE))
+        session.add(Lease(name=SCHEDULER_LEASE, holder=holder, held_until=NOW + MINUTE))
     add_run(session, SAMPLES, NOW, ended_at=None)
     add_run(session, REFRESH, NOW)
     line, ended = job_line(session, SAMPLES), job_line(session, REFRESH)
-    assert (line.is_at_work, line.is_cut_off, line.lasted) == (at_work, not at_work, None)
-    assert (ended.is_at_work, ended.is_cut_off, ended.lasted) == (False, False, MINUTE)
+    assert (line.is_running, line.is_interrupted, line.duration) == (at_work, not at_work, None)
+    assert (ended.is_running, ended.is_interrupted, ended.duration) == (False, False, MINUTE)
 
 
 @pytest.mark.parametrize(
@@ -93,12 +95,17 @@ def test_of_a_mistake_of_ours_only_its_kind_is_told(session: Session, error: str
 
 @pytest.mark.parametrize(
     ("name", "until", "held"),
-    [(DUTY, NOW + MINUTE, True), (DUTY, NOW, False), (DUTY, NOW - MINUTE, False), ("another", NOW + MINUTE, False)],
+    [
+        (SCHEDULER_LEASE, NOW + MINUTE, True),
+        (SCHEDULER_LEASE, NOW, False),
+        (SCHEDULER_LEASE, NOW - MINUTE, False),
+        ("another", NOW + MINUTE, False),
+    ],
 )
 def test_a_duty_is_held_until_it_runs_out(session: Session, name: str, until: datetime, held: bool) -> None:
     session.add(Lease(name=name, holder="machine:1:ab", held_until=until))
     session.flush()
-    assert status_page(session, now=NOW).is_duty_held is held
+    assert status_page(session, now=NOW).is_scheduler_running is held
 
 
 def test_a_host_that_is_left_alone_says_until_when_and_why(session: Session) -> None:
@@ -123,14 +130,14 @@ def test_what_a_host_has_answered_since_is_forgotten(session: Session) -> None:
 def test_a_host_that_never_answered_shows_the_last_failure_of_its_packages(session: Session) -> None:
     package = make_package(session)
     for source, error, at in (("repo", "old", NOW - MINUTE), ("people", "new", NOW), ("activity", None, None)):
-        make_source(session, package, source, fetched_at=None, last_error=error, last_error_at=at)
-    make_source(session, package, "index", host="pypi.org", last_error="of another", last_error_at=NOW + MINUTE)
+        make_source_state(session, package, source, fetched_at=None, last_error=error, last_error_at=at)
+    make_source_state(session, package, "index", host="pypi.org", last_error="of another", last_error_at=NOW + MINUTE)
     line = host_line(session)
     assert (line.last_answer_at, line.last_error, line.last_error_at) == (None, "new", NOW)
 
 
 def test_a_hosts_own_failure_comes_before_those_of_its_packages(session: Session) -> None:
-    make_source(session, make_package(session), "repo", last_error="of one package", last_error_at=NOW)
+    make_source_state(session, make_package(session), "repo", last_error="of one package", last_error_at=NOW)
     line = host_line(session, last_error="of the host", last_error_at=NOW - MINUTE)
     assert line.last_error == "of the host"
 
@@ -141,8 +148,8 @@ def test_a_quota_is_whole_again_once_its_time_is_over(session: Session) -> None:
         "search": {"whole": 30, "left": 0, "resets_at": NOW.isoformat()},
     }
     core, search = host_line(session, quotas=quotas).quotas
-    assert (core.name, core.left, core.whole, core.resets_at) == ("core", 7, 60, NOW + MINUTE)
-    assert (search.name, search.left, search.whole, search.resets_at) == ("search", 30, 30, None)
+    assert (core.name, core.remaining, core.limit, core.resets_at) == ("core", 7, 60, NOW + MINUTE)
+    assert (search.name, search.remaining, search.limit, search.resets_at) == ("search", 30, 30, None)
 
 
 @pytest.mark.parametrize(
@@ -150,29 +157,29 @@ def test_a_quota_is_whole_again_once_its_time_is_over(session: Session) -> None:
 )
 def test_ages_are_nearest_ranks_of_what_has_been_fetched(session: Session, number: int, half: int, most: int) -> None:
     for age in range(1, number + 1):
-        make_source(session, make_package(session, f"p-{age}"), "repo", fetched_at=NOW - age * MINUTE)
-    make_source(session, make_package(session, "never"), "repo", fetched_at=None)
-    make_source(session, make_package(session, "other"), "index", fetched_at=NOW - 999 * MINUTE)
+        make_source_state(session, make_package(session, f"p-{age}"), "repo", fetched_at=NOW - age * MINUTE)
+    make_source_state(session, make_package(session, "never"), "repo", fetched_at=None)
+    make_source_state(session, make_package(session, "other"), "index", fetched_at=NOW - 999 * MINUTE)
     line = source_line(session, Source.REPO)
-    assert (line.number, line.never) == (number + 1, 1)
-    assert (line.half_since, line.most_since) == (NOW - half * MINUTE, NOW - most * MINUTE)
+    assert (line.total, line.never_fetched) == (number + 1, 1)
+    assert (line.median_fetched_at, line.p95_fetched_at) == (NOW - half * MINUTE, NOW - most * MINUTE)
 
 
 def test_what_is_due_failing_and_missing_is_counted(session: Session) -> None:
     states = ({"next_due_at": NOW}, {"failures": 2}, {"failures": 3, "misses": 1}, {})
     for number, fields in enumerate(states):
         package = make_package(session, f"p-{number}")
-        make_source(session, package, "people", **{"next_due_at": NOW + MINUTE} | fields)
+        make_source_state(session, package, "people", **{"next_due_at": NOW + MINUTE} | fields)
     line = source_line(session, Source.PEOPLE)
-    assert (line.number, line.due, line.failing, line.missing) == (4, 1, 2, 1)
-    assert source_line(session, Source.REPO).number == 0
+    assert (line.total, line.due, line.failing, line.missing) == (4, 1, 2, 1)
+    assert source_line(session, Source.REPO).total == 0
 
 
 def test_failures_are_the_last_ones_of_packages_that_can_be_seen(session: Session) -> None:
-    for number in range(MOST_FAILURES + 5):
+    for number in range(MAX_FAILURES + 5):
         package = make_package(session, f"p-{number}", hidden_at=NOW if number == 0 else None)
-        make_source(session, package, "repo", last_error=f"e{number}", last_error_at=NOW - number * MINUTE)
-    make_source(session, make_package(session, "well"), "repo")
+        make_source_state(session, package, "repo", last_error=f"e{number}", last_error_at=NOW - number * MINUTE)
+    make_source_state(session, make_package(session, "well"), "repo")
     failures = status_page(session, now=NOW).failures
-    assert [failure.error for failure in failures] == [f"e{number}" for number in range(1, MOST_FAILURES + 1)]
+    assert [failure.error for failure in failures] == [f"e{number}" for number in range(1, MAX_FAILURES + 1)]
     assert (failures[0].slug, failures[0].source, failures[0].host) == ("p-1", Source.REPO, "github.com")

@@ -11,23 +11,25 @@ from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
 from tests.conftest import KINDS, Templates
-from tests.views.data import fill
+from tests.views.varied_site import populate_varied_site
 
 
 @pytest.fixture(params=KINDS)
-def database_url(request: pytest.FixtureRequest, templates: Templates) -> str:
-    """The address of a migrated database: that of a varied site for tests that use `site`, else an empty one."""
-    return templates.reused(request.param, fill if "site" in request.fixturenames else None)
+def database_url(request: pytest.FixtureRequest, database_templates: Templates) -> str:
+    """The address of a migrated database: that of a varied site for tests that use `varied_site`, else an empty one."""
+    return database_templates.reused(
+        request.param, populate_varied_site if "varied_site" in request.fixturenames else None
+    )
 
 
 @pytest.fixture
-def site(session: Session) -> Session:
+def varied_site(session: Session) -> Session:
     """The database of a varied site."""
     return session
 
 
 @pytest.fixture
-def get(client: FlaskClient) -> Callable[[str], str]:
+def fetch_page(client: FlaskClient) -> Callable[[str], str]:
     """A function that fetches a page, which has to be there, and returns its text."""
 
     def fetch(path: str) -> str:
@@ -38,17 +40,17 @@ def get(client: FlaskClient) -> Callable[[str], str]:
     return fetch
 
 
-def titles_in(html: str) -> list[str]:
+def row_titles(html: str) -> list[str]:
     """Return the titles of a list's rows, in order."""
     return [unescape(title) for title in re.findall(r'class="row-title"><a [^>]*>(.*?)</a>', html)]
 
 
-def addresses_in(html: str) -> list[str]:
+def link_targets(html: str) -> list[str]:
     """Return where a page's links go."""
     return [unescape(address) for address in re.findall(r'<a [^>]*?href="([^"]*)"', html)]
 
 
-def plain(html: str) -> str:
+def visible_text(html: str) -> str:
     """Return a page's words without its markup."""
     main = html.partition("<main")[2].partition("</main>")[0] or html
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", main)).split())

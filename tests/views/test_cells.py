@@ -8,9 +8,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from jinja2 import Environment, PackageLoader
 
-from pkgsite.rules.grid_cells import read_cell
+from pkgsite.rules.grid_cells import parse_cell
 
-DRAWN = {"span", "svg", "use", "a", "br"}
+RENDERED = {"span", "svg", "use", "a", "br"}
 macros = Environment(loader=PackageLoader("pkgsite"), autoescape=True).get_template("macros/cells.html").module
 
 
@@ -33,9 +33,9 @@ class Reader(HTMLParser):
         self.words += data
 
 
-def drawn(written: str) -> Reader:
+def render(written: str) -> Reader:
     reader = Reader()
-    reader.feed(str(macros.cell(read_cell(written))))  # type: ignore[attr-defined]
+    reader.feed(str(macros.cell(parse_cell(written))))  # type: ignore[attr-defined]
     reader.close()
     return reader
 
@@ -52,15 +52,15 @@ def drawn(written: str) -> Reader:
 @example("no <img src=x onerror=alert(1)>")
 @example("https://example.org/'><b>")
 def test_what_people_write_is_always_escaped(written: str) -> None:
-    reader = drawn(written)
-    assert reader.elements <= DRAWN
+    reader = render(written)
+    assert reader.elements <= RENDERED
     assert reader.attributes <= {"class", "aria-hidden", "focusable", "href", "rel"}
     assert all(link.lower().startswith(("http://", "https://")) for link in reader.links)
-    for piece in read_cell(written).pieces:
+    for piece in parse_cell(written).pieces:
         assert piece.text in reader.words
 
 
 def test_icons_have_words() -> None:
-    assert "yes, very strongly" in drawn("+++").words
-    assert "no" in drawn("no").words
-    assert "unknown" in drawn("").words
+    assert "yes, very strongly" in render("+++").words
+    assert "no" in render("no").words
+    assert "unknown" in render("").words

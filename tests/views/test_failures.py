@@ -7,7 +7,7 @@ from flask import Flask, abort
 from flask.testing import FlaskClient
 
 from pkgsite import errors
-from tests.queries import counted_queries
+from tests.queries import recorded_queries
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ def test_each_failure_has_its_page(make_app: Callable[..., Flask], error: Except
         raise error
 
     app.config["PROPAGATE_EXCEPTIONS"] = False
-    with counted_queries(app) as statements:
+    with recorded_queries(app) as statements:
         response = app.test_client().get("/fails/")
     assert response.status_code == status
     assert words in response.text.replace("&#39;", "'")

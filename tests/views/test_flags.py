@@ -7,14 +7,14 @@ from flask import Flask
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from pkgsite.models import Favourite, Flag, Identity, Package, Revision, SiteUsing, Usage
+from pkgsite.models import Favourite, Flag, Identity, Package, Revision, Usage, UsingSite
 from tests.factories import NOW, make_package
-from tests.people import Visitor, make_user
-from tests.views.conftest import plain
+from tests.users import CsrfClient, make_user
+from tests.views.conftest import visible_text
 from tests.views.test_package_edits import HOSTILE, field, words
 
 
-class People:
+class FlagScenario:
     """Browsers of a person who added the package, another one, and a moderator."""
 
     def __init__(self, app: Flask, session: Session) -> None:
@@ -27,22 +27,22 @@ class People:
         self.bob_id = bob.id
         session.commit()
         self.id = self.package.id
-        self.ada, self.bob, self.boss, self.nobody = (Visitor(app, one) for one in (ada, bob, boss, None))
+        self.ada, self.bob, self.boss, self.nobody = (CsrfClient(app, one) for one in (ada, bob, boss, None))
 
 
 @pytest.fixture
-def people(app: Flask, session: Session) -> People:
-    return People(app, session)
+def people(app: Flask, session: Session) -> FlagScenario:
+    return FlagScenario(app, session)
 
 
-def count(session: Session, model: type[Usage | Favourite | Flag | SiteUsing | Revision]) -> int:
+def count(session: Session, model: type[Usage | Favourite | Flag | UsingSite | Revision]) -> int:
     session.rollback()
     return session.scalar(select(func.count()).select_from(model)) or 0
 
 
 @pytest.mark.parametrize(("path", "model"), [("/packages/one/usage/", Usage), ("/packages/one/favourite/", Favourite)])
 def test_a_mark_is_kept_once_however_often_it_is_set(
-    people: People, session: Session, path: str, model: type[Usage | Favourite]
+    people: FlagScenario, session: Session, path: str, model: type[Usage | Favourite]
 ) -> None:
     for value, number in (("remove", 0), ("add", 1), ("add", 1), ("remove", 0), ("remove", 0), ("add", 1)):
         answer = people.ada.post(path, {"value": value})
@@ -57,7 +57,7 @@ def test_a_mark_is_kept_once_however_often_it_is_set(
     assert people.ada.post(path.replace("one", "none"), {"value": "add"}).status_code == 404
 
 
-def test_using_changes_the_package_and_liking_does_not(people: People, session: Session) -> None:
+def test_using_changes_the_package_and_liking_does_not(people: FlagScenario, session: Session) -> None:
     people.ada.post("/packages/one/favourite/", {"value": "add"})
     session.rollback()
     assert session.get_one(Package, people.id).changed_at == NOW
@@ -71,7 +71,7 @@ def test_using_changes_the_package_and_liking_does_not(people: People, session: 
     assert session.get_one(Package, people.id).version == 1
 
 
-def test_the_addresses_that_old_clients_know(people: People, session: Session) -> None:
+def test_the_addresses_that_old_clients_know(people: FlagScenario, session: Session) -> None:
     assert people.ada.post("/packages/usage/one/add/").status_code == 303
     assert people.ada.post(f"/favorites/add/{people.id}/").status_code == 303
     assert (count(session, Usage), count(session, Favourite)) == (1, 1)
@@ -88,14 +88,14 @@ def test_the_addresses_that_old_clients_know(people: People, session: Session) -
 @pytest.mark.parametrize(
     "wanted", ["//evil.example", "https://evil.example", "/\\evil.example", "javascript:x", "/\tx"]
 )
-def test_next_never_leads_elsewhere(people: People, wanted: str) -> None:
+def test_next_never_leads_elsewhere(people: FlagScenario, wanted: str) -> None:
     answer = people.ada.post("/packages/one/usage/", {"value": "add", "next": wanted})
     assert answer.headers["Location"] == "/packages/p/one/"
     answer = people.ada.post("/packages/one/usage/", {"value": "add", "next": "/packages/?page=2"})
     assert answer.headers["Location"] == "/packages/?page=2"
 
 
-def test_a_link_waits_for_a_moderator(people: People, session: Session) -> None:
+def test_a_link_waits_for_a_moderator(people: FlagScenario, session: Session) -> None:
     answer = people.bob.post("/packages/one/sites/add/", {"title": "Shop", "url": "shop.example"})
     assert answer.status_code == 303
     assert "Shop" in words(people.bob.get("/packages/p/one/"))
@@ -103,20 +103,20 @@ def test_a_link_waits_for_a_moderator(people: People, session: Session) -> None:
     for other in (people.nobody, people.ada):
         assert "Shop" not in words(other.get("/packages/p/one/"))
     assert "https://shop.example" in words(people.boss.get("/moderation/?list=sites"))
-    [number] = session.scalars(select(SiteUsing.id))
+    [number] = session.scalars(select(UsingSite.id))
     assert people.bob.post(f"/moderation/sites/{number}/approve/").status_code == 403
     assert people.boss.post(f"/moderation/sites/{number}/approve/").status_code == 303
     assert "Shop" in words(people.nobody.get("/packages/p/one/"))
     assert count(session, Revision) == 2
 
 
-def test_an_approved_link_that_is_changed_waits_again(people: People, session: Session) -> None:
+def test_an_approved_link_that_is_changed_waits_again(people: FlagScenario, session: Session) -> None:
     people.bob.post("/packages/one/sites/add/", {"title": "Shop", "url": "https://shop.example"})
-    [number] = session.scalars(select(SiteUsing.id))
+    [number] = session.scalars(select(UsingSite.id))
     people.boss.post(f"/moderation/sites/{number}/approve/")
     path = f"/packages/one/sites/{number}/edit/"
 
-    def typed(visitor: Visitor, title: str) -> dict[str, str]:
+    def typed(visitor: CsrfClient, title: str) -> dict[str, str]:
         return {"title": title, "url": "https://shop.example", "version": field(visitor.get(path), "version")}
 
     assert people.bob.post(path, typed(people.bob, "Shop")).status_code == 303
@@ -132,9 +132,9 @@ def test_an_approved_link_that_is_changed_waits_again(people: People, session: S
     assert "Casino" not in words(people.nobody.get("/packages/p/one/"))
 
 
-def test_only_its_adder_and_moderators_change_a_link(people: People, session: Session) -> None:
+def test_only_its_adder_and_moderators_change_a_link(people: FlagScenario, session: Session) -> None:
     people.bob.post("/packages/one/sites/add/", {"title": "Shop", "url": "https://shop.example"})
-    [number] = session.scalars(select(SiteUsing.id))
+    [number] = session.scalars(select(UsingSite.id))
     for what in ("edit", "delete"):
         path = f"/packages/one/sites/{number}/{what}/"
         assert people.ada.get(path).status_code == people.ada.post(path).status_code == 403
@@ -143,12 +143,12 @@ def test_only_its_adder_and_moderators_change_a_link(people: People, session: Se
         old = people.nobody.get(path.replace("sites", "example"))
         assert (old.status_code, old.headers["Location"]) == (301, path)
     assert people.nobody.get("/packages/one/example/add/").headers["Location"] == "/packages/one/sites/add/"
-    assert count(session, SiteUsing) == 1
+    assert count(session, UsingSite) == 1
     assert people.bob.post(f"/packages/one/sites/{number}/delete/").status_code == 303
-    assert count(session, SiteUsing) == 0
+    assert count(session, UsingSite) == 0
 
 
-def test_links_that_are_refused(people: People) -> None:
+def test_links_that_are_refused(people: FlagScenario) -> None:
     path = "/packages/one/sites/add/"
     people.bob.post(path, {"title": "Shop", "url": "https://shop.example"})
     for title, url, told in (("", "https://x.example", "Site name"), ("x", "javascript:x", "Enter a URL"),
@@ -158,7 +158,7 @@ def test_links_that_are_refused(people: People) -> None:
         assert told in words(answer)
 
 
-def test_a_person_has_one_open_flag(people: People, session: Session) -> None:
+def test_a_person_has_one_open_flag(people: FlagScenario, session: Session) -> None:
     path = "/packages/one/flag/"
     assert people.bob.post(path, {"kind": "spam", "reason": "Ads <b>"}).status_code == 303
     form = people.bob.get(path)
@@ -176,12 +176,12 @@ def test_a_person_has_one_open_flag(people: People, session: Session) -> None:
     assert count(session, Flag) == 2
 
 
-def test_who_sees_a_flag_and_who_answers_it(people: People, app: Flask, session: Session) -> None:
+def test_who_sees_a_flag_and_who_answers_it(people: FlagScenario, app: Flask, session: Session) -> None:
     others = [make_user(session, name) for name in ("linus", "grace", "mallory")]
     for user, provider, login in zip(others, ("github", "github", "gitlab"), ("LINUS", "Grace", "linus"), strict=True):
         session.add(Identity(user_id=user.id, provider=provider, subject=user.username, login=login, created_at=NOW))
     session.commit()
-    linus, grace, mallory = (Visitor(app, user) for user in others)
+    linus, grace, mallory = (CsrfClient(app, user) for user in others)
     people.bob.post("/packages/one/flag/", {"kind": "dead", "reason": "Nobody answers"})
     [number] = session.scalars(select(Flag.id))
     path = f"/packages/one/flags/{number}/answer/"
@@ -201,7 +201,7 @@ def test_who_sees_a_flag_and_who_answers_it(people: People, app: Flask, session:
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
-def test_hostile_words_in_links_and_flags(people: People, session: Session, hostile: str) -> None:
+def test_hostile_words_in_links_and_flags(people: FlagScenario, session: Session, hostile: str) -> None:
     sent = (
         people.bob.post("/packages/one/sites/add/", {"title": hostile, "url": "https://x.example"}),
         people.bob.post("/packages/one/sites/add/", {"title": "x", "url": hostile}),
@@ -218,4 +218,4 @@ def test_hostile_words_in_links_and_flags(people: People, session: Session, host
         html = people.boss.get(path).get_data(as_text=True)
         assert "<script>alert" not in html
         assert 'href="javascript' not in html
-        assert plain(html)
+        assert visible_text(html)

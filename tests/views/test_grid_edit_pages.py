@@ -9,22 +9,22 @@ from sqlalchemy.orm import Session
 
 from pkgsite.models import Cell, Grid
 from tests.factories import fill_cell, make_feature, make_grid, make_package
-from tests.people import Visitor, make_user
-from tests.views.conftest import plain
+from tests.users import CsrfClient, make_user
+from tests.views.conftest import visible_text
 
 
 @pytest.fixture
-def ada(app: Flask, session: Session) -> Visitor:
+def ada(app: Flask, session: Session) -> CsrfClient:
     user = make_user(session, "ada")
     session.commit()
-    return Visitor(app, user)
+    return CsrfClient(app, user)
 
 
 @pytest.fixture
-def mod(app: Flask, session: Session) -> Visitor:
+def mod(app: Flask, session: Session) -> CsrfClient:
     user = make_user(session, "mod", role="moderator")
     session.commit()
-    return Visitor(app, user)
+    return CsrfClient(app, user)
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def cell(session: Session) -> str:
     return f"/grids/element/caching/{package.id}/{feature.id}/"
 
 
-def test_a_grid_is_made_by_a_form(ada: Visitor, session: Session) -> None:
+def test_a_grid_is_made_by_a_form(ada: CsrfClient, session: Session) -> None:
     assert "Create a grid" in ada.get("/grids/add/").text
     answer = ada.post("/grids/add/", {"title": "Caching", "slug": "", "description": "<b>fast</b>"})
     assert (answer.status_code, answer.location) == (303, "/grids/g/caching/")
@@ -51,14 +51,14 @@ def test_a_grid_is_made_by_a_form(ada: Visitor, session: Session) -> None:
     assert "used by another grid" in refused.text
 
 
-def test_two_people_change_a_grid_at_once(ada: Visitor, session: Session) -> None:
+def test_two_people_change_a_grid_at_once(ada: CsrfClient, session: Session) -> None:
     grid = make_grid(session, "caching", description="old")
     session.commit()
     first = {"title": "Caching", "slug": "caching", "description": "by the first", "version": str(grid.version)}
     assert ada.post("/grids/caching/edit/", first).status_code == 303
     second = ada.post("/grids/caching/edit/", first | {"description": "by <i>the</i> second"})
     assert second.status_code == 409
-    words = plain(second.text)
+    words = visible_text(second.text)
     assert "Current version by the first" in words
     assert "Your version by <i>the</i> second" in words
     assert 'name="version" type="hidden" value="2"' in second.text
@@ -67,14 +67,14 @@ def test_two_people_change_a_grid_at_once(ada: Visitor, session: Session) -> Non
     assert session.scalars(select(Grid.description)).all() == ["both"]
 
 
-def test_an_old_slug_leads_to_the_form(ada: Visitor, session: Session) -> None:
+def test_an_old_slug_leads_to_the_form(ada: CsrfClient, session: Session) -> None:
     make_grid(session, "caching")
     session.commit()
     ada.post("/grids/caching/edit/", {"title": "Caches", "slug": "caches", "version": "1"})
     assert ada.get("/grids/caching/edit/").location == "/grids/caches/edit/"
 
 
-def test_a_cell_is_saved_by_a_plain_form(ada: Visitor, cell: str, session: Session) -> None:
+def test_a_cell_is_saved_by_a_plain_form(ada: CsrfClient, cell: str, session: Session) -> None:
     form = ada.get(cell).text
     assert ">\nyes</textarea>" in form or ">yes</textarea>" in form or ">\r\nyes</textarea>" in form
     shown = ada.post(cell, {"text": "+2", "version": "1", "preview": "1"})
@@ -85,25 +85,25 @@ def test_a_cell_is_saved_by_a_plain_form(ada: Visitor, cell: str, session: Sessi
     assert "&lt;script&gt;" in page
     late = ada.post(cell, {"text": "mine", "version": "1"})
     assert late.status_code == 409
-    assert "Current version no, <script>" in plain(late.text)
+    assert "Current version no, <script>" in visible_text(late.text)
     assert "mine" in late.text
     session.rollback()
     assert session.scalars(select(Cell.text)).all() == ["no, <script>"]
 
 
-def test_a_cell_is_saved_in_place(ada: Visitor, cell: str) -> None:
+def test_a_cell_is_saved_in_place(ada: CsrfClient, cell: str) -> None:
     as_json = {"headers": {"Accept": "application/json"}}
     assert ada.get(cell, **as_json).json == {"text": "yes", "version": 1}
     saved = ada.post(cell, {"text": "no <b>", "version": "1"}, **as_json)
     assert (saved.status_code, saved.json["version"]) == (200, 2)
     assert "&lt;b&gt;" in saved.json["html"]
     late = ada.post(cell, {"text": "x", "version": "1"}, **as_json)
-    assert (late.status_code, late.json) == (409, {"theirs": "no <b>", "by": "ada", "version": 2})
+    assert (late.status_code, late.json) == (409, {"current": "no <b>", "by": "ada", "version": 2})
     long = ada.post(cell, {"text": "x" * 1001, "version": "2"}, **as_json)
     assert (long.status_code, list(long.json["problems"])) == (422, ["text"])
 
 
-def test_cells_that_can_not_be(ada: Visitor, cell: str, session: Session) -> None:
+def test_cells_that_can_not_be(ada: CsrfClient, cell: str, session: Session) -> None:
     other = make_feature(session, make_grid(session, "other"))
     session.commit()
     for path in (f"/grids/element/caching/1/{other.id}/", "/grids/element/caching/4711/1/", "/grids/element/none/1/1/"):
@@ -111,7 +111,7 @@ def test_cells_that_can_not_be(ada: Visitor, cell: str, session: Session) -> Non
         assert ada.post(path, {"text": "x"}).status_code == 404
 
 
-def test_packages_are_found_and_added(ada: Visitor, session: Session) -> None:
+def test_packages_are_found_and_added(ada: CsrfClient, session: Session) -> None:
     make_grid(session, "caching", (make_package(session, "inside", title="Cache inside"),))
     outside = make_package(session, "outside", title="Cache <outside>")
     session.commit()
@@ -128,7 +128,7 @@ def test_packages_are_found_and_added(ada: Visitor, session: Session) -> None:
     assert "outside" not in ada.get("/api/v4/grids/1/?expand=all").text
 
 
-def test_features_by_forms(ada: Visitor, session: Session) -> None:
+def test_features_by_forms(ada: CsrfClient, session: Session) -> None:
     make_grid(session, "caching", (make_package(session),))
     session.commit()
     for title in ("One", "Two"):
@@ -137,7 +137,7 @@ def test_features_by_forms(ada: Visitor, session: Session) -> None:
     assert ada.post("/grids/feature/1/", {"title": "First", "version": "1"}).status_code == 303
     late = ada.post("/grids/feature/1/", {"title": "Mine", "version": "1"})
     assert late.status_code == 409
-    assert "Current version First" in plain(late.text)
+    assert "Current version First" in visible_text(late.text)
     ada.post("/grids/feature/2/move/", {"to": "up"})
     page = ada.get("/grids/g/caching/").text
     assert page.index(">Two") < page.index(">First")
@@ -145,29 +145,29 @@ def test_features_by_forms(ada: Visitor, session: Session) -> None:
     assert ada.get("/grids/feature/2/").status_code == 404
 
 
-def test_what_a_lock_shows_and_refuses(app: Flask, ada: Visitor, mod: Visitor, cell: str) -> None:
+def test_what_a_lock_shows_and_refuses(app: Flask, ada: CsrfClient, moderator: CsrfClient, cell: str) -> None:
     assert ada.post("/grids/caching/lock/", {"locked": "yes"}).status_code == 403
-    assert mod.post("/grids/caching/lock/", {"locked": "yes"}).status_code == 303
+    assert moderator.post("/grids/caching/lock/", {"locked": "yes"}).status_code == 303
     page = ada.get("/grids/g/caching/").text
     assert "Locked." in page
     assert "data-cell" not in page
     assert ada.get(cell).status_code == 403
     assert ada.post(cell, {"text": "x", "version": "1"}).status_code == 403
-    assert "data-cell" in mod.get("/grids/g/caching/").text
-    assert mod.post("/grids/caching/lock/", {"locked": "no"}).status_code == 303
+    assert "data-cell" in moderator.get("/grids/g/caching/").text
+    assert moderator.post("/grids/caching/lock/", {"locked": "no"}).status_code == 303
     assert ada.get(cell).status_code == 200
 
 
-def test_a_deleted_grid_leads_to_its_history(mod: Visitor, cell: str, session: Session) -> None:
-    assert "Delete the grid" in mod.get("/grids/caching/delete/").text
-    answer = mod.post("/grids/caching/delete/", {"reason": "empty"})
+def test_a_deleted_grid_leads_to_its_history(moderator: CsrfClient, cell: str, session: Session) -> None:
+    assert "Delete the grid" in moderator.get("/grids/caching/delete/").text
+    answer = moderator.post("/grids/caching/delete/", {"reason": "empty"})
     assert answer.status_code == 303
-    assert mod.get(answer.location).status_code == 200
-    assert mod.get("/grids/g/caching/").status_code == 404
+    assert moderator.get(answer.location).status_code == 200
+    assert moderator.get("/grids/g/caching/").status_code == 404
 
 
 def test_strangers_are_asked_to_log_in(app: Flask, cell: str) -> None:
-    nobody = Visitor(app)
+    nobody = CsrfClient(app)
     page = nobody.get("/grids/g/caching/").text
     assert "Log in to edit" in page
     assert "data-cell" not in page

@@ -8,8 +8,8 @@ from html import unescape
 from sqlalchemy.orm import Session
 
 from tests.factories import NOW, fill_cell, make_feature, make_grid, make_package
-from tests.views.conftest import addresses_in, plain, titles_in
-from tests.views.data import add_many
+from tests.views.conftest import link_targets, row_titles, visible_text
+from tests.views.varied_site import make_many_packages
 
 Get = Callable[[str], str]
 
@@ -23,21 +23,21 @@ def columns_in(html: str) -> list[str]:
 def row_in(html: str, title: str) -> list[str]:
     """Return the words in each cell of the comparison's row with this title."""
     row = next(row for row in html.split("<tr")[1:] if re.search(rf'<th scope="row">{title}\b', row))
-    return [plain(cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL)]
+    return [visible_text(cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL)]
 
 
-def test_living_packages_come_first_then_deprecated_then_archived(site: Session, get: Get) -> None:
-    html = get("/grids/g/caching/")
+def test_living_packages_come_first_then_deprecated_then_archived(varied_site: Session, fetch_page: Get) -> None:
+    html = fetch_page("/grids/g/caching/")
     columns = columns_in(html)
     assert columns[:3] == ["Known package", "Successor", "zero"]
     assert columns[-2:] == ["replaced", "archived"]
     assert len(columns) == 7
-    assert "replaced deprecated" in plain(html)
-    assert "archived archived deprecated" in plain(html)
+    assert "replaced deprecated" in visible_text(html)
+    assert "archived archived deprecated" in visible_text(html)
 
 
-def test_facts_are_rows(site: Session, get: Get) -> None:
-    html = get("/grids/g/caching/")
+def test_facts_are_rows(varied_site: Session, fetch_page: Get) -> None:
+    html = fetch_page("/grids/g/caching/")
     known = {title: row_in(html, title)[0] for title in (
         "Description", "Category", "Users", "Python 3", "Development status", "Version", "Stars", "Forks",
         "Downloads", "Commits", "Last commit", "Licence", "Links",
@@ -51,8 +51,8 @@ def test_facts_are_rows(site: Session, get: Get) -> None:
     assert row_in(html, "Stars")[2:4] == ["0", "— unknown"]
 
 
-def test_features_are_rows_with_the_cells_that_people_wrote(site: Session, get: Get) -> None:
-    html = get("/grids/g/caching/")
+def test_features_are_rows_with_the_cells_that_people_wrote(varied_site: Session, fetch_page: Get) -> None:
+    html = fetch_page("/grids/g/caching/")
     cells = dict(zip(columns_in(html), row_in(html, "Is fast"), strict=True))
     assert cells["Known package"] == "yes since 2 https://example.org/fast ."
     assert cells["zero"] == "nothing"
@@ -63,14 +63,14 @@ def test_features_are_rows_with_the_cells_that_people_wrote(site: Session, get: 
     assert "<script>alert" not in html
 
 
-def test_headers_name_what_they_head(site: Session, get: Get) -> None:
-    html = get("/grids/g/caching/")
+def test_headers_name_what_they_head(varied_site: Session, fetch_page: Get) -> None:
+    html = fetch_page("/grids/g/caching/")
     table = html.partition("<table>")[2].partition("</table>")[0]
     assert table.count("<th ") == table.count('scope="')
     assert 'role="region" aria-label="Caching: comparison table, scrollable" tabindex="0"' in html
 
 
-def test_a_grid_can_be_sorted(session: Session, get: Get) -> None:
+def test_a_grid_can_be_sorted(session: Session, fetch_page: Get) -> None:
     packages = (
         make_package(session, "a", title="beta", stars=1, score=1, forks=3, pypi_downloads=2, last_commit_at=NOW),
         make_package(session, "b", title="Alpha", stars=3, score=1, forks=2, last_commit_at=NOW - timedelta(days=1)),
@@ -89,11 +89,11 @@ def test_a_grid_can_be_sorted(session: Session, get: Get) -> None:
         "title": ["Alpha", "beta", "gamma", "past"],
         "-title": ["gamma", "Alpha", "beta", "past"],
     }.items():
-        assert columns_in(get(f"/grids/g/g/?sort={sort}")) == order, sort
-    assert "Ignored unknown sort order “-title”" in plain(get("/grids/g/g/?sort=-title"))
+        assert columns_in(fetch_page(f"/grids/g/g/?sort={sort}")) == order, sort
+    assert "Ignored unknown sort order “-title”" in visible_text(fetch_page("/grids/g/g/?sort=-title"))
 
 
-def test_stars_decide_where_no_score_has_been_reckoned(session: Session, get: Get) -> None:
+def test_stars_decide_where_no_score_has_been_reckoned(session: Session, fetch_page: Get) -> None:
     packages = (
         make_package(session, "few", stars=1),
         make_package(session, "many", stars=900),
@@ -102,45 +102,45 @@ def test_stars_decide_where_no_score_has_been_reckoned(session: Session, get: Ge
     )
     make_grid(session, "g", packages)
     session.commit()
-    html = get("/grids/g/g/")
+    html = fetch_page("/grids/g/g/")
     assert columns_in(html) == ["scored", "many", "few", "unknown"]
     assert '<a href="/grids/g/g/" aria-current="true">Score</a>' in html
 
 
-def test_a_grid_can_be_filtered_and_filters_keep_each_other(site: Session, get: Get) -> None:
-    html = get("/grids/g/caching/?q=CACHES&sort=forks")
+def test_a_grid_can_be_filtered_and_filters_keep_each_other(varied_site: Session, fetch_page: Get) -> None:
+    html = fetch_page("/grids/g/caching/?q=CACHES&sort=forks")
     assert columns_in(html)[0] == "Known package"
-    assert "1 of 7 packages" in plain(html)
-    assert "/grids/g/caching/?q=CACHES&sort=title" in addresses_in(html)
-    assert "/grids/g/caching/?q=CACHES&sort=forks&stable=1" in addresses_in(html)
+    assert "1 of 7 packages" in visible_text(html)
+    assert "/grids/g/caching/?q=CACHES&sort=title" in link_targets(html)
+    assert "/grids/g/caching/?q=CACHES&sort=forks&stable=1" in link_targets(html)
     assert '<input type="hidden" name="sort" value="forks">' in html
-    assert columns_in(get("/grids/g/caching/?stable=1")) == ["Known package"]
-    nothing = get("/grids/g/caching/?stable=1&q=zzz")
-    assert "No package in this grid matches “zzz” and is marked as stable." in plain(nothing)
+    assert columns_in(fetch_page("/grids/g/caching/?stable=1")) == ["Known package"]
+    nothing = fetch_page("/grids/g/caching/?stable=1&q=zzz")
+    assert "No package in this grid matches “zzz” and is marked as stable." in visible_text(nothing)
 
 
-def test_a_grid_has_no_limit(session: Session, get: Get) -> None:
-    add_many(session, 60)
-    html = get("/grids/g/many/")
+def test_a_grid_has_no_limit(session: Session, fetch_page: Get) -> None:
+    make_many_packages(session, 60)
+    html = fetch_page("/grids/g/many/")
     assert len(columns_in(html)) == 60
     assert row_in(html, "Stars") == ["5"] * 60, "nobody leads where all are alike"
 
 
-def test_an_empty_grid_says_so(site: Session, get: Get) -> None:
-    assert "This grid doesn't have any packages." in plain(get("/grids/g/nobody-here/"))
+def test_an_empty_grid_says_so(varied_site: Session, fetch_page: Get) -> None:
+    assert "This grid doesn't have any packages." in visible_text(fetch_page("/grids/g/nobody-here/"))
 
 
-def test_the_list_of_grids(site: Session, get: Get) -> None:
-    titles = titles_in(get("/grids/"))
+def test_the_list_of_grids(varied_site: Session, fetch_page: Get) -> None:
+    titles = row_titles(fetch_page("/grids/"))
     assert "Caching" in titles
     assert "Nobody here" not in titles
-    html = get("/grids/?q=keeping")
-    assert titles_in(html) == ["Caching"]
-    assert "packages 7 active 5 features 2" in plain(html)
-    assert "No grids match" in plain(get("/grids/?q=nobody+here"))
+    html = fetch_page("/grids/?q=keeping")
+    assert row_titles(html) == ["Caching"]
+    assert "packages 7 active 5 features 2" in visible_text(html)
+    assert "No grids match" in visible_text(fetch_page("/grids/?q=nobody+here"))
 
 
-def test_grids_can_be_sorted(session: Session, get: Get) -> None:
+def test_grids_can_be_sorted(session: Session, fetch_page: Get) -> None:
     one, two = make_package(session, "one"), make_package(session, "two", archived_at=NOW)
     make_grid(session, "a", (two,), title="beta", modified_at=NOW)
     make_grid(session, "b", (one, two), title="Alpha", modified_at=NOW - timedelta(days=2))
@@ -157,14 +157,14 @@ def test_grids_can_be_sorted(session: Session, get: Get) -> None:
         "-active_gridpackage_count": ["Alpha", "gamma", "beta"],
         "bogus": ["beta", "gamma", "Alpha"],
     }.items():
-        assert titles_in(get(f"/grids/?sort={sort}")) == order, sort
+        assert row_titles(fetch_page(f"/grids/?sort={sort}")) == order, sort
 
 
-def test_old_cells_of_other_grids_stay_out(session: Session, get: Get) -> None:
+def test_old_cells_of_other_grids_stay_out(session: Session, fetch_page: Get) -> None:
     package = make_package(session, "one")
     here, there = make_grid(session, "here", (package,)), make_grid(session, "there", (package,))
     fill_cell(session, make_feature(session, there, "Elsewhere"), package, "words of there")
     make_feature(session, here, "Here")
     session.commit()
-    assert "words of there" not in get("/grids/g/here/")
-    assert "words of there" in get("/grids/g/there/")
+    assert "words of there" not in fetch_page("/grids/g/here/")
+    assert "words of there" in fetch_page("/grids/g/there/")

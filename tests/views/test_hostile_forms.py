@@ -13,14 +13,14 @@ from sqlalchemy.orm import Session
 
 from pkgsite.models import Flag
 from tests.factories import NOW, fill_cell, make_feature, make_grid, make_package
-from tests.people import Visitor, make_user
+from tests.users import CsrfClient, make_user
 
 TAGS = ["script", "img src=x onerror=alert(1)", "svg onload=alert(1)", "iframe src=javascript:alert(1)", "b", "style",
         "a href=javascript:alert(1)", "math", "form action=//evil.example", "meta http-equiv=refresh content=0",
         "base href=//evil.example/", "input autofocus onfocus=alert(1)", "details open ontoggle=alert(1)",
         "textarea", "/textarea><script", "/title><script", "!--", "template", "object data=x",
         "link rel=import"]  # fmt: skip
-ODD = ["\0", "\x01", "\x08", "\x1b[31m", "\x7f", "\x85", "\u200b", "\u200e", "\u202e", "\u2028", "\u2029", "\u2066",
+UNUSUAL_CHARACTERS = ["\0", "\x01", "\x08", "\x1b[31m", "\x7f", "\x85", "\u200b", "\u200e", "\u202e", "\u2028", "\u2029", "\u2066",
        "\ufeff", "\ufffe", "\ud7ff", "\U0001f680", "\U000e0041", "e\u0301", "ﬃ", "İ", "ß", "\u0600", "ⅷ", "\u3000",
        "\u00ad"]  # fmt: skip
 SQL = ["' OR 1=1 --", "'; DROP TABLE package; --", '" OR ""="', "\\'; --", "1) UNION SELECT 1 --", "%", "_", "%%%s",
@@ -36,8 +36,8 @@ HOSTILE = [
     *[f"<{tag}>x" for tag in TAGS],
     *[f'"><{tag}>' for tag in TAGS],
     *[f"ok <{tag} " for tag in TAGS],
-    *[f"a{odd}b" for odd in ODD],
-    *ODD,
+    *[f"a{odd}b" for odd in UNUSUAL_CHARACTERS],
+    *UNUSUAL_CHARACTERS,
     *SQL,
     *WORDS,
     *[f"{words}\u202e<b>" for words in SQL],
@@ -66,8 +66,8 @@ def test_there_are_two_hundred() -> None:
     ],
 )
 def test_dangers_are_found(html: str) -> None:
-    assert dangers_in(html) != []
-    assert dangers_in(f'<a href="/x">one</a>{escape(html)}') == []
+    assert unsafe_markup(html) != []
+    assert unsafe_markup(f'<a href="/x">one</a>{escape(html)}') == []
 
 
 class Reader(HTMLParser):
@@ -98,7 +98,7 @@ SUSPICIOUS = re.compile(
 )
 
 
-def dangers_in(html: str) -> list[str]:
+def unsafe_markup(html: str) -> list[str]:
     if not SUSPICIOUS.search(unescape(html)):
         return []
     reader = Reader()
@@ -162,13 +162,13 @@ def test_hostile_texts(app: Flask, session: Session, place: int) -> None:
     ada, mod = make_user(session, "ada", password_hash="x"), make_user(session, "mod", role="moderator")
     session.add(Flag(package_id=package.id, user_id=mod.id, kind="dead", reason="It is", created_at=NOW))
     session.commit()
-    moderator = Visitor(app, mod)
+    moderator = CsrfClient(app, mod)
     visitor = (
-        moderator if path.startswith(FOR_MODERATORS) or path.endswith(("/lock/", "/answer/")) else Visitor(app, ada)
+        moderator if path.startswith(FOR_MODERATORS) or path.endswith(("/lock/", "/answer/")) else CsrfClient(app, ada)
     )
     statuses: dict[int, int] = {}
     # Markup is drawn alike on both databases; what they hold and how long it may be differs.
-    texts = HOSTILE if session.get_bind().dialect.name == "sqlite" else [*ODD, *SQL, *WORDS]
+    texts = HOSTILE if session.get_bind().dialect.name == "sqlite" else [*UNUSUAL_CHARACTERS, *SQL, *WORDS]
     for number, text in enumerate(texts):
         if "version" in others:
             session.refresh(package)
@@ -178,11 +178,11 @@ def test_hostile_texts(app: Flask, session: Session, place: int) -> None:
         statuses[answer.status_code] = statuses.get(answer.status_code, 0) + 1
         assert answer.status_code < 500, (path, text, answer.status_code)
         if answer.mimetype == "text/html":
-            assert dangers_in(answer.get_data(as_text=True)) == [], (path, text)
+            assert unsafe_markup(answer.get_data(as_text=True)) == [], (path, text)
         assert "Set-Cookie: x=1" not in str(answer.headers)
     assert sum(statuses.values()) == len(texts)
     for shown in SHOWN:
         page = moderator.get(shown, follow_redirects=True)
         assert page.status_code in {200, 404}, shown
         if page.mimetype == "text/html":
-            assert dangers_in(page.get_data(as_text=True)) == [], (path, shown)
+            assert unsafe_markup(page.get_data(as_text=True)) == [], (path, shown)

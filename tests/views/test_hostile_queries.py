@@ -19,14 +19,14 @@ QUERIES = (
 )  # fmt: skip
 
 
-def test_any_query_answers(site: Session, client: FlaskClient) -> None:
+def test_any_query_answers(varied_site: Session, client: FlaskClient) -> None:
     for path, query in product(PATHS, QUERIES):
         response = client.get(f"{path}?{query}")
         assert response.status_code == 200, f"{path}?{query[:80]}"
         assert b"Traceback" not in response.data
 
 
-def test_what_is_typed_is_escaped(site: Session, client: FlaskClient) -> None:
+def test_what_is_typed_is_escaped(varied_site: Session, client: FlaskClient) -> None:
     typed = "%22%3E%3Cscript%3Ealert(1)%3C/script%3E"
     for path in PATHS:
         html = client.get(f"{path}?q={typed}&category={typed}&sort={typed}&page={typed}").text
@@ -34,7 +34,7 @@ def test_what_is_typed_is_escaped(site: Session, client: FlaskClient) -> None:
         assert '"><script' not in html
 
 
-def test_signs_of_patterns_are_looked_for_as_they_are(site: Session, client: FlaskClient) -> None:
+def test_signs_of_patterns_are_looked_for_as_they_are(varied_site: Session, client: FlaskClient) -> None:
     for sign in ("%25", "_", "%5C"):
         html = client.get(f"/packages/?q=nn{sign}nn&all=1").text
         assert "No packages match" in html

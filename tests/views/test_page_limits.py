@@ -9,7 +9,7 @@ from flask import Flask
 from sqlalchemy.orm import Session
 
 from pkgsite.limits import RATES
-from tests.people import Visitor, make_user
+from tests.users import CsrfClient, make_user
 
 Make = Callable[..., Flask]
 
@@ -25,7 +25,7 @@ def test_who_searches_too_often_is_asked_to_wait(make_app: Make, session: Sessio
     user = make_user(session)
     session.commit()
     app = make_app(LIMITS="on")
-    stranger, ada = Visitor(app), Visitor(app, user)
+    stranger, ada = CsrfClient(app), CsrfClient(app, user)
     assert [stranger.get("/search/?q=x").status_code for _ in range(3)] == [200, 200, 429]
     refused = stranger.get("/search/?q=x")
     assert 0 < int(refused.headers["Retry-After"]) <= 3600
@@ -38,7 +38,7 @@ def test_who_searches_too_often_is_asked_to_wait(make_app: Make, session: Sessio
 
 @pytest.mark.usefixtures("few")
 def test_who_tries_to_log_in_too_often_is_asked_to_wait(make_app: Make) -> None:
-    stranger = Visitor(make_app(LIMITS="on"))
+    stranger = CsrfClient(make_app(LIMITS="on"))
     form = {"login": "nobody", "password": "a guess"}
     assert [stranger.post("/account/login/", form).status_code for _ in range(3)] == [422, 422, 429]
     assert "Too many requests" in stranger.post("/account/login/", form).text
@@ -47,5 +47,5 @@ def test_who_tries_to_log_in_too_often_is_asked_to_wait(make_app: Make) -> None:
 
 @pytest.mark.usefixtures("few")
 def test_a_site_may_count_nothing(make_app: Make) -> None:
-    stranger = Visitor(make_app(LIMITS="off"))
+    stranger = CsrfClient(make_app(LIMITS="off"))
     assert {stranger.get("/search/?q=x").status_code for _ in range(6)} == {200}

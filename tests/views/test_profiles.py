@@ -8,18 +8,18 @@ from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
 from pkgsite.models import Favourite, Identity, User
-from pkgsite.services.changes import Act
+from pkgsite.services.changeset import Changeset
 from tests.factories import NOW, make_grid, make_package
-from tests.people import Visitor, make_user, viewer_of
-from tests.queries import counted_queries
-from tests.views.conftest import plain, titles_in
+from tests.queries import recorded_queries
+from tests.users import CsrfClient, make_user, viewer_of
+from tests.views.conftest import row_titles, visible_text
 
 EVIL = """<script>alert('x')</script> & "q" """
 
 
-def visit_as(session: Session, app: Flask, user: User) -> Visitor:
+def visit_as(session: Session, app: Flask, user: User) -> CsrfClient:
     session.commit()
-    return Visitor(app, user)
+    return CsrfClient(app, user)
 
 
 def test_a_profile_tells_what_a_person_did(session: Session, client: FlaskClient) -> None:
@@ -30,7 +30,7 @@ def test_a_profile_tells_what_a_person_did(session: Session, client: FlaskClient
     session.add(Favourite(user_id=ada.id, package_id=package.id, created_at=NOW))
     session.commit()
     response = client.get("/profiles/ada/")
-    words = plain(response.text)
+    words = visible_text(response.text)
     assert response.status_code == 200
     assert "ada moderator" in words
     assert "Member since 1 Mar 2026" in words
@@ -59,8 +59,8 @@ def test_lists_have_pages_of_their_own(session: Session, client: FlaskClient) ->
         make_package(session, f"p-{number:02}", created_by_id=ada.id)
     session.commit()
     assert "All 25" in client.get("/profiles/ada/").text
-    assert titles_in(client.get("/profiles/ada/added/").text) == [f"p-{n:02}" for n in range(20)]
-    assert titles_in(client.get("/profiles/ada/added/?page=2").text) == [f"p-{n:02}" for n in range(20, 25)]
+    assert row_titles(client.get("/profiles/ada/added/").text) == [f"p-{n:02}" for n in range(20)]
+    assert row_titles(client.get("/profiles/ada/added/?page=2").text) == [f"p-{n:02}" for n in range(20, 25)]
     for which in ("contributed", "edited"):
         assert "No packages yet" in client.get(f"/profiles/ada/{which}/").text
 
@@ -71,13 +71,13 @@ def test_favourites_are_shown_to_whom_they_may(session: Session, app: Flask) -> 
     session.add(Favourite(user_id=ada.id, package_id=package.id, created_at=NOW))
     session.commit()
     path = "/profiles/ada/favorites/"
-    assert Visitor(app, ada).get(path).status_code == 200
-    assert "Liked one" in Visitor(app, ada).get("/profiles/ada/").text
-    assert Visitor(app, bob).get(path).status_code == 403
-    assert Visitor(app).get(path).status_code == 403
-    assert "Liked one" not in Visitor(app).get("/profiles/ada/").text
-    assert Visitor(app, ada).post("/profiles/edit/", {"shares_favourites": "y"}).status_code == 303
-    assert titles_in(Visitor(app).get(path).text) == ["Liked one"]
+    assert CsrfClient(app, ada).get(path).status_code == 200
+    assert "Liked one" in CsrfClient(app, ada).get("/profiles/ada/").text
+    assert CsrfClient(app, bob).get(path).status_code == 403
+    assert CsrfClient(app).get(path).status_code == 403
+    assert "Liked one" not in CsrfClient(app).get("/profiles/ada/").text
+    assert CsrfClient(app, ada).post("/profiles/edit/", {"shares_favourites": "y"}).status_code == 303
+    assert row_titles(CsrfClient(app).get(path).text) == ["Liked one"]
 
 
 def test_a_person_edits_their_own_page(session: Session, app: Flask) -> None:
@@ -131,22 +131,22 @@ def test_only_a_person_edits_their_page(session: Session, app: Flask, client: Fl
     ada = make_user(session, "ada")
     session.commit()
     assert client.get("/profiles/edit/").headers["Location"] == "/account/login/?next=/profiles/edit/"
-    assert Visitor(app).post("/profiles/edit/", {"shares_favourites": "y"}).status_code == 403
-    assert Visitor(app, ada).client.post("/profiles/edit/", data={"shares_favourites": "y"}).status_code == 403
+    assert CsrfClient(app).post("/profiles/edit/", {"shares_favourites": "y"}).status_code == 403
+    assert CsrfClient(app, ada).client.post("/profiles/edit/", data={"shares_favourites": "y"}).status_code == 403
 
 
 def test_moderators_find_a_persons_changes(session: Session, app: Flask) -> None:
     ada, mod = make_user(session, "ada"), make_user(session, "mod", role="moderator")
     package, viewer = make_package(session, "one"), viewer_of(ada)
     session.commit()
-    with Act(session, by=viewer, now=NOW) as act:
-        act.edit(package, {"title": "Else"})
+    with Changeset(session, by=viewer, now=NOW) as changeset:
+        changeset.edit(package, {"title": "Else"})
     session.commit()
-    html = Visitor(app, mod).get("/profiles/ada/").text
+    html = CsrfClient(app, mod).get("/profiles/ada/").text
     assert 'href="/changes/?by=ada"' in html
     assert 'href="/changes/by/ada/undo/"' in html
-    assert "/undo/" not in Visitor(app, ada).get("/profiles/ada/").text
-    assert "1 change" in plain(Visitor(app).get("/profiles/ada/").text)
+    assert "/undo/" not in CsrfClient(app, ada).get("/profiles/ada/").text
+    assert "1 change" in visible_text(CsrfClient(app).get("/profiles/ada/").text)
 
 
 @pytest.mark.parametrize("rows", [1, 50])
@@ -163,7 +163,7 @@ def test_a_profile_costs_the_same_whatever_a_person_did(session: Session, app: F
     client, costs = app.test_client(), {}
     for path in ("/profiles/ada/", "/profiles/ada/contributed/", "/profiles/ada/added/", "/profiles/ada/edited/",
                  "/profiles/ada/favorites/"):  # fmt: skip
-        with counted_queries(app) as statements:
+        with recorded_queries(app) as statements:
             assert client.get(path).status_code == 200
         costs[path] = len([one for one in statements if not one.startswith("BEGIN")])
     assert costs == {

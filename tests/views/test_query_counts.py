@@ -6,8 +6,8 @@ import pytest
 from flask import Flask
 from sqlalchemy.orm import Session
 
-from tests.queries import counted_queries
-from tests.views.data import add_many
+from tests.queries import recorded_queries
+from tests.views.varied_site import make_many_packages
 
 COSTS = {
     "/": 5,
@@ -38,12 +38,12 @@ COSTS = {
 
 @pytest.mark.parametrize("rows", [2, 50])
 def test_queries(app: Flask, session: Session, rows: int) -> None:
-    add_many(session, rows)
+    make_many_packages(session, rows)
     session.close()
     client = app.test_client()
     costs = {}
     for url in COSTS:
-        with counted_queries(app) as statements:
+        with recorded_queries(app) as statements:
             client.get(url)
         costs[url] = len([statement for statement in statements if not statement.startswith("BEGIN")])
     assert costs == COSTS

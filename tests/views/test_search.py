@@ -7,11 +7,11 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
-from pkgsite.rules.search_ranking import Tier
-from pkgsite.services.search import search_mixed
-from pkgsite.services.search_hits import Hit
+from pkgsite.rules.search.ranking import Tier
+from pkgsite.services.search.hits import Hit
+from pkgsite.services.search.query import search_mixed
 from tests.factories import NOW, make_category, make_grid, make_package
-from tests.views.conftest import plain
+from tests.views.conftest import visible_text
 
 Get = Callable[[str], str]
 
@@ -38,7 +38,7 @@ def found(session: Session, q: str) -> list[str]:
 
 
 def mixed(session: Session, q: str, limit: int = 20) -> list[Hit]:
-    return search_mixed(session, q, prefixes=("django",), limit=limit, now=NOW)
+    return search_mixed(session, q, ignored_prefixes=("django",), limit=limit, now=NOW)
 
 
 def test_the_nearest_title_comes_first(shelf: Session) -> None:
@@ -89,8 +89,8 @@ def test_a_hit_says_what_the_site_knows(shelf: Session) -> None:
     assert (grid.category, grid.stars, grid.weight) == ("", None, 37 * 3 // 6)
 
 
-def test_the_page_shows_grids_and_packages(shelf: Session, get: Get) -> None:
-    words = plain(get("/search/?q=cache"))
+def test_the_page_shows_grids_and_packages(shelf: Session, fetch_page: Get) -> None:
+    words = visible_text(fetch_page("/search/?q=cache"))
     assert "Grids Stores 1 package Caching 0 packages" in words
     assert "Packages 5 Filters ↓ Cache" in words
     assert "cachedead archived" in words
@@ -98,35 +98,37 @@ def test_the_page_shows_grids_and_packages(shelf: Session, get: Get) -> None:
     assert "Why this result? Exact name match. Found in name: cache" in words
 
 
-def test_a_page_without_results_helps(shelf: Session, get: Get) -> None:
-    assert "No results Check the spelling" in plain(get("/search/?q=zzzz"))
-    assert "What are you looking for?" in plain(get("/search/"))
-    assert 'value="zzzz"' in get("/search/?q=zzzz")
-    assert "Search without filters" in plain(get("/search/?q=cache+stars:>9000"))
+def test_a_page_without_results_helps(shelf: Session, fetch_page: Get) -> None:
+    assert "No results Check the spelling" in visible_text(fetch_page("/search/?q=zzzz"))
+    assert "What are you looking for?" in visible_text(fetch_page("/search/"))
+    assert 'value="zzzz"' in fetch_page("/search/?q=zzzz")
+    assert "Search without filters" in visible_text(fetch_page("/search/?q=cache+stars:>9000"))
 
 
-def test_what_was_done_with_the_words_is_said(shelf: Session, get: Get) -> None:
-    assert "Showing results for “cache”" in plain(get("/search/?q=cahce"))
-    assert "Showing results for “Query-cache”" in plain(get("/search/?q=Query-cahce"))
-    assert "No results contain all of these words." in plain(get("/search/?q=redis+ada"))
-    assert "Ignored invalid filter “stars:many”" in plain(get("/search/?q=cache+stars:many"))
-    assert "Nothing matches the filter “licence:mit”." in plain(get("/search/?q=cache+licence:mit"))
+def test_what_was_done_with_the_words_is_said(shelf: Session, fetch_page: Get) -> None:
+    assert "Showing results for “cache”" in visible_text(fetch_page("/search/?q=cahce"))
+    assert "Showing results for “Query-cache”" in visible_text(fetch_page("/search/?q=Query-cahce"))
+    assert "No results contain all of these words." in visible_text(fetch_page("/search/?q=redis+ada"))
+    assert "Ignored invalid filter “stars:many”" in visible_text(fetch_page("/search/?q=cache+stars:many"))
+    assert "Nothing matches the filter “licence:mit”." in visible_text(fetch_page("/search/?q=cache+licence:mit"))
 
 
-def test_facets_narrow_and_can_be_taken_away(shelf: Session, get: Get) -> None:
-    page = get("/search/?q=cache")
-    assert "10 or more 3 results" in plain(page)
+def test_facets_narrow_and_can_be_taken_away(shelf: Session, fetch_page: Get) -> None:
+    page = fetch_page("/search/?q=cache")
+    assert "10 or more 3 results" in visible_text(page)
     assert "/search/?q=cache+stars:%3E%3D10" in page
-    narrowed = get("/search/?q=cache+stars:>=10")
-    assert "Packages 3 Filters ↓ cacheops" in plain(narrowed)
-    assert "Remove filter: stars:>=10 ×" in plain(narrowed)
+    narrowed = fetch_page("/search/?q=cache+stars:>=10")
+    assert "Packages 3 Filters ↓ cacheops" in visible_text(narrowed)
+    assert "Remove filter: stars:>=10 ×" in visible_text(narrowed)
 
 
-def test_a_facet_that_counts_only_the_first_says_so(shelf: Session, get: Get, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "Counts cover the first" not in plain(get("/search/?q=cache"))
-    monkeypatch.setattr("pkgsite.services.search.COUNTED", 2)
-    monkeypatch.setattr("pkgsite.services.search_facets.MOST_COUNTED", 3)
-    page = plain(get("/search/?q=cache"))
+def test_a_facet_that_counts_only_the_first_says_so(
+    shelf: Session, fetch_page: Get, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "Counts cover the first" not in visible_text(fetch_page("/search/?q=cache"))
+    monkeypatch.setattr("pkgsite.services.search.query.MAX_RESULTS", 2)
+    monkeypatch.setattr("pkgsite.services.search.facets.MAX_COUNTED", 3)
+    page = visible_text(fetch_page("/search/?q=cache"))
     assert "10 or more 1+ results" in page
     assert "Counts cover the first 2 results." in page
 

@@ -16,22 +16,22 @@ from werkzeug.test import TestResponse
 
 from pkgsite.clock import utc_now
 from pkgsite.models import SourceState
-from pkgsite.rules.freshness import EVERY, Priority, Source
-from pkgsite.rules.signatures import signature_of
-from tests.factories import NOW, make_package, make_source
-from tests.queries import counted_queries
+from pkgsite.rules.freshness import REFRESH_INTERVALS, Priority, Source
+from pkgsite.rules.signatures import sign
+from tests.factories import NOW, make_package, make_source_state
+from tests.queries import recorded_queries
 
 SECRET = "open sesame"
 GITHUB, GITLAB = "/packages/github-webhook/", "/packages/gitlab-webhook/"
 URL = "https://github.com/Ada/One"
-GROUPED = "https://gitlab.com/group/sub/One"
-LATER = utc_now() + EVERY[Source.PEOPLE]
+NESTED_GROUP_URL = "https://gitlab.com/group/sub/One"
+LATER = utc_now() + REFRESH_INTERVALS[Source.PEOPLE]
 FORM = "application/x-www-form-urlencoded"
 Send = Callable[..., TestResponse]
 
 
 @pytest.fixture
-def guarded(make_app: Callable[..., Flask], session: Session) -> FlaskClient:
+def webhook_client(make_app: Callable[..., Flask], session: Session) -> FlaskClient:
     """A client of a site that has a secret and two packages, with nothing due for weeks."""
     for slug, host, target in (("one", "github.com", "ada/one"), ("grouped", "gitlab.com", "group/sub/one")):
         package = make_package(session, slug, repo_url=f"https://{host}/{target}")
@@ -39,28 +39,28 @@ def guarded(make_app: Callable[..., Flask], session: Session) -> FlaskClient:
             place = (
                 {"host": host, "target": target} if source in {"repo", "activity", "people"} else {"host": "pypi.org"}
             )
-            make_source(session, package, source, **place, next_due_at=LATER)
+            make_source_state(session, package, source, **place, next_due_at=LATER)
     session.commit()
     return make_app(WEBHOOK_SECRET=SECRET).test_client()
 
 
 @pytest.fixture
-def github(guarded: FlaskClient) -> Send:
+def github(webhook_client: FlaskClient) -> Send:
     """A function that sends what GitHub would: an event, and a payload in JSON, or bytes as they are."""
 
     def send(event: str, payload: Any, **headers: str) -> TestResponse:
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-        return guarded.post(GITHUB, data=body, headers=github_headers(event, body) | headers)
+        return webhook_client.post(GITHUB, data=body, headers=github_headers(event, body) | headers)
 
     return send
 
 
 @pytest.fixture
-def gitlab(guarded: FlaskClient) -> Send:
+def gitlab(webhook_client: FlaskClient) -> Send:
     def send(payload: Any, token: str = SECRET) -> TestResponse:
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
         headers = {"X-Gitlab-Token": token, "Content-Type": "application/json"}
-        return guarded.post(GITLAB, data=body, headers=headers)
+        return webhook_client.post(GITLAB, data=body, headers=headers)
 
     return send
 
@@ -68,18 +68,18 @@ def gitlab(guarded: FlaskClient) -> Send:
 def github_headers(event: str, body: bytes, content_type: str = "application/json") -> dict[str, str]:
     return {
         "X-GitHub-Event": event,
-        "X-Hub-Signature-256": signature_of(SECRET, body),
+        "X-Hub-Signature-256": sign(SECRET, body),
         "Content-Type": content_type,
     }
 
 
-def about(url: str = URL, **more: Any) -> dict[str, Any]:
+def github_payload(url: str = URL, **more: Any) -> dict[str, Any]:
     """Return a payload as GitHub makes them today."""
     path = url.partition("github.com/")[2]
     return {"repository": {"html_url": url, "url": f"https://api.github.com/repos/{path}"}} | more
 
 
-def brought_forward(session: Session) -> dict[str, set[str]]:
+def requeued_sources(session: Session) -> dict[str, set[str]]:
     """Return the sources, by package, that a webhook has made due."""
     session.rollback()
     found: dict[str, set[str]] = {}
@@ -108,62 +108,62 @@ def brought_forward(session: Session) -> dict[str, set[str]]:
 def test_an_event_of_github_makes_sources_due(
     github: Send, session: Session, event: str, more: dict[str, Any], sources: set[str]
 ) -> None:
-    answer = github(event, about(**more))
+    answer = github(event, github_payload(**more))
     assert answer.status_code == 200
     assert answer.json == {"detail": "Refresh scheduled.", "packages": ["one"], "sources": len(sources)}
-    assert brought_forward(session) == {"one": sources}
+    assert requeued_sources(session) == {"one": sources}
 
 
 @pytest.mark.parametrize(
     ("kind", "sources"), [("push", {"repo"}), ("tag_push", {"repo", "index"}), ("release", {"repo", "index"})]
 )
 def test_an_event_of_gitlab_makes_sources_due(gitlab: Send, session: Session, kind: str, sources: set[str]) -> None:
-    answer = gitlab({"object_kind": kind, "project": {"web_url": GROUPED}})
+    answer = gitlab({"object_kind": kind, "project": {"web_url": NESTED_GROUP_URL}})
     assert (answer.status_code, answer.json["packages"]) == (200, ["grouped"])
-    assert brought_forward(session) == {"grouped": sources}
+    assert requeued_sources(session) == {"grouped": sources}
 
 
 def test_what_nothing_follows_from_is_taken_and_ignored(github: Send, gitlab: Send, session: Session) -> None:
     for answer in (
-        github("issues", about()),
-        github("", about()),
+        github("issues", github_payload()),
+        github("", github_payload()),
         github("PUSH", {}),
-        gitlab({"object_kind": "note", "project": {"web_url": GROUPED}}),
+        gitlab({"object_kind": "note", "project": {"web_url": NESTED_GROUP_URL}}),
         gitlab({"object_kind": ["push"]}),
         gitlab({}),
     ):
         assert (answer.status_code, answer.json) == (202, {"detail": "Event ignored."})
-    assert brought_forward(session) == {}
+    assert requeued_sources(session) == {}
 
 
 def test_a_ping_says_that_it_works(github: Send, session: Session) -> None:
-    for payload in ({"zen": "Keep it logically awesome."}, about("https://github.com/no/body")):
+    for payload in ({"zen": "Keep it logically awesome."}, github_payload("https://github.com/no/body")):
         answer = github("ping", payload)
         assert (answer.status_code, answer.json) == (200, {"detail": "The webhook works."})
-    assert brought_forward(session) == {}
+    assert requeued_sources(session) == {}
 
 
-def test_a_form_is_read_as_well(guarded: FlaskClient, session: Session) -> None:
-    body = urlencode({"payload": json.dumps(about(words="ünï & çødé +"))}).encode()
+def test_a_form_is_read_as_well(webhook_client: FlaskClient, session: Session) -> None:
+    body = urlencode({"payload": json.dumps(github_payload(words="ünï & çødé +"))}).encode()
     for content_type in (FORM, f"{FORM}; charset=utf-8"):
-        answer = guarded.post(GITHUB, data=body, headers=github_headers("push", body, content_type))
+        answer = webhook_client.post(GITHUB, data=body, headers=github_headers("push", body, content_type))
         assert (answer.status_code, answer.content_type) == (200, "application/json")
-    assert brought_forward(session) == {"one": {"repo"}}
+    assert requeued_sources(session) == {"one": {"repo"}}
 
 
-def test_a_large_form_is_read_up_to_the_sites_limit(guarded: FlaskClient) -> None:
-    body = urlencode({"payload": json.dumps(about(words="x" * 900_000))}).encode()
-    assert guarded.post(GITHUB, data=body, headers=github_headers("push", body, FORM)).status_code == 200
+def test_a_large_form_is_read_up_to_the_sites_limit(webhook_client: FlaskClient) -> None:
+    body = urlencode({"payload": json.dumps(github_payload(words="x" * 900_000))}).encode()
+    assert webhook_client.post(GITHUB, data=body, headers=github_headers("push", body, FORM)).status_code == 200
     body = urlencode({"payload": "x" * 2_000_000}).encode()
-    answer = guarded.post(GITHUB, data=body, headers=github_headers("push", body, FORM))
+    answer = webhook_client.post(GITHUB, data=body, headers=github_headers("push", body, FORM))
     assert (answer.status_code, answer.json) == (413, {"detail": "Request Entity Too Large."})
 
 
 def test_the_same_webhook_again_does_nothing(github: Send, session: Session) -> None:
-    assert github("push", about()).json["sources"] == 1
+    assert github("push", github_payload()).json["sources"] == 1
     due = session.scalars(select(SourceState.next_due_at).where(SourceState.priority == Priority.WEBHOOK)).all()
     for _ in range(3):
-        answer = github("push", about())
+        answer = github("push", github_payload())
         assert (answer.status_code, answer.json["sources"]) == (200, 0)
         assert answer.json["detail"] == "A refresh is already scheduled."
     session.rollback()
@@ -172,10 +172,10 @@ def test_the_same_webhook_again_does_nothing(github: Send, session: Session) -> 
 
 def test_what_was_due_already_comes_first_now(github: Send, session: Session) -> None:
     for state in session.scalars(select(SourceState).where(SourceState.package_id == 1)):
-        state.next_due_at, state.priority = NOW, Priority.CLICK
+        state.next_due_at, state.priority = NOW, Priority.USER_REQUEST
     session.commit()
-    assert github("push", about()).json["sources"] == 1
-    assert brought_forward(session) == {"one": {"repo"}}
+    assert github("push", github_payload()).json["sources"] == 1
+    assert requeued_sources(session) == {"one": {"repo"}}
 
 
 @pytest.mark.parametrize(
@@ -196,9 +196,9 @@ def test_the_repository_is_found_however_it_is_written(github: Send, repository:
 def test_every_visible_package_of_the_repository_is_meant(github: Send, session: Session) -> None:
     for slug, hidden_at in (("twin", None), ("hidden", NOW)):
         package = make_package(session, slug, hidden_at=hidden_at)
-        make_source(session, package, "repo", target="ada/one", next_due_at=LATER)
+        make_source_state(session, package, "repo", target="ada/one", next_due_at=LATER)
     session.commit()
-    answer = github("push", about())
+    answer = github("push", github_payload())
     assert (answer.json["packages"], answer.json["sources"]) == (["one", "twin"], 2)
 
 
@@ -213,23 +213,23 @@ def test_every_visible_package_of_the_repository_is_meant(github: Send, session:
 def test_a_repository_that_has_moved_is_known_by_where_it_was(
     github: Send, session: Session, url: str, changes: dict[str, Any]
 ) -> None:
-    answer = github("repository", about(url, action="renamed", changes=changes))
+    answer = github("repository", github_payload(url, action="renamed", changes=changes))
     assert (answer.status_code, answer.json["packages"]) == (200, ["one"])
-    assert brought_forward(session) == {"one": {"repo"}}
+    assert requeued_sources(session) == {"one": {"repo"}}
 
 
 def test_a_new_name_that_is_known_comes_before_the_old_one(github: Send, session: Session) -> None:
-    make_source(session, make_package(session, "renamed"), "repo", target="ada/renamed", next_due_at=LATER)
+    make_source_state(session, make_package(session, "renamed"), "repo", target="ada/renamed", next_due_at=LATER)
     session.commit()
     changes = {"repository": {"name": {"from": "One"}}}
-    answer = github("repository", about("https://github.com/Ada/Renamed", changes=changes))
+    answer = github("repository", github_payload("https://github.com/Ada/Renamed", changes=changes))
     assert answer.json["packages"] == ["renamed"]
 
 
 def test_what_the_host_told_of_a_move_is_remembered(github: Send, session: Session) -> None:
     make_package(session, "elsewhere", repo_moved_to="https://github.com/New/Home")
     session.commit()
-    answer = github("push", about("https://github.com/new/home"))
+    answer = github("push", github_payload("https://github.com/new/home"))
     assert (answer.status_code, answer.json["packages"]) == (200, ["elsewhere"])
 
 
@@ -245,7 +245,7 @@ def test_an_unknown_repository_is_not_found(github: Send, gitlab: Send, session:
         gitlab({"object_kind": "push", "project": {"web_url": url.encode("utf-8", "replace").decode()}}),
     ):
         assert (answer.status_code, answer.json) == (404, {"detail": "No package on this site uses this repository."})
-    assert brought_forward(session) == {}
+    assert requeued_sources(session) == {}
 
 
 NAMELESS: tuple[Any, ...] = (
@@ -264,8 +264,8 @@ def test_a_payload_without_a_repository_is_refused(github: Send, gitlab: Send, n
 
 @pytest.mark.parametrize("changes", [None, [], "x", {"repository": {"name": {"from": 7}}}, {"owner": {"from": [{}]}}])
 def test_odd_changes_change_nothing(github: Send, changes: Any) -> None:
-    assert github("repository", about(changes=changes)).status_code == 200
-    assert github("repository", about("https://github.com/x/y", changes=changes)).status_code == 404
+    assert github("repository", github_payload(changes=changes)).status_code == 200
+    assert github("repository", github_payload("https://github.com/x/y", changes=changes)).status_code == 404
 
 
 UNREADABLE = {
@@ -304,25 +304,27 @@ def test_what_cannot_be_read_is_refused_in_clear_words(github: Send, gitlab: Sen
         (b"a=1&" * 200_000, "The form data is invalid."),
     ],
 )
-def test_a_form_that_cannot_be_read_is_refused_in_clear_words(guarded: FlaskClient, body: bytes, words: str) -> None:
-    answer = guarded.post(GITHUB, data=body, headers=github_headers("push", body, FORM))
+def test_a_form_that_cannot_be_read_is_refused_in_clear_words(
+    webhook_client: FlaskClient, body: bytes, words: str
+) -> None:
+    answer = webhook_client.post(GITHUB, data=body, headers=github_headers("push", body, FORM))
     assert (answer.status_code, answer.json) == (400, {"detail": words})
 
 
 def test_who_does_not_know_the_secret_is_refused(github: Send, gitlab: Send, session: Session) -> None:
-    body = json.dumps(about()).encode()
+    body = json.dumps(github_payload()).encode()
     refused = {"detail": "Missing or invalid signature or secret."}
-    for signature in ("", "sha256=", signature_of("other", body), signature_of(SECRET, body + b" "), "sha1=abc", "ü"):
+    for signature in ("", "sha256=", sign("other", body), sign(SECRET, body + b" "), "sha1=abc", "ü"):
         answer = github("push", body, **{"X-Hub-Signature-256": signature})
         assert (answer.status_code, answer.json) == (403, refused)
     for token in ("", "open", "open sesame2", "ü"):
-        answer = gitlab({"object_kind": "push", "project": {"web_url": GROUPED}}, token)
+        answer = gitlab({"object_kind": "push", "project": {"web_url": NESTED_GROUP_URL}}, token)
         assert (answer.status_code, answer.json) == (403, refused)
-    assert brought_forward(session) == {}
+    assert requeued_sources(session) == {}
 
 
-def test_nothing_is_read_before_the_signature(github: Send, gitlab: Send, guarded: FlaskClient) -> None:
-    with counted_queries(guarded.application) as statements:
+def test_nothing_is_read_before_the_signature(github: Send, gitlab: Send, webhook_client: FlaskClient) -> None:
+    with recorded_queries(webhook_client.application) as statements:
         for body in UNREADABLE:
             assert github("push", body, **{"X-Hub-Signature-256": "sha256=no"}).status_code == 403
             assert gitlab(body, "no").status_code == 403
@@ -331,7 +333,7 @@ def test_nothing_is_read_before_the_signature(github: Send, gitlab: Send, guarde
 
 def test_a_site_without_a_secret_takes_no_webhook(client: FlaskClient) -> None:
     for url in (GITHUB, GITLAB):
-        headers = {"X-Hub-Signature-256": signature_of("", b"{}"), "X-Gitlab-Token": "", "X-GitHub-Event": "ping"}
+        headers = {"X-Hub-Signature-256": sign("", b"{}"), "X-Gitlab-Token": "", "X-GitHub-Event": "ping"}
         answer = client.post(url, data=b"{}", headers=headers)
         assert (answer.status_code, answer.content_type) == (403, "application/json")
         assert answer.json == {"detail": "Webhooks are disabled: no secret is configured."}
@@ -347,21 +349,21 @@ def test_other_methods_are_told_to_post(client: FlaskClient, url: str) -> None:
 
 
 def test_an_answer_has_what_all_answers_have(github: Send) -> None:
-    answer = github("push", about())
+    answer = github("push", github_payload())
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert "Set-Cookie" not in answer.headers
 
 
 def test_a_webhook_asks_the_database_as_much_for_many_packages(
-    github: Send, guarded: FlaskClient, session: Session
+    github: Send, webhook_client: FlaskClient, session: Session
 ) -> None:
     def cost() -> int:
-        with counted_queries(guarded.application) as statements:
-            assert github("push", about()).status_code == 200
+        with recorded_queries(webhook_client.application) as statements:
+            assert github("push", github_payload()).status_code == 200
         return len([one for one in statements if not one.startswith("BEGIN")])
 
     before = cost()
     for number in range(30):
-        make_source(session, make_package(session, f"many-{number}"), "repo", target="ada/one", next_due_at=LATER)
+        make_source_state(session, make_package(session, f"many-{number}"), "repo", target="ada/one", next_due_at=LATER)
     session.commit()
     assert cost() == before <= 3

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from flask import Blueprint, Flask
 
-from pkgsite.api.limits import limited
+from pkgsite.api.limits import rate_limited
+from pkgsite.api.resource import METHODS, KeyConverter, Resource, SuffixConverter
 from pkgsite.api.v4 import bulk
 from pkgsite.api.v4.categories import CategoryInstance, CategoryList
 from pkgsite.api.v4.grid_parts import CellInstance, FeatureInstance, FeatureList, MemberInstance, MemberList
 from pkgsite.api.v4.grids import GridInstance, GridList
 from pkgsite.api.v4.packages import PackageInstance, PackageList
-from pkgsite.api.v4.resource import METHODS, KeyConverter, Resource, SuffixConverter
-from pkgsite.api.v4.root import Root
+from pkgsite.api.v4.root import ApiRoot
 from pkgsite.api.v4.search import Search
 from pkgsite.extensions import csrf
 
 RESOURCES: dict[str, type[Resource]] = {
-    "": Root,
+    "": ApiRoot,
     "packages": PackageList,
     "packages/<key:key>": PackageInstance,
     "grids": GridList,
@@ -33,16 +33,16 @@ RESOURCES: dict[str, type[Resource]] = {
 
 
 def make_blueprint() -> Blueprint:
-    made = Blueprint("api_v4", __name__, url_prefix="/api/v4")
-    csrf.exempt(made)  # a session's token is asked for where something is written: see `callers.writer`
-    limited("read", methods=["GET", "HEAD", "OPTIONS"])(made)
-    limited("write", methods=["POST", "PUT", "PATCH", "DELETE"])(made)
-    bulk.add_rules(made)
+    api_blueprint = Blueprint("api_v4", __name__, url_prefix="/api/v4")
+    csrf.exempt(api_blueprint)  # a session's token is asked for where something is written: see `callers.writer`
+    rate_limited("read", methods=["GET", "HEAD", "OPTIONS"])(api_blueprint)
+    rate_limited("write", methods=["POST", "PUT", "PATCH", "DELETE"])(api_blueprint)
+    bulk.add_rules(api_blueprint)
     for path, resource in RESOURCES.items():
         view = resource.as_view(resource.__name__.lower())
-        made.add_url_rule(f"/{path}/" if path else "/", view_func=view, methods=METHODS)
-        made.add_url_rule(f"/{path}.<suffix:suffix>", view_func=view, methods=METHODS, strict_slashes=False)
-    return made
+        api_blueprint.add_url_rule(f"/{path}/" if path else "/", view_func=view, methods=METHODS)
+        api_blueprint.add_url_rule(f"/{path}.<suffix:suffix>", view_func=view, methods=METHODS, strict_slashes=False)
+    return api_blueprint
 
 
 blueprint = make_blueprint()

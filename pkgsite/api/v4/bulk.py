@@ -15,126 +15,128 @@ from flask import Blueprint, Response, g, request, stream_with_context
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from pkgsite.api import errors
-from pkgsite.api.caching import asks_for
-from pkgsite.api.limits import limited
-from pkgsite.api.negotiation import Rendering, json_answer
-from pkgsite.api.reading import json_body
+from pkgsite.api.caching import matches_etag
+from pkgsite.api.limits import rate_limited
+from pkgsite.api.negotiation import ResponseFormat, json_response
+from pkgsite.api.query_params import parse_record_filter
+from pkgsite.api.request_body import parse_json_body
+from pkgsite.api.resource import UrlBuilder
 from pkgsite.api.v4 import grids, packages
-from pkgsite.api.v4.asking import asked_find
-from pkgsite.api.v4.resource import Links
 from pkgsite.errors import Invalid, SiteError
 from pkgsite.extensions import db, gateways
-from pkgsite.services.finding import (
+from pkgsite.services.api_queries import (
     grids_after,
-    last_grid_change,
-    last_package_change,
-    look_up_packages,
+    last_grid_change_at,
+    last_package_change_at,
+    lookup_packages,
     packages_after,
     packages_by_id,
 )
 
-BATCH = 500  # records that are in memory at a time
-MOST_KEYS = 100
-LONGEST_KEY = 500
-COLUMNS = ("id", "title", "slug", "description", "is_locked", "header", "packages", "created", "modified")
+BATCH_SIZE = 500  # records that are in memory at a time
+MAX_KEYS = 100
+MAX_KEY_LENGTH = 500
+CSV_COLUMNS = ("id", "title", "slug", "description", "is_locked", "header", "packages", "created", "modified")
 # With one of these in front a table program would take a text for a formula.
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
 
 
 def add_rules(blueprint: Blueprint) -> None:
     blueprint.add_url_rule(
-        "/packages.ndjson", "packages_ndjson", limited("bulk")(answered(packages_ndjson)), methods=("GET",)
+        "/packages.ndjson", "packages_ndjson", rate_limited("bulk")(with_json_errors(packages_ndjson)), methods=("GET",)
     )
-    blueprint.add_url_rule("/grids.csv", "grids_csv", limited("bulk")(answered(grids_csv)), methods=("GET",))
-    blueprint.add_url_rule("/packages/lookup/", "lookup", answered(lookup), methods=("POST", "OPTIONS"))
+    blueprint.add_url_rule(
+        "/grids.csv", "grids_csv", rate_limited("bulk")(with_json_errors(grids_csv)), methods=("GET",)
+    )
+    blueprint.add_url_rule("/packages/lookup/", "lookup", with_json_errors(lookup), methods=("POST", "OPTIONS"))
 
 
-def answered(view: Callable[[], Response]) -> Callable[[], Response]:
+def with_json_errors(view: Callable[[], Response]) -> Callable[[], Response]:
     """Make a view whose failures are JSON."""
 
     @wraps(view)
     def guarded() -> Response:
-        g.links, g.changed_at = Links(None), None
+        g.urls, g.changed_at = UrlBuilder(None), None
         try:
             return view()
         except (HTTPException, SiteError) as error:
             if isinstance(error, MethodNotAllowed):
                 raise
-            return errors.answer(error, Rendering())
+            return errors.error_response(error, ResponseFormat())
 
     return guarded
 
 
 def packages_ndjson() -> Response:
     """Answer all packages that are looked for, the lowest id first, one JSON object to a line."""
-    find = asked_find()
+    record_filter = parse_record_filter()
 
     def lines() -> Iterator[bytes]:
-        last = 0
-        while records := packages_after(db.session(), find, last, limit=BATCH):
-            last = records[-1].id
-            yield b"".join(orjson.dumps(body) + b"\n" for body in packages.dumped(records))
+        last_id = 0
+        while records := packages_after(db.session(), record_filter, last_id, limit=BATCH_SIZE):
+            last_id = records[-1].id
+            yield b"".join(orjson.dumps(body) + b"\n" for body in packages.serialize(records))
             db.session.rollback()  # no transaction lasts as long as a slow reader does
 
-    return streamed(lines(), "application/x-ndjson", last_package_change(db.session()))
+    return stream_response(lines(), "application/x-ndjson", last_package_change_at(db.session()))
 
 
 def grids_csv() -> Response:
     """Answer all grids that are looked for, the lowest id first, as a table."""
-    find = asked_find()
+    record_filter = parse_record_filter()
 
     def lines() -> Iterator[bytes]:
-        yield row(COLUMNS)
-        last = 0
-        while records := grids_after(db.session(), find, last, limit=BATCH):
-            last = records[-1].id
-            for body in grids.dumped(records):
+        yield csv_row(CSV_COLUMNS)
+        last_id = 0
+        while records := grids_after(db.session(), record_filter, last_id, limit=BATCH_SIZE):
+            last_id = records[-1].id
+            for body in grids.serialize(records):
                 numbers = " ".join(address.rstrip("/").rpartition("/")[2] for address in body["packages"])
-                yield row([numbers if name == "packages" else body[name] for name in COLUMNS])
+                yield csv_row([numbers if name == "packages" else body[name] for name in CSV_COLUMNS])
             db.session.rollback()
 
-    response = streamed(lines(), "text/csv; charset=utf-8", last_grid_change(db.session()))
+    response = stream_response(lines(), "text/csv; charset=utf-8", last_grid_change_at(db.session()))
     response.headers["Content-Disposition"] = "attachment; filename=grids.csv"
     return response
 
 
-def streamed(lines: Iterator[bytes], kind: str, changed_at: datetime | None) -> Response:
+def stream_response(chunks: Iterator[bytes], content_type: str, changed_at: datetime | None) -> Response:
     """Return an answer that is written as it is read; its tag names the question and the state of the data."""
-    asked = f"{request.url}|{changed_at}"
-    tag = hashlib.sha256(asked.encode()).hexdigest()[:32]
-    if asks_for(tag, request.headers.get("If-None-Match", "")):
+    fingerprint = f"{request.url}|{changed_at}"
+    etag = hashlib.sha256(fingerprint.encode()).hexdigest()[:32]
+    if matches_etag(etag, request.headers.get("If-None-Match", "")):
         response = Response(status=304)
     else:
-        response = Response(stream_with_context(lines), content_type=kind)
-    response.set_etag(tag)
+        response = Response(stream_with_context(chunks), content_type=content_type)
+    response.set_etag(etag)
     response.headers["Cache-Control"] = "public, no-cache"
     if changed_at is not None:
         response.last_modified = changed_at.astimezone(UTC)
     return response
 
 
-def row(values: Any) -> bytes:
+def csv_row(values: Any) -> bytes:
     """Return a line of a table."""
     text = io.StringIO()
-    csv.writer(text).writerow([_harmless(value) for value in values])
+    csv.writer(text).writerow([_escape_formula(value) for value in values])
     return text.getvalue().encode()
 
 
-def _harmless(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+def _escape_formula(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_PREFIXES) else value
 
 
 def lookup() -> Response:
     """Answer the packages that these keys name, by key; null for one that names none."""
     if request.method == "OPTIONS":  # else the methods of a package with this slug would be told
         return Response(headers={"Allow": "POST, OPTIONS"})
-    keys = json_body().get("keys")
-    is_list = isinstance(keys, list) and all(isinstance(key, str) and len(key) <= LONGEST_KEY for key in keys)
-    if not isinstance(keys, list) or not is_list or len(keys) > MOST_KEYS:
-        words = f"Must be a list of up to {MOST_KEYS} strings: slugs, repository URLs or PyPI project names."
-        raise Invalid({"keys": [words]})
-    found = look_up_packages(db.session(), [key.replace("\0", "") for key in keys], gateways().kinds)
-    records = {record.id: record for record in packages_by_id(db.session(), set(found.values()))}
-    bodies = dict(zip(records, packages.dumped(list(records.values())), strict=True))
-    named = {key: bodies.get(found.get(key.replace("\0", ""), 0)) for key in keys}
-    return json_answer({"results": named}, Rendering())
+    keys = parse_json_body().get("keys")
+    is_list = isinstance(keys, list) and all(isinstance(key, str) and len(key) <= MAX_KEY_LENGTH for key in keys)
+    if not isinstance(keys, list) or not is_list or len(keys) > MAX_KEYS:
+        message = f"Must be a list of up to {MAX_KEYS} strings: slugs, repository URLs or PyPI project names."
+        raise Invalid({"keys": [message]})
+    ids_by_key = lookup_packages(db.session(), [key.replace("\0", "") for key in keys], gateways().host_kinds)
+    records = {record.id: record for record in packages_by_id(db.session(), set(ids_by_key.values()))}
+    bodies = dict(zip(records, packages.serialize(list(records.values())), strict=True))
+    results = {key: bodies.get(ids_by_key.get(key.replace("\0", ""), 0)) for key in keys}
+    return json_response({"results": results}, ResponseFormat())

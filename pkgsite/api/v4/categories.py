@@ -7,25 +7,25 @@ from typing import Any
 from marshmallow import Schema
 from werkzeug.exceptions import NotFound
 
-from pkgsite.api.v4.fields import SiteTime, told
-from pkgsite.api.v4.paging import asked_stretch, envelope
-from pkgsite.api.v4.resource import Resource
+from pkgsite.api.fields import Timestamp, raw_field
+from pkgsite.api.paging import envelope, parse_limit_offset
+from pkgsite.api.resource import Resource
 from pkgsite.extensions import db
-from pkgsite.rules.slugs import id_in
+from pkgsite.rules.slugs import parse_id
 from pkgsite.services import categories
 
 
 class CategorySchema(Schema):
     """A category as it goes over the wire, in wire order."""
 
-    id = told("integer")
-    title = told("string")
-    slug = told("string")
-    description = told("string")
-    title_plural = told("string")
-    show_pypi = told("boolean")
-    created = SiteTime(attribute="created_at")
-    modified = SiteTime(attribute="modified_at")
+    id = raw_field("integer")
+    title = raw_field("string")
+    slug = raw_field("string")
+    description = raw_field("string")
+    title_plural = raw_field("string")
+    show_pypi = raw_field("boolean")
+    created = Timestamp(attribute="created_at")
+    modified = Timestamp(attribute="modified_at")
 
 
 class CategoryList(Resource):
@@ -33,9 +33,9 @@ class CategoryList(Resource):
     description = "Categories. Each package belongs to one category."
 
     def get(self) -> dict[str, Any]:
-        stretch = asked_stretch()
-        listing = categories.category_list(db.session(), limit=stretch.limit, offset=stretch.offset)
-        return envelope(stretch, listing.count, SCHEMA.dump(listing.records, many=True))
+        window = parse_limit_offset()
+        page = categories.category_list(db.session(), limit=window.limit, offset=window.offset)
+        return envelope(window, page.count, SCHEMA.dump(page.records, many=True))
 
 
 class CategoryInstance(Resource):
@@ -43,7 +43,7 @@ class CategoryInstance(Resource):
     description = CategoryList.description
 
     def get(self, key: str) -> Any:
-        category_id = id_in(key)
+        category_id = parse_id(key)
         if category_id is None:  # categories are found by id only; another key is no address at all
             raise NotFound
         return SCHEMA.dump(categories.category_by_id(db.session(), category_id))

@@ -7,22 +7,22 @@ from typing import Any
 from flask import g
 from marshmallow import Schema
 
-from pkgsite.api.reading import changes, new_record
+from pkgsite.api.fields import Hyperlink, computed_field, raw_field
+from pkgsite.api.inputs import CellInput, FeatureInput, MemberInput
+from pkgsite.api.mutations import NO_CONTENT, ApiResult, apply_mutation, expected_version
+from pkgsite.api.paging import envelope, parse_limit_offset
+from pkgsite.api.request_body import load_changes, load_new_record
+from pkgsite.api.resource import Editable, Resource
 from pkgsite.api.v4 import packages
-from pkgsite.api.v4.fields import Hyperlink, made, told
-from pkgsite.api.v4.grids import find
-from pkgsite.api.v4.inputs import CellInput, FeatureInput, MemberInput
-from pkgsite.api.v4.paging import asked_stretch, envelope
-from pkgsite.api.v4.resource import Editable, Resource
-from pkgsite.api.writing import NOTHING, Answer, begun_on, write
+from pkgsite.api.v4.grids import get_grid
 from pkgsite.errors import Invalid, NotFound
 from pkgsite.extensions import db
-from pkgsite.rules.slugs import id_in
-from pkgsite.services import grids
-from pkgsite.services.finding import Find, find_packages
-from pkgsite.services.grid_pages import feature_to_edit, grid_to_edit, package_in
-from pkgsite.services.package_places import package_typed
-from pkgsite.services.packages import PackageRecord
+from pkgsite.rules.slugs import parse_id
+from pkgsite.services.api_queries import RecordFilter, list_packages
+from pkgsite.services.grids import records as grids
+from pkgsite.services.grids.forms import get_feature_for_editing, get_grid_for_editing, get_grid_package
+from pkgsite.services.packages.lookup import find_by_reference
+from pkgsite.services.packages.records import PackageRecord
 from pkgsite.services.permissions import Viewer
 
 
@@ -30,234 +30,238 @@ class FeatureSchema(Schema):
     """A feature of a grid as it goes over the wire, in wire order."""
 
     grid = Hyperlink("grids", attribute="grid_id")
-    id = told("integer")
-    title = told("string")
-    description = told("string")
-    position = told("integer")
-    cells = made(
+    id = raw_field("integer")
+    title = raw_field("string")
+    description = raw_field("string")
+    position = raw_field("integer")
+    cells = computed_field(
         "array",
         items={"type": "object"},
-        make=lambda feature: [cell_body(feature, number, text) for number, text in feature["cells"]],
+        compute=lambda feature: [serialize_cell(feature, number, text) for number, text in feature["cells"]],
     )
 
 
-class _Part(Resource):
+class GridPart(Resource):
     """A part of a grid: a locked grid's are changed by moderators only."""
 
-    asks_who = True
+    requires_login = True
 
-    def may(self, method: str, viewer: Viewer, **keys: str) -> bool:  # noqa: ARG002
-        return viewer.is_moderator or not find(keys["key"]).is_locked
+    def is_allowed(self, method: str, viewer: Viewer, **keys: str) -> bool:  # noqa: ARG002
+        return viewer.is_moderator or not get_grid(keys["key"]).is_locked
 
 
-class MemberList(_Part):
+class MemberList(GridPart):
     name = "Grid Packages"
     description = "Packages in a grid."
-    takes = MemberInput
+    input_schema = MemberInput
 
     def get(self, key: str) -> dict[str, Any]:
-        grid, stretch = find(key), asked_stretch()
+        grid, window = get_grid(key), parse_limit_offset()
         g.changed_at = grid.changed_at
-        wanted = Find(order="title", grid=str(grid.id))
-        listing = find_packages(db.session(), wanted, limit=stretch.limit, offset=stretch.offset)
-        return envelope(stretch, listing.count, packages.dumped(listing.records))
+        record_filter = RecordFilter(ordering="title", grid=str(grid.id))
+        listing = list_packages(db.session(), record_filter, limit=window.limit, offset=window.offset)
+        return envelope(window, listing.count, packages.serialize(listing.records))
 
-    def post(self, key: str) -> Answer:
-        grid = find(key)
-        written = new_record(self.takes)["package"]
-        found = package_typed(db.session(), written) if written else None
+    def post(self, key: str) -> ApiResult:
+        grid = get_grid(key)
+        changes = load_new_record(self.input_schema)["package"]
+        found = find_by_reference(db.session(), changes) if changes else None
         if found is None:
             raise Invalid({"package": ["Package not found."]})
         if found.id in grid.package_ids:
-            return shown_member(grid, found.id, is_new=False)
-        return write(
+            return member_response(grid, found.id, is_new=False)
+        return apply_mutation(
             "membership.add",
             {"grid_id": grid.id, "package_id": found.id},
             title=f"Add “{found.title}” to “{grid.title}”",
-            show=lambda made: shown_member(grid, made.package_id, is_new=True),
+            to_response=lambda created: member_response(grid, created.package_id, is_new=True),
         )
 
 
-class MemberInstance(_Part):
+class MemberInstance(GridPart):
     name = "Grid Package"
     description = "A package in a grid."
-    is_one = True
+    is_single_record = True
 
     def get(self, key: str, package: str) -> Any:
-        record = member(find(key), package)
+        record = get_member(get_grid(key), package)
         g.changed_at = record.changed_at
-        return packages.dumped([record])[0]
+        return packages.serialize([record])[0]
 
-    def may(self, method: str, viewer: Viewer, **keys: str) -> bool:  # noqa: ARG002
-        grid = find(keys["key"])
-        record, session = member(grid, keys["package"]), db.session()
-        return package_in(session, grid_to_edit(session, grid.slug, viewer), record.id, viewer)[1]
+    def is_allowed(self, method: str, viewer: Viewer, **keys: str) -> bool:  # noqa: ARG002
+        grid = get_grid(keys["key"])
+        record, session = get_member(grid, keys["package"]), db.session()
+        return get_grid_package(session, get_grid_for_editing(session, grid.slug, viewer), record.id, viewer)[1]
 
-    def delete(self, key: str, package: str) -> Answer:
-        grid = find(key)
-        record = member(grid, package)
-        before = packages.dumped([record])[0]
-        begun_on(before, record.version)
-        return write(
+    def delete(self, key: str, package: str) -> ApiResult:
+        grid = get_grid(key)
+        record = get_member(grid, package)
+        original = packages.serialize([record])[0]
+        expected_version(original, record.version)
+        return apply_mutation(
             "membership.remove",
             {"grid_id": grid.id, "package_id": record.id},
             title=f"Remove “{record.title}” from “{grid.title}”",
-            before=before,
-            show=lambda _: NOTHING,
+            original=original,
+            to_response=lambda _: NO_CONTENT,
         )
 
 
-class FeatureList(_Part):
+class FeatureList(GridPart):
     name = "Grid Features"
     description = "Features that a grid uses to compare its packages."
-    takes = FeatureInput
+    input_schema = FeatureInput
 
     def get(self, key: str) -> dict[str, Any]:
-        grid, stretch = find(key), asked_stretch()
+        grid, window = get_grid(key), parse_limit_offset()
         g.changed_at = grid.changed_at
-        found = grids.features_of(db.session(), [grid.id]).get(grid.id, [])
-        part = found[stretch.offset : stretch.offset + stretch.limit]
-        return envelope(stretch, len(found), [feature_body(grid, line) for line in part])
+        found = grids.load_features(db.session(), [grid.id]).get(grid.id, [])
+        part = found[window.offset : window.offset + window.limit]
+        return envelope(window, len(found), [serialize_feature(grid, line) for line in part])
 
-    def post(self, key: str) -> Answer:
-        grid, written = find(key), new_record(self.takes)
-        if written.pop("position", None) is not None:
+    def post(self, key: str) -> ApiResult:
+        grid, changes = get_grid(key), load_new_record(self.input_schema)
+        if changes.pop("position", None) is not None:
             raise Invalid(
                 {"position": ["New features are added at the end. Set the position with a later PATCH request."]}
             )
-        return write(
+        return apply_mutation(
             "feature.add",
-            {"grid_id": grid.id, **written},
+            {"grid_id": grid.id, **changes},
             title=f"Add feature to “{grid.title}”",
-            show=lambda made: shown_feature(grid, made.id, is_new=True),
+            to_response=lambda created: feature_response(grid, created.id, is_new=True),
         )
 
 
-class FeatureInstance(_Part, Editable):
+class FeatureInstance(GridPart, Editable):
     name = "Grid Feature"
     description = "A feature in a grid."
-    takes = FeatureInput
-    is_one = True
+    input_schema = FeatureInput
+    is_single_record = True
 
     def get(self, key: str, feature: str) -> Any:
-        grid = find(key)
+        grid = get_grid(key)
         g.changed_at = grid.changed_at
-        return feature_body(grid, line(grid, feature))
+        return serialize_feature(grid, get_feature(grid, feature))
 
-    def may(self, method: str, viewer: Viewer, **keys: str) -> bool:
-        found = feature_to_edit(db.session(), line(find(keys["key"]), keys["feature"]).id, viewer)
-        return found.may_delete if method == "DELETE" else found.grid.may_edit
+    def is_allowed(self, method: str, viewer: Viewer, **keys: str) -> bool:
+        found = get_feature_for_editing(db.session(), get_feature(get_grid(keys["key"]), keys["feature"]).id, viewer)
+        return found.can_delete if method == "DELETE" else found.grid.can_edit
 
-    def delete(self, key: str, feature: str) -> Answer:
-        grid = find(key)
-        found = line(grid, feature)
-        before = feature_body(grid, found)
-        begun_on(before, found.version)
+    def delete(self, key: str, feature: str) -> ApiResult:
+        grid = get_grid(key)
+        found = get_feature(grid, feature)
+        original = serialize_feature(grid, found)
+        expected_version(original, found.version)
         title = f"Delete feature from “{grid.title}”"
-        return write("feature.delete", {"feature_id": found.id}, title=title, before=before, show=lambda _: NOTHING)
+        return apply_mutation(
+            "feature.delete", {"feature_id": found.id}, title=title, original=original, to_response=lambda _: NO_CONTENT
+        )
 
-    def edit(self, key: str, feature: str, *, is_whole: bool) -> Answer:
-        grid = find(key)
-        found = line(grid, feature)
-        before = feature_body(grid, found)
-        version = begun_on(before, found.version)
-        written = {"title": found.title, "description": found.description}
-        return write(
+    def update(self, key: str, feature: str, *, is_full_update: bool) -> ApiResult:
+        grid = get_grid(key)
+        found = get_feature(grid, feature)
+        original = serialize_feature(grid, found)
+        version = expected_version(original, found.version)
+        changes = {"title": found.title, "description": found.description}
+        return apply_mutation(
             "feature.edit",
-            {"feature_id": found.id, "version": version} | written | changes(self.takes, before, is_whole=is_whole),
+            {"feature_id": found.id, "version": version}
+            | changes
+            | load_changes(self.input_schema, original, is_full_update=is_full_update),
             title=f"Edit feature in “{grid.title}”",
-            before=before,
-            show=lambda changed: shown_feature(grid, changed.id, is_new=False),
+            original=original,
+            to_response=lambda changed: feature_response(grid, changed.id, is_new=False),
         )
 
 
-class CellInstance(_Part, Editable):
+class CellInstance(GridPart, Editable):
     name = "Grid Cell"
     description = "The text for one package and one feature in a grid."
-    takes = CellInput
-    is_one = True
+    input_schema = CellInput
+    is_single_record = True
 
     def get(self, key: str, feature: str, package: str) -> Any:
-        grid = find(key)
+        grid = get_grid(key)
         g.changed_at = grid.changed_at
-        return self._read(grid, feature, package)[0]
+        return self._load(grid, feature, package)[0]
 
-    def _read(self, grid: grids.GridRecord, feature: str, package: str) -> tuple[dict[str, Any], grids.CellLine]:
-        found, record = line(grid, feature), member(grid, package)
-        cell = grids.cell_of(db.session(), found.id, record.id)
-        return cell_body({"grid_id": grid.id, "id": found.id}, record.id, cell.text), cell
+    def _load(self, grid: grids.GridRecord, feature: str, package: str) -> tuple[dict[str, Any], grids.CellRecord]:
+        found, record = get_feature(grid, feature), get_member(grid, package)
+        cell = grids.load_cell(db.session(), found.id, record.id)
+        return serialize_cell({"grid_id": grid.id, "id": found.id}, record.id, cell.text), cell
 
-    def edit(self, key: str, feature: str, package: str, *, is_whole: bool) -> Answer:
-        grid = find(key)
-        before, cell = self._read(grid, feature, package)
-        version = begun_on(before, cell.version)
+    def update(self, key: str, feature: str, package: str, *, is_full_update: bool) -> ApiResult:
+        grid = get_grid(key)
+        original, cell = self._load(grid, feature, package)
+        version = expected_version(original, cell.version)
         arguments = {
-            "package_id": member(grid, package).id,
-            "feature_id": line(grid, feature).id,
+            "package_id": get_member(grid, package).id,
+            "feature_id": get_feature(grid, feature).id,
             "text": cell.text,
             "version": version,
         }
-        return write(
+        return apply_mutation(
             "cell.edit",
-            arguments | changes(self.takes, before, is_whole=is_whole),
+            arguments | load_changes(self.input_schema, original, is_full_update=is_full_update),
             title=f"Edit cell in “{grid.title}”",
-            before=before,
-            show=lambda _: Answer(self._read(grid, feature, package)[0], is_record=True),
+            original=original,
+            to_response=lambda _: ApiResult(self._load(grid, feature, package)[0], is_record=True),
         )
 
 
-def member(grid: grids.GridRecord, key: str) -> PackageRecord:
+def get_member(grid: grids.GridRecord, key: str) -> PackageRecord:
     """Return the package of a grid that a key names.
 
     Raises:
         NotFound: it is not in the grid.
     """
-    record = packages.find(key)
+    record = packages.get_package(key)
     if record.id not in grid.package_ids:
         raise NotFound("Package")
     return record
 
 
-def line(grid: grids.GridRecord, key: str) -> grids.FeatureLine:
+def get_feature(grid: grids.GridRecord, key: str) -> grids.FeatureRecord:
     """Return the feature of a grid that a key names.
 
     Raises:
         NotFound: the grid has none with this id.
     """
-    number = id_in(key)
-    for found in grids.features_of(db.session(), [grid.id]).get(grid.id, []):
-        if found.id == number:
+    feature_id = parse_id(key)
+    for found in grids.load_features(db.session(), [grid.id]).get(grid.id, []):
+        if found.id == feature_id:
             return found
     raise NotFound("Feature")
 
 
-def feature_body(grid: grids.GridRecord, found: grids.FeatureLine) -> dict[str, Any]:
-    told = {name: getattr(found, name) for name in ("id", "title", "description", "position", "cells")}
-    body: dict[str, Any] = SCHEMA.dump({"grid_id": grid.id, **told})
+def serialize_feature(grid: grids.GridRecord, found: grids.FeatureRecord) -> dict[str, Any]:
+    values = {name: getattr(found, name) for name in ("id", "title", "description", "position", "cells")}
+    body: dict[str, Any] = SCHEMA.dump({"grid_id": grid.id, **values})
     return body
 
 
-def cell_body(feature: dict[str, Any], package_id: int, text: str) -> dict[str, Any]:
+def serialize_cell(feature: dict[str, Any], package_id: int, text: str) -> dict[str, Any]:
     return {
-        "grid": g.links.to(f"grids/{feature['grid_id']}"),
-        "feature": g.links.to(f"grids/{feature['grid_id']}/features/{feature['id']}"),
-        "package": g.links.to(f"packages/{package_id}"),
+        "grid": g.urls.url_for(f"grids/{feature['grid_id']}"),
+        "feature": g.urls.url_for(f"grids/{feature['grid_id']}/features/{feature['id']}"),
+        "package": g.urls.url_for(f"packages/{package_id}"),
         "text": text,
     }
 
 
-def shown_member(grid: grids.GridRecord, package_id: int, *, is_new: bool) -> Answer:
+def member_response(grid: grids.GridRecord, package_id: int, *, is_new: bool) -> ApiResult:
     """Return the answer that tells a package that is in a grid now."""
-    location = g.links.to(f"grids/{grid.id}/packages/{package_id}")
-    body = packages.shown(package_id).body
-    return Answer(body, 201 if is_new else 200, location if is_new else None, is_record=True)
+    location = g.urls.url_for(f"grids/{grid.id}/packages/{package_id}")
+    body = packages.record_response(package_id).body
+    return ApiResult(body, 201 if is_new else 200, location if is_new else None, is_record=True)
 
 
-def shown_feature(grid: grids.GridRecord, feature_id: int, *, is_new: bool) -> Answer:
+def feature_response(grid: grids.GridRecord, feature_id: int, *, is_new: bool) -> ApiResult:
     """Return the answer that tells a feature after it was added or changed."""
-    body = feature_body(grid, line(grid, str(feature_id)))
-    location = g.links.to(f"grids/{grid.id}/features/{feature_id}") if is_new else None
-    return Answer(body, 201 if is_new else 200, location, is_record=True)
+    body = serialize_feature(grid, get_feature(grid, str(feature_id)))
+    location = g.urls.url_for(f"grids/{grid.id}/features/{feature_id}") if is_new else None
+    return ApiResult(body, 201 if is_new else 200, location, is_record=True)
 
 
 SCHEMA = FeatureSchema()

@@ -8,135 +8,144 @@ from typing import Any
 from flask import g
 from marshmallow import Schema
 
-from pkgsite.api.reading import changes, new_record
-from pkgsite.api.v4.asking import asked_find, names, only
-from pkgsite.api.v4.fields import Hyperlinks, SiteTime, made, told
-from pkgsite.api.v4.inputs import GridInput
-from pkgsite.api.v4.paging import asked_stretch, envelope
-from pkgsite.api.v4.resource import Editable, Resource
-from pkgsite.api.writing import NOTHING, Answer, begun_on, write
+from pkgsite.api.fields import Hyperlinks, Timestamp, computed_field, raw_field
+from pkgsite.api.inputs import GridInput
+from pkgsite.api.mutations import NO_CONTENT, ApiResult, apply_mutation, expected_version
+from pkgsite.api.paging import envelope, parse_limit_offset
+from pkgsite.api.query_params import list_param, parse_record_filter, select_fields
+from pkgsite.api.request_body import load_changes, load_new_record
+from pkgsite.api.resource import Editable, Resource
 from pkgsite.errors import NotFound
 from pkgsite.extensions import db
-from pkgsite.rules.slugs import id_in, slug_problem
-from pkgsite.services import grids
-from pkgsite.services.finding import deleted_grids, find_grids, last_grid_change
+from pkgsite.rules.slugs import parse_id, slug_problem
+from pkgsite.services.api_queries import deleted_grids, last_grid_change_at, list_grids
+from pkgsite.services.grids import records as grids
 from pkgsite.services.permissions import Viewer
 
 
 class GridSchema(Schema):
     """A grid as it goes over the wire, in wire order."""
 
-    id = told("integer")
-    title = told("string")
-    slug = told("string")
-    description = told("string")
-    is_locked = told("boolean")
+    id = raw_field("integer")
+    title = raw_field("string")
+    slug = raw_field("string")
+    description = raw_field("string")
+    is_locked = raw_field("boolean")
     packages = Hyperlinks("packages", attribute="package_ids")
-    header = told("boolean")
-    created = SiteTime(attribute="created_at")
-    modified = SiteTime(attribute="modified_at")
+    header = raw_field("boolean")
+    created = Timestamp(attribute="created_at")
+    modified = Timestamp(attribute="modified_at")
 
 
 class GridList(Resource):
     name = "Grid List"
     description = "Grids compare similar packages side by side."
-    takes = GridInput
+    input_schema = GridInput
 
     def get(self) -> dict[str, Any]:
-        stretch, find, session = asked_stretch(), asked_find(), db.session()
-        listing = find_grids(session, find, limit=stretch.limit, offset=stretch.offset)
-        g.changed_at = last_grid_change(session)
-        body = envelope(stretch, listing.count, dumped(listing.records))
-        if find.with_deleted:
-            body["deleted"] = DELETED.dump(deleted_grids(session, find.updated_since), many=True)
+        window, record_filter, session = parse_limit_offset(), parse_record_filter(), db.session()
+        page = list_grids(session, record_filter, limit=window.limit, offset=window.offset)
+        g.changed_at = last_grid_change_at(session)
+        body = envelope(window, page.count, serialize(page.records))
+        if record_filter.include_deleted:
+            body["deleted"] = DELETED.dump(deleted_grids(session, record_filter.updated_since), many=True)
         return body
 
-    def post(self) -> Answer:
-        written = new_record(self.takes)
-        title = f"Create grid “{written['title']}”"
-        return write("grid.add", {"changes": written}, title=title, show=lambda made: shown(made.id, is_new=True))
+    def post(self) -> ApiResult:
+        changes = load_new_record(self.input_schema)
+        title = f"Create grid “{changes['title']}”"
+        return apply_mutation(
+            "grid.add",
+            {"changes": changes},
+            title=title,
+            to_response=lambda created: record_response(created.id, is_new=True),
+        )
 
 
 class GridInstance(Editable):
     name = "Grid Instance"
     description = GridList.description
-    takes = GridInput
-    is_one = True
+    input_schema = GridInput
+    is_single_record = True
 
     def get(self, key: str) -> Any:
-        record = find(key)
+        record = get_grid(key)
         g.changed_at = record.changed_at
-        return dumped([record])[0]
+        return serialize([record])[0]
 
-    def may(self, method: str, viewer: Viewer, **keys: str) -> bool:
-        return viewer.is_moderator or (method != "DELETE" and not find(keys["key"]).is_locked)
+    def is_allowed(self, method: str, viewer: Viewer, **keys: str) -> bool:
+        return viewer.is_moderator or (method != "DELETE" and not get_grid(keys["key"]).is_locked)
 
-    def delete(self, key: str) -> Answer:
-        record = find(key)
-        before = dumped([record])[0]
-        begun_on(before, record.version)
+    def delete(self, key: str) -> ApiResult:
+        record = get_grid(key)
+        before = serialize([record])[0]
+        expected_version(before, record.version)
         title = f"Delete grid “{record.title}”"
-        return write("grid.delete", {"grid_id": record.id}, title=title, before=before, show=lambda _: NOTHING)
+        return apply_mutation(
+            "grid.delete", {"grid_id": record.id}, title=title, original=before, to_response=lambda _: NO_CONTENT
+        )
 
-    def edit(self, key: str, *, is_whole: bool) -> Answer:
-        record = find(key)
-        version, present = begun_on(dumped([record])[0], record.version), SCHEMA.dump(record)
-        written = changes(self.takes, present, is_whole=is_whole)
-        return write(
+    def update(self, key: str, *, is_full_update: bool) -> ApiResult:
+        record = get_grid(key)
+        version, current = expected_version(serialize([record])[0], record.version), SCHEMA.dump(record)
+        changes = load_changes(self.input_schema, current, is_full_update=is_full_update)
+        return apply_mutation(
             "grid.edit",
-            {"grid_id": record.id, "changes": written, "version": version},
+            {"grid_id": record.id, "changes": changes, "version": version},
             title=f"Edit grid “{record.title}”",
-            before=dumped([record])[0],
-            show=lambda changed: shown(changed.id),
+            original=serialize([record])[0],
+            to_response=lambda changed: record_response(changed.id),
         )
 
 
 class DeletedSchema(Schema):
     """A grid that is gone."""
 
-    id = told("integer")
-    slug = told("string")
-    changed = SiteTime(attribute="at")
+    id = raw_field("integer")
+    slug = raw_field("string")
+    changed = Timestamp(attribute="deleted_at")
 
 
 class FeatureSchema(Schema):
     """What `?expand=features` adds to a grid: a row that people fill in, with its cells by package."""
 
-    id = told("integer")
-    title = told("string")
-    description = told("string")
-    cells = made(
+    id = raw_field("integer")
+    title = raw_field("string")
+    description = raw_field("string")
+    cells = computed_field(
         "array",
-        lambda feature: [{"package": g.links.to(f"packages/{number}"), "text": text} for number, text in feature.cells],
+        lambda feature: [
+            {"package": g.urls.url_for(f"packages/{number}"), "text": text} for number, text in feature.cells
+        ],
     )
 
 
-def dumped(records: Sequence[grids.GridRecord]) -> list[dict[str, Any]]:
+def serialize(records: Sequence[grids.GridRecord]) -> list[dict[str, Any]]:
     """Return records as they go over the wire, with the detail and the fields that the request asks for."""
     bodies: list[dict[str, Any]] = SCHEMA.dump(records, many=True)
-    expand, wanted = names("expand"), names("fields")
+    expand, field_names = list_param("expand"), list_param("fields")
     if "features" in expand or "all" in expand:
-        features = grids.features_of(db.session(), [record.id for record in records])
+        features = grids.load_features(db.session(), [record.id for record in records])
         for body, record in zip(bodies, records, strict=True):
             body["features"] = FEATURE.dump(features.get(record.id, []), many=True)
-    return [only(body, wanted) for body in bodies] if wanted else bodies
+    return [select_fields(body, field_names) for body in bodies] if field_names else bodies
 
 
-def shown(grid_id: int, *, is_new: bool = False) -> Answer:
+def record_response(grid_id: int, *, is_new: bool = False) -> ApiResult:
     """Return the answer that tells a grid after it was made or changed."""
     record = grids.grid_by_id(db.session(), grid_id)
-    location = g.links.to(f"grids/{record.id}") if is_new else None
-    return Answer(dumped([record])[0], 201 if is_new else 200, location, is_record=True)
+    location = g.urls.url_for(f"grids/{record.id}") if is_new else None
+    return ApiResult(serialize([record])[0], 201 if is_new else 200, location, is_record=True)
 
 
-def find(key: str) -> grids.GridRecord:
+def get_grid(key: str) -> grids.GridRecord:
     """Return the grid that a key of the API names.
 
     Raises:
         Moved: the key is a slug that the grid once had.
         NotFound: no grid has this id or slug.
     """
-    grid_id = id_in(key)
+    grid_id = parse_id(key)
     if grid_id is not None:
         return grids.grid_by_id(db.session(), grid_id)
     if slug_problem(key):

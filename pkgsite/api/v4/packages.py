@@ -8,18 +8,18 @@ from typing import Any
 from flask import g
 from marshmallow import Schema, fields
 
-from pkgsite.api.reading import changes, new_record
-from pkgsite.api.v4.asking import asked_find, names, only
-from pkgsite.api.v4.fields import Count, Hyperlink, Hyperlinks, SiteTime, made, told
-from pkgsite.api.v4.inputs import PackageInput
-from pkgsite.api.v4.paging import asked_stretch, envelope
-from pkgsite.api.v4.resource import Editable, Resource
-from pkgsite.api.writing import Answer, begun_on, write
+from pkgsite.api.fields import CountField, Hyperlink, Hyperlinks, Timestamp, computed_field, raw_field
+from pkgsite.api.inputs import PackageInput
+from pkgsite.api.mutations import ApiResult, apply_mutation, expected_version
+from pkgsite.api.paging import envelope, parse_limit_offset
+from pkgsite.api.query_params import list_param, parse_record_filter, select_fields
+from pkgsite.api.request_body import load_changes, load_new_record
+from pkgsite.api.resource import Editable, Resource
 from pkgsite.errors import NotFound
 from pkgsite.extensions import db
-from pkgsite.rules.slugs import id_in, slug_problem
-from pkgsite.services import packages
-from pkgsite.services.finding import deleted_packages, find_packages, last_package_change
+from pkgsite.rules.slugs import parse_id, slug_problem
+from pkgsite.services.api_queries import deleted_packages, last_package_change_at, list_packages
+from pkgsite.services.packages import records as packages
 
 
 class PackageSchema(Schema):
@@ -27,146 +27,154 @@ class PackageSchema(Schema):
 
     category = Hyperlink("categories", attribute="category.id")
     grids = Hyperlinks("grids", attribute="grid_ids")
-    id = told("integer")
-    title = told("string")
-    slug = told("string")
-    last_updated = SiteTime(attribute="last_commit_at")
-    last_fetched = SiteTime(attribute="last_fetched_at")
-    repo_url = told("string")
-    pypi_version = told(["string", "null"])
-    created = SiteTime(attribute="created_at")
-    modified = SiteTime(attribute="modified_at")
-    repo_forks = Count(attribute="forks")
+    id = raw_field("integer")
+    title = raw_field("string")
+    slug = raw_field("string")
+    last_updated = Timestamp(attribute="last_commit_at")
+    last_fetched = Timestamp(attribute="last_fetched_at")
+    repo_url = raw_field("string")
+    pypi_version = raw_field(["string", "null"])
+    created = Timestamp(attribute="created_at")
+    modified = Timestamp(attribute="modified_at")
+    repo_forks = CountField(attribute="forks")
     repo_description = fields.Raw(attribute="description", metadata={"type": ["string", "null"]})
-    pypi_url = told("string")
-    documentation_url = told(["string", "null"])
-    repo_watchers = Count(attribute="stars")
-    commits_over_52 = told(
+    pypi_url = raw_field("string")
+    documentation_url = raw_field(["string", "null"])
+    repo_watchers = CountField(attribute="stars")
+    commits_over_52 = raw_field(
         "array", "Commits per week, oldest first: 52 values or an empty list.", items={"type": "integer"}
     )
-    participants = told("array", items={"type": "string"})
+    participants = raw_field("array", items={"type": "string"})
 
 
 class PackageList(Resource):
     name = "Package List"
     description = "API endpoint that allows packages to be viewed or edited."
-    takes = PackageInput
+    input_schema = PackageInput
 
     def get(self) -> dict[str, Any]:
-        stretch, find, session = asked_stretch(), asked_find(), db.session()
-        listing = find_packages(session, find, limit=stretch.limit, offset=stretch.offset)
-        g.changed_at = last_package_change(session)
-        body = envelope(stretch, listing.count, dumped(listing.records))
-        if find.with_deleted:
-            body["deleted"] = DELETED.dump(deleted_packages(session, find.updated_since), many=True)
+        window, record_filter, session = parse_limit_offset(), parse_record_filter(), db.session()
+        listing = list_packages(session, record_filter, limit=window.limit, offset=window.offset)
+        g.changed_at = last_package_change_at(session)
+        body = envelope(window, listing.count, serialize(listing.records))
+        if record_filter.include_deleted:
+            body["deleted"] = DELETED.dump(deleted_packages(session, record_filter.updated_since), many=True)
         return body
 
-    def post(self) -> Answer:
-        written = new_record(self.takes)
-        title = f"Add “{written['title']}”"
-        return write("package.add", {"changes": written}, title=title, show=lambda made: shown(made.id, is_new=True))
+    def post(self) -> ApiResult:
+        changes = load_new_record(self.input_schema)
+        title = f"Add “{changes['title']}”"
+        return apply_mutation(
+            "package.add",
+            {"changes": changes},
+            title=title,
+            to_response=lambda created: record_response(created.id, is_new=True),
+        )
 
 
 class PackageInstance(Editable):
     name = "Package Instance"
     description = PackageList.description
-    takes = PackageInput
-    is_one = True
+    input_schema = PackageInput
+    is_single_record = True
 
     def get(self, key: str) -> Any:
-        record = find(key)
+        record = get_package(key)
         g.changed_at = record.changed_at
-        return dumped([record])[0]
+        return serialize([record])[0]
 
-    def edit(self, key: str, *, is_whole: bool) -> Answer:
-        record = find(key)
-        version, present = begun_on(dumped([record])[0], record.version), SCHEMA.dump(record)
-        written = changes(self.takes, present, is_whole=is_whole)
-        return write(
+    def update(self, key: str, *, is_full_update: bool) -> ApiResult:
+        record = get_package(key)
+        version, current = expected_version(serialize([record])[0], record.version), SCHEMA.dump(record)
+        changes = load_changes(self.input_schema, current, is_full_update=is_full_update)
+        return apply_mutation(
             "package.edit",
-            {"package_id": record.id, "changes": written, "version": version},
+            {"package_id": record.id, "changes": changes, "version": version},
             title=f"Edit “{record.title}”",
-            before=dumped([record])[0],
-            show=lambda changed: shown(changed.id),
+            original=serialize([record])[0],
+            to_response=lambda changed: record_response(changed.id),
         )
 
 
 class DeletedSchema(Schema):
     """A package that is gone."""
 
-    id = told("integer")
-    slug = told("string")
-    merged_into = made(
-        ["string", "null"], lambda gone: g.links.to(f"packages/{gone.merged_into}") if gone.merged_into else None
+    id = raw_field("integer")
+    slug = raw_field("string")
+    merged_into = computed_field(
+        ["string", "null"],
+        lambda deleted: g.urls.url_for(f"packages/{deleted.merged_into}") if deleted.merged_into else None,
     )
-    changed = SiteTime(attribute="at")
+    changed = Timestamp(attribute="deleted_at")
 
 
 class DetailSchema(Schema):
     """What `?expand=` adds to a package; names and meaning as on its page, null where nobody has told."""
 
-    score = told(["integer", "null"])
+    score = raw_field(["integer", "null"])
     downloads = fields.Raw(attribute="pypi_downloads", metadata={"type": ["integer", "null"]})
-    licence = told(["string", "null"])
-    licences = told(["array", "null"], items={"type": "string"})
-    python = made(
+    licence = raw_field(["string", "null"])
+    licences = raw_field(["array", "null"], items={"type": "string"})
+    python = computed_field(
         "object", lambda package: {"requires": package.requires_python, "supports_3": package.supports_python3}
     )
-    status = made(
+    status = computed_field(
         "object",
         lambda package: {
             "is_archived": package.is_archived,
             "is_deprecated": package.is_deprecated,
-            "is_gone": package.gone_at is not None,
+            "is_gone": package.missing_since is not None,
             "development_status": package.development_status,
-            "replaced_by": g.links.to(f"packages/{package.replaced_by_id}") if package.replaced_by_id else None,
+            "replaced_by": g.urls.url_for(f"packages/{package.replaced_by_id}") if package.replaced_by_id else None,
         },
     )
-    topics = told(["array", "null"], items={"type": "string"})
-    changed = SiteTime(attribute="changed_at")
-    released = SiteTime(attribute="released_at")
-    releases = told("array", items={"type": "object"})  # filled in by `dumped`
+    topics = raw_field(["array", "null"], items={"type": "string"})
+    changed = Timestamp(attribute="changed_at")
+    released = Timestamp(attribute="released_at")
+    releases = raw_field("array", items={"type": "object"})  # filled in by `serialize`
 
 
 class ReleaseSchema(Schema):
     """A release of a package."""
 
     version = fields.Raw(attribute="number", metadata={"type": "string"})
-    released = SiteTime(attribute="uploaded_at")
-    is_prerelease = told("boolean")
-    yanked_reason = told(["string", "null"])
-    requires_python = told(["string", "null"])
-    licence = told(["string", "null"])
+    released = Timestamp(attribute="uploaded_at")
+    is_prerelease = raw_field("boolean")
+    yanked_reason = raw_field(["string", "null"])
+    requires_python = raw_field(["string", "null"])
+    licence = raw_field(["string", "null"])
 
 
-def dumped(records: Sequence[packages.PackageRecord]) -> list[dict[str, Any]]:
+def serialize(records: Sequence[packages.PackageRecord]) -> list[dict[str, Any]]:
     """Return records as they go over the wire, with the detail and the fields that the request asks for."""
     bodies: list[dict[str, Any]] = SCHEMA.dump(records, many=True)
-    expand, wanted = names("expand"), names("fields")
-    chosen = [name for name in DETAIL.fields if name in expand or "all" in expand]
-    if chosen:
-        releases = packages.releases_of(db.session(), [record.id for record in records]) if "releases" in chosen else {}
+    expand, field_names = list_param("expand"), list_param("fields")
+    expanded = [name for name in DETAIL.fields if name in expand or "all" in expand]
+    if expanded:
+        releases = (
+            packages.load_releases(db.session(), [record.id for record in records]) if "releases" in expanded else {}
+        )
         for body, record in zip(bodies, records, strict=True):
             detail = DETAIL.dump(record) | {"releases": RELEASE.dump(releases.get(record.id, []), many=True)}
-            body |= {name: detail[name] for name in chosen}
-    return [only(body, wanted) for body in bodies] if wanted else bodies
+            body |= {name: detail[name] for name in expanded}
+    return [select_fields(body, field_names) for body in bodies] if field_names else bodies
 
 
-def shown(package_id: int, *, is_new: bool = False) -> Answer:
+def record_response(package_id: int, *, is_new: bool = False) -> ApiResult:
     """Return the answer that tells a package after it was added or changed."""
     record = packages.package_by_id(db.session(), package_id)
-    location = g.links.to(f"packages/{record.id}") if is_new else None
-    return Answer(dumped([record])[0], 201 if is_new else 200, location, is_record=True)
+    location = g.urls.url_for(f"packages/{record.id}") if is_new else None
+    return ApiResult(serialize([record])[0], 201 if is_new else 200, location, is_record=True)
 
 
-def find(key: str) -> packages.PackageRecord:
+def get_package(key: str) -> packages.PackageRecord:
     """Return the package that a key of the API names.
 
     Raises:
         Moved: the key is a slug that the package once had.
         NotFound: no package has this id or slug.
     """
-    package_id = id_in(key)
+    package_id = parse_id(key)
     if package_id is not None:
         return packages.package_by_id(db.session(), package_id)
     if slug_problem(key):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from flask import g
 
-from pkgsite.api.v4.resource import Resource
+from pkgsite.api.resource import Resource
 
 
-class Root(Resource):
+class ApiRoot(Resource):
     name = "Api Root"
     description = "Links to packages, grids, categories and search."
 
     def get(self) -> dict[str, str]:
-        return {name: g.links.to(name) for name in ("packages", "search", "grids", "categories")}
+        return {name: g.urls.url_for(name) for name in ("packages", "search", "grids", "categories")}

@@ -8,109 +8,109 @@ from urllib.parse import urlencode
 from flask import current_app, request, url_for
 from marshmallow import Schema, fields
 
-from pkgsite.api.limits import limited
-from pkgsite.api.v4.asking import names
-from pkgsite.api.v4.fields import Count, SiteTime, made, told
-from pkgsite.api.v4.paging import asked_stretch
-from pkgsite.api.v4.resource import Resource
+from pkgsite.api.fields import CountField, Timestamp, computed_field, raw_field
+from pkgsite.api.limits import rate_limited
+from pkgsite.api.paging import parse_limit_offset
+from pkgsite.api.query_params import list_param
+from pkgsite.api.resource import Resource
 from pkgsite.clock import utc_now
 from pkgsite.extensions import db
-from pkgsite.services import search
-from pkgsite.services.search_hits import CategoryHit
+from pkgsite.services.search import query as search
+from pkgsite.services.search.hits import CategoryHit
 
-MOST = 20
-TEXT = {"type": "string"}
-WORDS = {"type": "array", "items": TEXT}
+MAX_HITS = 20
+STRING_SCHEMA = {"type": "string"}
+STRING_ARRAY = {"type": "array", "items": STRING_SCHEMA}
 
 
 class HitSchema(Schema):
     """One hit as it goes over the wire, in wire order."""
 
-    description = told("string")
-    title = told("string")
+    description = raw_field("string")
+    title = raw_field("string")
     title_no_prefix = fields.Raw(
         attribute="title", dump_only=True, metadata={"type": "string"}
     )  # these three names are a promise to old clients
-    slug_no_prefix = fields.Raw(attribute="slug", dump_only=True, metadata=TEXT)
-    clean_title = fields.Raw(attribute="title", dump_only=True, metadata=TEXT)
-    absolute_url = made("string", lambda hit: url_for(f"{hit.item_type}s.detail", slug=hit.slug))
-    created = SiteTime(attribute="created_at")
-    modified = SiteTime(attribute="modified_at")
-    weight = told(["number", "null"])
-    item_type = told("string")
-    slug = told("string")
-    category = told(["string", "null"])
-    repo_watchers = Count(attribute="stars")
-    repo_forks = Count(attribute="forks")
-    pypi_downloads = Count(attribute="downloads")
-    score = Count()
-    usage = Count(attribute="usage_count")
-    participants = made("string", lambda hit: ",".join(hit.participants))
-    last_committed = SiteTime(attribute="last_commit_at")
-    last_released = SiteTime(attribute="released_at")
+    slug_no_prefix = fields.Raw(attribute="slug", dump_only=True, metadata=STRING_SCHEMA)
+    clean_title = fields.Raw(attribute="title", dump_only=True, metadata=STRING_SCHEMA)
+    absolute_url = computed_field("string", lambda hit: url_for(f"{hit.item_type}s.detail", slug=hit.slug))
+    created = Timestamp(attribute="created_at")
+    modified = Timestamp(attribute="modified_at")
+    weight = raw_field(["number", "null"])
+    item_type = raw_field("string")
+    slug = raw_field("string")
+    category = raw_field(["string", "null"])
+    repo_watchers = CountField(attribute="stars")
+    repo_forks = CountField(attribute="forks")
+    pypi_downloads = CountField(attribute="downloads")
+    score = CountField()
+    usage = CountField(attribute="usage_count")
+    participants = computed_field("string", lambda hit: ",".join(hit.participants))
+    last_committed = Timestamp(attribute="last_commit_at")
+    last_released = Timestamp(attribute="released_at")
 
 
-class PlaceSchema(Schema):
+class OtherHitSchema(Schema):
     """A category or a person that was found."""
 
-    title = told("string")
-    absolute_url = told("string")
-    packages = told("integer", "Number of packages in the category, or that the person contributed to.")
+    title = raw_field("string")
+    absolute_url = raw_field("string")
+    packages = raw_field("integer", "Number of packages in the category, or that the person contributed to.")
 
 
 class FacetValueSchema(Schema):
     """A filter that narrows the results."""
 
-    label = told("string")
-    q = told("string", "Search query with this filter applied.")
-    count = told(
+    label = raw_field("string")
+    q = raw_field("string", "Search query with this filter applied.")
+    count = raw_field(
         "integer", "Number of results with this filter, at most 1,000. If `is_exact` is false there may be more."
     )
-    is_exact = told("boolean", "Whether the count is exact.")
+    is_exact = raw_field("boolean", "Whether the count is exact.")
 
 
 class FacetSchema(Schema):
-    name = told("string")
-    title = told("string")
+    name = raw_field("string")
+    title = raw_field("string")
     values = fields.List(fields.Nested(FacetValueSchema))
 
 
-class WhySchema(Schema):
+class ExplanationSchema(Schema):
     """Why a package is where it is among the results."""
 
-    tier = told("integer", "Match quality: 1 is best; 0 if the query has no words.")
-    words = told("string")
-    found = told("object", "Matched words by field.", additionalProperties=WORDS)
-    popularity = told("integer", "Popularity from 0 to 1,023; ranks packages within a tier.")
-    is_living = told(
+    tier = raw_field("integer", "Match quality: 1 is best; 0 if the query has no words.")
+    words = raw_field("string")
+    found = raw_field("object", "Matched words by field.", additionalProperties=STRING_ARRAY)
+    popularity = raw_field("integer", "Popularity from 0 to 1,023; ranks packages within a tier.")
+    is_living = raw_field(
         "boolean", "Whether the package is active (not archived or deprecated). Active packages are ranked first."
     )
 
 
-class FoundPackageSchema(HitSchema):
-    why = fields.Nested(WhySchema)
+class PackageHitSchema(HitSchema):
+    why = fields.Nested(ExplanationSchema)
 
 
-class FoundSchema(Schema):
+class SearchResultsSchema(Schema):
     """All that a search finds, with `?expand=results`."""
 
-    q = told("string")
-    corrected = told("string", "Corrected query, if a word is unknown; otherwise empty.")
-    meant = told("string", 'Suggested query ("did you mean"); otherwise empty.')
-    is_partial = told("boolean", "Whether no result matches all words, so results match only some of them.")
-    count = told("integer", "Number of packages, at most 1,000.")
-    is_exact = told("boolean", "Whether the count is exact.")
-    next = told(["string", "null"])
-    previous = told(["string", "null"])
-    packages = fields.List(fields.Nested(FoundPackageSchema))
+    q = raw_field("string")
+    corrected = raw_field("string", "Corrected query, if a word is unknown; otherwise empty.")
+    meant = raw_field("string", 'Suggested query ("did you mean"); otherwise empty.')
+    is_partial = raw_field("boolean", "Whether no result matches all words, so results match only some of them.")
+    count = raw_field("integer", "Number of packages, at most 1,000.")
+    is_exact = raw_field("boolean", "Whether the count is exact.")
+    next = raw_field(["string", "null"])
+    previous = raw_field(["string", "null"])
+    packages = fields.List(fields.Nested(PackageHitSchema))
     grids = fields.List(fields.Nested(HitSchema))
-    categories = fields.List(fields.Nested(PlaceSchema))
-    people = fields.List(fields.Nested(PlaceSchema))
+    categories = fields.List(fields.Nested(OtherHitSchema))
+    people = fields.List(fields.Nested(OtherHitSchema))
     facets = fields.List(fields.Nested(FacetSchema))
 
 
 class Search(Resource):
-    decorators: ClassVar = [limited("search")]
+    decorators: ClassVar = [rate_limited("search")]
     name = "Search V3 List"
     description = (
         "Packages and grids that match `q`, best first, at most 20. With `?expand=results`: everything on the search "
@@ -119,40 +119,44 @@ class Search(Resource):
 
     def get(self) -> Any:
         query = (request.args.getlist("q") or [""])[-1]
-        prefixes, now = tuple(current_app.config["SEARCH_PREFIX"]), utc_now()
-        if {"results", "all"}.intersection(names("expand")):
-            start = asked_stretch().offset
-            found = search.search(db.session(), query, prefixes=prefixes, now=now, offset=min(start, search.COUNTED))
-            return everything(found)
-        hits = search.search_mixed(db.session(), query, prefixes=prefixes, now=now, limit=MOST)
+        ignored_prefixes, now = tuple(current_app.config["SEARCH_PREFIX"]), utc_now()
+        if {"results", "all"}.intersection(list_param("expand")):
+            offset = parse_limit_offset().offset
+            found = search.search(
+                db.session(), query, ignored_prefixes=ignored_prefixes, now=now, offset=min(offset, search.MAX_RESULTS)
+            )
+            return serialize_results(found)
+        hits = search.search_mixed(db.session(), query, ignored_prefixes=ignored_prefixes, now=now, limit=MAX_HITS)
         return SCHEMA.dump(hits, many=True)
 
 
-def everything(found: search.Results) -> dict[str, Any]:
+def serialize_results(results: search.SearchResults) -> dict[str, Any]:
     """Return results as they go over the wire."""
-    whys = [
+    explanations = [
         {
             "tier": hit.tier,
-            "words": why.tier,
-            "found": {part: list(words) for part, words in why.found},
+            "words": explanation.tier_text,
+            "found": {part: list(words) for part, words in explanation.matched_words},
             "popularity": hit.popularity,
-            "is_living": hit.is_living,
+            "is_living": hit.is_active,
         }
-        for hit, why in zip(found.packages, found.reasons, strict=True)
+        for hit, explanation in zip(results.packages, results.explanations, strict=True)
     ]
-    packages = [SCHEMA.dump(hit) | {"why": why} for hit, why in zip(found.packages, whys, strict=True)]
-    whole = {
-        "q": found.query.typed,
-        "corrected": found.corrected,
-        "meant": found.meant,
-        "is_partial": found.is_partial,
-        "count": found.count,
-        "is_exact": found.is_exact,
-        "next": page_link(found.more_offset),
-        "previous": page_link(found.less_offset),
+    packages = [
+        SCHEMA.dump(hit) | {"why": explanation} for hit, explanation in zip(results.packages, explanations, strict=True)
+    ]
+    payload = {
+        "q": results.query.raw_text,
+        "corrected": results.corrected,
+        "meant": results.suggestion,
+        "is_partial": results.is_partial,
+        "count": results.count,
+        "is_exact": results.is_exact,
+        "next": page_url(results.next_offset),
+        "previous": page_url(results.previous_offset),
         "packages": (),
-        "grids": list(found.grids),
-        "categories": [place(url_for("categories.detail", slug=hit.slug), hit) for hit in found.categories],
+        "grids": list(results.grids),
+        "categories": [other_hit_body(url_for("categories.detail", slug=hit.slug), hit) for hit in results.categories],
         "people": [
             {
                 "title": hit.username or hit.name,
@@ -161,19 +165,19 @@ def everything(found: search.Results) -> dict[str, Any]:
                 else url_for("search.results", q=f"by:{hit.name}"),
                 "packages": hit.package_count,
             }
-            for hit in found.people
+            for hit in results.people
         ],
-        "facets": found.facets,
+        "facets": results.facets,
     }
-    body: dict[str, Any] = FOUND.dump(whole)
+    body: dict[str, Any] = FOUND.dump(payload)
     return body | {"packages": packages}
 
 
-def place(url: str, hit: CategoryHit) -> dict[str, Any]:
+def other_hit_body(url: str, hit: CategoryHit) -> dict[str, Any]:
     return {"title": hit.title, "absolute_url": url, "packages": hit.package_count}
 
 
-def page_link(offset: int | None) -> str | None:
+def page_url(offset: int | None) -> str | None:
     """Return this request's URL at another offset."""
     if offset is None:
         return None
@@ -182,4 +186,4 @@ def page_link(offset: int | None) -> str | None:
 
 
 SCHEMA = HitSchema()
-FOUND = FoundSchema()
+FOUND = SearchResultsSchema()

@@ -1,0 +1,105 @@
+"""Who calls: the person of a program's token, or of a browser's session; and what that lets them do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import current_app, g, request
+from flask_login import current_user
+from flask_wtf.csrf import ValidationError, validate_csrf
+from werkzeug.datastructures import WWWAuthenticate
+from werkzeug.exceptions import Unauthorized
+
+from pkgsite.clock import utc_now
+from pkgsite.errors import Forbidden
+from pkgsite.extensions import db
+from pkgsite.services.accounts.tokens import authenticate_token, record_token_use
+from pkgsite.services.permissions import ANONYMOUS, Viewer
+
+SCHEMES = ("token", "bearer")
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who calls, and how they have shown it.
+
+    Attributes:
+        token_id: Of the token; None: by a session, or not at all.
+        can_write: Whether the token may; a session may, where its CSRF token comes along.
+    """
+
+    viewer: Viewer = ANONYMOUS
+    token_id: int | None = None
+    can_write: bool = False
+
+    @property
+    def is_authenticated(self) -> bool:
+        return self.viewer.is_authenticated
+
+    @property
+    def rate_limit_key(self) -> str:
+        """Under what name the caller is counted."""
+        if self.token_id is not None:
+            return f"token {self.token_id}"
+        return f"user {self.viewer.user_id}" if self.is_authenticated else f"address {request.remote_addr}"
+
+
+ANONYMOUS_PRINCIPAL = Principal()
+
+
+def current_principal() -> Principal:
+    """Return who calls.
+
+    A session is looked for only where a cookie came: an answer to a program without one does not vary by it.
+
+    Raises:
+        Unauthorized: there is a token, and it opens nothing.
+    """
+    if "principal" not in g:
+        g.principal = _authenticate()
+    principal: Principal = g.principal
+    return principal
+
+
+def _authenticate() -> Principal:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() in SCHEMES:
+        return _authenticate_token(token.strip())
+    if current_app.config["SESSION_COOKIE_NAME"] not in request.cookies:
+        return ANONYMOUS_PRINCIPAL
+    viewer: Viewer = getattr(current_user, "viewer", ANONYMOUS)
+    return Principal(viewer, can_write=True) if viewer.is_authenticated else ANONYMOUS_PRINCIPAL
+
+
+def _authenticate_token(token: str) -> Principal:
+    session, now = db.session(), utc_now()
+    bearer = authenticate_token(session, token, now=now)
+    session.rollback()
+    if bearer is None:
+        raise Unauthorized("Invalid, expired or revoked token.", www_authenticate=token_challenge())
+    if bearer.is_activity_due:
+        record_token_use(session, bearer.token_id, now=now)
+        session.commit()
+    return Principal(bearer.viewer, bearer.token_id, bearer.can_write)
+
+
+def token_challenge() -> WWWAuthenticate:
+    return WWWAuthenticate("Token", {"realm": "api"})
+
+
+def require_write_scope() -> Principal:
+    """Return who calls, if they may change something.
+
+    Raises:
+        Forbidden: the token only reads, or a session came without its CSRF token.
+        Unauthorized: there is a token, and it opens nothing.
+    """
+    principal = current_principal()
+    if not principal.can_write:
+        raise Forbidden("This token is read-only.")
+    if principal.token_id is None:
+        try:
+            validate_csrf(request.headers.get("X-CSRFToken") or request.form.get("csrf_token"))
+        except ValidationError:
+            raise Forbidden("Session requests must include a CSRF token in the X-CSRFToken header.") from None
+    return principal

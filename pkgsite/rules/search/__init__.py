@@ -1,0 +1,1 @@
+"""Rules of search: parsing queries, ranking, spelling."""

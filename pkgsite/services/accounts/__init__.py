@@ -1,0 +1,1 @@
+"""Accounts: logging in, registration, settings, tokens and emails."""

@@ -1,0 +1,1 @@
+"""Grids: reading, comparing and editing them."""

@@ -1,0 +1,1 @@
+"""The history of changes: reading it and reverting changes."""

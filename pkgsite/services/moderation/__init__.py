@@ -1,0 +1,1 @@
+"""Moderation: the review queue, and what moderators do to packages."""

@@ -1,0 +1,1 @@
+"""Packages: reading and editing them."""

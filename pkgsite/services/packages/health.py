@@ -1,0 +1,292 @@
+"""What a package's page says of its facts: how fresh they are, how they went, and what they add up to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pkgsite.models import DailySample, HostState, SourceState
+from pkgsite.rules import health as checks
+from pkgsite.rules.activity import WEEKS, shift_counts, week_of
+from pkgsite.rules.freshness import Source, is_missing
+from pkgsite.rules.health import Check, HealthFacts, HealthReport, check_health
+from pkgsite.rules.links import host_of
+from pkgsite.rules.scores import ScoreParts, score_parts
+
+if TYPE_CHECKING:
+    from pkgsite.services.packages.records import PackageRecord
+
+HISTORY_DAYS = 400
+# Stars, years since the last commit (None: unknown) and whether it runs on Python 3, of packages to explain scores by.
+SCORE_EXAMPLES = (
+    (120, 0, True),
+    (120, 1, None),
+    (120, 1, False),
+    (120, None, True),
+    (120, 10, False),
+    (12000, 0, False),
+)
+HOSTS_COUNTING_WEEKS = frozenset({"github.com"})  # hosts that tell the commits of each week as they count them
+REPO_SOURCES = frozenset({Source.REPO, Source.ACTIVITY, Source.PEOPLE})
+IMPORTED_SOURCES = REPO_SOURCES | {Source.INDEX}  # sources of which a record from another site has something
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFreshness:
+    """How fresh one source of a package's facts is."""
+
+    source: Source
+    host: str  # empty where it is not known whom to ask
+    fetched_at: datetime | None
+    is_imported: bool  # the facts came with the record from another site, which said when it had fetched them
+    last_error: str | None = None
+    last_error_at: datetime | None = None
+    is_missing: bool = False  # its host has often, and for long, answered that there is no such thing
+    next_due_at: datetime | None = None  # None: it is not asked
+    confirmed_at: datetime | None = None  # when its host last told that nothing has changed since it was fetched
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last attempt failed."""
+        if not self.last_error or self.last_error_at is None:
+            return False
+        return self.fetched_at is None or self.is_imported or self.last_error_at > self.fetched_at
+
+    @property
+    def fetched_here_at(self) -> datetime | None:
+        """When this site itself last fetched it."""
+        return None if self.is_imported else self.fetched_at
+
+    @property
+    def as_of(self) -> datetime | None:
+        """When its facts were last known to be so."""
+        return self.confirmed_at or self.fetched_at
+
+
+FreshnessBySource = Mapping[Source, SourceFreshness]  # all of them
+
+
+@dataclass(frozen=True, slots=True)
+class DailyNumbers:
+    """A package's numbers on one day (UTC)."""
+
+    day_on: date
+    stars: int | None
+    forks: int | None
+    downloads: int | None  # of the last month
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """Commits of the 52 weeks that end with the present one."""
+
+    weeks: list[int | None]  # oldest first; None: the week began after the count. Empty: nobody has told
+    counted_at: datetime | None  # None: unknown, and with it which weeks they are
+    ends_on: date | None  # a day (UTC) of the last week
+    is_counted_by_host: bool | None  # False: by this site; None: unknown
+
+    @property
+    def uncounted_weeks(self) -> int:
+        """How many weeks began after the count."""
+        return self.weeks.count(None)
+
+    @property
+    def total(self) -> int | None:
+        """The commits of the weeks that are counted; None where none is."""
+        counted = [value for value in self.weeks if value is not None]
+        return sum(counted) if counted else None
+
+
+@dataclass(frozen=True, slots=True)
+class Vulnerability:
+    """A known vulnerability of the present release."""
+
+    id: str
+    aliases: tuple[str, ...]
+    summary: str
+    link: str | None
+    fixed_in: tuple[str, ...]  # the releases that are without it
+
+
+def load_freshness(session: Session, package: PackageRecord, *, now: datetime) -> FreshnessBySource:
+    """Return a line for each source, in one query.
+
+    As long as this site has fetched nothing itself, the facts that there are came with the record, and are as old as
+    the record says.
+    """
+    states = session.execute(
+        select(
+            SourceState.source,
+            SourceState.host,
+            SourceState.fetched_at,
+            SourceState.last_error,
+            SourceState.last_error_at,
+            SourceState.misses,
+            SourceState.first_missed_at,
+            SourceState.next_due_at,
+            SourceState.validators,
+            HostState.checked_at,
+        )
+        .outerjoin(HostState, (HostState.host == SourceState.host) & (SourceState.source == Source.INDEX))
+        .where(SourceState.package_id == package.id)
+    ).all()
+    is_imported = package.last_fetched_at is not None and not any(state.fetched_at for state in states)
+    imported_at = dict.fromkeys(IMPORTED_SOURCES if is_imported else (), package.last_fetched_at)
+    found = {
+        state.source: SourceFreshness(
+            source=Source(state.source),
+            host=state.host,
+            fetched_at=state.fetched_at or imported_at.get(state.source),
+            is_imported=state.source in imported_at,
+            last_error=state.last_error,
+            last_error_at=state.last_error_at,
+            is_missing=is_missing(state.misses, state.first_missed_at, now=now),
+            next_due_at=state.next_due_at,
+            confirmed_at=_confirmed_at(state, now),
+        )
+        for state in states
+    }
+    hosts = dict.fromkeys(REPO_SOURCES, host_of(package.repo_url))
+    return {
+        source: found.get(source)
+        or SourceFreshness(source, hosts.get(source, ""), imported_at.get(source), source in imported_at)
+        for source in Source
+    }
+
+
+def load_samples(session: Session, package_id: int, *, now: datetime) -> list[DailyNumbers]:
+    """Return a package's numbers of the last 400 days, oldest first."""
+    since = now.astimezone(UTC).date() - timedelta(days=HISTORY_DAYS)
+    days = session.execute(
+        select(DailySample.day_on, DailySample.stars, DailySample.forks, DailySample.downloads)
+        .where(DailySample.package_id == package_id, DailySample.day_on > since)
+        .order_by(DailySample.day_on)
+    )
+    return [DailyNumbers(*day) for day in days]
+
+
+def package_activity(package: PackageRecord, sources: FreshnessBySource, *, now: datetime) -> Activity:
+    """Return the commits of the last 52 weeks, as far as they have been counted."""
+    freshness = sources[Source.ACTIVITY]
+    if len(package.commits_over_52) != WEEKS:
+        return Activity([], None, None, None)
+    counted_by_host = freshness.host in HOSTS_COUNTING_WEEKS if freshness.fetched_here_at else None
+    if freshness.fetched_at is None:
+        return Activity(list(package.commits_over_52), None, None, counted_by_host)
+    new_weeks = min(max(week_of(now) - week_of(freshness.fetched_at), 0), WEEKS)
+    shifted = shift_counts(package.commits_over_52, counted_at=freshness.fetched_at, now=now)
+    weeks = [*shifted[: WEEKS - new_weeks], *[None] * new_weeks]
+    return Activity(weeks, freshness.fetched_at, now.astimezone(UTC).date(), counted_by_host)
+
+
+def known_vulnerabilities(package: PackageRecord) -> list[Vulnerability] | None:
+    """Return the known vulnerabilities of the present release; None where nobody has told whether it has any."""
+    if package.vulnerabilities is None:
+        return None
+    return [
+        Vulnerability(
+            id=record.get("id") or "unnamed",
+            aliases=tuple(record.get("aliases") or ()),
+            summary=record.get("summary") or "",
+            link=record.get("link"),
+            fixed_in=tuple(record.get("fixed_in") or ()),
+        )
+        for record in package.vulnerabilities
+    ]
+
+
+def health_report(package: PackageRecord, sources: FreshnessBySource, *, now: datetime) -> HealthReport:
+    """Return a package's health."""
+    found = known_vulnerabilities(package)
+    facts = HealthFacts(
+        version=package.pypi_version,
+        released_at=package.released_at,
+        last_commit_at=package.last_commit_at,
+        commits_over_52=package.commits_over_52,
+        classifiers=package.classifiers,
+        requires_python=package.requires_python,
+        supports_python3=package.supports_python3,
+        development_status=package.development_status,
+        participant_count=len(package.participants),
+        has_all_participants=package.participants_complete,
+        licence=package.licence,
+        documentation_url=package.documentation_url,
+        is_archived=_is_archived(package, sources),
+        is_missing=package.missing_since is not None,
+        is_deprecated=package.is_deprecated,
+        vulnerabilities=None if found is None else [vulnerability.id for vulnerability in found],
+        has_index=bool(package.pypi_name),
+        has_repo=bool(package.repo_url),
+        repo_as_of=sources[Source.REPO].fetched_at,
+        activity_as_of=sources[Source.ACTIVITY].fetched_at,
+        participants_as_of=sources[Source.PEOPLE].fetched_at,
+        index_as_of=sources[
+            Source.INDEX
+        ].fetched_here_at,  # an import has no more than the version: the rest is not told
+    )
+    return HealthReport(tuple(_credit_index(check, package, sources) for check in check_health(facts, now=now).checks))
+
+
+def package_score(package: PackageRecord, *, now: datetime) -> ScoreParts:
+    """Return a package's score, with its parts."""
+    return score_parts(
+        stars=package.stars,
+        last_commit_at=package.last_commit_at,
+        supports_python3=package.supports_python3,
+        now=now,
+    )
+
+
+def score_examples() -> list[tuple[bool | None, ScoreParts]]:
+    """Return examples of scores: whether a package runs on Python 3, and how its score comes about."""
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    return [
+        (
+            runs_on_3,
+            score_parts(
+                stars=stars,
+                last_commit_at=None if years is None else now.replace(year=now.year - years),
+                supports_python3=runs_on_3,
+                now=now,
+            ),
+        )
+        for stars, years, runs_on_3 in SCORE_EXAMPLES
+    ]
+
+
+def _confirmed_at(state: Any, now: datetime) -> datetime | None:
+    """Return when the index told for all of its projects which have changed, and this one had not.
+
+    A project that has changed is due from then on; one without a serial, or whose last attempt failed, is not vouched
+    for.
+    """
+    checked_at, fetched_at = state.checked_at, state.fetched_at
+    if not checked_at or not fetched_at or checked_at <= fetched_at or state.next_due_at <= now:
+        return None
+    if "serial" not in state.validators:
+        return None
+    has_failed = state.last_error_at is not None and state.last_error_at > fetched_at
+    return None if has_failed else checked_at
+
+
+def _is_archived(package: PackageRecord, sources: FreshnessBySource) -> bool | None:
+    """Tell whether the repository is archived; None where its host hasn't been asked: other sites don't tell."""
+    if package.is_archived:
+        return True
+    return None if sources[Source.REPO].fetched_here_at is None else False
+
+
+def _credit_index(check: Check, package: PackageRecord, sources: FreshnessBySource) -> Check:
+    """Return the check as told by the package index, where it is the index that told what others tell as a rule."""
+    as_of = sources[Source.INDEX].fetched_here_at
+    if check.name == "documentation" and package.has_index_documentation:
+        return replace(check, source=checks.EvidenceSource.INDEX, as_of=as_of)
+    if check.name == "not_archived" and package.missing_since and not package.repo_url:
+        evidence = "Its project no longer exists on PyPI."
+        return replace(check, evidence=evidence, source=checks.EvidenceSource.INDEX, as_of=as_of)
+    return check

@@ -1,0 +1,1 @@
+"""Refreshing facts from their hosts."""

@@ -1,0 +1,223 @@
+"""Which sources each package's facts come from, and which of them are asked first."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from packaging.utils import canonicalize_name
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from pkgsite.clients.base import Gateways
+from pkgsite.models import HostState, Package, Release, SourceState, begin_write
+from pkgsite.rules.freshness import Priority, Source
+from pkgsite.rules.pypi_names import is_pypi_name, parse_pypi_name
+from pkgsite.rules.repo_urls import parse_repo_ref
+
+REPO_SOURCES = (Source.REPO, Source.ACTIVITY, Source.PEOPLE)
+INDEX_SOURCES = (Source.INDEX, Source.DOWNLOADS)
+
+# What each group of sources tells, as it stands where nobody has told it.
+REPO_FACT_DEFAULTS: dict[str, Any] = {
+    "stars": None,
+    "forks": None,
+    "open_issues": None,
+    "topics": None,
+    "default_branch": None,
+    "repo_licence": None,
+    "repo_moved_to": None,
+    "missing_since": None,
+    "archived_at": None,
+    "last_commit_at": None,
+    "commit_count": None,
+    "commits_over_52": [],
+    "participants": [],
+    "participants_complete": True,
+}
+INDEX_FACT_DEFAULTS: dict[str, Any] = {
+    "pypi_version": None,
+    "released_at": None,
+    "pypi_downloads": None,
+    "licence": None,
+    "licences": None,
+    "classifiers": None,
+    "requires_python": None,
+    "requires_dist": None,
+    "supports_python3": None,
+    "development_status": None,
+    "project_urls": None,
+    "index_documentation_url": None,
+    "vulnerabilities": None,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLocation:
+    """Where a source of a package is found."""
+
+    host: str
+    target: str  # a repository's path in lower case, or a project's normalised name
+
+
+def source_locations(repo_url: str, pypi_url: str, gateways: Gateways) -> dict[Source, SourceLocation]:
+    """Return where each source of a package with these addresses is found; those that nobody can tell are left out."""
+    found: dict[Source, SourceLocation] = {}
+    ref = parse_repo_ref(repo_url, gateways.host_kinds)
+    if ref:
+        found |= dict.fromkeys(REPO_SOURCES, SourceLocation(ref.host, ref.path.lower()))
+    name = parse_pypi_name(pypi_url)
+    if is_pypi_name(name):
+        hosts = {Source.INDEX: gateways.package_index_host, Source.DOWNLOADS: gateways.downloads_host}
+        found |= {source: SourceLocation(host, str(canonicalize_name(name))) for source, host in hosts.items() if host}
+    return found
+
+
+def sync_sources(
+    session: Session, gateways: Gateways, *, now: datetime, package_ids: Collection[int] | None = None
+) -> int:
+    """Bring the sources in line with what people have written, and return how many packages had some to change.
+
+    A source that is new or has moved is due at once. Facts go with the place that told them: where a package has no
+    repository or project any more, or another one, what the old one told is unknown again.
+
+    Args:
+        gateways: The hosts that can be asked.
+        package_ids: Look at these packages only; without it, at all.
+    """
+    begin_write(session)
+    return sync_sources_in_transaction(session, gateways, now=now, package_ids=package_ids)
+
+
+def sync_sources_in_transaction(
+    session: Session, gateways: Gateways, *, now: datetime, package_ids: Collection[int] | None = None
+) -> int:
+    """Do what `sync_sources` does within a transaction that already writes."""
+    packages = select(Package.id, Package.repo_url, Package.pypi_url, Package.hidden_at)
+    states = select(SourceState.package_id, SourceState.source, SourceState.host, SourceState.target)
+    if package_ids is not None:
+        packages = packages.where(Package.id.in_(package_ids))
+        states = states.where(SourceState.package_id.in_(package_ids))
+    current: dict[int, dict[Source, SourceLocation]] = {}
+    for package_id, source, host, target in session.execute(states):
+        current.setdefault(package_id, {})[Source(source)] = SourceLocation(host, target)
+    changed = 0
+    for package_id, repo_url, pypi_url, hidden_at in session.execute(packages).all():
+        expected = {} if hidden_at else source_locations(repo_url, pypi_url, gateways)
+        if expected != current.get(package_id, {}):
+            _sync_package_sources(
+                session, package_id, current.get(package_id, {}), expected, hidden_at is not None, now
+            )
+            changed += 1
+    _add_missing_hosts(session, gateways)
+    return changed
+
+
+def make_due(
+    session: Session,
+    *,
+    priority: Priority,
+    now: datetime,
+    package_ids: Collection[int] | None = None,
+    sources: Iterable[Source] | None = None,
+    unless_fetched_since: datetime | None = None,
+) -> int:
+    """Make sources due now, and return how many were brought forward.
+
+    Args:
+        priority: What brings them forward; a higher one stays.
+        package_ids: Of these packages only; without it, of all.
+        sources: These only; without it, all.
+        unless_fetched_since: Leave those that have been fetched since then.
+    """
+    due = update(SourceState).values(next_due_at=now, priority=priority)
+    # What is being asked at this moment is brought forward too: the answer may be older than what brings it.
+    is_claimed = SourceState.claimed_until.is_not(None)
+    due = due.where((SourceState.next_due_at > now) | (SourceState.priority < priority) | is_claimed)
+    due = due.where(SourceState.priority <= priority)
+    if package_ids is not None:
+        due = due.where(SourceState.package_id.in_(package_ids))
+    if sources is not None:
+        due = due.where(SourceState.source.in_(list(sources)))
+    if unless_fetched_since is not None:
+        due = due.where(SourceState.fetched_at.is_(None) | (SourceState.fetched_at < unless_fetched_since))
+    return session.execute(due.execution_options(synchronize_session=False)).rowcount  # type: ignore[attr-defined,no-any-return]
+
+
+def index_names(session: Session, host: str) -> list[str]:
+    """Return the names of all projects that are read from this index."""
+    names = select(SourceState.target).where(SourceState.host == host, SourceState.source == Source.INDEX)
+    return list(session.scalars(names.distinct()))
+
+
+def index_validators(session: Session, host: str) -> dict[str, str]:
+    """Return what makes the next question for the index's serials cheap."""
+    return session.scalar(select(HostState.validators).where(HostState.host == host)) or {}
+
+
+def apply_serials(
+    session: Session, host: str, serials: Mapping[str, int] | None, validators: Mapping[str, str], *, now: datetime
+) -> int:
+    """Make projects due whose serial is another than ours, and return how many.
+
+    Args:
+        host: The index.
+        serials: By normalised name; None: nothing has changed since the last time.
+        validators: For the next question.
+    """
+    begin_write(session)
+    states = select(SourceState.id, SourceState.target, SourceState.validators).where(
+        SourceState.host == host, SourceState.source == Source.INDEX, SourceState.fetched_at.is_not(None)
+    )
+    changed = [
+        state_id
+        for state_id, target, stored_validators in (session.execute(states) if serials is not None else ())
+        if str((serials or {}).get(target)) != str(stored_validators.get("serial"))
+    ]
+    for state_id in changed:
+        session.execute(
+            update(SourceState)
+            .where(SourceState.id == state_id, SourceState.priority <= Priority.UPSTREAM_CHANGE)
+            .values(next_due_at=now, priority=Priority.UPSTREAM_CHANGE)
+        )
+    session.execute(update(HostState).where(HostState.host == host).values(validators=dict(validators), checked_at=now))
+    return len(changed)
+
+
+def _sync_package_sources(
+    session: Session,
+    package_id: int,
+    current: Mapping[Source, SourceLocation],
+    expected: Mapping[Source, SourceLocation],
+    is_hidden: bool,
+    now: datetime,
+) -> None:
+    """Bring one package's sources in line."""
+    session.execute(select(Package.id).where(Package.id == package_id).with_for_update())
+    changed_sources = [source for source in current if expected.get(source) != current[source]]
+    if changed_sources:
+        session.execute(
+            delete(SourceState).where(SourceState.package_id == package_id, SourceState.source.in_(changed_sources))
+        )
+    session.add_all(
+        SourceState(package_id=package_id, source=source, host=location.host, target=location.target, next_due_at=now)
+        for source, location in expected.items()
+        if current.get(source) != location
+    )
+    if is_hidden:
+        return
+    reset_values = (REPO_FACT_DEFAULTS if Source.REPO in changed_sources else {}) | (
+        INDEX_FACT_DEFAULTS if Source.INDEX in changed_sources else {}
+    )
+    if Source.INDEX in changed_sources:
+        session.execute(delete(Release).where(Release.package_id == package_id))
+    if reset_values:
+        session.execute(update(Package).where(Package.id == package_id).values(**reset_values, changed_at=now))
+
+
+def _add_missing_hosts(session: Session, gateways: Gateways) -> None:
+    hosts = {*gateways.code_hosts, gateways.package_index_host, gateways.downloads_host} - {""}
+    known_hosts = set(session.scalars(select(HostState.host)))
+    session.add_all(HostState(host=host) for host in sorted(hosts - known_hosts))

@@ -1,0 +1,200 @@
+"""Logging in with an account at GitHub or GitLab, and linking such an account to one's own.
+
+The start is a POST. It leads to the other site by a page, since browsers refuse forms that end elsewhere (the site's
+own `form-action`). The way back is a GET, guarded by a state that this browser alone has and that works once.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from typing import Any
+
+from flask import flash, redirect, render_template, request
+from flask import session as cookie
+from werkzeug.wrappers import Response
+
+from pkgsite.clock import utc_now
+from pkgsite.errors import Conflict, Forbidden, Invalid, NotAllowed, NotFound, UpstreamError
+from pkgsite.extensions import account_gateways, db
+from pkgsite.forms import show_errors
+from pkgsite.forms.accounts import UsernameForm
+from pkgsite.rules.redirects import safe_redirect_path
+from pkgsite.services.accounts.identities import (
+    ExternalIdentity,
+    LoginProvider,
+    available_username,
+    find_user_id,
+    has_account_with_email,
+    link_identity,
+    register_with_identity,
+    unlink_identity,
+)
+from pkgsite.views.accounts.base import fresh_session, log, pages
+from pkgsite.views.accounts.login import start_login
+from pkgsite.views.links import absolute_url, link
+from pkgsite.views.viewer import current_viewer, login_required
+
+FLOW_KEY, NEW_USER_KEY = "oauth", "oauth_newcomer"  # what the browser's session keeps meanwhile
+FLOW_TTL_S = 600  # for the way there and back, and for choosing a name
+MAX_CODE_LENGTH = 2000  # characters
+
+
+@pages.post("/account/oauth/<provider>/")
+def oauth_start(provider: str) -> str:
+    """Lead to another site: to log in, or, for who is logged in, to link the account there."""
+    there = _provider(provider)
+    state, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(64)
+    cookie[FLOW_KEY] = {
+        "provider": provider,
+        "state": state,
+        "verifier": verifier,
+        "next": safe_redirect_path(request.form.get("next")) or "",
+        "user_id": current_viewer().user_id,
+        "at": int(utc_now().timestamp()),
+    }
+    url = there.authorize_url(state=state, verifier=verifier, callback=_callback(provider))
+    return render_template("accounts/oauth_redirect.html", title=there.title, url=url)
+
+
+@pages.get("/account/oauth/<provider>/callback/")
+def oauth_callback(provider: str) -> Response | tuple[str, int]:
+    there, flow = _provider(provider), _pop_flow(FLOW_KEY)
+    state = request.args.get("state", "")
+    if (
+        not flow
+        or flow["provider"] != provider
+        or flow["user_id"] != current_viewer().user_id
+        or not hmac.compare_digest(flow["state"].encode(), state.encode("utf-8", "replace"))
+    ):
+        return _failure_page(there, "state", 403)
+    if "code" not in request.args:
+        return _failure_page(there, "denied" if request.args.get("error") == "access_denied" else "refused", 403)
+    try:
+        vouched = there.fetch_identity(
+            code=request.args["code"][:MAX_CODE_LENGTH], verifier=flow["verifier"], callback=_callback(provider)
+        )
+    except NotAllowed as refusal:
+        log.warning("%s", refusal)
+        return _failure_page(there, "refused", 403)
+    except UpstreamError as failure:
+        log.warning("%s", failure)
+        return _failure_page(there, "down", 502)
+    if flow["user_id"]:
+        return _link_account(there, vouched)
+    return _log_in(there, vouched, flow["next"])
+
+
+def _log_in(provider_client: LoginProvider, identity: ExternalIdentity, next_path: str) -> Response | tuple[str, int]:
+    try:
+        user_id = find_user_id(fresh_session(), identity)
+    except Forbidden:
+        return _failure_page(provider_client, "closed", 403)
+    if user_id:
+        start_login(user_id)
+        return redirect(safe_redirect_path(next_path) or link("site.home"), 303)
+    if has_account_with_email(fresh_session(), identity):
+        return _failure_page(provider_client, "known", 409)
+    cookie[NEW_USER_KEY] = {
+        "vouched": [identity.provider, identity.subject, identity.login, identity.email],
+        "next": next_path,
+        "at": int(utc_now().timestamp()),
+    }
+    return redirect(link("accounts.oauth_new_user"), 303)
+
+
+def _link_account(provider_client: LoginProvider, identity: ExternalIdentity) -> Response | tuple[str, int]:
+    by = current_viewer()
+    try:
+        link_identity(fresh_session(), by, identity, now=utc_now())
+    except Conflict:
+        return _failure_page(provider_client, "taken", 409)
+    db.session.commit()
+    flash(f"You can now log in with your {provider_client.title} account {identity.login}.")
+    return redirect(link("accounts.settings"), 303)
+
+
+@pages.get("/account/oauth/new/")
+def oauth_new_user() -> str | Response:
+    vouched, _wanted = _pending_identity()
+    if vouched is None:
+        return redirect(link("accounts.login"), 303)
+    form = UsernameForm(data={"username": available_username(fresh_session(), vouched)})
+    return _new_user_page(form, vouched)
+
+
+@pages.post("/account/oauth/new/")
+def oauth_register() -> Response | tuple[str, int]:
+    vouched, wanted = _pending_identity()
+    if vouched is None or current_viewer().is_authenticated:
+        flash("Your login has timed out. Try again.", "error")
+        return redirect(link("accounts.login"), 303)
+    form = UsernameForm()
+    try:
+        if not form.validate_on_submit():
+            return _new_user_page(form, vouched), 422
+        user_id = register_with_identity(fresh_session(), vouched, form.username.data, now=utc_now())
+    except Invalid as refusal:
+        show_errors(form, refusal)
+        return _new_user_page(form, vouched), 422
+    except Conflict:
+        cookie.pop(NEW_USER_KEY, None)
+        return _failure_page(_provider(vouched.provider), "known", 409)
+    start_login(user_id)  # which also forgets the newcomer
+    flash("Your account has been created, and you are logged in.")
+    return redirect(safe_redirect_path(wanted) or link("site.home"), 303)
+
+
+@pages.post("/account/identities/<int:identity_id>/unlink/")
+@login_required
+def unlink_provider(identity_id: int) -> Response:
+    by = current_viewer()
+    try:
+        name = unlink_identity(fresh_session(), by, identity_id)
+    except Invalid as refusal:
+        flash(" ".join(refusal.problems["identity"]), "error")
+    else:
+        db.session.commit()
+        flash(f"You can no longer log in with {PROVIDER_TITLES.get(name, name)}.")
+    return redirect(link("accounts.settings"), 303)
+
+
+PROVIDER_TITLES = {"github": "GitHub", "gitlab": "GitLab"}
+
+
+def _provider(name: str) -> LoginProvider:
+    found = account_gateways().providers.get(name)
+    if found is None:
+        raise NotFound("Page")
+    return found
+
+
+def _callback(provider: str) -> str:
+    return absolute_url("accounts.oauth_callback", provider=provider)
+
+
+def _pop_flow(name: str) -> dict[str, Any] | None:
+    """Take from the browser's session what was begun in it, unless that was too long ago."""
+    flow = cookie.pop(name, None)
+    return flow if _is_unexpired(flow) else None
+
+
+def _is_unexpired(flow: Any) -> bool:
+    return isinstance(flow, dict) and 0 <= utc_now().timestamp() - flow["at"] + 1 <= FLOW_TTL_S
+
+
+def _pending_identity() -> tuple[ExternalIdentity | None, str]:
+    """Return for whom another site has vouched in this browser, and where they want to go."""
+    flow = cookie.get(NEW_USER_KEY)
+    return (ExternalIdentity(*flow["vouched"]), flow["next"]) if flow and _is_unexpired(flow) else (None, "")
+
+
+def _new_user_page(form: UsernameForm, identity: ExternalIdentity) -> str:
+    return render_template(
+        "accounts/oauth_new_user.html", form=form, identity=identity, title=_provider(identity.provider).title
+    )
+
+
+def _failure_page(provider_client: LoginProvider, why: str, status: int) -> tuple[str, int]:
+    db.session.rollback()
+    return render_template("accounts/oauth_failed.html", title=provider_client.title, error_code=why), status

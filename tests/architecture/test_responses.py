@@ -1,0 +1,175 @@
+"""What every answer of the site has, on every URL."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+import requests
+from flask import Flask
+from flask import session as cookie_session
+from flask.testing import FlaskClient
+from sqlalchemy.orm import Session
+
+from pkgsite.models import GridSlugRedirect, PackageSlugRedirect
+from tests.factories import NOW, make_grid, make_package
+
+FAILURES = (
+    "/no-such-page/",
+    "/packages/p/no-such-thing/",
+    "/grids/g/no-such-thing/",
+    "/categories/no-such-thing/",
+    "/api/v4/no-such-thing/",
+    "/api/v4/packages/0/",
+    "/api/v4/packages/?format=xml",
+    "/packages",
+    "/api/v4/packages",
+    "/packages/p/old/",
+    "/grids/g/old/",
+    "/api/v4/packages/old/",
+    "/static/no-such-file.css",
+    "/%00/",
+    "/packages/p/%00/",
+    "/packages/p/%FF%FE/",
+    "/categories/%00/",
+)
+
+
+@pytest.fixture
+def urls(app: Flask, session: Session) -> list[str]:
+    """Every URL of the site's GET routes, with real records in their places, and the ways to fail."""
+    package, grid = make_package(session, "django-one"), make_grid(session, "caching")
+    make_grid(session, "full", (package,))
+    session.add_all(
+        [
+            PackageSlugRedirect(slug="old", package_id=package.id, created_at=NOW),
+            GridSlugRedirect(slug="old", grid_id=grid.id, created_at=NOW),
+        ]
+    )
+    session.commit()
+    values = {"packages": "django-one", "grids": "full", "categories": "apps"}
+    found = []
+    for rule in app.url_map.iter_rules():
+        noun = next((noun for noun in values if f"/{noun}" in rule.rule), "")
+        path = rule.rule.replace("<key:key>", "1").replace("<suffix:suffix>", "json")
+        path = path.replace("<path:filename>", "site.css")
+        found.append(re.sub(r"<[^>]+>", values.get(noun, ""), path))
+    return [*found, *FAILURES]
+
+
+STYLES_INLINE = "/api/docs/"  # the one page with a tool that styles its own elements
+
+
+def check_headers(answer: requests.Response, url: str) -> None:
+    headers = answer.headers
+    assert headers["X-Content-Type-Options"] == "nosniff", url
+    assert headers["Referrer-Policy"] == "same-origin", url
+    assert headers["X-Frame-Options"] == "DENY", url
+    policy = headers["Content-Security-Policy"]
+    assert "unsafe" not in policy or url.endswith(STYLES_INLINE), url
+    assert "unsafe" not in policy.rpartition("style-src")[0], url
+    assert "default-src 'none'" in policy, url
+    assert "frame-ancestors 'none'" in policy, url
+    # What shows or obeys who looks varies by them; files and JSON don't. Forms for strangers set a cookie.
+    if headers.get("Content-Type", "").partition(";")[0] in {"application/json", "text/css"}:
+        assert "cookie" not in headers.get("Vary", "").lower(), url
+    assert "Set-Cookie" not in headers or url.startswith("/account/"), url
+
+
+def test_every_url_carries_the_headers(app: Flask, serve_app: Callable[[Flask], str], urls: list[str]) -> None:
+    site = serve_app(app)
+    assert len(urls) > 30
+    for url in urls:
+        for method in ("GET", "HEAD", "OPTIONS", "POST"):
+            answer = requests.request(method, site + url, allow_redirects=False, timeout=10)
+            check_headers(answer, url)
+            assert answer.status_code < 500, (method, url)
+            assert "Strict-Transport-Security" not in answer.headers
+            is_told = url.startswith("/api/v") and answer.status_code != 410
+            if is_told and answer.content:
+                kind = answer.headers["Content-Type"].partition(";")[0]
+                assert kind in {"application/json", "application/x-ndjson", "text/csv"}, (method, url)
+
+
+def test_compression_is_named_where_it_happens_and_nowhere_else(
+    app: Flask, serve_app: Callable[[Flask], str], urls: list[str]
+) -> None:
+    site = serve_app(app)
+    for url in urls:
+        answer = requests.get(site + url, allow_redirects=False, timeout=10, headers={"Accept-Encoding": "gzip"})
+        plain = requests.get(site + url, allow_redirects=False, timeout=10, headers={"Accept-Encoding": "identity"})
+        varies = "accept-encoding" in answer.headers.get("Vary", "").lower()
+        assert varies == (answer.headers.get("Content-Encoding") == "gzip"), url
+        assert varies == ("accept-encoding" in plain.headers.get("Vary", "").lower()), url
+        assert plain.headers.get("Content-Encoding") is None, url
+
+
+@pytest.mark.parametrize("settings", [{"PUBLIC_URL": "https://packages.example.org"}, {"PROXY_HOPS": "1"}])
+def test_https_sites_say_so(make_app: Callable[..., Flask], settings: dict[str, str]) -> None:
+    app = make_app(shared=False, **settings)
+
+    @app.get("/remember/")
+    def remember() -> str:
+        cookie_session["seen"] = True
+        return "ok"
+
+    client, forwarded = app.test_client(), {"X-Forwarded-Proto": "https"}
+    for url in ("/", "/api/v4/", "/no-such-page/"):
+        assert client.get(url, headers=forwarded).headers["Strict-Transport-Security"] == "max-age=31536000"
+    cookie = client.get("/remember/", headers=forwarded).headers["Set-Cookie"]
+    assert {"Secure", "HttpOnly", "SameSite=Lax"} <= set(cookie.split("; "))
+
+
+def test_forwarded_headers_are_believed_only_from_so_many_proxies(make_app: Callable[..., Flask]) -> None:
+    headers = {"X-Forwarded-Host": "evil.example, packages.example.org", "X-Forwarded-Proto": "http, https"}
+
+    def root(hops: str) -> str:
+        return make_app(PROXY_HOPS=hops).test_client().get("/api/v4/", headers=headers).json["packages"]
+
+    assert root("0") == "http://localhost/api/v4/packages/"
+    assert root("1") == "https://packages.example.org/api/v4/packages/"
+
+
+def test_only_trusted_hosts_are_answered(make_app: Callable[..., Flask]) -> None:
+    client = make_app(TRUSTED_HOSTS="packages.example.org, .example.net").test_client()
+    for url in ("/", "/packages/", "/api/v4/", "/no-such-page/"):
+        for host, answered in (
+            ("packages.example.org", True),
+            ("packages.example.org:8000", True),
+            ("a.example.net", True),
+            ("evil.example", False),
+            ("packages.example.org.evil.example", False),
+            ("", False),
+        ):
+            answer = client.get(url, headers={"Host": host})
+            assert (answer.status_code != 400) == answered, (url, host)
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            assert "evil" not in answer.get_data(as_text=True)
+
+
+@pytest.fixture
+def small(make_app: Callable[..., Flask]) -> FlaskClient:
+    return make_app(MAX_BODY_BYTES="2048").test_client()
+
+
+def test_large_bodies_are_refused(small: FlaskClient) -> None:
+    answer = small.post("/api/v4/packages/", data=b"x" * 2049)
+    assert (answer.status_code, answer.json) == (413, {"detail": "Request body too large."})
+    assert small.post("/packages/", data=b"x" * 2049).status_code == 413
+    assert small.post("/api/v4/packages/", data=b"x" * 2048).status_code == 405
+
+
+def test_static_files_are_the_sites_own(client: FlaskClient) -> None:
+    with client.get("/static/site.css") as answer:
+        assert answer.status_code == 200
+        styles = answer.get_data(as_text=True).replace("http://www.w3.org/2000/svg", "")
+    assert "http://" not in styles
+    assert "https://" not in styles
+
+
+def test_a_part_of_a_file_is_not_compressed(client: FlaskClient) -> None:
+    headers = {"Range": "bytes=0-599", "Accept-Encoding": "gzip"}
+    with client.get("/static/site.css", headers=headers) as answer:
+        assert (answer.status_code, len(answer.data)) == (206, 600)
+        assert "Content-Encoding" not in answer.headers
