@@ -47,9 +47,6 @@ def pytest_xdist_auto_num_workers() -> int:
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
     """Leave out what is not wanted, and let the longest tests begin first, in all workers alike."""
-    for item in items:
-        if "open_page" in getattr(item, "fixturenames", ()):
-            item.add_marker("e2e")
     if config.option.sqlite:
         left_out = [item for item in items if "postgresql" in kinds_of(item)]
         config.hook.pytest_deselected(items=left_out)
@@ -57,8 +54,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     yield  # pytest selects by markers
     # `--dist worksteal` gives each worker one stretch of the tests to begin with.
     workers = getattr(config, "workerinput", {}).get("workercount", 1)
-    longest = [item for item in items if item.get_closest_marker("e2e")]
-    others = [item for item in items if not item.get_closest_marker("e2e")]
+    longest = [item for item in items if item.get_closest_marker("long")]
+    others = [item for item in items if not item.get_closest_marker("long")]
     size = -(-len(others) // workers)
     items[:] = [
         item

@@ -15,7 +15,7 @@ import pytest
 
 from tests.test_server import ask, running
 
-pytestmark = pytest.mark.e2e
+pytestmark = pytest.mark.long
 
 DEADLINE_S = 150  # that nothing hangs
 PAGES = [

@@ -108,6 +108,7 @@ def test_pkgsite_has_the_commands_of_the_application(app: Flask) -> None:
     assert not set(main.commands) & COMMANDS_OF_FLASK
 
 
+@pytest.mark.long
 def test_help_and_version_need_no_settings(tmp_path: Path) -> None:
     environment = os.environ | {"PORT": "eighty", "PYTHONPATH": str(ROOT)}
     said = [

@@ -23,7 +23,7 @@ from pkgsite.services.accounts.tokens import create_token
 from tests.architecture.sample_site import SampleSite, populate_site
 from tests.users import viewer_of
 
-pytestmark = pytest.mark.e2e
+pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).resolve().parents[2]
 # At most, of each kind, to each operation, in addition to the fixed ones; in `make test`, and in the others.

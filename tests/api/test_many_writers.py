@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
 import requests
 from flask import Flask
 from sqlalchemy import select
@@ -33,6 +34,7 @@ def append(address: str, secret: str, word: str) -> list[int]:
     return statuses
 
 
+@pytest.mark.long
 def test_a_hundred_writers_lose_nothing(app: Flask, session: Session, serve_app: Callable[[Any], str]) -> None:
     grids = [make_grid(session, f"grid-{number}").id for number in range(GRIDS)]
     people = [make_user(session, f"person-{number}") for number in range(2)]

@@ -45,7 +45,7 @@ def kind_of(app: Flask, link: str) -> Kind:
     return str(endpoint), frozenset(parse_qs(query, keep_blank_values=True))
 
 
-@pytest.mark.e2e
+@pytest.mark.long
 def test_looking_at_everything_changes_nothing(app: Flask, session: Session) -> None:
     world = populate_site(session)
     for user in (world.moderator, world.owner, None):

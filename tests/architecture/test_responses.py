@@ -77,6 +77,7 @@ def check_headers(answer: requests.Response, url: str) -> None:
     assert "Set-Cookie" not in headers or url.startswith("/account/"), url
 
 
+@pytest.mark.long
 def test_every_url_carries_the_headers(app: Flask, serve_app: Callable[[Flask], str], urls: list[str]) -> None:
     site = serve_app(app)
     assert len(urls) > 30
@@ -92,6 +93,7 @@ def test_every_url_carries_the_headers(app: Flask, serve_app: Callable[[Flask], 
                 assert kind in {"application/json", "application/x-ndjson", "text/csv"}, (method, url)
 
 
+@pytest.mark.long
 def test_compression_is_named_where_it_happens_and_nowhere_else(
     app: Flask, serve_app: Callable[[Flask], str], urls: list[str]
 ) -> None:

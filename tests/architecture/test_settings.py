@@ -60,6 +60,7 @@ def test_all_bad_values_are_named_at_once() -> None:
     assert all(name in str(error.value) for name in BAD)
 
 
+@pytest.mark.long
 def test_a_bad_value_stops_the_start_in_plain_words(tmp_path: Path) -> None:
     environment = os.environ | {"PORT": "eighty", "DATA_DIR": str(tmp_path)}
     command = [sys.executable, "-m", "flask", "--app", "wsgi", "serve"]

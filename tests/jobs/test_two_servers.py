@@ -144,7 +144,7 @@ def dispose_engine(app: Flask) -> None:
         db.engine.dispose()
 
 
-@pytest.mark.e2e
+@pytest.mark.long
 def test_the_other_server_takes_over(pairs: list[ServerPair]) -> None:
     assert (
         scheduler.LEASE_TTL + scheduler.HEARTBEAT_INTERVAL

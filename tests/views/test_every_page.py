@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from urllib.parse import quote
 
+import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
@@ -29,6 +30,7 @@ def every_path(session: Session) -> list[str]:
     ]
 
 
+@pytest.mark.long
 def test_every_page_of_every_record_answers(varied_site: Session, client: FlaskClient) -> None:
     for path in every_path(varied_site):
         response = client.get(path)
@@ -44,6 +46,7 @@ def test_every_page_of_every_record_answers(varied_site: Session, client: FlaskC
         assert "{{" not in html or "7*7" in html
 
 
+@pytest.mark.long
 def test_every_link_to_a_page_of_the_site_leads_somewhere(varied_site: Session, client: FlaskClient) -> None:
     paths = {
         address for path in every_path(varied_site) for address in link_targets(client.get(path).get_data(as_text=True))

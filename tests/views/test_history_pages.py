@@ -248,6 +248,7 @@ def test_a_filter_finds_acts_by_their_parts(scenario: HistoryScenario, fetch_pag
     assert len(entry_texts(fetch_page("/changes/?kind=cell"))) == 2
 
 
+@pytest.mark.long
 def test_long_histories_come_in_stretches(scenario: HistoryScenario, fetch_page: Get) -> None:
     for number in range(120):
         scenario.edit_package(scenario.ada, title=f"Title {number}")

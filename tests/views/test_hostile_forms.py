@@ -153,6 +153,7 @@ SHOWN = (
 )  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("place", range(len(FORMS)), ids=[f"{path}-{fields[0]}" for path, fields, _ in FORMS])
 def test_hostile_texts(app: Flask, session: Session, place: int) -> None:
     path, fields, others = FORMS[place]

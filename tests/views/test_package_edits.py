@@ -279,6 +279,7 @@ def test_first_edits_are_held(make_app: Callable[..., Flask], session: Session) 
     assert ada.post("/packages/add/", {**HERE, "title": ""}).status_code == 422
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_hostile_words_are_kept_as_words_or_refused(ada: CsrfClient, session: Session, hostile: str) -> None:
     ada.post("/packages/add/", HERE)

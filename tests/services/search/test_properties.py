@@ -140,6 +140,7 @@ def test_words_in_quotes_are_in_every_hit(shelf: Session) -> None:
     assert seen
 
 
+@pytest.mark.long
 def test_what_a_facet_counts_is_what_it_finds(shelf: Session) -> None:
     filters = ["", "licence:mit", "is:maintained", "-is:maintained", "stars:>50", "-stars:>50", "grid:caching",
                "python:3.13", "updated:<1y", "by:ada", "-by:ada", "licence:mit licence:apache-2.0"]  # fmt: skip

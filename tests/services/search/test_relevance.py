@@ -204,6 +204,7 @@ def add_typo(how: str, name: str, draw: random.Random) -> str:
     return TYPO_KINDS[how](name, at, draw.choice("etaoinshr"))
 
 
+@pytest.mark.long
 def test_names_among_thousands(large: tuple[Session, list[str]]) -> None:
     session, names = large
     draw = random.Random(9)
