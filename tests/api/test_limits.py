@@ -58,6 +58,7 @@ def count(path: str, times: int) -> None:
         storage.incr("somebody", 3600)
 
 
+@pytest.mark.long
 def test_workers_count_together(tmp_path: Path) -> None:
     path = str(tmp_path / "limits.db")
     spawn = multiprocessing.get_context("spawn")

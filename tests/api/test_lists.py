@@ -68,6 +68,7 @@ def test_following_next_reads_every_record_once(client: FlaskClient, forty_five)
     assert found == list(range(45, 0, -1))
 
 
+@pytest.mark.long
 def test_at_most_a_thousand_at_once(client: FlaskClient, session: Session) -> None:
     for number in range(1, 1003):
         make_package(session, f"package-{number}", id=number)

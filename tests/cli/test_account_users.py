@@ -42,6 +42,7 @@ def test_the_first_staff_account(session: Session, app: Flask, users: Users) -> 
     assert LoginClient(app).log_in().status_code == 303
 
 
+@pytest.mark.long
 def test_the_start_says_how_to_make_it(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
     command = ".venv/bin/flask --app wsgi users create NAME --role staff"
     prepare_database()

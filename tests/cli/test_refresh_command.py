@@ -297,6 +297,7 @@ def add_many(site: RefreshedSite) -> None:
     site.sync_sources()
 
 
+@pytest.mark.long
 def test_ctrl_c_finishes_what_is_being_asked(site: RefreshedSite, world: FakeHosts, start: Start) -> None:
     add_many(site)
     held = Held(world.gitlab)
@@ -340,6 +341,7 @@ def terminal() -> Iterator[tuple[int, Callable[[], str]]]:
     os.close(ours)
 
 
+@pytest.mark.long
 def test_a_terminal_shows_how_far_it_has_come(site: RefreshedSite, start: Start) -> None:
     site.add_package("one", repo_url=GITLAB)
     with terminal() as (theirs, written):
@@ -352,6 +354,7 @@ def test_a_terminal_shows_how_far_it_has_come(site: RefreshedSite, start: Start)
     assert said == "repo       1 fetched\nactivity   1 fetched\npeople     1 fetched\n"
 
 
+@pytest.mark.long
 def test_a_terminal_shows_no_bar_where_there_is_nothing_to_do(site: RefreshedSite, start: Start) -> None:
     with terminal() as (theirs, written):
         process = start("refresh", stderr=theirs)
@@ -360,6 +363,7 @@ def test_a_terminal_shows_no_bar_where_there_is_nothing_to_do(site: RefreshedSit
     assert (process.returncode, said, shown) == (0, "Nothing is due.\n", "")
 
 
+@pytest.mark.long
 def test_a_file_gets_no_bar(site: RefreshedSite, start: Start) -> None:
     site.add_package("one", repo_url=GITLAB)
     process = start("refresh")
@@ -379,6 +383,7 @@ def ended_runs(site: RefreshedSite) -> list[JobRun]:
         return list(db.session.scalars(sa.select(JobRun).where(JobRun.ended_at.is_not(None))))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_jobs_run_until_they_are_stopped(site: RefreshedSite, start: Start, number: signal.Signals) -> None:
     site.add_package("one", repo_url=GITLAB)
@@ -399,6 +404,7 @@ def test_jobs_run_until_they_are_stopped(site: RefreshedSite, start: Start, numb
     assert holders(site) == []
 
 
+@pytest.mark.long
 def test_jobs_give_up_their_lease_while_a_host_still_answers(
     site: RefreshedSite, world: FakeHosts, start: Start
 ) -> None:

@@ -58,6 +58,7 @@ def expected(host: str, kind: type[UpstreamError]) -> set[RefreshResult]:
     return {RefreshResult.MISSING} if kind is Gone else {RefreshResult.FAILED}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("fault", "kind"), GITHUB_FAULTS)
 @pytest.mark.parametrize("host", HOSTS)
 def test_a_host_that_fails(

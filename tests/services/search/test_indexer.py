@@ -266,6 +266,7 @@ def test_thousands_of_people_are_all_found_and_all_forgotten(session: Session) -
     assert session.scalars(select(SearchWord.word).where(SearchWord.word.startswith("user"))).all() == []
 
 
+@pytest.mark.long
 def test_an_edit_of_another_process_is_found_at_once(session: Session, database_url: str, tmp_path: Path) -> None:
     make_package(session, "one", title="First")
     session.commit()
