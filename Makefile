@@ -22,7 +22,7 @@ check: .venv/.dev  ## Check style and types and run the fast tests, on SQLite on
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync lint check-tests
 
 check-tests:
-	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -q -n 2 --dist worksteal --sqlite -m "not slow and not e2e"
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -q -n 2 --dist worksteal --sqlite -m "not slow and not long"
 
 test: .venv/.dev  ## Install test dependencies and run all tests on SQLite and PostgreSQL
 	@sh tests/prepare.sh

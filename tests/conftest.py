@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
 from flask import Flask, g
 from flask.testing import FlaskClient
 from flask_migrate import upgrade
@@ -28,6 +29,7 @@ from pkgsite.clients.account_gateways import open_account_gateways
 from pkgsite.clients.gateways import open_gateways
 from pkgsite.extensions import db, limiter
 from pkgsite.models import configure_engine
+from pkgsite.services.accounts import passwords
 from tests.databases import SERVER_URL_VARIABLE, DatabaseTemplate, folder_in_memory, start_postgresql, stop_postgresql
 
 KINDS = ("sqlite", "postgresql")
@@ -45,17 +47,14 @@ def pytest_xdist_auto_num_workers() -> int:
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
     """Deselect PostgreSQL with `--sqlite`, and start the longest tests first, spread evenly over all workers."""
-    for item in items:
-        if "open_page" in getattr(item, "fixturenames", ()):
-            item.add_marker("e2e")
     if config.option.sqlite:
         config.hook.pytest_deselected(items=[item for item in items if "postgresql" in parameters_of(item)])
         items[:] = [item for item in items if "postgresql" not in parameters_of(item)]
     yield  # pytest deselects by marker
     # `--dist worksteal` initially gives each worker one contiguous part of the tests.
     workers = getattr(config, "workerinput", {}).get("workercount", 1)
-    longest = [item for item in items if item.get_closest_marker("e2e")]
-    others = [item for item in items if not item.get_closest_marker("e2e")]
+    longest = [item for item in items if item.get_closest_marker("long")]
+    others = [item for item in items if not item.get_closest_marker("long")]
     size = -(-len(others) // workers)
     items[:] = [
         item
@@ -111,6 +110,15 @@ def _share_compiled_templates() -> Iterator[None]:
         patch.setattr(Rule, "_compile_builder", cached_builder)
         patch.setitem(Flask.jinja_options, "bytecode_cache", InMemoryBytecodeCache())
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def production_hasher() -> Iterator[PasswordHasher]:
+    """The site's password hasher; in its place tests use one that takes no time."""
+    with pytest.MonkeyPatch.context() as patch:
+        hasher = passwords.HASHER
+        patch.setattr(passwords, "HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+        yield hasher
 
 
 @pytest.fixture(autouse=True)

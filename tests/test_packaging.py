@@ -113,6 +113,7 @@ def test_the_pkgsite_command_has_the_commands_of_the_application(app: Flask) -> 
     assert not set(main.commands) & FLASK_COMMANDS
 
 
+@pytest.mark.long
 def test_help_and_version_work_with_invalid_settings(tmp_path: Path) -> None:
     environment = os.environ | {"PORT": "eighty", "PYTHONPATH": str(ROOT)}
     help_text, version = (

@@ -16,7 +16,7 @@ from flask import Flask
 
 from tests.databases import DatabaseTemplate, free_port
 
-pytestmark = pytest.mark.e2e
+pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).resolve().parents[1]
 

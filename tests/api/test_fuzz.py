@@ -22,7 +22,7 @@ from pkgsite.services.accounts.tokens import create_token
 from tests.architecture.sample_site import SampleSite, populate_site
 from tests.users import viewer_of
 
-pytestmark = pytest.mark.e2e
+pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).resolve().parents[2]
 # The maximum number of generated requests per operation and phase: in `make test`, and in the slow tests.

@@ -58,6 +58,7 @@ def count_requests(path: str, times: int) -> None:
         storage.incr("user 1", 3600)
 
 
+@pytest.mark.long
 def test_workers_share_their_counters(tmp_path: Path) -> None:
     path = str(tmp_path / "limits.db")
     spawn = multiprocessing.get_context("spawn")

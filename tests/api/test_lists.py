@@ -76,6 +76,7 @@ def test_following_next_reads_every_record_once(client: FlaskClient) -> None:
     assert ids == list(range(45, 0, -1))
 
 
+@pytest.mark.long
 def test_a_page_has_at_most_1000_records(client: FlaskClient, session: Session) -> None:
     for number in range(1, 1003):
         make_package(session, f"package-{number}", id=number)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
 import requests
 from flask import Flask
 from sqlalchemy import select
@@ -33,6 +34,7 @@ def append_word(url: str, token: str, word: str) -> list[int]:
     return statuses
 
 
+@pytest.mark.long
 def test_no_change_of_100_writers_is_lost(app: Flask, session: Session, serve_app: Callable[[Any], str]) -> None:
     grid_ids = [make_grid(session, f"grid-{number}").id for number in range(GRIDS)]
     users = [make_user(session, f"user-{number}") for number in range(2)]

@@ -43,7 +43,7 @@ def kind_of(app: Flask, link: str) -> LinkKind:
     return str(endpoint), frozenset(parse_qs(query, keep_blank_values=True))
 
 
-@pytest.mark.e2e
+@pytest.mark.long
 def test_getting_every_page_changes_no_data(app: Flask, session: Session) -> None:
     sample_site = populate_site(session)
     for user in (sample_site.moderator, sample_site.owner, None):

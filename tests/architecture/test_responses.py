@@ -77,6 +77,7 @@ def check_headers(response: requests.Response, url: str) -> None:
     assert "Set-Cookie" not in headers or url.startswith("/account/"), url
 
 
+@pytest.mark.long
 def test_every_response_has_the_security_headers(
     app: Flask, serve_app: Callable[[Flask], str], urls: list[str]
 ) -> None:
@@ -94,6 +95,7 @@ def test_every_response_has_the_security_headers(
                 assert kind in {"application/json", "application/x-ndjson", "text/csv"}, (method, url)
 
 
+@pytest.mark.long
 def test_only_compressed_responses_vary_by_accept_encoding(
     app: Flask, serve_app: Callable[[Flask], str], urls: list[str]
 ) -> None:

@@ -60,6 +60,7 @@ def test_all_invalid_settings_are_named_together() -> None:
     assert all(name in str(error.value) for name in INVALID_VALUES)
 
 
+@pytest.mark.long
 def test_an_invalid_setting_prevents_the_start_with_a_message(tmp_path: Path) -> None:
     environment = os.environ | {"PORT": "eighty", "DATA_DIR": str(tmp_path)}
     command = [sys.executable, "-m", "flask", "--app", "wsgi", "serve"]

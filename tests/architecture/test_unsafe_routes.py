@@ -152,6 +152,7 @@ def test_every_unsafe_route_is_listed_with_its_guard(app: Flask) -> None:
     assert all((rule.methods or set()) - SAFE == {"POST"} for rule in unsafe_rules(app) if not is_of_api(rule))
 
 
+@pytest.mark.long
 def test_no_request_without_a_csrf_token_changes_anything(app: Flask, session: Session, sample_site: SampleSite) -> None:
     visitors = [CsrfClient(app, sample_site.moderator), CsrfClient(app, sample_site.owner), CsrfClient(app)]
     before = database_snapshot(session)
@@ -235,6 +236,7 @@ def test_anonymous_api_clients_change_nothing(app: Flask, session: Session, samp
     assert database_snapshot(session) == before
 
 
+@pytest.mark.long
 def test_no_api_request_of_a_session_without_a_csrf_token_changes_anything(
     app: Flask, session: Session, sample_site: SampleSite
 ) -> None:

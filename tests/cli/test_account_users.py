@@ -42,6 +42,7 @@ def test_create_the_first_staff_account(session: Session, app: Flask, users: Use
     assert LoginClient(app).log_in().status_code == 303
 
 
+@pytest.mark.long
 def test_server_start_explains_how_to_create_a_staff_account(
     session: Session, capsys: pytest.CaptureFixture[str]
 ) -> None:

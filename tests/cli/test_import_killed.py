@@ -22,7 +22,7 @@ from tests.factories import make_category, make_grid, make_package
 from tests.fakes.v4_site import FakeV4Site, HangingResponse
 from tests.processes import Process, start
 
-pytestmark = pytest.mark.e2e
+pytestmark = pytest.mark.long
 
 PAGES = 9  # one of categories, two of grids, four of packages, two of grids to check
 

@@ -299,6 +299,7 @@ def add_many(site: RefreshedSite) -> None:
     site.sync_sources()
 
 
+@pytest.mark.long
 def test_ctrl_c_finishes_active_requests(site: RefreshedSite, fake_hosts: FakeHosts, start: Start) -> None:
     add_many(site)
     held = HeldResponse(fake_hosts.gitlab)
@@ -342,6 +343,7 @@ def terminal() -> Iterator[tuple[int, Callable[[], str]]]:
     os.close(master)
 
 
+@pytest.mark.long
 def test_progress_bar_on_a_terminal(site: RefreshedSite, start: Start) -> None:
     site.add_package("one", repo_url=GITLAB)
     with terminal() as (slave, read_output):
@@ -354,6 +356,7 @@ def test_progress_bar_on_a_terminal(site: RefreshedSite, start: Start) -> None:
     assert stdout == "repo       1 fetched\nactivity   1 fetched\npeople     1 fetched\n"
 
 
+@pytest.mark.long
 def test_no_progress_bar_if_nothing_is_due(site: RefreshedSite, start: Start) -> None:
     with terminal() as (slave, read_output):
         process = start("refresh", stderr=slave)
@@ -381,6 +384,7 @@ def ended_runs(site: RefreshedSite) -> list[JobRun]:
         return list(db.session.scalars(sa.select(JobRun).where(JobRun.ended_at.is_not(None))))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT])
 def test_jobs_run_until_they_are_stopped(site: RefreshedSite, start: Start, signal_number: signal.Signals) -> None:
     site.add_package("one", repo_url=GITLAB)
@@ -401,6 +405,7 @@ def test_jobs_run_until_they_are_stopped(site: RefreshedSite, start: Start, sign
     assert holders(site) == []
 
 
+@pytest.mark.long
 def test_lease_is_released_while_a_request_is_active(site: RefreshedSite, fake_hosts: FakeHosts, start: Start) -> None:
     add_many(site)
     held = HeldResponse(fake_hosts.gitlab)

@@ -10,7 +10,11 @@ from __future__ import annotations
 import sys
 from datetime import timedelta
 
-from pkgsite.rules import timetable
+from flask.cli import main
+
+from pkgsite.jobs import scheduler
+from pkgsite.jobs.timetable import JOB_FUNCTIONS
+from pkgsite.rules.timetable import REFRESH
 
 LEASE_TTL = timedelta(seconds=12)
 HEARTBEAT_INTERVAL = timedelta(seconds=3)
@@ -18,16 +22,15 @@ REFRESH_INTERVAL = timedelta(seconds=5)
 
 
 def speed_up() -> None:
-    # Before the job is used as a key, because its hash changes.
-    object.__setattr__(timetable.REFRESH, "interval", REFRESH_INTERVAL)
-    from pkgsite.jobs import scheduler
-
+    # The hash of a job depends on its interval, so the functions have to be stored again.
+    functions = list(JOB_FUNCTIONS.items())
+    JOB_FUNCTIONS.clear()
+    object.__setattr__(REFRESH, "interval", REFRESH_INTERVAL)
+    JOB_FUNCTIONS.update(functions)
     scheduler.LEASE_TTL, scheduler.HEARTBEAT_INTERVAL = LEASE_TTL, HEARTBEAT_INTERVAL
 
 
 if __name__ == "__main__":
     speed_up()
-    from flask.cli import main
-
     sys.argv[0] = "flask"
     main()

@@ -58,6 +58,7 @@ def expected(host: str, kind: type[UpstreamError]) -> set[RefreshResult]:
     return {RefreshResult.MISSING} if kind is Gone else {RefreshResult.FAILED}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("fault", "kind"), GITHUB_FAULTS)
 @pytest.mark.parametrize("host", HOSTS)
 def test_failing_host_affects_only_its_own_sources(

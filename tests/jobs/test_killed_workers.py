@@ -29,7 +29,7 @@ from tests.fakes.rest_host import FakeRepository, make_commits
 from tests.jobs.fake_hosts import TOKEN, FakeHosts, RefreshedSite
 from tests.processes import Process
 
-pytestmark = pytest.mark.e2e
+pytestmark = pytest.mark.long
 
 AT_GITHUB, AT_FORGEJO = 90, 30
 SOURCES = (AT_GITHUB + AT_FORGEJO) * 3

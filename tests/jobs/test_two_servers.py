@@ -142,7 +142,7 @@ def dispose_engine(app: Flask) -> None:
         db.engine.dispose()
 
 
-@pytest.mark.e2e
+@pytest.mark.long
 def test_the_other_server_takes_over(pairs: list[ServerPair]) -> None:
     # The real durations; these servers have shorter ones.
     assert (scheduler.LEASE_TTL + scheduler.HEARTBEAT_INTERVAL).total_seconds() < TAKEOVER_TIMEOUT_S

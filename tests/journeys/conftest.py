@@ -24,6 +24,12 @@ CHROMIUM_ARGUMENTS = [
 ]  # fmt: skip
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker("long")
+
+
 @pytest.fixture(scope="session")
 def site_url(
     database_templates: Callable[[str], DatabaseTemplate], tmp_path_factory: pytest.TempPathFactory

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from urllib.parse import quote
 
+import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
@@ -29,6 +30,7 @@ def every_path(session: Session) -> list[str]:
     ]
 
 
+@pytest.mark.long
 def test_every_page_of_every_record_responds(varied_site: Session, client: FlaskClient) -> None:
     for path in every_path(varied_site):
         response = client.get(path)
@@ -44,6 +46,7 @@ def test_every_page_of_every_record_responds(varied_site: Session, client: Flask
         assert "{{" not in html or "7*7" in html
 
 
+@pytest.mark.long
 def test_every_internal_link_works(varied_site: Session, client: FlaskClient) -> None:
     targets = {
         target for path in every_path(varied_site) for target in link_targets(client.get(path).get_data(as_text=True))

@@ -249,6 +249,7 @@ def test_the_kind_filter_matches_any_part_of_a_changeset(scenario: HistoryScenar
     assert len(entry_texts(fetch_page("/changes/?kind=cell"))) == 2
 
 
+@pytest.mark.long
 def test_long_histories_are_paginated(scenario: HistoryScenario, fetch_page: Get) -> None:
     for change_id in range(120):
         scenario.edit_package(scenario.ada, title=f"Title {change_id}")

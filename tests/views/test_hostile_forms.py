@@ -154,6 +154,7 @@ CHECKED_PATHS = (
 )  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("index", range(len(FORMS)), ids=[f"{path}-{fields[0]}" for path, fields, _ in FORMS])
 def test_hostile_text_never_breaks_a_form_or_page(app: Flask, session: Session, index: int) -> None:
     path, fields, fixed_fields = FORMS[index]

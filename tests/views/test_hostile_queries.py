@@ -2,6 +2,7 @@
 
 from itertools import product
 
+import pytest
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
@@ -19,6 +20,7 @@ QUERIES = (
 )  # fmt: skip
 
 
+@pytest.mark.long
 def test_no_query_string_makes_a_page_fail(varied_site: Session, client: FlaskClient) -> None:
     for path, query in product(PATHS, QUERIES):
         response = client.get(f"{path}?{query}")

@@ -283,6 +283,7 @@ def test_first_edits_are_queued_for_review(make_app: Callable[..., Flask], sessi
     assert ada.post("/packages/add/", {**PACKAGE_FORM, "title": ""}).status_code == 422
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_hostile_text_is_escaped_or_rejected(ada: CsrfClient, session: Session, hostile: str) -> None:
     ada.post("/packages/add/", PACKAGE_FORM)

@@ -32,8 +32,11 @@ from tests.users import make_user, viewer_of
 EDITS = 200
 Key = tuple[str, int]
 State = dict[Key, dict[str, Any]]
+# Hypothesis begins with the smallest number, so that a single example would always be the same.
+START = random.randrange(10**6)
+SEEDS = st.integers(0, 10**6).map(lambda number: number + START)
 RANDOM = settings(
-    max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=1, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 
@@ -235,8 +238,9 @@ def without_packages(state: State) -> State:
     return {key: values for key, values in state.items() if key[0] != "package"}
 
 
+@pytest.mark.long
 @RANDOM
-@given(seed=st.integers(0, 10**6))
+@given(seed=SEEDS)
 def test_restoring_a_grid_to_any_revision_brings_back_its_state(clear: Callable[[], Session], seed: int) -> None:
     history = random_history(clear(), seed)
     session, scope = history.session, HistoryScope("grid", history.grid_id)
@@ -253,8 +257,9 @@ def test_restoring_a_grid_to_any_revision_brings_back_its_state(clear: Callable[
     assert deletions > 5
 
 
+@pytest.mark.long
 @RANDOM
-@given(seed=st.integers(0, 10**6))
+@given(seed=SEEDS)
 def test_restoring_a_package_to_any_revision_brings_back_its_state(clear: Callable[[], Session], seed: int) -> None:
     history = random_history(clear(), seed)
     restored = 0
@@ -271,8 +276,9 @@ def test_restoring_a_package_to_any_revision_brings_back_its_state(clear: Callab
     assert restored
 
 
+@pytest.mark.long
 @RANDOM
-@given(seed=st.integers(0, 10**6))
+@given(seed=SEEDS)
 def test_a_changeset_can_be_reverted_unless_a_later_one_conflicts(clear: Callable[[], Session], seed: int) -> None:
     history = random_history(clear(), seed)
     current = history.state()

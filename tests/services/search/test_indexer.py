@@ -285,6 +285,7 @@ def test_thousands_of_contributors_are_indexed_and_removed(session: Session) -> 
     assert session.scalars(select(SearchWord.word).where(SearchWord.word.startswith("user"))).all() == []
 
 
+@pytest.mark.long
 def test_search_finds_an_edit_by_another_process_immediately(
     session: Session, database_url: str, tmp_path: Path
 ) -> None:

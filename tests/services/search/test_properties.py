@@ -142,6 +142,7 @@ def test_every_hit_contains_the_quoted_words(sample_packages: Session) -> None:
     assert seen
 
 
+@pytest.mark.long
 def test_a_facet_counts_as_many_results_as_its_filter_finds(sample_packages: Session) -> None:
     filters = ["", "licence:mit", "is:maintained", "-is:maintained", "stars:>50", "-stars:>50", "grid:caching",
                "python:3.13", "updated:<1y", "by:ada", "-by:ada", "licence:mit licence:apache-2.0"]  # fmt: skip

@@ -204,6 +204,7 @@ def add_typo(kind: str, name: str, draw: random.Random) -> str:
     return TYPO_KINDS[kind](name, draw.choice(indexes), draw.choice("etaoinshr"))
 
 
+@pytest.mark.long
 def test_names_are_found_among_thousands_of_others(large_catalogue: tuple[Session, list[str]]) -> None:
     session, names = large_catalogue
     draw = random.Random(9)

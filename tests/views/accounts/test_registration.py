@@ -6,11 +6,12 @@ import re
 from collections.abc import Callable
 
 import pytest
+from argon2 import PasswordHasher
 from flask import Flask
 from sqlalchemy.orm import Session
 
 from pkgsite.models import LoginSession, User
-from pkgsite.services.accounts.passwords import HASHER
+from pkgsite.services.accounts import passwords
 from tests.login_client import OTHER_PASSWORD, PASSWORD, LoginClient, link_in, make_login_user, outbox_messages
 
 HOSTILE = [
@@ -40,7 +41,10 @@ def users_by_name(session: Session) -> dict[str, User]:
     return {user.username: user for user in session.query(User).populate_existing()}
 
 
-def test_an_account_is_created_through_the_link_in_an_email(session: Session, app: Flask) -> None:
+def test_an_account_is_created_through_the_link_in_an_email(
+    session: Session, app: Flask, production_hasher: PasswordHasher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passwords, "HASHER", production_hasher)
     browser = LoginClient(app)
     form = browser.get("/account/register/").text
     assert 'autocomplete="email"' in form
@@ -68,7 +72,7 @@ def test_an_account_is_created_through_the_link_in_an_email(session: Session, ap
     assert ada.email_confirmed_at is not None
     assert ada.password_hash
     assert ada.password_hash.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
-    assert HASHER.verify(ada.password_hash, PASSWORD)
+    assert production_hasher.verify(ada.password_hash, PASSWORD)
     for repeated in (browser.get(path), browser.post(path, {"username": "two", "password": PASSWORD})):
         assert repeated.status_code == 410
     assert list(users_by_name(session)) == ["Ada.L"]
