@@ -153,7 +153,9 @@ def test_every_unsafe_route_is_listed_with_its_guard(app: Flask) -> None:
 
 
 @pytest.mark.long
-def test_no_request_without_a_csrf_token_changes_anything(app: Flask, session: Session, sample_site: SampleSite) -> None:
+def test_no_request_without_a_csrf_token_changes_anything(
+    app: Flask, session: Session, sample_site: SampleSite
+) -> None:
     visitors = [CsrfClient(app, sample_site.moderator), CsrfClient(app, sample_site.owner), CsrfClient(app)]
     before = database_snapshot(session)
     for rule in csrf_guarded_rules(app, EVERYONE, LOGGED_IN, OWNER_OR_MODERATOR, OWNER_ONLY, MODERATORS):
