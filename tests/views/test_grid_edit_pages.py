@@ -150,10 +150,10 @@ def test_a_locked_grid_is_read_only_for_users(app: Flask, ada: CsrfClient, moder
     assert moderator.post("/grids/caching/lock/", {"locked": "yes"}).status_code == 303
     page = ada.get("/grids/g/caching/").text
     assert "Locked." in page
-    assert "data-cell" not in page
+    assert "data-cell data-name=" not in page
     assert ada.get(cell).status_code == 403
     assert ada.post(cell, {"text": "x", "version": "1"}).status_code == 403
-    assert "data-cell" in moderator.get("/grids/g/caching/").text
+    assert "data-cell data-name=" in moderator.get("/grids/g/caching/").text
     assert moderator.post("/grids/caching/lock/", {"locked": "no"}).status_code == 303
     assert ada.get(cell).status_code == 200
 
@@ -170,7 +170,7 @@ def test_anonymous_visitors_are_asked_to_log_in(app: Flask, cell: str) -> None:
     anonymous = CsrfClient(app)
     page = anonymous.get("/grids/g/caching/").text
     assert "Log in to edit" in page
-    assert "data-cell" not in page
+    assert "data-cell data-name=" not in page
     for path in ("/grids/add/", "/grids/caching/edit/", cell, "/grids/caching/package/add/"):
         assert "/account/login/?next=" in anonymous.get(path).location
         assert anonymous.post(path, {"title": "x"}).status_code == 403
