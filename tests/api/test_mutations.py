@@ -385,3 +385,13 @@ def test_options_describe_the_writable_fields(ada_client: ApiClient, app: Flask)
         "help_text": "Title",
     }
     assert "actions" not in app.test_client().options("/api/v4/packages/1/").get_json()
+
+
+def test_an_unchanged_imported_value_is_accepted_even_if_it_is_invalid(ada_client: ApiClient, session: Session) -> None:
+    session.get_one(Package, 1).title = ""  # a title is required
+    session.commit()
+    response = ada_client.patch("packages/1/", {"title": "", "documentation_url": "https://docs.example.org/"})
+    assert response.status_code == 200, response.get_json()
+    assert response.get_json()["documentation_url"] == "https://docs.example.org/"
+    rejected = ada_client.patch("packages/1/", {"title": "x" * 101})
+    assert (rejected.status_code, list(rejected.get_json())) == (400, ["title"])

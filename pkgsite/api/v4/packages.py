@@ -15,7 +15,7 @@ from pkgsite.api.paging import envelope, parse_limit_offset
 from pkgsite.api.query_params import list_param, parse_record_filter, select_fields
 from pkgsite.api.request_body import load_changes, load_new_record
 from pkgsite.api.resource import Editable, Resource
-from pkgsite.errors import NotFound
+from pkgsite.errors import Invalid, NotFound
 from pkgsite.extensions import db
 from pkgsite.rules.slugs import parse_id, slug_problem
 from pkgsite.services.api_queries import deleted_packages, last_package_change_at, list_packages
@@ -85,14 +85,22 @@ class PackageInstance(Editable):
         return serialize([record])[0]
 
     def update(self, key: str, *, is_full_update: bool) -> ApiResult:
-        package_id, version, original, current = parse_id(key), None, None, {}
-        if package_id is None or needs_current_record(self.input_schema, is_full_update=is_full_update):
-            record = get_package(key)
-            package_id, original, current = record.id, serialize([record])[0], SCHEMA.dump(record)
-            version = expected_version(original, record.version)
-        changes = load_changes(self.input_schema, current, is_full_update=is_full_update)
+        package_id = parse_id(key)
+        if package_id is not None and not needs_current_record(self.input_schema, is_full_update=is_full_update):
+            try:
+                changes = load_changes(self.input_schema, {}, is_full_update=False)
+                return self._apply(EditPackage(package_id, cast(PackageChanges, changes)), key)
+            except Invalid:
+                db.session.rollback()  # an imported value may be invalid and yet unchanged: compare with the record
+        record = get_package(key)
+        original = serialize([record])[0]
+        version = expected_version(original, record.version)
+        changes = load_changes(self.input_schema, SCHEMA.dump(record), is_full_update=is_full_update)
+        return self._apply(EditPackage(record.id, cast(PackageChanges, changes), version), key, original)
+
+    def _apply(self, edit: EditPackage, key: str, original: dict[str, Any] | None = None) -> ApiResult:
         return apply_mutation(
-            EditPackage(package_id, cast(PackageChanges, changes), version),
+            edit,
             title=lambda: f"Edit “{get_package(key).title}”",
             original=original,
             to_response=lambda changed: record_response(changed.id),
