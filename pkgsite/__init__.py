@@ -9,11 +9,11 @@ import orjson
 from flask import Flask
 
 from pkgsite import cli, limits, responses, search_sync, server, views
-from pkgsite.api import cors, docs, v3, v4
+from pkgsite.api import docs, v3, v4
 from pkgsite.clients.account_gateways import open_account_gateways
 from pkgsite.clients.gateways import open_gateways
 from pkgsite.extensions import compress, csrf, db, login_manager, migrate
-from pkgsite.models import configure_engine
+from pkgsite.models import configure_engine, dump_json
 
 __version__ = "0.6.0"
 
@@ -37,17 +37,12 @@ def create_app(config: Mapping[str, Any]) -> Flask:
     app.extensions["gateways"] = open_gateways(app.config)
     app.extensions["account_gateways"] = open_account_gateways(app.config)
     search_sync.init_app(app)
+    responses.init_app(app)  # before `limits`: hooks run in reverse order, and it adapts the headers of the rate limits
     limits.init_app(app)
-    responses.init_app(app)
     views.init_app(app)
     v3.init_app(app)
     v4.init_app(app)
     docs.init_app(app)
-    cors.init_app(app)
     cli.init_app(app)
     server.init_app(app)
     return app
-
-
-def dump_json(value: Any) -> str:
-    return orjson.dumps(value).decode()

@@ -106,18 +106,16 @@ def init_app(app: Flask) -> None:
         RATELIMIT_KEY_PREFIX="pkgsite",
     )
     Path(app.config["DATA_DIR"]).mkdir(parents=True, exist_ok=True)
-    app.after_request(strip_uncounted_headers)  # hooks run in reverse order of registration
     limiter.init_app(app)
 
 
-def strip_uncounted_headers(response: Response) -> Response:
+def strip_uncounted_headers(response: Response) -> None:
     """Remove rate limit headers from responses that are not counted or not limited."""
     if response.status_code != 429:  # Flask-Limiter adds it to every response
         response.headers.pop("Retry-After", None)
     if response.status_code == 304:
         for name in [name for name, _ in response.headers if name.startswith(HEADER_PREFIX)]:
             del response.headers[name]
-    return response
 
 
 def rate_limited(kind: str, identify: Callable[[], tuple[str, bool]], *, methods: list[str] | None = None) -> Any:

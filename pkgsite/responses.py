@@ -11,10 +11,14 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from pkgsite.api import errors as api_errors
+from pkgsite.api.cors import add_cors_headers
 from pkgsite.errors import Forbidden, SiteError
 from pkgsite.extensions import compress
+from pkgsite.limits import strip_uncounted_headers
 from pkgsite.views import errors as page_errors
 from pkgsite.views import webhooks
+from pkgsite.views.accounts.base import record_session_activity
+from pkgsite.views.static_files import finalise_static_response
 
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -27,6 +31,7 @@ SECURITY_HEADERS = {
         "frame-ancestors 'none'; img-src 'self' data:; manifest-src 'self'; script-src 'self'; style-src 'self'"
     ),
 }
+READ_METHODS = {"GET", "HEAD", "OPTIONS"}
 HSTS = "max-age=31536000"
 
 
@@ -68,7 +73,13 @@ def reject_large_body() -> None:
 
 
 def finalise_response(response: Response) -> Response:
-    """Add what all responses have: security headers, relative redirects and compression."""
+    """Add what all responses have: security headers, relative redirects and compression; and those of some kinds."""
+    if current_app.config["RATELIMIT_ENABLED"]:
+        strip_uncounted_headers(response)
+    if request.path.startswith("/api/") and request.method in READ_METHODS:
+        add_cors_headers(response)
+    if request.method == "GET" and getattr(g.get("_login_user"), "is_activity_due", False):
+        record_session_activity()
     if response.status_code == 308:
         _make_redirect_relative(response)
     for name, value in SECURITY_HEADERS.items():
@@ -77,9 +88,8 @@ def finalise_response(response: Response) -> Response:
         response.headers["Content-Security-Policy"] += " 'unsafe-inline'"  # style-src is the last directive
     if request.is_secure or current_app.config["PUBLIC_URL"].startswith("https://"):
         response.headers["Strict-Transport-Security"] = HSTS
-    if request.endpoint == "static":  # small files: a complete body compresses better than a stream
-        response.direct_passthrough = False
-        response.make_sequence()
+    if request.endpoint == "static":
+        finalise_static_response(response)
     if _should_compress(response):
         compress.after_request(response)
     return response

@@ -35,7 +35,7 @@ class Principal:
 
     @property
     def is_authenticated(self) -> bool:
-        return self.viewer.is_authenticated
+        return self.viewer.user_id is not None
 
     @property
     def rate_limit_key(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response, request
+from flask import Response, request
 
 ALLOWED_METHODS = "GET, HEAD, OPTIONS"
 ALLOWED_HEADERS = "Accept, Authorization, If-Modified-Since, If-None-Match"
@@ -10,21 +10,14 @@ EXPOSED_HEADERS = "ETag, Last-Modified, RateLimit-Limit, RateLimit-Remaining, Ra
 PREFLIGHT_MAX_AGE = "86400"  # seconds
 
 
-def init_app(app: Flask) -> None:
-    app.after_request(add_cors_headers)
-
-
-def add_cors_headers(response: Response) -> Response:
-    """Add the CORS headers to responses of the API, including responses to preflight requests.
+def add_cors_headers(response: Response) -> None:
+    """Add the CORS headers to the API's response to a GET, HEAD or OPTIONS request, which may be a preflight request.
 
     The headers are the same for every origin, so responses need no `Vary: Origin`.
     """
-    if not request.path.startswith("/api/") or request.method not in {"GET", "HEAD", "OPTIONS"}:
-        return response
     response.headers["Access-Control-Allow-Origin"] = "*"
     response.headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
     if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
         response.headers["Access-Control-Allow-Methods"] = ALLOWED_METHODS
         response.headers["Access-Control-Allow-Headers"] = ALLOWED_HEADERS
         response.headers["Access-Control-Max-Age"] = PREFLIGHT_MAX_AGE
-    return response

@@ -58,7 +58,7 @@ NO_CONTENT = ApiResult(None, 204)  # the response to a deletion
 
 
 def is_dry_run() -> bool:
-    return param("dry_run").lower() in TRUE_VALUES
+    return request.args.get("dry_run", "").strip().lower() in TRUE_VALUES
 
 
 def expected_version(current: Any, version: int) -> int | None:
@@ -155,7 +155,7 @@ def diff_records(before: Mapping[str, Any] | None, after: Mapping[str, Any] | No
 
 
 def _edit_reason() -> str:
-    return param("reason")[:MAX_REASON_LENGTH]
+    return param("reason")[:MAX_REASON_LENGTH] if "reason" in request.args else ""
 
 
 def _idempotent_response(changeset: Changeset) -> StoredResponse | None:

@@ -204,7 +204,9 @@ def _to_response(result: ApiResult, response_format: ResponseFormat) -> Response
         response.headers["Location"] = result.location
         response.autocorrect_location_header = False
     if result.is_record:
-        response.set_etag(make_etag(json_response(result.body, ResponseFormat()).get_data()))
+        is_default = response_format == ResponseFormat()
+        default = response if is_default else json_response(result.body, ResponseFormat())
+        response.set_etag(make_etag(default.get_data()))
     if result.is_replay:
         response.headers["Idempotency-Replayed"] = "true"
     return response

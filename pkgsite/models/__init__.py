@@ -1,6 +1,6 @@
 """The database models. Every model is imported here, so that importing this package registers all tables."""
 
-from pkgsite.models.base import Base, begin_write, configure_engine
+from pkgsite.models.base import Base, began_as_write, begin_write, configure_engine, dump_json
 from pkgsite.models.category import Category
 from pkgsite.models.grid import Cell, Feature, Grid, GridPackage, GridSlugRedirect
 from pkgsite.models.job import JobRun, Lease
@@ -46,6 +46,8 @@ __all__ = [
     "Usage",
     "User",
     "UsingSite",
+    "began_as_write",
     "begin_write",
     "configure_engine",
+    "dump_json",
 ]

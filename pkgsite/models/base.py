@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
+import orjson
 from sqlalchemy import JSON, BigInteger, DateTime, Engine, Integer, MetaData, String, event
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Connection, Dialect
@@ -67,6 +68,11 @@ class Base(DeclarativeBase):
         super().__init_subclass__(**options)
 
 
+def dump_json(value: Any) -> str:
+    """Return a value as JSON, for a JSON column."""
+    return orjson.dumps(value).decode()
+
+
 def configure_engine(engine: Engine) -> None:
     """Configure the connections of SQLite and PostgreSQL.
 
@@ -101,3 +107,8 @@ def begin_write(session: Session) -> None:
     transaction waits until it has the lock.
     """
     session.connection(execution_options={"sqlite_begin": "IMMEDIATE"})
+
+
+def began_as_write(session: Session) -> bool:
+    """Return whether the session's transaction was begun by `begin_write`."""
+    return session.connection().get_execution_options().get("sqlite_begin") == "IMMEDIATE"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from flask import Flask, Response, request
+from flask import Flask, Response, current_app, request
 
 from pkgsite.views.links import link
 
@@ -15,22 +15,23 @@ CACHE_ONE_HOUR = "public, max-age=3600"
 
 
 def init_app(app: Flask) -> None:
-    hashes = file_hashes(Path(str(app.static_folder)))
+    hashes = app.extensions["static_hashes"] = file_hashes(Path(str(app.static_folder)))
 
     def static_url(name: str) -> str:
         """Return the URL of a static file, which changes with its content."""
         return link("static", filename=name, v=hashes[name])
 
-    def set_cache_control(response: Response) -> Response:
-        """Let browsers cache a file indefinitely if its URL has the current hash."""
-        if request.endpoint == "static" and response.status_code in {200, 304}:
-            name = (request.view_args or {}).get("filename", "")
-            is_current = request.args.get("v") == hashes.get(name)
-            response.headers["Cache-Control"] = CACHE_FOREVER if is_current else CACHE_ONE_HOUR
-        return response
-
     app.jinja_env.globals["static_file"] = static_url
-    app.after_request(set_cache_control)
+
+
+def finalise_static_response(response: Response) -> None:
+    """Let browsers cache a file indefinitely if its URL has the current hash, and send it in one piece."""
+    response.direct_passthrough = False
+    response.make_sequence()  # the files are small, and a complete body compresses better than a stream
+    if response.status_code in {200, 304}:
+        current_hash = current_app.extensions["static_hashes"].get((request.view_args or {}).get("filename", ""))
+        is_current = request.args.get("v") == current_hash
+        response.headers["Cache-Control"] = CACHE_FOREVER if is_current else CACHE_ONE_HOUR
 
 
 def file_hashes(folder: Path) -> dict[str, str]:

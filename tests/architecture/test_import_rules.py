@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "cli": {"jobs", "rules", "services", "clients", "errors", "clock", "extensions", "models"},
     "server": {"jobs", "services", "models", "errors", "clock", "extensions"},
     "__main__": {"cli", "server"},
-    "responses": {"api", "views", "errors", "extensions"},
+    "responses": {"api", "views", "errors", "extensions", "limits"},
     "extensions": {"models", "clients.base"},
     "config": set(),
     "wsgi": {"pkgsite", "config"},

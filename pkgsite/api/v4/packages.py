@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, cast
 
-from flask import g
+from flask import g, request
 from marshmallow import Schema, fields
 
 from pkgsite.api.fields import CountField, Hyperlink, Hyperlinks, Timestamp, computed_field, raw_field
@@ -159,6 +159,8 @@ class ReleaseSchema(Schema):
 def serialize(records: Sequence[packages.PackageRecord]) -> list[dict[str, Any]]:
     """Return records as JSON objects, with the details and only the fields that the request asks for."""
     bodies: list[dict[str, Any]] = SCHEMA.dump(records, many=True)
+    if not request.args:
+        return bodies
     expand, field_names = list_param("expand"), list_param("fields")
     expanded = [name for name in DETAIL.fields if name in expand or "all" in expand]
     if expanded:

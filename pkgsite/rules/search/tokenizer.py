@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 import Stemmer
@@ -90,6 +91,29 @@ def normalise_name(name: str) -> str:
     ('djangorestframework', 'djangorestframework')
     """
     return "".join(split_words(name))[:MAX_WORD_LENGTH]
+
+
+def split_fields(texts: Iterable[str]) -> tuple[tuple[str, ...], ...]:
+    """Return the words of each text, without duplicates and empty ones.
+
+    >>> split_fields(["Caching", "", "caching", "Forms and more"])
+    (('caching',), ('forms', 'and', 'more'))
+    """
+    return _distinct_fields(map(split_words, texts))
+
+
+def name_fields(names: Sequence[str]) -> tuple[list[str], tuple[tuple[str, ...], ...]]:
+    """Return the keys of an item's names, and the fields by which their words are found.
+
+    >>> name_fields(["DjangoDebugToolbar"])
+    (['djangodebugtoolbar'], (('djangodebugtoolbar',), ('django', 'debug', 'toolbar')))
+    """
+    keys = list(dict.fromkeys(key for name in names if (key := normalise_name(name))))
+    return keys, _distinct_fields([*map(split_words, names), *map(name_words, names), *([key] for key in keys)])
+
+
+def _distinct_fields(fields: Iterable[list[str]]) -> tuple[tuple[str, ...], ...]:
+    return tuple(dict.fromkeys(tuple(words) for words in fields if words))
 
 
 def strip_prefix(key: str, ignored_prefixes: tuple[str, ...]) -> str:

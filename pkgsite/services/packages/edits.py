@@ -20,6 +20,8 @@ from pkgsite.services.packages.records import missing_slug_error
 from pkgsite.services.permissions import Viewer
 from pkgsite.services.refresh.sources import make_due, sync_sources_in_transaction
 
+REFERENCE_FIELDS = {"slug", "repo_url", "pypi_url", "replaced_by"}  # compared with those of other packages
+
 
 @dataclass(frozen=True, slots=True)
 class AddPackage:
@@ -62,7 +64,8 @@ class EditPackage:
             Invalid: A field is invalid.
             NotFound: The user cannot see such a package.
         """
-        lock_package_references(changeset.session)
+        if self.changes.keys() & REFERENCE_FIELDS:
+            lock_package_references(changeset.session)
         package = lock_package(changeset, self.package_id)
         check_version(package, self.expected_version)
         values = read_changes(
@@ -118,14 +121,8 @@ def add_to_grid(changeset: Changeset, slug: str, package: Package) -> GridPackag
     return membership
 
 
-# An edit reads and writes these columns only, and not the facts, some of which are large.
-_EDITED_COLUMNS = (
-    *(getattr(Package, name) for name in PACKAGE.fields),
-    Package.version,
-    Package.modified_at,
-    Package.modified_by_id,
-    Package.changed_at,
-)
+# An edit reads these columns only, and not the facts, some of which are large.
+_EDITED_COLUMNS = (*(getattr(Package, name) for name in PACKAGE.fields), Package.version)
 
 
 def lock_package(changeset: Changeset, package_id: int) -> Package:

@@ -9,28 +9,12 @@ from typing import Any, Protocol, TypeAlias
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from pkgsite.rules.search.expressions import TEXT_SECTIONS, Expression
+from pkgsite.rules.search.expressions import Expression
 from pkgsite.rules.search.ranking import INACTIVE
+from pkgsite.services.search.documents import Document
 
 BATCH_SIZE = 500  # rows per statement
 MAX_SIMILAR_WORDS = 2_000  # candidates for the correction of a misspelt word
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """The indexed words of an item: each section has fields, and phrases match only within a field."""
-
-    name: tuple[tuple[str, ...], ...]
-    text: tuple[tuple[str, ...], ...] = ()
-    around: tuple[tuple[str, ...], ...] = ()
-    people: tuple[tuple[str, ...], ...] = ()
-    filter_keywords: tuple[str, ...] = ()  # compared with the filters of a query
-    name_keywords: tuple[str, ...] = ()  # find the item by its entire name, or by a prefix of it
-
-    def words(self) -> set[str]:
-        """Return the words of all sections, and the filter keywords."""
-        fields: Iterator[tuple[str, ...]] = (field for section in TEXT_SECTIONS for field in getattr(self, section))
-        return {*self.filter_keywords, *(word for field in fields for word in field)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +108,10 @@ class SearchBackend(Protocol):
     def add_documents(
         self, session: Session, documents: Sequence[tuple[Mapping[str, Any], Document]], *, is_rebuild: bool = False
     ) -> None:
-        """Add documents to the index, each with its row of `search_entry`; `is_rebuild` adds them to the new index."""
+        """Add a batch of documents to the index, each with its row of `search_entry`.
+
+        `is_rebuild` adds them to the new index.
+        """
 
     def remove(self, session: Session, rank_keys: Collection[int]) -> None:
         """Remove the documents with these rank keys."""
@@ -206,8 +193,3 @@ def render_subqueries(
 def range_conditions(ranges: tuple[RangeFilter, ...]) -> str:
     """Return the SQL of these ranges, to be appended to other conditions."""
     return "".join(f" AND {range_filter.sql()}" for range_filter in ranges)
-
-
-def in_batches(items: Collection[Any]) -> Iterator[list[Any]]:
-    rows = list(items)
-    return (rows[start : start + BATCH_SIZE] for start in range(0, len(rows), BATCH_SIZE))

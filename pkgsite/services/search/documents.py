@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -16,12 +16,29 @@ from sqlalchemy.orm import Session
 from pkgsite.models import Category, Grid, GridPackage, Identity, Package, Usage, User
 from pkgsite.rules.health import supported_pythons
 from pkgsite.rules.pypi_names import parse_pypi_name
+from pkgsite.rules.search.expressions import TEXT_SECTIONS
 from pkgsite.rules.search.ranking import Kind, RankSignals, name_keywords, rank_key
-from pkgsite.rules.search.tokenizer import keyword_value, name_words, normalise_name, split_words
+from pkgsite.rules.search.tokenizer import keyword_value, name_fields, split_fields
 from pkgsite.rules.shortcodes import expand_shortcodes
 from pkgsite.rules.weights import WeightInputs, package_weight
 from pkgsite.services.packages.records import ACTIVE, VISIBLE
-from pkgsite.services.search.backend import Document
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """The indexed words of an item: each section has fields, and phrases match only within a field."""
+
+    name: tuple[tuple[str, ...], ...]
+    text: tuple[tuple[str, ...], ...] = ()
+    around: tuple[tuple[str, ...], ...] = ()
+    people: tuple[tuple[str, ...], ...] = ()
+    filter_keywords: tuple[str, ...] = ()  # compared with the filters of a query
+    name_keywords: tuple[str, ...] = ()  # find the item by its entire name, or by a prefix of it
+
+    def words(self) -> set[str]:
+        """Return the words of all sections, and the filter keywords."""
+        fields: Iterator[tuple[str, ...]] = (field for section in TEXT_SECTIONS for field in getattr(self, section))
+        return {*self.filter_keywords, *(word for field in fields for word in field)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +65,7 @@ def rank_of(package: Any, usage_count: int) -> RankSignals:
 def weight_inputs(package: Any, usage_count: int) -> WeightInputs:
     """Return the facts of a package's row that its weight is calculated from."""
     return WeightInputs(
-        is_deprecated=package.deprecated_at is not None,
+        is_deprecated=package.is_deprecated,
         has_description=bool(package.description.strip()),
         downloads=package.pypi_downloads,
         forks=package.forks,
@@ -66,6 +83,7 @@ def _packages(
     rows = session.execute(
         select(
             *PACKAGE_COLUMNS,
+            *(column.is_not(None).label(name) for name, column in PACKAGE_FLAGS.items()),
             ACTIVE.label("is_active"),
             Category.title.label("category_title"),
             Category.slug.label("category_slug"),
@@ -96,8 +114,8 @@ def _package(rows: list[Any], ignored_prefixes: tuple[str, ...], now: datetime) 
         *[f"python:{python}" for python in pythons],
         *[f"by:{keyword_value(person)}" for person in row.participants],
         *(["is:living"] if row.is_active else []),
-        *(["is:archived"] if row.archived_at is not None else []),
-        *(["is:deprecated"] if row.deprecated_at is not None or row.replaced_by_id is not None else []),
+        *(["is:archived"] if row.is_archived else []),
+        *(["is:deprecated"] if row.is_deprecated or row.replaced_by_id is not None else []),
     ]
     return _index_item(
         Kind.PACKAGE,
@@ -200,10 +218,10 @@ PACKAGE_COLUMNS = (
     Package.licences,
     Package.classifiers,
     Package.requires_python,
-    Package.archived_at,
-    Package.deprecated_at,
     Package.replaced_by_id,
 )
+# Whether these columns are set is indexed, but not their values.
+PACKAGE_FLAGS = {"is_archived": Package.archived_at, "is_deprecated": Package.deprecated_at}
 
 
 def _index_item(
@@ -247,21 +265,16 @@ def build_document(
     filters: list[str],
 ) -> Document:
     """Return the document of an item with these names, texts and filter keywords."""
-    keys = list(dict.fromkeys(key for name in names if (key := normalise_name(name))))
-    fields = [*map(tuple, map(split_words, names)), *map(tuple, map(name_words, names)), *((key,) for key in keys)]
+    keys, fields = name_fields(names)
     words_of_names = [word for words in fields for word in words]
     return Document(
-        name=_distinct(fields),
-        text=_distinct(map(tuple, map(split_words, text))),
-        around=_distinct(map(tuple, map(split_words, around))),
-        people=_distinct(map(tuple, map(split_words, people))),
+        name=fields,
+        text=split_fields(text),
+        around=split_fields(around),
+        people=split_fields(people),
         filter_keywords=tuple(dict.fromkeys(filters)),
         name_keywords=tuple(name_keywords(keys, words_of_names, ignored_prefixes)),
     )
-
-
-def _distinct(fields: Any) -> tuple[tuple[str, ...], ...]:
-    return tuple(dict.fromkeys(words for words in fields if words))
 
 
 def _digest(entry: dict[str, Any], document: Document) -> str:

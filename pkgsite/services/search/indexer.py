@@ -12,7 +12,17 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
-from pkgsite.models import Category, Grid, Package, SearchEntry, SearchStale, SearchWord, User, begin_write
+from pkgsite.models import (
+    Category,
+    Grid,
+    Package,
+    SearchEntry,
+    SearchStale,
+    SearchWord,
+    User,
+    began_as_write,
+    begin_write,
+)
 from pkgsite.rules.search.ranking import Kind
 from pkgsite.rules.search.tokenizer import stem
 from pkgsite.services.search.backend import SearchBackend
@@ -35,10 +45,10 @@ def index_pending(session: Session, *, ignored_prefixes: tuple[str, ...], now: d
     On PostgreSQL, only one transaction at a time does this: a lock is acquired before the items are read and kept until
     the transaction ends. If two transactions change the same item, the index thus has both changes.
     """
-    if not is_sqlite(session):  # on SQLite only one transaction writes at a time anyway
-        if session.execute(select(SearchStale.id).limit(1)).first() is None:
-            return 0
-        _lock(session)
+    is_sole_writer = is_sqlite(session) and began_as_write(session)
+    if not is_sole_writer and session.execute(select(SearchStale.id).limit(1)).first() is None:
+        return 0
+    _lock(session)
     rows = session.execute(delete(SearchStale).returning(SearchStale.kind, SearchStale.item_id)).all()
     stale: defaultdict[Kind, set[int]] = defaultdict(set)
     for row in rows:
@@ -140,7 +150,8 @@ def _replace_entries(session: Session, kind: Kind, outdated: list[Any], items: l
     removed_keys = [row.place for row in outdated if row.place not in reused_keys]
     if removed_keys:
         backend.remove(session, removed_keys)
-    _upsert_items(session, items)
+    if items:
+        _upsert_items(session, backend, items)
     _update_word_counts(session, word_changes)
 
 
@@ -159,16 +170,14 @@ def _insert_items(session: Session, items: list[IndexItem]) -> None:
         backend_for(session).add_documents(session, documents, is_rebuild=True)
 
 
-def _upsert_items(session: Session, items: list[IndexItem]) -> None:
-    if not items:
-        return
+def _upsert_items(session: Session, backend: SearchBackend, items: list[IndexItem]) -> None:
     statement = upsert(session, SearchEntry)
     columns = [column.name for column in SearchEntry.__table__.columns if column.name not in {"kind", "item_id"}]
     statement = statement.on_conflict_do_update(
         index_elements=["kind", "item_id"], set_={name: statement.excluded[name] for name in columns}
     )
     session.execute(statement, [item.entry for item in items])
-    backend_for(session).add_documents(session, [(item.entry, item.document) for item in items])
+    backend.add_documents(session, [(item.entry, item.document) for item in items])
 
 
 def _update_word_counts(session: Session, changes: dict[str, int]) -> None:

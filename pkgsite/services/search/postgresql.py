@@ -10,11 +10,9 @@ from sqlalchemy.orm import Session
 
 from pkgsite.rules.search.expressions import TEXT_SECTIONS, And, AndNot, Expression, Or, Phrase, Section, Term
 from pkgsite.services.search.backend import (
-    Document,
     RangeFilter,
     RankKeyRange,
     SubQuery,
-    in_batches,
     is_word,
     range_conditions,
     render_subqueries,
@@ -22,6 +20,7 @@ from pkgsite.services.search.backend import (
     run_subqueries,
     select_matches,
 )
+from pkgsite.services.search.documents import Document
 from pkgsite.services.search.table_swap import create_shadow, index_shadow, swap_in
 
 SECTION_WEIGHTS = {
@@ -108,15 +107,14 @@ class PostgresqlBackend:
                 " ON CONFLICT (place) DO UPDATE SET (stars, touched_at, names, words) = "
                 "(excluded.stars, excluded.touched_at, excluded.names, excluded.words)"
             )
-        for batch in in_batches(documents):
-            values = {
-                "places": [entry["place"] for entry, _ in batch],
-                "stars": [entry["stars"] for entry, _ in batch],
-                "touched": [entry["touched_at"] for entry, _ in batch],
-                "names": [to_tsvector(document, names_only=True) for _, document in batch],
-                "words": [to_tsvector(document) for _, document in batch],
-            }
-            session.execute(text(insert), values)
+        values = {
+            "places": [entry["place"] for entry, _ in documents],
+            "stars": [entry["stars"] for entry, _ in documents],
+            "touched": [entry["touched_at"] for entry, _ in documents],
+            "names": [to_tsvector(document, names_only=True) for _, document in documents],
+            "words": [to_tsvector(document) for _, document in documents],
+        }
+        session.execute(text(insert), values)
 
     def remove(self, session: Session, rank_keys: Collection[int]) -> None:
         session.execute(text("DELETE FROM search_text WHERE place = ANY(:places)"), {"places": list(rank_keys)})

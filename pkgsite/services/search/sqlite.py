@@ -5,23 +5,22 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, insert, text
+from sqlalchemy import insert, text
 from sqlalchemy.orm import Session
 
 from pkgsite.models import SearchWord
 from pkgsite.rules.search.expressions import TEXT_SECTIONS, And, AndNot, Expression, Or, Phrase, Section, Term
 from pkgsite.services.search.backend import (
     MAX_SIMILAR_WORDS,
-    Document,
     RangeFilter,
     RankKeyRange,
     SubQuery,
-    in_batches,
     is_word,
     range_conditions,
     run_counts,
     run_subqueries,
 )
+from pkgsite.services.search.documents import Document
 
 
 class SqliteBackend:
@@ -88,21 +87,20 @@ class SqliteBackend:
             )
             for entry, document in documents
         ]
-        raw_connection(session).exec_driver_sql(statement, rows)
+        session.connection().exec_driver_sql(statement, rows)
 
     def remove(self, session: Session, rank_keys: Collection[int]) -> None:
-        raw_connection(session).exec_driver_sql(
+        session.connection().exec_driver_sql(
             "DELETE FROM search_text WHERE rowid = ?", [(rank_key,) for rank_key in rank_keys]
         )
 
     def words_of(self, session: Session, rank_keys: Collection[int]) -> dict[int, set[str]]:
-        words = {}
-        for batch in in_batches(rank_keys):
-            placeholders = ", ".join("?" * len(batch))
-            rows = f"SELECT rowid, name, text, around, people, marks FROM search_text WHERE rowid IN ({placeholders})"
-            for rank_key, *sections, keywords_text in raw_connection(session).exec_driver_sql(rows, tuple(batch)):
-                words[rank_key] = {*" ".join(sections).split(), *keywords_text.partition("|")[0].split()} - {"|"}
-        return words
+        placeholders = ", ".join("?" * len(rank_keys))
+        rows = f"SELECT rowid, name, text, around, people, marks FROM search_text WHERE rowid IN ({placeholders})"
+        return {
+            rank_key: {*" ".join(sections).split(), *keywords_text.partition("|")[0].split()} - {"|"}
+            for rank_key, *sections, keywords_text in session.connection().exec_driver_sql(rows, tuple(rank_keys))
+        }
 
     def count_words(self, session: Session) -> Iterator[tuple[str, int]]:
         rows = session.execute(text("SELECT term, doc FROM search_text_words").execution_options(yield_per=10_000))
@@ -166,8 +164,3 @@ def _columns(sections: tuple[Section, ...]) -> str:
 def _quoted(word: str) -> str:
     doubled = word.replace('"', '""')
     return f'"{doubled}"'
-
-
-def raw_connection(session: Session) -> Connection:
-    """Return the connection of the session's transaction, for SQL that bypasses SQLAlchemy's parameter handling."""
-    return session.connection()

@@ -37,13 +37,10 @@ def disable_caching(response: Response) -> Response:
     return response
 
 
-@pages.after_app_request
-def record_session_activity(response: Response) -> Response:
-    """Record every few minutes that a session is in use."""
-    if request.method == "GET" and getattr(g.get("_login_user"), "is_activity_due", False):
-        record_activity(fresh_session(), g._login_user.session_id, now=utc_now())
-        db.session.commit()
-    return response
+def record_session_activity() -> None:
+    """Record that the current user's session is in use."""
+    record_activity(fresh_session(), g._login_user.session_id, now=utc_now())
+    db.session.commit()
 
 
 @pages.errorhandler(TooManyAttempts)

@@ -30,8 +30,7 @@ from pkgsite.models import (
     begin_write,
 )
 from pkgsite.rules.search.ranking import Kind
-from pkgsite.search_sync import HAS_WRITES
-from pkgsite.services.search.documents import PACKAGE_COLUMNS
+from pkgsite.services.search.documents import PACKAGE_COLUMNS, PACKAGE_FLAGS
 from pkgsite.services.search.indexer import rebuild, reindex_stale
 from pkgsite.services.search.query import search
 from tests import processes
@@ -227,7 +226,8 @@ def test_triggers_watch_every_column_that_is_indexed(session: Session) -> None:
     """A migration that recreates a table would lose them."""
     package = make_package(session, "one")
     session.commit()
-    indexed = {column.key for column in PACKAGE_COLUMNS} - {"id"} | {"category_id", "hidden_at"}
+    indexed_columns = (*PACKAGE_COLUMNS, *PACKAGE_FLAGS.values())
+    indexed = {column.key for column in indexed_columns} - {"id"} | {"category_id", "hidden_at"}
     columns = {"package": indexed, "category": {"title", "title_plural", "slug", "description"}}
     for table, names in columns.items():
         for name in sorted(names):
@@ -268,8 +268,7 @@ def test_concurrent_edits_of_one_category_are_both_indexed(app: Flask, session: 
     thread = threading.Thread(target=rename)
     thread.start()
     thread.join()
-    session.connection().execute(update(Category).values(description="All of them"))
-    session.info[HAS_WRITES] = True  # bypasses the session, so that its mapped rows stay outdated
+    session.connection().execute(update(Category).values(description="All of them"))  # its mapped rows stay outdated
     session.commit()
     page = search(session, "tools", ignored_prefixes=PREFIXES, now=NOW)
     assert [hit.title for hit in page.categories] == ["Tools"]
