@@ -6,14 +6,16 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Response, abort, current_app, g, request
 from flask.sessions import SecureCookieSessionInterface
+from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from pkgsite.api import errors as api_errors
 from pkgsite.api.cors import add_cors_headers
 from pkgsite.errors import Forbidden, SiteError
-from pkgsite.extensions import compress
+from pkgsite.extensions import compress, db
 from pkgsite.limits import strip_uncounted_headers
 from pkgsite.views import errors as page_errors
 from pkgsite.views import webhooks
@@ -32,6 +34,7 @@ SECURITY_HEADERS = {
     ),
 }
 READ_METHODS = {"GET", "HEAD", "OPTIONS"}
+RETRYABLE_SQLSTATES = {"40001", "40P01"}  # serialization failure, deadlock
 HSTS = "max-age=31536000"
 
 
@@ -49,6 +52,7 @@ def init_app(app: Flask) -> None:
     app.session_interface = SecureSessionInterface()
     app.register_error_handler(HTTPException, error_response)
     app.register_error_handler(SiteError, error_response)
+    app.register_error_handler(DBAPIError, retry_after_race)
     app.register_error_handler(
         CSRFError, lambda _error: error_response(Forbidden("The CSRF token is missing or invalid."))
     )
@@ -64,6 +68,25 @@ def error_response(error: HTTPException | SiteError) -> Response:
     if request.path == "/api" or request.path.startswith("/api/"):
         return api_errors.error_response(error)
     return webhooks.error_response(error) if request.path in webhooks.PATHS else page_errors.error_response(error)
+
+
+def retry_after_race(error: DBAPIError) -> ResponseReturnValue:
+    """Run a request again whose transaction lost a race, such as with one that has added the same grid.
+
+    The second run sees what the other transaction has saved, and reports it like any other invalid input.
+    """
+    if g.get("has_lost_race") or not _lost_race(error):
+        raise error
+    g.has_lost_race = True
+    db.session.rollback()
+    try:
+        return current_app.dispatch_request()
+    except Exception as second_error:
+        return current_app.handle_user_exception(second_error)
+
+
+def _lost_race(error: DBAPIError) -> bool:
+    return isinstance(error, IntegrityError) or getattr(error.orig, "sqlstate", None) in RETRYABLE_SQLSTATES
 
 
 def reject_large_body() -> None:

@@ -13,7 +13,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from pkgsite.clients.base import Gateways
@@ -146,6 +146,7 @@ class Changeset:
         self._touched_grid_ids: set[int] = set()
         self._touched_package_ids: set[int] = set()
         self._relocated_package_ids: set[int] = set()
+        self._memberships: list[GridPackage] = []  # kept so that the session finds them without a query
         begin_write(session)
 
     def __enter__(self) -> Self:
@@ -198,10 +199,25 @@ class Changeset:
         return True
 
     def delete(self, row: Row) -> None:
-        """Delete an object with all that depends on it, with a revision for each."""
+        """Delete an object with all that depends on it, with a revision for each.
+
+        The number of statements does not depend on how much a grid contains, so the lock is held only briefly.
+        """
+        dependents = self._dependents(row)
         self._record(row, "delete", snapshot(row), None)
-        for part in self._dependents(row):
-            self.delete(part)
+        if dependents:
+            revisions = [self._revision_values(part, "delete", snapshot(part), None) for part in dependents]
+            # With RETURNING, SQLAlchemy sends the rows in few statements; psycopg would send one statement for each.
+            self.session.execute(insert(Revision).returning(Revision.id), revisions)
+        self.session.flush()
+        for model in (Cell, GridPackage, Feature):  # those that refer to others first
+            ids = [part.id for part in dependents if isinstance(part, model)]
+            if ids:
+                self.session.execute(
+                    delete(model).where(model.id.in_(ids)).execution_options(synchronize_session=False)
+                )
+        for part in dependents:
+            self.session.expunge(part)
         self.session.delete(row)
         self.session.flush()
 
@@ -217,42 +233,55 @@ class Changeset:
             pending.clear()
 
     def _dependents(self, row: Row) -> list[Row]:
-        """Return the objects that can't exist without this one."""
-        dependents: list[Row] = []
-        if isinstance(row, Grid):
-            for model in (Feature, GridPackage):
-                dependents += self.session.scalars(select(model).where(model.grid_id == row.id).order_by(model.id))
-        elif isinstance(row, Feature | GridPackage):
-            column = Cell.feature_id if isinstance(row, Feature) else Cell.grid_package_id
-            dependents += self.session.scalars(select(Cell).where(column == row.id).order_by(Cell.id))
-        return dependents
+        """Return the objects that can't exist without this one; each follows those that it refers to."""
+        match row:
+            case Grid():
+                memberships = self._rows(GridPackage, GridPackage.grid_id == row.id)
+                features = self._rows(Feature, Feature.grid_id == row.id)
+                return [*features, *memberships, *self._rows(Cell, Cell.feature_id.in_([part.id for part in features]))]
+            case Feature():
+                # The revisions of the cells name the packages; one query reads them all.
+                self._memberships = self._rows(GridPackage, GridPackage.grid_id == row.grid_id)
+                return self._rows(Cell, Cell.feature_id == row.id)
+            case GridPackage():
+                return self._rows(Cell, Cell.grid_package_id == row.id)
+        return []
+
+    def _rows(self, model: type[Any], condition: ColumnElement[bool]) -> list[Any]:
+        return list(self.session.scalars(select(model).where(condition).order_by(model.id)))
 
     def _record(self, row: Row, action: str, before: dict[str, Any] | None, after: dict[str, Any] | None) -> None:
         """Add a revision."""
-        grid_id, package_id, feature_id = self._subjects(row)
-        revision = Revision(
-            at=self.now,
-            user_id=self.user_id,
-            object_type=tracked_model_of(row).name,
-            object_id=row.id,
-            action=action,
-            before=before,
-            after=after,
-            reason=self.reason,
-            via=self._via,
-            head_id=self.head_id,
-            grid_id=grid_id,
-            package_id=package_id,
-            feature_id=feature_id,
-        )
+        revision = Revision(**self._revision_values(row, action, before, after))
         self.session.add(revision)
         self.session.flush()
         self.head_id = self.head_id or revision.id
+
+    def _revision_values(
+        self, row: Row, action: str, before: dict[str, Any] | None, after: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        """Return the columns of a revision, and mark its grid and package as changed."""
+        grid_id, package_id, feature_id = self._subjects(row)
         # A grid's or package's own timestamps are set with its other columns.
         self.touch(
             grid_id=None if isinstance(row, Grid) else grid_id,
             package_id=None if isinstance(row, Package) else package_id,
         )
+        return {
+            "at": self.now,
+            "user_id": self.user_id,
+            "object_type": tracked_model_of(row).name,
+            "object_id": row.id,
+            "action": action,
+            "before": before,
+            "after": after,
+            "reason": self.reason,
+            "via": self._via,
+            "head_id": self.head_id,
+            "grid_id": grid_id,
+            "package_id": package_id,
+            "feature_id": feature_id,
+        }
 
     def _subjects(self, row: Row) -> tuple[int | None, int | None, int | None]:
         """Return the ids of the grid, the package and the feature whose histories include an object's changes."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, TypedDict
 
 from sqlalchemy import func, select
@@ -419,11 +420,36 @@ def _grid_features(changeset: Changeset, feature: Feature) -> list[Feature]:
 
 
 def _move_to_position(changeset: Changeset, feature: Feature, position: int) -> None:
-    """Move a feature to a position in its grid; a position beyond either end means that end."""
-    features = [other for other in _grid_features(changeset, feature) if other is not feature]
-    features.insert(min(max(position, 0), len(features)), feature)
-    for new_position, moved in enumerate(features):
-        changeset.edit(moved, {"position": new_position})
+    """Move a feature to a position in its grid; a position beyond either end means that end.
+
+    Only the moved feature changes if there is a free number between its new neighbours. Otherwise the features between
+    its old and its new place exchange their numbers.
+    """
+    features = _grid_features(changeset, feature)
+    old_index, new_index = features.index(feature), min(max(position, 0), len(features) - 1)
+    if old_index == new_index:
+        return
+    others = [other for other in features if other is not feature]
+    free_number = _number_between(others[:new_index], others[new_index:])
+    if free_number is not None:
+        changeset.edit(feature, {"position": free_number})
+        return
+    first, end = min(old_index, new_index), max(old_index, new_index) + 1
+    numbers = [other.position for other in features]
+    if any(number >= following for number, following in pairwise(numbers)):  # imported features can share a number
+        first, end, numbers = 0, len(features), list(range(len(features)))
+    others.insert(new_index, feature)
+    for moved, number in zip(others[first:end], numbers[first:end], strict=True):
+        changeset.edit(moved, {"position": number})
+
+
+def _number_between(before: list[Feature], after: list[Feature]) -> int | None:
+    """Return a position after all features of one list and before all of the other; None if there is none."""
+    if not after:
+        return before[-1].position + 1
+    number = after[0].position - 1
+    lowest = before[-1].position if before else -1
+    return number if number > lowest else None
 
 
 def _feature_values(reader: FieldReader, title: str, description: str | None) -> dict[str, Any]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
+from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -28,6 +30,7 @@ from pkgsite.services.grids.edits import (
 )
 from pkgsite.services.permissions import Viewer
 from tests.factories import NOW, fill_cell, make_feature, make_grid, make_package
+from tests.queries import recorded_queries
 from tests.users import make_user, viewer_of
 
 Apply = Callable[..., Any]
@@ -121,6 +124,65 @@ def test_features_keep_an_order(session: Session, apply: Apply) -> None:
         apply(EditFeature(feature_id=made[1].id, title="x", expected_version=99))
     apply(DeleteFeature(feature_id=made[1].id))
     assert order() == ["Three", "First"]
+
+
+def grid_features(session: Session, positions: list[int]) -> list[Feature]:
+    grid = make_grid(session)
+    features = [make_feature(session, grid, title=f"F{index}") for index in range(len(positions))]
+    for feature, position in zip(features, positions, strict=True):
+        feature.position = position
+    session.commit()
+    return features
+
+
+@pytest.mark.parametrize(
+    ("positions", "index", "offset", "changed"),
+    [
+        pytest.param([0, 1, 2, 3], 2, -1, {1: 2, 2: 1}, id="neighbours exchange their numbers"),
+        pytest.param([0, 1, 3, 4, 5, 6], 4, -1, {3: 5, 4: 4}, id="after a deletion, only two change"),
+        pytest.param([0, 1, 3, 4], 3, -1, {3: 2}, id="a free number is used"),
+        pytest.param([0, 1, 2, 3], 0, 9, {0: 4}, id="to the end"),
+        pytest.param([1, 2, 3], 2, -9, {2: 0}, id="to the start, where a number is free"),
+        pytest.param([0, 1, 2], 2, -2, {0: 1, 1: 2, 2: 0}, id="to the start"),
+        pytest.param([0, 0, 0, 5], 2, -1, {1: 2, 2: 1, 3: 3}, id="shared numbers are replaced"),
+        pytest.param([0, 1, 2], 2, 1, {}, id="already at the end"),
+    ],
+)
+def test_a_move_changes_as_few_features_as_possible(
+    session: Session, apply: Apply, positions: list[int], index: int, offset: int, changed: dict[int, int]
+) -> None:
+    features = grid_features(session, positions)
+    ids = [feature.id for feature in features]
+    order = ids[:index] + ids[index + 1 :]
+    order.insert(max(0, min(index + offset, len(ids) - 1)), ids[index])
+    apply(MoveFeature(ids[index], offset))
+    in_order = session.scalars(select(Feature).order_by(Feature.position, Feature.id)).all()
+    assert [feature.id for feature in in_order] == order
+    moved = session.scalars(select(Revision).where(Revision.action == "edit").order_by(Revision.object_id)).all()
+    assert {ids.index(row.object_id): (row.after or {})["position"] for row in moved} == changed
+
+
+def test_deleting_a_large_grid_takes_no_more_statements_than_a_small_one(
+    app: Flask, session: Session, apply: Apply
+) -> None:
+    packages = [make_package(session, f"p{number}") for number in range(12)]
+    grids = [make_grid(session, f"g{size}", tuple(packages[:size])) for size in (2, 12)]
+    for grid, size in zip(grids, (2, 12), strict=True):
+        for _ in range(size):
+            feature = make_feature(session, grid)
+            for package in packages[:size]:
+                fill_cell(session, feature, package, "yes")
+    session.commit()
+    ids = [grid.id for grid in grids]
+    counts = []
+    for grid_id, size in zip(ids, (2, 12), strict=True):
+        with recorded_queries(app) as statements:
+            apply(DeleteGrid(grid_id), "mod")
+        counts.append(len(statements))
+        revisions = session.scalars(select(Revision).where(Revision.grid_id == grid_id, Revision.action == "delete"))
+        kinds = Counter(revision.object_type for revision in revisions)
+        assert kinds == {"grid": 1, "feature": size, "membership": size, "cell": size * size}
+    assert counts[0] == counts[1]
 
 
 def test_cells_are_made_where_somebody_says_something(session: Session, apply: Apply) -> None:
