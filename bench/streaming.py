@@ -78,23 +78,23 @@ def wait_until_ready(url: str) -> None:
     raise SystemExit("The server did not start.")
 
 
-def process_tree(parent: int) -> set[int]:
+def process_tree(root_pid: int) -> set[int]:
     """Return the ids of a process and all of its descendants."""
-    tree = {parent}
+    tree = {root_pid}
     parents = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
         except FileNotFoundError:  # the process has ended
             continue
-    while children := {process for process, its_parent in parents.items() if its_parent in tree} - tree:
+    while children := {pid for pid, parent_pid in parents.items() if parent_pid in tree} - tree:
         tree |= children
     return tree
 
 
-def resident_mib(process: int) -> float:
+def resident_mib(pid: int) -> float:
     """Return the resident memory of a process in MiB."""
-    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
 
 
@@ -155,7 +155,7 @@ def main() -> None:
                 elapsed_s = time.perf_counter() - start
         growth_mib, process = max((memory.peak[pid] - memory.idle[pid], pid) for pid in memory.idle)
         print(f"{lines:,} packages, {size:,} bytes in {elapsed_s:.1f} s: {lines / elapsed_s:,.0f} packages per second")
-        print(f"Memory: {memory.idle[process]:.1f} MiB idle, {memory.peak[process]:.1f} MiB at most")
+        print(f"Memory: {memory.idle[process]:.1f} MiB idle, {memory.peak[process]:.1f} MiB peak")
         print(f"Growth: {growth_mib:.1f} MiB (budget: {BUDGET_MIB} MiB)")
         if lines < args.packages or growth_mib >= BUDGET_MIB:
             sys.exit(1)

@@ -35,7 +35,7 @@ def init_app(app: Flask) -> None:
 @click.command()
 @with_appcontext
 def serve() -> None:
-    """Start the web server (settings HOST, PORT, WORKERS). Press Ctrl-C to stop."""
+    """Start the web server (settings HOST, PORT, WORKERS). Press Ctrl+C to stop."""
     settings = current_app.config
     check_port_available(settings["HOST"], settings["PORT"])
     prepare_database()
@@ -109,7 +109,7 @@ def print_address(settings: Any) -> None:
     """Print the site's URL, and a warning if a public host accepts any Host header."""
     host = f"[{settings['HOST']}]" if ":" in settings["HOST"] else settings["HOST"]
     click.echo(
-        f"{settings['SITE_TITLE']} is running at http://{host}:{settings['PORT']}/ (press Ctrl-C to stop)", err=True
+        f"{settings['SITE_TITLE']} is running at http://{host}:{settings['PORT']}/ (press Ctrl+C to stop)", err=True
     )
     if settings["HOST"] not in LOOPBACK and not settings["TRUSTED_HOSTS"]:
         click.echo("Warning: TRUSTED_HOSTS is not set, so any Host header is accepted.", err=True)

@@ -125,7 +125,7 @@ def start(
 def _start_server() -> None:
     folder = tempfile.mkdtemp(prefix="pkgsite-fork-")
     _Server.address = f"{folder}/socket"
-    # The server exits when this process ends and its end of the pipe is closed. Ctrl-C in a terminal does not reach it.
+    # The server exits when this process ends and its end of the pipe is closed. Ctrl+C in a terminal does not reach it.
     _Server.process = subprocess.Popen(
         [sys.executable, "-m", "tests.processes", _Server.address],
         cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,

@@ -14,11 +14,12 @@ from pkgsite.extensions import db
 
 @contextmanager
 def recorded_queries(app: Flask) -> Iterator[list[str]]:
-    """Yield a list to which every statement sent to the application's database is added."""
+    """Yield a list to which every statement sent to the application's database is added, except BEGIN."""
     statements: list[str] = []
 
     def record_statement(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        statements.append(statement)
+        if not statement.startswith("BEGIN"):
+            statements.append(statement)
 
     with app.app_context():
         engine = db.engine

@@ -66,7 +66,7 @@ def test_an_empty_database_is_filled_with_the_bundled_catalogue_once(empty_datab
         assert record["repo_description"].startswith("Django extension to allow working with 'clusters' of models")
         assert fetch(site, "/api/v4/packages/").json()["count"] == 87
         assert "django-modelcluster" in fetch(site, "/packages/p/django-modelcluster/").text
-        os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
+        os.killpg(process.pid, signal.SIGINT)  # as Ctrl+C does
         _, log = process.communicate(timeout=30)
         assert process.returncode == 0, log
         assert "Loaded the bundled catalogue" in log

@@ -22,7 +22,7 @@ from pkgsite.services.packages.records import ids_by_slug
 from pkgsite.services.refresh.queue import Claim, RefreshResult, SourceFilter, count_due, paused_hosts
 from pkgsite.services.refresh.sources import make_due, sync_sources
 
-SIGINT_EXIT_STATUS = 130  # what shells expect after Ctrl-C
+SIGINT_EXIT_STATUS = 130  # what shells expect after Ctrl+C
 RESULT_COLUMNS = (
     RefreshResult.FETCHED,
     RefreshResult.UNCHANGED,
@@ -43,13 +43,13 @@ def add_commands(group: click.Group) -> None:
 
 @jobs.command("run")
 def run_scheduler() -> None:
-    """Run scheduled jobs in this process until Ctrl-C or SIGTERM, for sites that set SCHEDULER=off."""
+    """Run scheduled jobs in this process until Ctrl+C or SIGTERM, for sites that set SCHEDULER=off."""
     application = current_app._get_current_object()  # type: ignore[attr-defined]
     scheduler, stop_event = Scheduler(application), threading.Event()
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signal_number, lambda *_: stop_event.set())
     scheduler.start()
-    click.echo("Scheduler started. Jobs run while this process holds the lease. Press Ctrl-C to stop.", err=True)
+    click.echo("Scheduler started. Jobs run while this process holds the lease. Press Ctrl+C to stop.", err=True)
     stop_event.wait()
     scheduler.stop()
     click.echo("Stopped.", err=True)
@@ -67,9 +67,9 @@ def run_scheduler() -> None:
 @click.option("--all", "everything", is_flag=True, help="Also refresh sources that are not due yet.")
 @with_appcontext
 def refresh(slugs: tuple[str, ...], sources: tuple[str, ...], everything: bool) -> None:
-    """Refresh package facts from their hosts: all that are due, or the packages SLUG now.
+    """Refresh the package facts that are due, or all facts of the packages SLUG.
 
-    Ctrl-C finishes the requests in progress and stops. Exits with status 0 if every source was read, 1 otherwise.
+    Ctrl+C finishes the requests in progress and stops. Exits with status 0 if every source was read, 1 otherwise.
     """
     session, now = db.session(), utc_now()
     source_filter = select_sources(session, slugs, sources)
@@ -103,7 +103,7 @@ def select_sources(session: Session, slugs: Collection[str], sources: Collection
 
 
 def refresh_with_progress(session: Session, source_filter: SourceFilter) -> tuple[RefreshSummary, bool]:
-    """Refresh with a progress bar; return the summary and whether Ctrl-C stopped it."""
+    """Refresh with a progress bar; return the summary and whether Ctrl+C stopped it."""
     due = count_due(session, now=utc_now(), source_filter=source_filter)
     stop, lock = threading.Event(), threading.Lock()
     session.rollback()

@@ -8,7 +8,6 @@ import pty
 import re
 import select
 import signal
-import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from threading import Event
@@ -30,10 +29,11 @@ from tests.fakes.rest_host import FakeHost
 from tests.fakes.v4_site import response
 from tests.jobs.fake_hosts import REPOSITORIES, FakeHosts, RefreshedSite
 from tests.processes import Process
+from tests.waiting import wait_until
 
 GITHUB, GITLAB = REPOSITORIES["github.com"], REPOSITORIES["gitlab.com"]
 REPO_SOURCES = {Source.REPO, Source.ACTIVITY, Source.PEOPLE}
-DEADLINE_S = 60  # only reached if something hangs
+TIMEOUT_S = 60  # only reached if something hangs
 
 Run = Callable[..., Result]
 Start = Callable[..., Process]
@@ -49,7 +49,7 @@ class HeldResponse:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         self.requested.set()
-        self.released.wait(DEADLINE_S)
+        self.released.wait(TIMEOUT_S)
         self._host.faults.clear()
         return self._host(environ, start_response)
 
@@ -128,13 +128,10 @@ def count_states(site: RefreshedSite, *conditions: sa.ColumnElement[bool]) -> in
     return count
 
 
-def wait_until(is_so: Callable[[], bool], process: Process) -> None:
-    """Wait for a condition that a process should cause."""
-    ends_at = time.monotonic() + DEADLINE_S
-    while not is_so():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < ends_at, "timed out"
-        time.sleep(0.02)
+def await_effect(condition: Callable[[], bool], process: Process) -> None:
+    """Wait for a condition that a running process should cause."""
+    assert wait_until(lambda: condition() or process.poll() is not None, TIMEOUT_S), "timed out"
+    assert condition(), process.communicate()
 
 
 def test_only_due_sources_are_fetched(site: RefreshedSite, fake_hosts: FakeHosts, run_command: Run) -> None:
@@ -304,10 +301,10 @@ def test_ctrl_c_finishes_active_requests(site: RefreshedSite, fake_hosts: FakeHo
     add_many(site)
     held = HeldResponse(fake_hosts.gitlab)
     process = start("refresh")
-    wait_until(held.requested.is_set, process)
+    await_effect(held.requested.is_set, process)
     process.send_signal(signal.SIGINT)
     held.released.set()
-    stdout, stderr = process.communicate(timeout=DEADLINE_S)
+    stdout, stderr = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 130, stderr
     assert stderr == "Stopped. The remaining sources are still due.\n"
     done = count_states(site, SourceState.fetched_at.is_not(None))
@@ -332,7 +329,7 @@ def terminal() -> Iterator[tuple[int, Callable[[], str]]]:
     def read_output() -> str:
         os.close(slave)
         output = b""
-        while select.select([master], [], [], DEADLINE_S)[0]:
+        while select.select([master], [], [], TIMEOUT_S)[0]:
             try:
                 output += os.read(master, 65536)
             except OSError:  # Linux raises it after the last writer has closed the terminal
@@ -349,7 +346,7 @@ def test_progress_bar_on_a_terminal(site: RefreshedSite, start: Start) -> None:
     with terminal() as (slave, read_output):
         process = start("refresh", stderr=slave)
         terminal_output = read_output()
-    stdout, _ = process.communicate(timeout=DEADLINE_S)
+    stdout, _ = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0, terminal_output
     assert terminal_output.count("Refreshing") > 1
     assert [f"{number}/3" in terminal_output for number in range(4)] == [True] * 4
@@ -361,14 +358,14 @@ def test_no_progress_bar_if_nothing_is_due(site: RefreshedSite, start: Start) ->
     with terminal() as (slave, read_output):
         process = start("refresh", stderr=slave)
         terminal_output = read_output()
-    stdout, _ = process.communicate(timeout=DEADLINE_S)
+    stdout, _ = process.communicate(timeout=TIMEOUT_S)
     assert (process.returncode, stdout, terminal_output) == (0, "Nothing is due.\n", "")
 
 
 def test_no_progress_bar_without_a_terminal(site: RefreshedSite, start: Start) -> None:
     site.add_package("one", repo_url=GITLAB)
     process = start("refresh")
-    stdout, stderr = process.communicate(timeout=DEADLINE_S)
+    stdout, stderr = process.communicate(timeout=TIMEOUT_S)
     assert (process.returncode, stderr) == (0, "")
     assert stdout.startswith("repo       1 fetched\n")
 
@@ -389,16 +386,16 @@ def ended_runs(site: RefreshedSite) -> list[JobRun]:
 def test_jobs_run_until_they_are_stopped(site: RefreshedSite, start: Start, signal_number: signal.Signals) -> None:
     site.add_package("one", repo_url=GITLAB)
     process = start("jobs", "run")
-    wait_until(lambda: {run.job for run in ended_runs(site)} == {job.name for job in TIMETABLE}, process)
+    await_effect(lambda: {run.job for run in ended_runs(site)} == {job.name for job in TIMETABLE}, process)
     assert [run.error for run in ended_runs(site) if run.error] == []
     assert fetched_sources(site, "one") == REPO_SOURCES
     assert len(holders(site)) == 1
     process.send_signal(signal_number)
-    stdout, stderr = process.communicate(timeout=DEADLINE_S)
+    stdout, stderr = process.communicate(timeout=TIMEOUT_S)
     assert (process.returncode, stdout) == (0, "")
     assert (
         stderr.splitlines()[0]
-        == "Scheduler started. Jobs run while this process holds the lease. Press Ctrl-C to stop."
+        == "Scheduler started. Jobs run while this process holds the lease. Press Ctrl+C to stop."
     )
     assert stderr.splitlines()[-1] == "Stopped."
     assert "Traceback" not in stderr
@@ -410,12 +407,12 @@ def test_lease_is_released_while_a_request_is_active(site: RefreshedSite, fake_h
     add_many(site)
     held = HeldResponse(fake_hosts.gitlab)
     process = start("jobs", "run")
-    wait_until(held.requested.is_set, process)
-    wait_until(lambda: holders(site) != [], process)
+    await_effect(held.requested.is_set, process)
+    await_effect(lambda: holders(site) != [], process)
     process.send_signal(signal.SIGTERM)
-    wait_until(lambda: holders(site) == [], process)
+    await_effect(lambda: holders(site) == [], process)
     held.released.set()
-    _, stderr = process.communicate(timeout=DEADLINE_S)
+    _, stderr = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0, stderr
     assert "Traceback" not in stderr
     assert count_states(site, SourceState.claimed_by.is_not(None)) == 0

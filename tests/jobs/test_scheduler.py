@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,6 +19,7 @@ from pkgsite.jobs.timetable import JOB_FUNCTIONS
 from pkgsite.models import JobRun, Lease
 from pkgsite.rules.timetable import HOUSEKEEPING, SAMPLES, SCORES, SOURCES
 from tests.jobs.fake_hosts import RefreshedSite
+from tests.waiting import wait_until
 
 Start = Callable[[], Scheduler]
 
@@ -38,22 +38,13 @@ def start(site: RefreshedSite) -> Iterator[Start]:
     for scheduler in started:
         if not scheduler._stop.is_set():
             scheduler.stop()
-    assert wait_for(lambda: not threads()), threads()
+    assert wait_until(lambda: not threads()), threads()
 
 
 def threads() -> list[str]:
     """Return the threads of schedulers and jobs, which must end before the database is removed."""
     names = ("APScheduler", "ThreadPoolExecutor")
     return [thread.name for thread in threading.enumerate() if thread.name.startswith(names)]
-
-
-def wait_for(condition: Callable[[], Any]) -> bool:
-    ends_at = time.monotonic() + 30
-    while not condition():
-        if time.monotonic() > ends_at:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def ended_run(site: RefreshedSite, job: str) -> JobRun | None:
@@ -67,7 +58,7 @@ def ended_run(site: RefreshedSite, job: str) -> JobRun | None:
 def test_every_job_runs_and_is_logged(site: RefreshedSite, start: Start) -> None:
     site.add_package_per_host()
     start()
-    assert wait_for(lambda: all(ended_run(site, job.name) for job in JOB_FUNCTIONS)), [
+    assert wait_until(lambda: all(ended_run(site, job.name) for job in JOB_FUNCTIONS)), [
         ended_run(site, job.name) for job in JOB_FUNCTIONS
     ]
     runs = {job: ended_run(site, job.name) for job in (SOURCES, SAMPLES, SCORES, HOUSEKEEPING)}
@@ -87,7 +78,7 @@ def test_failing_job_is_logged_and_does_not_stop_others(
     monkeypatch.setitem(JOB_FUNCTIONS, SAMPLES, fail)
     monkeypatch.setitem(JOB_FUNCTIONS, SCORES, unreachable)
     start()
-    assert wait_for(
+    assert wait_until(
         lambda: ended_run(site, SAMPLES.name) and ended_run(site, SCORES.name) and ended_run(site, SOURCES.name)
     )
     errors = {job: (ended_run(site, job.name) or JobRun()).error for job in (SAMPLES, SCORES, SOURCES)}
@@ -97,9 +88,9 @@ def test_failing_job_is_logged_and_does_not_stop_others(
 
 def test_one_of_two_schedulers_holds_the_lease_and_releases_it(site: RefreshedSite, start: Start) -> None:
     first = start()
-    assert wait_for(lambda: first.holds_lease)
+    assert wait_until(lambda: first.holds_lease)
     second = start()
-    assert wait_for(lambda: ended_run(site, HOUSEKEEPING.name))
+    assert wait_until(lambda: ended_run(site, HOUSEKEEPING.name))
     assert not second.holds_lease
     first.stop()
     assert not first.holds_lease
@@ -114,7 +105,7 @@ def test_lease_survives_one_database_failure(
     site: RefreshedSite, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scheduler = start()
-    assert wait_for(lambda: scheduler.holds_lease)
+    assert wait_until(lambda: scheduler.holds_lease)
 
     def fail(*_args: object, **_options: object) -> bool:
         raise OperationalError("SELECT", {}, Exception("gone away"))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from flask import Flask
@@ -25,8 +25,9 @@ from pkgsite.rules.timetable import TIMETABLE
 from tests.conftest import KINDS, make_config
 from tests.databases import DatabaseTemplate, free_port
 from tests.test_server import fetch, running
+from tests.waiting import wait_until
 
-DEADLINE_S = 100
+TIMEOUT_S = 100
 TAKEOVER_TIMEOUT_S = 60
 FAST_SCHEDULER = "tests.fakes.fast_scheduler"
 JOB_NAMES = {job.name for job in TIMETABLE}
@@ -47,14 +48,24 @@ def unreachable_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
+class Run(NamedTuple):
+    """A run of a job."""
+
+    job: str
+    tick_at: datetime  # scheduled time
+    started_at: datetime
+    holder: str  # name of the worker
+    is_ended: bool
+
+
 class ServerPair:
     """Two servers, with queries for their lease and runs."""
 
     def __init__(self, app: Flask, started: list[tuple[subprocess.Popen[str], str]]) -> None:
         self._app = app
         self._processes = [process for process, _ in started]
-        self._sites = [site for _, site in started]
-        self.first, self.killed_at = "", utc_now()
+        self._urls = [url for _, url in started]
+        self.first_holder, self.killed_at = "", utc_now()
 
     def lease_holder(self) -> str:
         """Return the name of the worker that holds the lease, or an empty string."""
@@ -63,39 +74,39 @@ class ServerPair:
             db.session.remove()
             return lease.holder if lease else ""
 
-    def runs(self) -> list[tuple[str, datetime, datetime, str, bool]]:
-        """Return the job, tick, start, worker and whether it has ended of every run, in order of their start."""
+    def runs(self) -> list[Run]:
+        """Return all runs of jobs, ordered by start."""
         with self._app.app_context():
             runs = db.session.scalars(select(JobRun).order_by(JobRun.started_at)).all()
-            rows = [(run.job, run.tick_at, run.started_at, run.holder, run.ended_at is not None) for run in runs]
+            rows = [Run(run.job, run.tick_at, run.started_at, run.holder, run.ended_at is not None) for run in runs]
             db.session.remove()
             return rows
 
     def assert_single_scheduler(self) -> None:
-        """Check that both serve, and that a single worker has run every job."""
-        for site in self._sites:
-            assert fetch(site, "/api/v4/").status_code == 200
-        assert wait_until(lambda: {job for job, *_, ended in self.runs() if ended} == JOB_NAMES), self.runs()
-        self.first = self.lease_holder()
-        assert {holder for *_, holder, _ in self.runs()} == {self.first}
+        """Check that both servers respond, and that a single worker has run every job."""
+        for url in self._urls:
+            assert fetch(url, "/api/v4/").status_code == 200
+        assert wait_until(lambda: {run.job for run in self.runs() if run.is_ended} == JOB_NAMES, TIMEOUT_S), self.runs()
+        self.first_holder = self.lease_holder()
+        assert {run.holder for run in self.runs()} == {self.first_holder}
 
     def kill_lease_holder(self) -> None:
         """Kill the server of the worker that holds the lease."""
-        server = self._server_of(self.first)
+        server = self._server_of(self.first_holder)
         self.killed_at = utc_now()
         os.killpg(server.pid, signal.SIGKILL)
         self._processes.remove(server)
 
     def assert_takeover(self) -> None:
         """Check that the survivor acquires the lease and starts jobs in time, and that no tick has run twice."""
-        assert wait_until(lambda: self.lease_holder() not in ("", self.first)), self.runs()
+        assert wait_until(lambda: self.lease_holder() not in ("", self.first_holder), TIMEOUT_S), self.runs()
         second = self.lease_holder()
         assert [self._server_of(second)] == self._processes
-        assert wait_until(lambda: any(holder == second for *_, holder, _ in self.runs())), self.runs()
+        assert wait_until(lambda: any(run.holder == second for run in self.runs()), TIMEOUT_S), self.runs()
         runs = self.runs()
-        taken_over_at = min(started_at for _, _, started_at, holder, _ in runs if holder == second)
+        taken_over_at = min(run.started_at for run in runs if run.holder == second)
         assert (taken_over_at - self.killed_at).total_seconds() < TAKEOVER_TIMEOUT_S
-        assert set(Counter((job, tick) for job, tick, *_ in runs).values()) == {1}
+        assert set(Counter((run.job, run.tick_at) for run in runs).values()) == {1}
 
     def assert_lease_released_on_stop(self) -> None:
         (last,) = self._processes
@@ -110,20 +121,11 @@ class ServerPair:
         return next(process for process in self._processes if process.pid == group)
 
 
-def wait_until(condition: Callable[[], bool]) -> bool:
-    ends_at = time.monotonic() + DEADLINE_S
-    while not condition():
-        if time.monotonic() > ends_at:
-            return False
-        time.sleep(0.1)
-    return True
-
-
 @pytest.fixture
 def pairs(
     unreachable_hosts: None, database_templates: Callable[[str], DatabaseTemplate], tmp_path: Path
 ) -> Iterator[list[ServerPair]]:
-    """Two servers on SQLite and two on PostgreSQL, at the same time, to wait for the lease only once."""
+    """Two servers on each database. All run at the same time, so that the test waits only once for leases to expire."""
     with ExitStack() as stack:
         server_pairs = []
         for kind in KINDS:
@@ -144,7 +146,7 @@ def dispose_engine(app: Flask) -> None:
 
 @pytest.mark.long
 def test_the_other_server_takes_over(pairs: list[ServerPair]) -> None:
-    # The real durations; these servers have shorter ones.
+    # The durations used in production; the servers of this test use shorter ones.
     assert (scheduler.LEASE_TTL + scheduler.HEARTBEAT_INTERVAL).total_seconds() < TAKEOVER_TIMEOUT_S
     for pair in pairs:
         pair.assert_single_scheduler()
