@@ -29,7 +29,7 @@ test: .venv/.dev  ## Install test dependencies and run all tests on SQLite and P
 	@$(MAKE) --no-print-directory lint
 	@$(PYTEST)
 
-test-slow: .venv/.dev  ## Run the long tests that `make test` leaves out
+test-slow: .venv/.dev  ## Run the tests marked as slow, which `make test` leaves out
 	@sh tests/prepare.sh
 	@$(PYTEST) -m slow
 

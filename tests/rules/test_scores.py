@@ -70,9 +70,11 @@ def test_the_examples_are_documented() -> None:
     for row in rows_under("### Examples"):
         stars, commit, python3, documented, reference_score, note = row
         for last_commit_at, supports_python3 in product(commits[commit], support[python3]):
-            points = score(stars=int(stars), last_commit_at=last_commit_at, supports_python3=supports_python3, now=NOW)
+            points = score(
+                stars=number(stars), last_commit_at=last_commit_at, supports_python3=supports_python3, now=NOW
+            )
             assert points == number(documented), row
-            seen.add((int(stars), last_commit_at, supports_python3, points))
+            seen.add((number(stars), last_commit_at, supports_python3, points))
         assert (documented != reference_score) == note.startswith("**changed**: "), row
     assert seen >= {row for row in EXAMPLES if row[0] is not None}
 
@@ -86,7 +88,7 @@ def rows_under(heading: str) -> list[list[str]]:
 
 
 def number(text: str) -> int:
-    return int(text.replace("−", "-"))
+    return int(text.replace("−", "-").replace(",", ""))
 
 
 @pytest.mark.parametrize(
