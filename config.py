@@ -1,7 +1,7 @@
 """All settings: name, default, unit and meaning, read from environment variables.
 
-An invalid value stops the start with an error that names the setting. A test checks that `docs/settings.md` matches
-this list. This module imports nothing from pkgsite.
+If a value is invalid, the site does not start, and the error names the setting. A test checks that
+`docs/settings.md` matches this list. This module imports nothing from pkgsite.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def parse_text(value: str) -> str:
     return value.strip()
 
 
-def directory(value: str) -> str:
+def parse_directory(value: str) -> str:
     """Parse the path of a directory; a relative path is relative to the current directory."""
     return str(Path(value.strip()).absolute())
 
@@ -74,17 +74,17 @@ def one_of(*choices: str) -> Callable[[str], str]:
     return parse
 
 
-def on_off(value: str) -> bool:
+def parse_on_off(value: str) -> bool:
     """Parse `on` or `off`."""
     return one_of("on", "off")(value) == "on"
 
 
-def comma_separated(value: str) -> list[str]:
+def parse_comma_separated(value: str) -> list[str]:
     """Parse a comma-separated list; empty items are dropped."""
     return [name.strip() for name in value.split(",") if name.strip()]
 
 
-def http_url(value: str) -> str:
+def parse_http_url(value: str) -> str:
     """Parse an HTTP(S) URL and remove a trailing slash; an empty value stays empty."""
     url = value.strip().rstrip("/")
     if url:
@@ -102,22 +102,22 @@ class CodeHostSetting:
     api: str
 
 
-def code_hosts(value: str) -> dict[str, CodeHostSetting]:
+def parse_code_hosts(value: str) -> dict[str, CodeHostSetting]:
     """Parse comma-separated hosts, each "name kind" or "name kind api-url"."""
     hosts = {}
-    for entry in comma_separated(value):
+    for entry in parse_comma_separated(value):
         parts = entry.split()
         if len(parts) not in (2, 3) or parts[1] not in HOST_KINDS:
             kinds = ", ".join(HOST_KINDS)
-            raise ValueError(f"expected entries such as `git.example.org gitlab`; the type must be one of {kinds}")
-        hosts[parts[0].lower()] = CodeHostSetting(parts[1], http_url("".join(parts[2:])))
+            raise ValueError(f"expected entries such as `git.example.org gitlab`; the kind must be one of {kinds}")
+        hosts[parts[0].lower()] = CodeHostSetting(parts[1], parse_http_url("".join(parts[2:])))
     return hosts
 
 
-def tokens(value: str) -> dict[str, str]:
+def parse_tokens(value: str) -> dict[str, str]:
     """Parse comma-separated "host=token" pairs."""
     tokens_by_host = {}
-    for entry in comma_separated(value):
+    for entry in parse_comma_separated(value):
         host, equals, token = entry.partition("=")
         if not (host.strip() and equals and token.strip()):
             raise ValueError("expected tokens such as `github.com=ghp_…`")
@@ -125,14 +125,14 @@ def tokens(value: str) -> dict[str, str]:
     return tokens_by_host
 
 
-def time_zone(value: str) -> ZoneInfo:
+def parse_time_zone(value: str) -> ZoneInfo:
     try:
         return ZoneInfo(value.strip())
     except (KeyError, ValueError, OSError):  # unknown, malformed, or the name of a directory of time zones
         raise ValueError("expected a time zone name such as Europe/Paris") from None
 
 
-def database_url(value: str) -> str:
+def parse_database_url(value: str) -> str:
     """Parse a SQLAlchemy database URL for SQLite or PostgreSQL; the old scheme `postgres://` is accepted."""
     url = value.strip()
     if url.startswith("postgres://"):
@@ -142,12 +142,12 @@ def database_url(value: str) -> str:
     return url
 
 
-def email_sender(value: str) -> str:
+def parse_email_sender(value: str) -> str:
     """Parse the sender address of emails, with or without a display name."""
-    raw_value = value.strip()
-    if raw_value and not re.fullmatch(r"(?:[^<>@\x00-\x1f\x7f]+ )?<?[^\s<>@,;]+@[^\s<>@,;]+>?", raw_value):
+    sender = value.strip()
+    if sender and not re.fullmatch(r"(?:[^<>@\x00-\x1f\x7f]+ )?<?[^\s<>@,;]+@[^\s<>@,;]+>?", sender):
         raise ValueError("expected an email address such as Packages <packages@example.org>")
-    return raw_value
+    return sender
 
 
 def is_loopback(host: str) -> bool:
@@ -167,13 +167,13 @@ SETTINGS = (
     Setting(
         "DATABASE_URL",
         "sqlite:///pkgsite.db",
-        database_url,
+        parse_database_url,
         "Database URL: SQLite (a relative path is relative to DATA_DIR) or PostgreSQL.",
     ),
     Setting(
         "DATA_DIR",
         "instance" if IS_INSTALLED else str(ROOT / "instance"),
-        directory,
+        parse_directory,
         "Directory for the SQLite database, the secret key file and the rate limit counters. A relative path is "
         "relative to the current directory. Default: in a clone, its `instance` directory; otherwise `instance` in "
         "the current directory.",
@@ -191,22 +191,22 @@ SETTINGS = (
     Setting(
         "SEARCH_PREFIX",
         "django",
-        comma_separated,
+        parse_comma_separated,
         "Comma-separated common prefixes of package names: search also finds packages by name without the prefix. "
-        "After changing it, run `flask search rebuild`.",
+        "After changing it, run the command `search rebuild`.",
     ),
-    Setting("TIMEZONE", "America/New_York", time_zone, "Time zone of times in the API and on pages."),
+    Setting("TIMEZONE", "America/New_York", parse_time_zone, "Time zone of times in the API and on pages."),
     Setting(
         "PUBLIC_URL",
         "",
-        http_url,
+        parse_http_url,
         "Public URL of the site, used in canonical links, feeds and emails. With https, cookies are Secure and the "
         "HSTS header is sent.",
     ),
     Setting(
         "TRUSTED_HOSTS",
         "",
-        comma_separated,
+        parse_comma_separated,
         "Comma-separated host names that the site accepts (`.example.org` includes subdomains); requests for other "
         "hosts get status 400. Empty: any host.",
     ),
@@ -227,31 +227,31 @@ SETTINGS = (
         "SCHEDULER",
         "web",
         one_of("web", "off"),
-        "Where scheduled jobs run: in one of the web processes (`web`), or only in `flask jobs run` (`off`).",
+        "Where scheduled jobs run: in one of the web processes (`web`), or only in the command `jobs run` (`off`).",
     ),
     Setting(
         "PACKAGE_INDEX_URL",
         "https://pypi.org",
-        http_url,
+        parse_http_url,
         "URL of the Python package index that package pages link to and that releases are read from.",
     ),
     Setting(
         "DOWNLOAD_COUNTS_URL",
         "https://pypistats.org",
-        http_url,
+        parse_http_url,
         "URL of the service that provides download counts for the package index.",
     ),
     Setting(
         "CODE_HOSTS",
         "github.com github https://api.github.com, gitlab.com gitlab, bitbucket.org bitbucket, codeberg.org forgejo",
-        code_hosts,
+        parse_code_hosts,
         "Comma-separated code hosts that repositories are read from: each has a host name, a kind (github, gitlab, "
         "bitbucket or forgejo) and, if it differs from the default, its API URL.",
     ),
     Setting(
         "CODE_HOST_TOKENS",
         "",
-        tokens,
+        parse_tokens,
         "Comma-separated access tokens for code hosts, as in `github.com=ghp_…`. Read access to public data is "
         "sufficient. Without a token, GitHub allows 60 requests an hour.",
         is_secret=True,
@@ -259,7 +259,7 @@ SETTINGS = (
     Setting(
         "ALLOWED_HOSTS_OUT",
         "",
-        comma_separated,
+        parse_comma_separated,
         "Comma-separated hosts (with the port, if it is not the default) that the site may connect to even if they are "
         "on this machine or in a private network. All other HTTP requests go only to the hosts of the URL settings, at "
         "public IP addresses.",
@@ -290,8 +290,8 @@ SETTINGS = (
         "",
         one_of("", "smtp", "outbox", "off"),
         "How account emails are sent: `smtp` (through SMTP_HOST; requires PUBLIC_URL and MAIL_FROM), `outbox` (shown "
-        "on a page, for trying out the site; refused if other machines can reach the site) or `off`. Empty: `outbox` "
-        "if only this machine can reach the site, otherwise `off`.",
+        "on a page, for trying out the site; not allowed if other machines can reach the site) or `off`. Empty: "
+        "`outbox` if only this machine can reach the site, otherwise `off`.",
     ),
     Setting("SMTP_HOST", "localhost", parse_text, "Host name of the mail server."),
     Setting("SMTP_PORT", "587", integer_between(1, 65535), "Port of the mail server."),
@@ -303,13 +303,13 @@ SETTINGS = (
         one_of("starttls", "tls", "none"),
         "Encryption of the connection to the mail server: `starttls`, `tls` (from the start) or `none`.",
     ),
-    Setting("MAIL_FROM", "", email_sender, "Sender address of emails. Required with MAIL=smtp."),
+    Setting("MAIL_FROM", "", parse_email_sender, "Sender address of emails. Required with MAIL=smtp."),
     Setting(
         "API_REQUIRE_IF_MATCH",
         "off",
-        on_off,
+        parse_on_off,
         "Whether API requests that change a record with a token must include If-Match (otherwise status 428). If the "
-        "header is sent, changes to an outdated version are rejected with either value.",
+        "header is sent, changes to an outdated version are always rejected.",
     ),
     Setting(
         "LIMITS",
@@ -329,25 +329,27 @@ SETTINGS = (
         "OAUTH_GITHUB_ID", "", parse_text, "Client ID for login with GitHub. Empty: login with GitHub is disabled."
     ),
     Setting("OAUTH_GITHUB_SECRET", "", parse_text, "Client secret for OAUTH_GITHUB_ID.", is_secret=True),
-    Setting("OAUTH_GITHUB_URL", "https://github.com", http_url, "URL of the GitHub server used for login."),
-    Setting("OAUTH_GITHUB_API", "https://api.github.com", http_url, "API URL of the GitHub server used for login."),
+    Setting("OAUTH_GITHUB_URL", "https://github.com", parse_http_url, "URL of the GitHub server used for login."),
+    Setting(
+        "OAUTH_GITHUB_API", "https://api.github.com", parse_http_url, "API URL of the GitHub server used for login."
+    ),
     Setting(
         "OAUTH_GITLAB_ID", "", parse_text, "Client ID for login with GitLab. Empty: login with GitLab is disabled."
     ),
     Setting("OAUTH_GITLAB_SECRET", "", parse_text, "Client secret for OAUTH_GITLAB_ID.", is_secret=True),
-    Setting("OAUTH_GITLAB_URL", "https://gitlab.com", http_url, "URL of the GitLab server used for login."),
+    Setting("OAUTH_GITLAB_URL", "https://gitlab.com", parse_http_url, "URL of the GitLab server used for login."),
 )
 
 
 def is_local(values: Mapping[str, Any]) -> bool:
     """Return whether, according to its settings, the site can only be reached from this machine."""
     public_host = urlsplit(values["PUBLIC_URL"]).hostname
-    public_hosts = [name for name in values["TRUSTED_HOSTS"] if not is_loopback(name)]
+    non_loopback_hosts = [name for name in values["TRUSTED_HOSTS"] if not is_loopback(name)]
     return (
         is_loopback(values["HOST"])
         and not values["PROXY_HOPS"]
         and (not public_host or is_loopback(public_host))
-        and not public_hosts
+        and not non_loopback_hosts
     )
 
 
@@ -368,7 +370,7 @@ def find_conflicts(values: Mapping[str, Any]) -> list[str]:
         ]
     for provider in ("GITHUB", "GITLAB"):
         if values[f"OAUTH_{provider}_ID"] and not values[f"OAUTH_{provider}_SECRET"]:
-            errors.append(f"OAUTH_{provider}_SECRET=…: required when OAUTH_{provider}_ID is set")
+            errors.append(f"OAUTH_{provider}_SECRET='': required when OAUTH_{provider}_ID is set")
     return errors
 
 
@@ -376,7 +378,7 @@ def read_settings(environ: Mapping[str, str]) -> dict[str, Any]:
     """Return the values of all settings by name.
 
     Raises:
-        InvalidSetting: a value is invalid; the message lists all invalid settings.
+        InvalidSetting: A value is invalid; the message lists all invalid settings.
     """
     values: dict[str, Any] = {}
     errors = []
@@ -387,7 +389,8 @@ def read_settings(environ: Mapping[str, str]) -> dict[str, Any]:
         except ValueError as error:
             masked_value = "…" if setting.is_secret else repr(raw_value)
             errors.append(f"{setting.name}={masked_value}: {error}")
-    errors += find_conflicts(values) if not errors else []
+    if not errors:
+        errors = find_conflicts(values)
     if errors:
         raise InvalidSetting("; ".join(errors))
     values["MAIL"] = values["MAIL"] or ("outbox" if is_local(values) else "off")
@@ -439,6 +442,6 @@ def load_config() -> dict[str, Any]:
     """Return the complete configuration, read from the environment variables of this process.
 
     Raises:
-        InvalidSetting: a value is invalid.
+        InvalidSetting: A value is invalid.
     """
     return flask_config(read_settings(os.environ))

@@ -58,7 +58,7 @@ def test_an_error_names_the_invalid_setting(name: str, value: str) -> None:
 
 
 def test_an_oauth_client_id_requires_a_secret_which_is_never_shown() -> None:
-    with pytest.raises(config.InvalidSetting, match=r"^OAUTH_GITHUB_SECRET=…: required when OAUTH_GITHUB_ID is set$"):
+    with pytest.raises(config.InvalidSetting, match=r"^OAUTH_GITHUB_SECRET='': required when OAUTH_GITHUB_ID is set$"):
         config.read_settings({"OAUTH_GITHUB_ID": "x"})
     secret_names = {setting.name for setting in config.SETTINGS if setting.is_secret}
     assert {"SMTP_PASSWORD", "OAUTH_GITHUB_SECRET", "OAUTH_GITLAB_SECRET"} <= secret_names

@@ -61,7 +61,7 @@ def test_all_invalid_settings_are_named_together() -> None:
 
 
 @pytest.mark.long
-def test_an_invalid_setting_prevents_the_start_with_a_message(tmp_path: Path) -> None:
+def test_the_site_does_not_start_with_an_invalid_setting(tmp_path: Path) -> None:
     environment = os.environ | {"PORT": "eighty", "DATA_DIR": str(tmp_path)}
     command = [sys.executable, "-m", "flask", "--app", "wsgi", "serve"]
     run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
@@ -77,7 +77,7 @@ def test_an_invalid_setting_prevents_the_start_with_a_message(tmp_path: Path) ->
         ("sqlite:////srv/x.db", "sqlite:////srv/x.db"),
     ],
 )
-def test_database_urls(value: str, expected: str) -> None:
+def test_database_urls_are_normalised(value: str, expected: str) -> None:
     assert config.read_settings({"DATABASE_URL": value})["DATABASE_URL"] == expected
 
 
