@@ -14,13 +14,15 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from pkgsite.clients.base import RecordSite
+from pkgsite.clients.gateways import user_agent
 from pkgsite.clients.http import JsonClient, Timeouts
 from pkgsite.clients.v4_site import V4Site
 from pkgsite.clock import utc_now
 from pkgsite.errors import Conflict, Invalid, NotFound, UpstreamError
 from pkgsite.extensions import db
-from pkgsite.jobs import commands
+from pkgsite.jobs import commands as job_commands
 from pkgsite.models import begin_write
+from pkgsite.models.user import ROLES
 from pkgsite.rules.search.ranking import Kind
 from pkgsite.services.accounts import settings as account_settings
 from pkgsite.services.accounts.passwords import hash_password
@@ -33,7 +35,6 @@ from pkgsite.services.search import indexer as search_index
 
 TIMEOUTS = Timeouts()
 KIND_PLURALS = {Kind.PACKAGE: "packages", Kind.GRID: "grids", Kind.CATEGORY: "categories", Kind.PERSON: "people"}
-ROLES = ("user", "moderator", "staff")
 
 
 def init_app(app: Flask) -> None:
@@ -44,7 +45,7 @@ def add_commands(group: click.Group) -> None:
     """Add the site's commands to `flask` or to `pkgsite`."""
     group.add_command(import_v4)
     group.add_command(load_catalogue_file)
-    commands.add_commands(group)
+    job_commands.add_commands(group)
     group.add_command(users)
     group.add_command(search)
 
@@ -59,59 +60,64 @@ def import_v4(url: str) -> None:
     with status 0 if everything was read, even if some records were skipped, and 1 if the import failed.
     """
     require_tables()
-    public_url = current_app.config["PUBLIC_URL"]
-    client = JsonClient(user_agent=f"pkgsite (+{public_url})" if public_url else "pkgsite", timeouts=TIMEOUTS)
+    client = JsonClient(user_agent=user_agent(current_app.config), timeouts=TIMEOUTS)
     try:
         site = V4Site(url, client)
     except Invalid as error:
         raise click.ClickException(" ".join(error.problems["url"])) from error
     session = db.session()
     try:
-        state = run_import(session, site)
+        cursor = run_import(session, site)
     except KeyboardInterrupt:
         session.rollback()
-        click.echo(f"Import stopped. {interruption_message(session, site)}", err=True)
-        sys.exit(commands.SIGINT_EXIT_STATUS)
+        click.echo(f"Import stopped. {progress_message(session, site)}", err=True)
+        sys.exit(job_commands.SIGINT_EXIT_STATUS)
     except (UpstreamError, Conflict, DBAPIError) as failure:
         session.rollback()
-        message = failure.orig if isinstance(failure, DBAPIError) else failure
-        raise click.ClickException(f"{message}.\n{interruption_message(session, site)}") from failure
-    print_summary(state.tallies, ("categories", "grids", "packages"))
+        message = str(failure.orig if isinstance(failure, DBAPIError) else failure).rstrip(".")
+        hint = "" if has_progress(session, site) else f" Is {site.root} the root URL of a site with API v4?"
+        raise click.ClickException(f"{message}.\n{progress_message(session, site)}{hint}") from failure
+    print_summary(cursor.tallies, ("categories", "grids", "packages"))
 
 
 def run_import(session: Session, site: RecordSite) -> ImportCursor:
     """Run an import to its end, resuming at its cursor."""
-    state = load_import_cursor(session, site.root)
+    cursor = load_import_cursor(session, site.root)
     session.commit()
-    if state != ImportCursor(site.root):
-        click.echo(f"Resuming the last import: {state.stage}, {state.offset} done.", err=True)
-    while state.stage != DONE:
-        state = import_stage(session, site, state)
-    return state
+    if cursor != ImportCursor(site.root):
+        click.echo(f"Resuming the last import at stage “{cursor.stage}”: {cursor.offset} records done.", err=True)
+    while cursor.stage != DONE:
+        cursor = import_stage(session, site, cursor)
+    return cursor
 
 
-def import_stage(session: Session, site: RecordSite, state: ImportCursor) -> ImportCursor:
-    """Import the rest of a stage page by page: request without an open transaction, then store in one transaction."""
-    stage = state.stage
-    page = site.page(state.collection, state.offset)
+def import_stage(session: Session, site: RecordSite, cursor: ImportCursor) -> ImportCursor:
+    """Import the rest of a stage. Each page is requested without an open transaction, then stored in its own."""
+    stage = cursor.stage
+    page = site.page(cursor.collection, cursor.offset)
     with click.progressbar(
         length=page.count, label=f"{stage:10}", show_pos=True, file=sys.stderr, hidden=not sys.stderr.isatty()
     ) as bar:
         while True:
-            state = import_page(session, state, page, now=utc_now())
+            cursor = import_page(session, cursor, page, now=utc_now())
             session.commit()
-            if state.stage != stage:
+            if cursor.stage != stage:
                 bar.update(page.count - bar.pos)
-                return state
-            bar.update(state.offset - bar.pos)
-            page = site.page(state.collection, state.offset)
+                return cursor
+            bar.update(cursor.offset - bar.pos)
+            page = site.page(cursor.collection, cursor.offset)
 
 
-def interruption_message(session: Session, site: RecordSite) -> str:
-    """Return how to continue after an interrupted import."""
-    if load_import_cursor(session, site.root) == ImportCursor(site.root):
-        return f"Nothing was imported. Is {site.root} the root URL of an API v4?"
-    return "The records imported so far are kept. Run the command again to resume."
+def has_progress(session: Session, site: RecordSite) -> bool:
+    """Return whether an interrupted import has stored any records."""
+    return load_import_cursor(session, site.root) != ImportCursor(site.root)
+
+
+def progress_message(session: Session, site: RecordSite) -> str:
+    """Return what an interrupted import has stored, and what to do next."""
+    if has_progress(session, site):
+        return "The records imported so far are kept. Run the command again to resume."
+    return "Nothing was imported."
 
 
 @click.command("load-catalogue")
@@ -147,13 +153,13 @@ def print_summary(tallies: Mapping[str, ImportTally], nouns: tuple[str, ...]) ->
         click.echo("No changes: everything is already up to date.")
     kept = sum(tally.newer_facts_kept for tally in tallies.values())
     if kept:
-        click.echo(f"Kept the newer facts on this site for {_count(kept, 'package')}.")
+        click.echo(f"Kept the newer facts on this site for {_pluralise(kept, 'package')}.")
     warnings = [warning for tally in tallies.values() for warning in tally.warnings]
     if warnings:
-        click.echo("\n".join([f"\n{_count(len(warnings), 'warning')}:", *(f"  {warning}" for warning in warnings)]))
+        click.echo("\n".join([f"\n{_pluralise(len(warnings), 'warning')}:", *(f"  {warning}" for warning in warnings)]))
 
 
-def _count(count: int, noun: str) -> str:
+def _pluralise(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
@@ -167,8 +173,8 @@ def search() -> None:
 def rebuild() -> None:
     """Rebuild the search index for all packages, grids, categories and people.
 
-    Search keeps using the old index until the new one is complete; edits wait until then. If you stop the command,
-    the old index stays in place. Run it after changing SEARCH_PREFIX or after editing the database directly.
+    Search uses the old index until the new one is complete; edits wait until the command has finished. If you stop
+    it, the old index stays in place. Run it after changing SEARCH_PREFIX or after editing the database directly.
     """
     require_tables()
     session = db.session()
@@ -209,7 +215,7 @@ def create(username: str, email: str, role: str, password_stdin: bool) -> None:
         validate_new_password(password, username, email)
         create_user_as_operator(db.session(), username, email, hash_password(password), role, now=utc_now())
     except Invalid as error:
-        raise _click_error(error) from error
+        raise _to_click_exception(error) from error
     db.session.commit()
     click.echo(f"Created account {username} with the role {role}. Log in at {_absolute_url('accounts.login')}")
 
@@ -257,8 +263,8 @@ def reset_link(username: str) -> None:
     except NotFound as error:
         raise _unknown_user(username) from error
     if not user.is_active:
-        undo = f"{current_app.config['COMMAND']} users disable --undo …"
-        raise click.ClickException(f"{user.username} is disabled. Run this first: {undo}")
+        command = f"{current_app.config['COMMAND']} users disable --undo {user.username}"
+        raise click.ClickException(f"{user.username} is disabled. To enable the account, run: {command}")
     site = SiteContext(current_app.config["SITE_TITLE"], str(current_app.secret_key), _absolute_url)
     click.echo(account_settings.reset_url(site, user))
 
@@ -274,10 +280,11 @@ def _absolute_url(endpoint: str, **values: Any) -> str:
     settings = current_app.config
     host = f"[{settings['HOST']}]" if ":" in settings["HOST"] else settings["HOST"]
     root = settings["PUBLIC_URL"] or f"http://{host}:{settings['PORT']}"
-    return str(root + current_app.url_map.bind("site").build(endpoint, values))
+    # Only the path is built, so the server name is not used.
+    return str(root + current_app.url_map.bind("unused").build(endpoint, values))
 
 
-def _click_error(error: Invalid) -> click.ClickException:
+def _to_click_exception(error: Invalid) -> click.ClickException:
     return click.ClickException(" ".join(message for messages in error.problems.values() for message in messages))
 
 

@@ -11,11 +11,11 @@ class NotFound(SiteError):
     """The requested record does not exist.
 
     Attributes:
-        noun: The kind of record: "Package", "Grid", "Category".
+        noun: The kind of record, capitalised, such as "Package" or "Pending edit".
     """
 
     def __init__(self, noun: str) -> None:
-        super().__init__(f"{noun.lower()} not found")
+        super().__init__(f"{noun} not found.")
         self.noun = noun
 
 
@@ -44,15 +44,18 @@ class Invalid(SiteError):
 
 
 class AlreadyExists(Invalid):
-    """The input is well formed, but another record already has it: a slug, a URL."""
+    """The input is valid, but another record already has the same value, such as a slug or a URL."""
 
 
 class Forbidden(SiteError):
-    """The user does not have permission to do this."""
+    """The user does not have permission to do this. The message, a sentence, is shown to the user."""
 
 
 class Conflict(SiteError):
-    """Another user has changed the record in the meantime."""
+    """The action conflicts with the current state: the record has changed, or another one is in the way.
+
+    The message is a sentence.
+    """
 
 
 class UpstreamError(SiteError):
@@ -63,7 +66,7 @@ class RateLimited(UpstreamError):
     """The host rejects the request because of a rate limit.
 
     Attributes:
-        retry_after_s: Seconds to wait, or None if the host does not say.
+        retry_after_s: Seconds to wait, or None if the host does not specify it.
     """
 
     def __init__(self, message: str, retry_after_s: float | None = None) -> None:

@@ -24,7 +24,7 @@ RATES = {
     "search": ("6000/hour", "3000/hour"),
     "write": ("2000/hour", "2000/hour"),
     "bulk": ("200/hour", "60/hour"),
-    "log in": ("120/hour", "120/hour"),
+    "login": ("120/hour", "120/hour"),
 }
 COUNTER_FILE = "limits.db"
 HEADER_PREFIX = "RateLimit-"

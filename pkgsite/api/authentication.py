@@ -74,14 +74,14 @@ def _authenticate() -> Principal:
 
 def _authenticate_token(token: str) -> Principal:
     session, now = db.session(), utc_now()
-    bearer = authenticate_token(session, token, now=now)
+    token_principal = authenticate_token(session, token, now=now)
     session.rollback()
-    if bearer is None:
+    if token_principal is None:
         raise Unauthorized("Invalid, expired or revoked token.", www_authenticate=token_challenge())
-    if bearer.is_activity_due:
-        record_token_use(session, bearer.token_id, now=now)
+    if token_principal.is_activity_due:
+        record_token_use(session, token_principal.token_id, now=now)
         session.commit()
-    return Principal(bearer.viewer, bearer.token_id, bearer.can_write)
+    return Principal(token_principal.viewer, token_principal.token_id, token_principal.can_write)
 
 
 def token_challenge() -> WWWAuthenticate:

@@ -11,7 +11,7 @@ from werkzeug.http import parse_etags
 
 from pkgsite.api.authentication import current_principal
 
-# The ETag of a compressed response is that of the plain response, followed by the name of the encoding.
+# The ETag of a compressed response is that of the plain response, followed by a colon and the name of the encoding.
 _CONTENT_ENCODING = re.compile(r":[a-z]+$")
 
 
@@ -28,13 +28,13 @@ def matches_etag(etag: str, header: str) -> bool:
 
 
 def make_conditional(response: Response, *, changed_at: datetime | None, is_single_record: bool) -> Response:
-    """Add the validators to a response, and make it a 304 if the client already has it.
+    """Add the validators to a response, and turn it into a 304 if the client's copy is current.
 
     Args:
         response: A complete response to a GET request.
         changed_at: The time of the last change to its data; None if unknown.
-        is_single_record: Whether it contains a single record. Only then is `If-Modified-Since` used: when a record
-            disappears from a list, the list changes without a later date.
+        is_single_record: Whether it contains a single record. Only then is `If-Modified-Since` used: removing a record
+            changes a list, but not the list's latest change date.
     """
     tag = make_etag(response.get_data())
     response.set_etag(tag)

@@ -8,17 +8,17 @@ from typing import Any, ClassVar
 from flask import current_app, g
 from marshmallow import fields
 
-LINK = {"type": "string", "format": "uri"}
+URI_SCHEMA = {"type": "string", "format": "uri"}
 
 
-def raw_field(type: str | list[str], description: str = "", **more: Any) -> fields.Raw:
+def raw_field(type: str | list[str], description: str = "", **metadata: Any) -> fields.Raw:
     """Return a field whose value is serialized unchanged; its JSON Schema type is used in the OpenAPI description."""
-    return fields.Raw(metadata={"type": type, **({"description": description} if description else {}), **more})
+    return fields.Raw(metadata={"type": type, **({"description": description} if description else {}), **metadata})
 
 
-def computed_field(type: str | list[str], compute: Any, **more: Any) -> fields.Function:
+def computed_field(type: str | list[str], compute: Any, **metadata: Any) -> fields.Function:
     """Return a field that a function computes from the record; its type is as in `raw_field`."""
-    return fields.Function(compute, metadata={"type": type, **more})
+    return fields.Function(compute, metadata={"type": type, **metadata})
 
 
 class Timestamp(fields.Field[datetime]):
@@ -34,7 +34,7 @@ class Timestamp(fields.Field[datetime]):
         return text.removesuffix("+00:00") + "Z" if text.endswith("+00:00") else text
 
 
-class CountField(fields.Field[int]):
+class Count(fields.Field[int]):
     """A count that is never null: 0 if unknown, because existing clients expect a number."""
 
     def __init__(self, **options: Any) -> None:
@@ -47,7 +47,7 @@ class CountField(fields.Field[int]):
 class Hyperlink(fields.Field[Any]):
     """The absolute URL of the record with this id."""
 
-    json_schema: ClassVar[dict[str, Any]] = LINK
+    json_schema: ClassVar[dict[str, Any]] = URI_SCHEMA
 
     def __init__(self, collection: str, **options: Any) -> None:
         super().__init__(metadata={**self.json_schema}, **options)
@@ -60,7 +60,7 @@ class Hyperlink(fields.Field[Any]):
 class Hyperlinks(Hyperlink):
     """The absolute URLs of the records with these ids."""
 
-    json_schema: ClassVar[dict[str, Any]] = {"type": "array", "items": LINK}
+    json_schema: ClassVar[dict[str, Any]] = {"type": "array", "items": URI_SCHEMA}
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:  # noqa: ARG002
         return [g.urls.url_for(f"{self.collection}/{record_id}") for record_id in value]

@@ -146,9 +146,7 @@ class PackageInput(Input):
     required_for_put = ("title", "slug", "category", "repo_url", "pypi_url", "documentation_url")
 
     title = TextField("Title", max_length=MAX_TITLE_LENGTH, required=True)
-    slug = TextField(
-        "Slug", max_length=MAX_SLUG_LENGTH, description="If empty, a new package gets a slug made from its title."
-    )
+    slug = TextField("Slug", max_length=MAX_SLUG_LENGTH, description="If empty, it is generated from the title.")
     category = CategoryField("Category", description="URL, ID or slug.", required=True)
     repo_url = TextField("Repository URL", max_length=10 * MAX_URL_LENGTH)
     pypi_url = TextField(

@@ -20,20 +20,18 @@ from pkgsite.api.request_body import parse_body
 from pkgsite.clock import utc_now
 from pkgsite.errors import Conflict
 from pkgsite.extensions import db, gateways
-from pkgsite.services.changeset import Changeset, Edit
+from pkgsite.services.changeset import MAX_EDIT_REASON_LENGTH, Changeset, Edit
 from pkgsite.services.idempotency import StoredResponse, reserve_response, store_response
-from pkgsite.services.moderation.actions import QueuedEdit, apply_or_queue
+from pkgsite.services.moderation.actions import PENDING_MESSAGE, QueuedEdit, apply_or_queue
 
 T = TypeVar("T")
 
-MAX_REASON_LENGTH = 300
 MAX_IDEMPOTENCY_KEY_LENGTH = 200
-PENDING_MESSAGE = "Your first edits are reviewed by a moderator. You can follow this one under your pending edits."
 PRECONDITION_FAILED_MESSAGE = (
-    "The record has changed since the version in If-Match. Fetch it again and reapply your change."
+    "The record no longer matches the version in If-Match. Fetch it again and reapply your change."
 )
 PRECONDITION_REQUIRED_MESSAGE = "Send an If-Match header with the ETag of the version your change is based on."
-UNCOMPARED_FIELDS = {"id", "created", "modified"}  # fields that differ in any case
+UNCOMPARED_FIELDS = {"id", "created", "modified"}  # fields that always differ
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +59,8 @@ def is_dry_run() -> bool:
     return request.args.get("dry_run", "").strip().lower() in TRUE_VALUES
 
 
-def expected_version(current: Any, version: int) -> int | None:
-    """Return the version that the client's change is based on; None if the request has no If-Match.
+def check_if_match(current: Any, version: int) -> int | None:
+    """Check If-Match, and return the version that the client's change is based on; None if it isn't sent.
 
     Args:
         current: The current response to a GET of this URL.
@@ -113,7 +111,7 @@ def apply_mutation(
         original: The record before the edit, which a dry run compares with; None for a new record.
 
     Raises:
-        PreconditionFailed: The record has changed since the version in If-Match.
+        PreconditionFailed: The record no longer matches the version in If-Match.
         SiteError: The edit can't be applied.
     """
     session = db.session()
@@ -155,7 +153,7 @@ def diff_records(before: Mapping[str, Any] | None, after: Mapping[str, Any] | No
 
 
 def _edit_reason() -> str:
-    return param("reason")[:MAX_REASON_LENGTH] if "reason" in request.args else ""
+    return param("reason")[:MAX_EDIT_REASON_LENGTH] if "reason" in request.args else ""
 
 
 def _idempotent_response(changeset: Changeset) -> StoredResponse | None:

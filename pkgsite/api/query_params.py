@@ -71,5 +71,5 @@ def _parse_timestamp(name: str) -> datetime | None:
         timestamp = datetime.fromisoformat(re.sub(r" (?=\d\d:?\d\d$)", "+", text))
         return (timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
-        message = "Use an ISO 8601 timestamp such as 2026-03-01T12:30:00Z. UTC if no time zone is given."
+        message = "Use an ISO 8601 timestamp such as 2026-03-01T12:30:00Z. Without a time zone, UTC is assumed."
         raise Invalid({name: [message]}) from None

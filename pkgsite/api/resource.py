@@ -58,7 +58,7 @@ class UrlBuilder:
 
 
 class Resource(View):
-    """A URL of the API. Subclasses implement `get`, which returns the body, and the writing methods that they support.
+    """A URL of the API. Subclasses implement `get`, which returns the body, and the unsafe methods that they support.
 
     Attributes:
         name: The name in the response to OPTIONS and on the HTML page.
@@ -190,7 +190,10 @@ class Editable(Resource):
 
 
 def requested_method() -> str:
-    """Return the method of the request. Forms can only POST, so ours name the actual method in a field."""
+    """Return the method of the request.
+
+    HTML forms can only send POST, so the forms of the browsable API name the method in a field.
+    """
     override = request.form.get("_method", "") if request.method == "POST" and request.mimetype in FORM_TYPES else ""
     return override if override in {"PUT", "PATCH", "DELETE"} else request.method
 

@@ -1,6 +1,6 @@
 """API v3: read-only, for existing clients, with the paths and formats of Django Packages.
 
-Differences from the original: a limit below 1 means the default, the links of a filtered list keep the filter, and
+Differences from Django Packages: a limit below 1 means the default, the links of a filtered list keep the filter, and
 users can be read without logging in.
 """
 
@@ -25,9 +25,9 @@ from pkgsite.services.api_queries import RecordFilter, list_grids, list_packages
 from pkgsite.services.grids import records as grids
 from pkgsite.services.packages import records as packages
 from pkgsite.services.people.contributors import (
-    Contributors,
+    PackageEditors,
     UserRecord,
-    contributors_of,
+    editors_by_package,
     list_users,
     user_by_name,
 )
@@ -154,7 +154,7 @@ def require_slug(slug: str, noun: str) -> str:
 
 
 def format_timestamp(timestamp: datetime | None) -> str | None:
-    """Return a timestamp in UTC, in milliseconds unless the fraction is 0."""
+    """Return an ISO 8601 timestamp in UTC, with milliseconds unless they are 0."""
     if timestamp is None:
         return None
     utc_time = timestamp.astimezone(UTC).replace(tzinfo=None)
@@ -168,17 +168,17 @@ def envelope(
     limit, offset = window.limit, window.offset
     meta = {
         "limit": limit,
-        "next": _link(limit, offset + limit) if count > offset + limit else None,
+        "next": _page_url(limit, offset + limit) if count > offset + limit else None,
         "offset": offset,
-        "previous": _link(limit, max(offset - limit, 0)) if offset > 0 else None,
+        "previous": _page_url(limit, max(offset - limit, 0)) if offset > 0 else None,
         "total_count": count,
     }
     return {"meta": meta, **(extra or {}), "objects": objects}
 
 
-def _link(limit: int, offset: int) -> str:
-    others = [(name, value) for name, value in request.args.items(multi=True) if name not in {"limit", "offset"}]
-    query = urlencode([("limit", limit), ("offset", offset), *others])
+def _page_url(limit: int, offset: int) -> str:
+    other_params = [(name, value) for name, value in request.args.items(multi=True) if name not in {"limit", "offset"}]
+    query = urlencode([("limit", limit), ("offset", offset), *other_params])
     return f"{request.script_root}{request.path}?{query}"
 
 
@@ -217,11 +217,11 @@ def grid_bodies(records: Sequence[grids.GridRecord]) -> list[dict[str, Any]]:
 
 def package_bodies(records: Sequence[packages.PackageRecord]) -> list[dict[str, Any]]:
     ids = [record.id for record in records]
-    contributors, usage = contributors_of(db.session(), ids), packages.usage_counts(db.session(), ids)
-    return [package_body(record, contributors[record.id], usage.get(record.id, 0)) for record in records]
+    editors, usage = editors_by_package(db.session(), ids), packages.usage_counts(db.session(), ids)
+    return [package_body(record, editors[record.id], usage.get(record.id, 0)) for record in records]
 
 
-def package_body(record: packages.PackageRecord, contributors: Contributors, usage_count: int) -> dict[str, Any]:
+def package_body(record: packages.PackageRecord, editors: PackageEditors, usage_count: int) -> dict[str, Any]:
     weekly_commits = ",".join(map(str, record.commits_over_52))
     return {
         "absolute_url": f"{request.script_root}/packages/p/{quote(record.slug)}/",
@@ -232,11 +232,11 @@ def package_body(record: packages.PackageRecord, contributors: Contributors, usa
         "category": f"{base_path()}/categories/{quote(record.category.slug)}/",
         "commit_list": weekly_commits,
         "commits_over_52": weekly_commits,
-        "created_by": f"{base_path()}/users/{quote(contributors.created_by)}/" if contributors.created_by else None,
+        "created_by": f"{base_path()}/users/{quote(editors.created_by)}/" if editors.created_by else None,
         "documentation_url": record.documentation_url,
         "grids": [f"{base_path()}/grids/{quote(grid.slug)}/" for grid in record.grids],
         "last_fetched": format_timestamp(record.last_fetched_at),
-        "last_modified_by": contributors.modified_by,
+        "last_modified_by": editors.modified_by,
         "participants": ",".join(record.participants),
         "pypi_url": record.pypi_url,
         "pypi_version": record.pypi_version,

@@ -1,4 +1,4 @@
-"""The interfaces of the clients that services use, and the facts that clients return."""
+"""The interfaces of the clients that services use, and the facts that the clients return."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ __all__ = [
 class RecordPage:
     """A page of one of a site's lists."""
 
-    count: int  # records in the whole list, as reported by the site
+    count: int  # total number of records, as reported by the site
     records: Sequence[Any]  # CategoryFacts, GridFacts or PackageFacts; InvalidRecord if malformed
     is_last: bool
 
@@ -90,7 +90,7 @@ class ActivityFacts:
 
 @dataclass(frozen=True, slots=True)
 class ParticipantFacts:
-    """The people who have committed, most commits first."""
+    """The authors of a repository's commits, most commits first."""
 
     participants: tuple[str, ...]
     is_complete: bool  # whether the list includes all participants
@@ -157,7 +157,7 @@ class Fetched(Generic[FactsT]):
     Attributes:
         facts: The facts; None if nothing has changed or the source is not ready yet.
         validators: ETags, ids and times to send with the next request; they replace the previous ones.
-        is_pending: Whether the source is still computing the facts, so that the client should retry later.
+        is_pending: Whether the source is still computing the facts, so the request should be repeated later.
     """
 
     facts: FactsT | None
@@ -167,7 +167,7 @@ class Fetched(Generic[FactsT]):
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """Our request quota, as reported by a host."""
+    """The request quota that a host grants this site, as reported by a host."""
 
     limit: int
     remaining: int
@@ -176,7 +176,7 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class RepoRequest:
-    """A repository to fetch, with the validators from the last time."""
+    """A repository to fetch, with the validators from the previous fetch."""
 
     ref: RepoRef
     validators: Mapping[str, str] = field(default_factory=dict)
@@ -247,7 +247,7 @@ class PackageIndex(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Gateways:
-    """The hosts that facts are fetched from, according to the settings.
+    """The clients of the hosts that facts are fetched from, as configured in the settings.
 
     Attributes:
         code_hosts: The code hosts, by host name.
@@ -266,7 +266,7 @@ class Gateways:
 
 @dataclass(frozen=True, slots=True)
 class ExternalIdentity:
-    """A person who has just logged in at a login provider.
+    """A person's account at a login provider, with which they have just logged in.
 
     Attributes:
         provider: "github" or "gitlab".
@@ -291,7 +291,7 @@ class LoginProvider(Protocol):
         ...
 
     def fetch_identity(self, *, code: str, verifier: str, callback: str) -> ExternalIdentity:
-        """Return the identity of the person who came back with this code.
+        """Exchange an authorization code for the person's identity.
 
         Raises:
             UpstreamError: The request failed (`NotAllowed` if the provider rejects the code).
@@ -300,7 +300,7 @@ class LoginProvider(Protocol):
 
 
 class EmailSender(Protocol):
-    """A way to send emails."""
+    """Sends emails."""
 
     def send(self, *, to: str, subject: str, body: str) -> None:
         """Send a plain-text email.

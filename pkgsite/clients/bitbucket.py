@@ -80,7 +80,7 @@ class Bitbucket(RestHost):
             raise hidden_code_error(ref) from failure
 
     def _pages(self, ref: RepoRef, branch: str, size: int) -> Iterator[list[Commit]]:
-        # A parameter, because slashes of a branch name in the path would be read as path separators.
+        # The branch is a query parameter, because a slash in its name would be read as a path separator.
         query = {"include": branch, "pagelen": size, "fields": COMMIT_FIELDS}
         for page in self._api.linked_pages(ref.host, f"{_path(ref)}/commits", query):
             yield [_parse_commit(record) for record in page]

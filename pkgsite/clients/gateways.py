@@ -1,4 +1,4 @@
-"""Opens a client for each host in the settings, restricted to the allowed hosts."""
+"""Creates a client for each host in the settings, restricted to the allowed hosts."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from pkgsite.clients.http import JsonClient, Timeouts
 from pkgsite.clients.pypi import PyPI
 from pkgsite.clients.rest_host import RestHost
 
-# Rate limits are not waited out but raised: the refresh pauses the host and continues with others.
+# A rate limit raises an error instead of waiting: the refresh pauses the host and continues with the others.
 TIMEOUTS = Timeouts(read_timeout_s=15, total_timeout_s=60, attempts=2, max_wait_s=0)
-# The index's list of all projects has about 50 MiB, and grows.
+# The index's list of all projects is about 50 MiB and growing.
 ALL_PROJECTS_TIMEOUTS = replace(TIMEOUTS, read_timeout_s=30, total_timeout_s=300, max_bytes=256 * 2**20)
 REST_CLIENTS: Mapping[str, type[RestHost]] = {"gitlab": GitLab, "bitbucket": Bitbucket, "forgejo": Forgejo}
 DEFAULT_API_URLS: Mapping[str, Callable[[str], str]] = {
@@ -44,7 +44,7 @@ def open_gateways(settings: Mapping[str, Any], *, timeouts: Timeouts = TIMEOUTS)
     tokens: Mapping[str, str] = settings["CODE_HOST_TOKENS"]
 
     def json_client(timeouts: Timeouts = timeouts) -> JsonClient:
-        # A session for each host, because hosts are queried concurrently.
+        # Each host has its own client, because hosts are queried concurrently.
         return JsonClient(user_agent=user_agent(settings), timeouts=timeouts, egress=egress)
 
     def code_host(name: str, kind: str) -> CodeHost:

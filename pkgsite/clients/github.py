@@ -39,7 +39,7 @@ Outcome = Fetched[RepoFacts] | UpstreamError
 MAX_BATCH_SIZE = 50  # 100 or more often fail with 502, because GitHub limits queries to ten seconds
 BATCH_SIZE_STEP = 5  # repositories added after each successful batch
 PROBE_PATH = "meta"  # a path that every GitHub API has (see `Liveness`)
-MAX_CONSECUTIVE_FAILURES = 3  # of single repositories: the host itself is failing
+MAX_CONSECUTIVE_FAILURES = 3  # of single repositories; after these, the host itself is assumed to be down
 CONTRIBUTOR_PAGES = 5
 CONTRIBUTORS_PER_PAGE = 100
 DEFAULT_SECONDARY_WAIT_S = 60.0  # GitHub: "wait for at least one minute" without a Retry-After header
@@ -95,7 +95,7 @@ class GitHub:
         return self._token is not None
 
     def repo_facts(self, repo_requests: Sequence[RepoRequest], *, now: datetime) -> list[Outcome]:
-        """Return the result for each repository, in order; a failed repository does not affect the others.
+        """Return the result for each repository, in order; a failure for one does not affect the others.
 
         After a rate limit or a rejected token, the remaining repositories get the same error without a request.
         """
@@ -263,7 +263,8 @@ class GitHub:
         quota = self.quotas.get(name)
         if quota and quota.remaining <= 0 and quota.resets_at > now:
             wait_s = (quota.resets_at - now).total_seconds()
-            raise RateLimited(f"GitHub rate limit “{name}” exceeded until {quota.resets_at:%H:%M:%S} UTC", wait_s)
+            reset_time = f"{quota.resets_at:%H:%M:%S} UTC"
+            raise RateLimited(f"GitHub rate limit “{name}” exceeded; it resets at {reset_time}", wait_s)
 
     def _record_quota(self, response: JsonResponse) -> None:
         if named_quota := parse_quota_headers(response.headers):

@@ -24,7 +24,7 @@ REPOSITORY_FRAGMENT = """fragment Facts on Repository {
   latestRelease { tagName }
   repositoryTopics(first: 20) { nodes { topic { name } } }
 }"""
-UNKNOWN_LICENCES = {None, "", "NOASSERTION"}  # GitHub found no licence that it can name
+UNKNOWN_LICENCES = {None, "", "NOASSERTION"}  # GitHub could not identify the licence
 FORBIDDEN_ERROR_TYPES = {"FORBIDDEN", "UNAUTHORIZED", "INSUFFICIENT_SCOPES"}
 RATE_LIMIT_ERROR_TYPES = {"RATE_LIMITED", "RATE_LIMIT"}
 MAX_TIMESTAMP_DIGITS = 11  # of a Unix timestamp that datetime supports
@@ -36,7 +36,7 @@ class GitHubRepo:
 
     Attributes:
         name: The current "owner/name".
-        database_id: GitHub's numeric id, which survives changes of the node id format.
+        database_id: GitHub's numeric id, which is stable even if GitHub changes the format of its node ids.
     """
 
     facts: RepoFacts
@@ -54,7 +54,7 @@ class BatchResult:
     """The result for one repository of a batch.
 
     Attributes:
-        is_final: Whether a retry in a smaller batch would return the same.
+        is_final: Whether the result is final; if not, a smaller batch may return a better one.
     """
 
     outcome: GitHubRepo | UpstreamError
@@ -171,7 +171,7 @@ def parse_rest_repo(record: Any, last_commit_at: datetime | None) -> GitHubRepo:
 
 
 def parse_last_commit_at(commits: Any) -> datetime | None:
-    """Return the time of the first commit of a REST response, or None without commits."""
+    """Return the time of the newest commit, which a REST response lists first, or None if there are no commits."""
     if not isinstance(commits, list):
         raise BadResponse(f"GitHub did not return a list of commits: {commits!r:.80}")
     return _parse_time(read_path(commits[0], "commit.committer.date", str)) if commits else None
@@ -195,7 +195,7 @@ def parse_logins(page: Any) -> list[str]:
 
 
 def parse_quota_headers(headers: Mapping[str, str]) -> tuple[str, Quota] | None:
-    """Return the name and values of the quota in the response headers, or None without one."""
+    """Return the name and values of the quota in the response headers, or None if there is none."""
     limit, remaining, resets = (headers.get(f"X-RateLimit-{name}", "") for name in ("Limit", "Remaining", "Reset"))
     if not (limit.isdecimal() and remaining.isdecimal() and resets.isdecimal()) or len(resets) > MAX_TIMESTAMP_DIGITS:
         return None
@@ -204,7 +204,7 @@ def parse_quota_headers(headers: Mapping[str, str]) -> tuple[str, Quota] | None:
 
 
 def parse_graphql_quota(response: Any) -> Quota | None:
-    """Return the quota in a GraphQL response, or None without one."""
+    """Return the quota in a GraphQL response, or None if there is none."""
     limit, remaining = (read_path(response, f"data.rateLimit.{name}", int) for name in ("limit", "remaining"))
     resets_at = _parse_time(read_path(response, "data.rateLimit.resetAt", str))
     return None if limit is None or remaining is None or resets_at is None else Quota(limit, remaining, resets_at)

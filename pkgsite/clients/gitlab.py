@@ -89,7 +89,8 @@ class GitLab(RestHost):
         try:
             yield from self._pages(ref, query)
         except Gone as failure:
-            # Raises Gone if the project is missing; one that is only empty or hides its code is not missing.
+            # Raises Gone if the project itself is missing. An empty project, or one with private code, has no commits
+            # either.
             if not self._api.get_object(ref.host, _path(ref)).flag("empty_repo"):
                 raise hidden_code_error(ref) from failure
 

@@ -26,7 +26,7 @@ _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 
 
 class IndexObject(JsonObject):
-    """A JSON object of the index; characters and numbers that a database can't store are removed or rejected."""
+    """A JSON object from the package index, without the characters and numbers that a database can't store."""
 
     def text(self, name: str) -> str | None:
         value = super().text(name)
@@ -46,12 +46,12 @@ class IndexObject(JsonObject):
         return safe_url(self.text(name))
 
     def meaningful_text(self, name: str) -> str | None:
-        """Return a stripped text, or None for a placeholder such as "UNKNOWN"."""
+        """Return the text without surrounding whitespace, or None for a placeholder such as "UNKNOWN"."""
         value = (self.text(name) or "").strip()
         return None if value in PLACEHOLDERS else value
 
     def timestamp_or_none(self, name: str) -> datetime | None:
-        """Return a time in UTC (assumed without an offset), or None for an invalid one.
+        """Return a time in UTC, which is assumed if there is no offset, or None if the time is invalid.
 
         One invalid file among a thousand must not make the project unreadable.
         """
@@ -119,7 +119,7 @@ def parse_project(name: str, metadata: IndexObject) -> IndexFacts:
         documentation_url=_documentation(project_urls or {}) or info.web_url("docs_url"),
         project_urls=project_urls,
         requires_dist=info.text_list("requires_dist"),
-        # They concern the described release, which is not the current one if it has been yanked.
+        # PyPI lists those of the release in "info", which is not the current one if it has been yanked.
         vulnerabilities=_vulnerabilities(metadata) if version == described_version else None,
     )
 
@@ -185,7 +185,7 @@ def _current_version(releases: tuple[ReleaseFacts, ...], with_files: set[str]) -
 
 
 def _project_urls(info: IndexObject) -> dict[str, str] | None:
-    """Return the project's safe URLs by label, or None without any URLs."""
+    """Return the project's safe URLs by label, or None if there are none."""
     urls = info.child("project_urls")
     if not urls.field_names():
         return None

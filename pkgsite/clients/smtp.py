@@ -36,7 +36,7 @@ class SmtpEmailSender:
 
         Raises:
             Unavailable: The server can't be reached, or may accept the message later.
-            NotAllowed: The server rejected the login or the encrypted connection.
+            NotAllowed: The login or the encryption failed.
             BadResponse: The server rejected the message or its recipient.
         """
         message = EmailMessage()
@@ -49,13 +49,13 @@ class SmtpEmailSender:
                 server.send_message(message)
         except (smtplib.SMTPAuthenticationError, smtplib.SMTPNotSupportedError, ssl.SSLError) as error:
             raise NotAllowed(
-                f"the mail server rejected the login or the encrypted connection: {_describe_error(error)}"
+                f"the login to the mail server or the encryption failed: {_describe_error(error)}"
             ) from error
         except (smtplib.SMTPRecipientsRefused, smtplib.SMTPSenderRefused, smtplib.SMTPDataError) as error:
             kind = Unavailable if _is_transient(error) else BadResponse
             raise kind(f"the mail server rejected the message: {_describe_error(error)}") from error
         except (smtplib.SMTPException, OSError) as error:
-            raise Unavailable(f"could not connect to the mail server: {_describe_error(error)}") from error
+            raise Unavailable(f"the connection to the mail server failed: {_describe_error(error)}") from error
 
     def _connect(self) -> smtplib.SMTP:
         context = self.context or ssl.create_default_context()

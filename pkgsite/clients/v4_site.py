@@ -1,4 +1,4 @@
-"""Client for sites with an API v4, which is read page by page."""
+"""Client for sites that provide API v4. Their lists are read page by page."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class V4Site:
         """Create the client for the URL of a site or of its API v4.
 
         Raises:
-            Invalid: The URL can't be that of a site.
+            Invalid: The URL is not a valid site URL.
         """
         self.root = api_root(address)
         self._client = client
@@ -48,4 +48,4 @@ def _parse_envelope(url: str, response: Any) -> tuple[int, list[Any], str | None
         count, results, next_url = response.get("count"), response.get("results"), response.get("next")
         if type(count) is int and isinstance(results, list) and (next_url is None or isinstance(next_url, str)):
             return count, results, next_url
-    raise BadResponse(f"{url} did not return an API v4 list page")
+    raise BadResponse(f"{url} did not return a page of an API v4 list")

@@ -1,4 +1,4 @@
-"""Forms, which define the fields of a page. Rules and services validate the values."""
+"""Forms: the fields that pages submit. They check the shape of the input; services decide what is allowed."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class GridForm(_TitledForm):
 
 
 class FeatureForm(_TitledForm):
-    def values(self) -> dict[str, Any]:
+    def changes(self) -> dict[str, Any]:
         """Return the submitted values."""
         return {"title": self.title.data or "", "description": self.description.data or ""}
 

@@ -11,6 +11,7 @@ from wtforms.validators import Optional
 
 from pkgsite.forms import PLAIN_TEXT_ATTRIBUTES, REQUIRED, strip_whitespace
 from pkgsite.rules.slugs import MAX_LENGTH as MAX_SLUG_LENGTH
+from pkgsite.services.changeset import MAX_EDIT_REASON_LENGTH
 from pkgsite.services.packages.drafts import PackageDraft
 from pkgsite.services.packages.edits import EditablePackage
 from pkgsite.services.packages.fields import (
@@ -20,12 +21,11 @@ from pkgsite.services.packages.fields import (
     MAX_URL_LENGTH,
     PackageChanges,
 )
-from pkgsite.services.packages.flags import KIND_LABELS, MAX_REASON_LENGTH
+from pkgsite.services.packages.flags import KIND_LABELS, MAX_FLAG_TEXT_LENGTH
 from pkgsite.services.packages.sites import EditableSite
 
-MAX_EDIT_REASON_LENGTH = 300
 PLACEHOLDER_CHOICE = SelectChoice("", "Select a category")
-NO_VERSION = -1  # matches no version or id
+NO_MATCH = -1  # matches no version or id
 
 
 def _plain_text(max_length: int) -> dict[str, str]:
@@ -60,6 +60,16 @@ class _PackageForm(FlaskForm):  # type: ignore[misc]
         render_kw={"inputmode": "url", **_plain_text(MAX_URL_LENGTH)},
     )
 
+    def submitted(self) -> PackageChanges:
+        return {
+            "title": self.title.data or "",
+            "slug": self.slug.data or None,
+            "category": self.category.data or "",
+            "repo_url": self.repo_url.data or None,
+            "pypi_url": self.pypi_url.data or None,
+            "documentation_url": self.documentation_url.data or None,
+        }
+
     def set_categories(self, categories: Sequence[tuple[str, str]], *, has_placeholder: bool) -> None:
         """Set the choices of the category field from pairs of slug and title."""
         choices = [SelectChoice(slug, title) for slug, title in categories]
@@ -71,14 +81,7 @@ class AddPackageForm(_PackageForm):
 
     def changes(self) -> PackageChanges:
         """Return the submitted values."""
-        return {
-            "title": self.title.data or "",
-            "slug": self.slug.data or None,
-            "category": self.category.data or "",
-            "repo_url": self.repo_url.data or None,
-            "pypi_url": self.pypi_url.data or None,
-            "documentation_url": self.documentation_url.data or None,
-        }
+        return self.submitted()
 
 
 class EditPackageForm(_PackageForm):
@@ -95,12 +98,7 @@ class EditPackageForm(_PackageForm):
     def changes(self, package: EditablePackage) -> PackageChanges:
         """Return the submitted values that differ from the package's."""
         submitted: PackageChanges = {
-            "title": self.title.data or "",
-            "slug": self.slug.data or None,
-            "category": self.category.data or "",
-            "repo_url": self.repo_url.data or None,
-            "pypi_url": self.pypi_url.data or None,
-            "documentation_url": self.documentation_url.data or None,
+            **self.submitted(),
             "is_deprecated": bool(self.is_deprecated.data),
             "replaced_by": self.replaced_by.data or None,
         }
@@ -132,16 +130,20 @@ class SiteForm(FlaskForm):  # type: ignore[misc]
 
 class FlagForm(FlaskForm):  # type: ignore[misc]
     kind = RadioField(
-        "Reason",
+        "Problem",
         [REQUIRED],
-        choices=[SelectChoice(kind, label) for kind, label in KIND_LABELS.items()],
+        choices=[SelectChoice(kind, ": ".join(labels)) for kind, labels in KIND_LABELS.items()],
         validate_choice=False,
     )
-    reason = TextAreaField("Details", [REQUIRED], [strip_whitespace], render_kw={"maxlength": str(MAX_REASON_LENGTH)})
+    reason = TextAreaField(
+        "Details", [REQUIRED], [strip_whitespace], render_kw={"maxlength": str(MAX_FLAG_TEXT_LENGTH)}
+    )
 
 
 class FlagReplyForm(FlaskForm):  # type: ignore[misc]
-    answer = TextAreaField("Reply", [Optional()], [strip_whitespace], render_kw={"maxlength": str(MAX_REASON_LENGTH)})
+    answer = TextAreaField(
+        "Reply", [Optional()], [strip_whitespace], render_kw={"maxlength": str(MAX_FLAG_TEXT_LENGTH)}
+    )
 
 
 def add_form(draft: PackageDraft, slug: str, grid: str | None) -> AddPackageForm:
@@ -164,6 +166,6 @@ def site_form(site: EditableSite) -> SiteForm:
 
 
 def parse_hidden_int(submitted: str | None) -> int:
-    """Return the number in a hidden field, or `NO_VERSION` if it is not a valid number."""
+    """Return the number in a hidden field, or `NO_MATCH` if it is not a valid number."""
     submitted = submitted or ""
-    return int(submitted) if submitted.isascii() and submitted.isdigit() and len(submitted) <= 9 else NO_VERSION
+    return int(submitted) if submitted.isascii() and submitted.isdigit() and len(submitted) <= 9 else NO_MATCH

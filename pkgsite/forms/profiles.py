@@ -1,4 +1,4 @@
-"""The form to edit one's own profile."""
+"""The form for editing the current user's profile."""
 
 from __future__ import annotations
 

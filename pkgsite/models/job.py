@@ -12,7 +12,7 @@ from pkgsite.models.base import Base, Id
 
 
 class Lease(Base):
-    """A role that one process at a time holds, until `held_until` unless the process renews it."""
+    """A role held by one process at a time. It expires at `held_until` unless the process renews it."""
 
     __tablename__ = "lease"
 
@@ -22,7 +22,10 @@ class Lease(Base):
 
 
 class JobRun(Base):
-    """One run of a scheduled job. Each tick of a job has at most one run, even if the lease changes hands."""
+    """One run of a scheduled job.
+
+    Each scheduled time of a job has at most one run, even if another process takes over the lease.
+    """
 
     __tablename__ = "job_run"
     __table_args__ = (UniqueConstraint("job", "tick_at"),)

@@ -21,7 +21,7 @@ class SearchEntry(Base):
     kind: Mapped[int] = mapped_column(SmallInteger)
     item_id: Mapped[int]
     stars: Mapped[int | None]
-    touched_at: Mapped[int | None] = mapped_column(BigInt)  # latest commit or release, in seconds since 1970
+    touched_at: Mapped[int | None] = mapped_column(BigInt)  # latest commit or release, as a Unix timestamp
     weight: Mapped[int | None] = mapped_column(SmallInteger)  # of a package, see `rules.weights`
     marks: Mapped[str]  # filter keywords, such as "category:apps python:3.12"
     digest: Mapped[str] = mapped_column(String(32))  # hash of the entry and its document

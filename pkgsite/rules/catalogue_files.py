@@ -48,7 +48,7 @@ def parse_catalogue(content: bytes) -> Catalogue:
     """Return the catalogue in a file.
 
     Raises:
-        Invalid: the file is not valid; the keys of `problems` are lines and records.
+        Invalid: The file is not valid; the keys of `problems` are lines and records.
     """
     raw = _parse_json(content)
     problems = _Problems()

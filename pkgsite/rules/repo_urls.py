@@ -46,7 +46,7 @@ def normalise_repo_url(url: str, host_kinds: Mapping[str, str]) -> str:
         host_kinds: Kinds of the known hosts, by host; on other hosts, repository paths have two segments.
 
     Raises:
-        Invalid: this is not a repository URL; the field is "repo_url".
+        Invalid: This is not a repository URL; the field is "repo_url".
     """
     host, port, path = _split_url(url.strip())
     host_with_port = host if port is None else f"{host}:{port}"

@@ -16,7 +16,7 @@ _CONTROL_CATEGORIES = frozenset({"Cc", "Cs"})  # control characters, surrogates
 
 
 class InvalidText(ValueError):
-    """A text is invalid; the message is shown to the user."""
+    """The text is invalid; the message is shown to the user."""
 
 
 def clean_line(value: str | None, max_length: int, *, is_required: bool = False) -> str:
@@ -31,7 +31,7 @@ def clean_line(value: str | None, max_length: int, *, is_required: bool = False)
         is_required: Whether the text must not be empty.
 
     Raises:
-        InvalidText: it is too long, or required and empty.
+        InvalidText: The text is too long, or required and empty.
     """
     line = " ".join(_strip_invalid_characters(value or "", line_end=" ").split())
     return _check_length(line, max_length, is_required)
@@ -44,7 +44,7 @@ def clean_text(value: str | None, max_length: int, *, is_required: bool = False)
     'one\n  two'
 
     Raises:
-        InvalidText: it is too long, or required and empty.
+        InvalidText: The text is too long, or required and empty.
     """
     lines = _strip_invalid_characters(value or "", line_end="\n").split("\n")
     text = "\n".join(line.rstrip() for line in lines).strip()
@@ -80,7 +80,7 @@ class FieldReader:
         return self._read(name, clean_text, value, max_length, is_required)
 
     def add_error(self, name: str, message: str, *, already_exists: bool = False) -> None:
-        """Add an error message to a field; `already_exists` if it says only that another record has the value."""
+        """Add an error message to a field. `already_exists`: the value is valid, but another record has it."""
         self.problems.setdefault(name, []).append(message)
         self._all_already_exist = self._all_already_exist and already_exists
 
@@ -88,8 +88,8 @@ class FieldReader:
         """Raise the collected errors, if any.
 
         Raises:
-            AlreadyExists: the only errors are values that other records have.
-            Invalid: there are other errors.
+            AlreadyExists: The only errors are values that other records have.
+            Invalid: There are errors of another kind.
         """
         if self.problems:
             raise (AlreadyExists if self._all_already_exist else Invalid)(self.problems)

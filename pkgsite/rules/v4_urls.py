@@ -14,7 +14,7 @@ def api_root(url: str) -> str:
     """Return the root URL of a site's API v4, with a trailing slash, from that URL or the site's URL.
 
     Raises:
-        Invalid: this is not a site URL; the field is "url".
+        Invalid: This is not a site URL; the field is "url".
 
     >>> api_root("https://packages.example.org")
     'https://packages.example.org/api/v4/'

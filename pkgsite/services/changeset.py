@@ -55,6 +55,8 @@ class TrackedModel:
     restore_fields: tuple[str, ...] = ("created_at",)
 
 
+MAX_EDIT_REASON_LENGTH = 300  # characters
+
 PACKAGE = TrackedModel(
     "package",
     Package,
@@ -355,7 +357,7 @@ def check_version(row: Package | Grid | Feature | Cell | UsingSite, version: int
         Conflict: The object has changed since that version.
     """
     if version is not None and row.version != version:
-        raise Conflict(f"it has changed since version {version}")
+        raise Conflict(f"The content has changed since version {version}.")
 
 
 def _to_json_values(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 // submissions, and suggestions in fields that refer to a package.
 
 const WAIT_MS = 250;
+const { searchUrl } = document.querySelector("script[data-search-url]").dataset;
 
 function isChanged(form) {
   return [...form.elements].some((field) => {
     if (field.type === "hidden" || !field.name) return false;
     if (field.type === "checkbox" || field.type === "radio") return field.checked !== field.defaultChecked;
-    if (field.tagName === "SELECT") return [...field.options].some((option) => option.selected !== option.defaultSelected) && field.selectedIndex > 0;
+    if (field.tagName === "SELECT") return [...field.options].some((option) => option.selected !== option.defaultSelected) && field.selectedIndex > 0; // index 0 is the empty choice of a new form
     return "defaultValue" in field && field.value !== field.defaultValue;
   });
 }
@@ -34,7 +35,7 @@ for (const form of document.querySelectorAll("form[data-busy-label]")) {
   });
 }
 
-for (const input of document.querySelectorAll("[data-package-box], input[name=replaced_by]")) {
+for (const input of document.querySelectorAll("[data-suggest-packages], input[name=replaced_by]")) {
   const list = document.createElement("datalist");
   list.id = `${input.id}-suggestions`;
   input.after(list);
@@ -48,7 +49,7 @@ for (const input of document.querySelectorAll("[data-package-box], input[name=re
       if (query.length < 2 || query === lastQuery || query.includes("/")) return;
       lastQuery = query;
       try {
-        const response = await fetch(`/api/v4/search/?q=${encodeURIComponent(query)}`, { headers: { Accept: "application/json" } });
+        const response = await fetch(`${searchUrl}?q=${encodeURIComponent(query)}`, { headers: { Accept: "application/json" } });
         const hits = response.ok ? await response.json() : [];
         if (query !== lastQuery || !Array.isArray(hits)) return;
         list.replaceChildren(...hits.filter((hit) => hit.item_type === "package").map((hit) => new Option(hit.title, hit.slug)));

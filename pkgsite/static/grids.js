@@ -30,6 +30,7 @@ function debounce(callback, wait) {
 
 async function openCell(link) {
   const cell = link.closest("td");
+  const table = cell.closest("table");
   const cellContent = cell.querySelector("[data-cell-content]");
   const { status, data } = await request(link.href);
   if (status !== 200) {
@@ -46,11 +47,12 @@ async function openCell(link) {
   input.value = data.text;
   form.append(input, preview, errorText, save, cancel);
   for (const node of [cellContent, link]) node.hidden = true;
+  cell.querySelector(".cell-notice")?.remove();
   cell.append(form);
   input.focus();
 
   const updatePreview = async () => {
-    const { status: previewStatus, data: result } = await request("/grids/cell/preview/", { text: input.value });
+    const { status: previewStatus, data: result } = await request(table.dataset.previewUrl, { text: input.value });
     if (previewStatus === 200) preview.innerHTML = result.html; // rendered and escaped by the server
   };
   const close = () => {
@@ -73,6 +75,7 @@ async function openCell(link) {
       if (saveStatus === 200) {
         cellContent.innerHTML = result.html;
         close();
+        if (result.notice) cell.append(element("p", { class: "cell-notice", role: "status" }, result.notice));
       } else if (saveStatus === 409) {
         version = result.version;
         form.querySelector(".cell-current")?.remove();
@@ -98,10 +101,10 @@ document.addEventListener("click", (event) => {
   openCell(link);
 });
 
-const searchForm = document.querySelector("form[data-package-search]");
-if (searchForm) {
+const results = document.querySelector("[data-results]");
+if (results) {
+  const searchForm = document.querySelector("form.list-search");
   const input = searchForm.querySelector("input");
-  const results = document.querySelector("[data-results]");
   let lastQuery = input.value;
   const find = async () => {
     if (input.value === lastQuery) return;

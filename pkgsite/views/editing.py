@@ -9,19 +9,14 @@ from flask import current_app, flash, redirect, request
 from werkzeug.wrappers import Response
 
 from pkgsite.extensions import db
-from pkgsite.forms.packages import MAX_EDIT_REASON_LENGTH
 from pkgsite.rules.search.tokenizer import clean_query
-from pkgsite.services.changeset import Edit
-from pkgsite.services.moderation.actions import QueuedEdit, apply_or_queue
+from pkgsite.services.changeset import MAX_EDIT_REASON_LENGTH, Edit
+from pkgsite.services.moderation.actions import PENDING_MESSAGE, QueuedEdit, apply_or_queue
 from pkgsite.views.links import link
 from pkgsite.views.viewer import begin_changeset
 
 T = TypeVar("T")
 ViewResponse = str | Response | tuple[str, int]
-
-PENDING_MESSAGE = (
-    "Thank you. Your first edits are reviewed by a moderator. You can follow this one under your pending edits."
-)
 
 
 def submit_edit(
@@ -55,10 +50,7 @@ def submit_edit(
     except Exception:
         db.session.rollback()
         raise
-    if isinstance(outcome, QueuedEdit):
-        flash(PENDING_MESSAGE)
-        return outcome
-    return outcome if changeset.head_id is not None else None
+    return outcome if isinstance(outcome, QueuedEdit) or changeset.head_id is not None else None
 
 
 def applied(outcome: T | QueuedEdit | None) -> T | None:
@@ -67,7 +59,8 @@ def applied(outcome: T | QueuedEdit | None) -> T | None:
 
 
 def redirect_to_pending() -> Response:
-    """Redirect to the user's pending edits, after an edit has been queued."""
+    """Redirect to the user's submitted edits, after an edit has been queued."""
+    flash(f"Thank you. {PENDING_MESSAGE}")
     return redirect(link("moderation.own_edits"), 303)
 
 

@@ -26,10 +26,12 @@ def error_response(error: SiteError | HTTPException) -> Response:
     if isinstance(error, HTTPException) and error.response is not None:
         return make_response(error.response)
     status = _status(error)
-    subject = error.noun.lower() if isinstance(error, NotFound) else None
+    noun = error.noun if isinstance(error, NotFound) else ""
+    message = str(error) if isinstance(error, Forbidden) else ""
     # Loading the current user needs the database, which may be what failed.
     context = {"viewer": ANONYMOUS} if status >= 500 else {}
-    response = make_response(render_template("errors/error.html", status=status, noun=subject, **context), status)
+    page = render_template("errors/error.html", status=status, noun=noun, message=message, **context)
+    response = make_response(page, status)
     if isinstance(error, HTTPException):  # for example, a 405 lists the allowed methods
         for name, value in error.get_headers():
             if name.lower() not in DROPPED_HEADERS:

@@ -53,6 +53,8 @@ def init_app(app: Flask) -> None:
         until=time_until,
         one_line=to_one_line,
         number=format_number,
+        plural=pluralise,
+        counted=format_count,
         shortcodes=expand_shortcodes,
         safe_url=safe_url,
         host_title=host_title,
@@ -108,6 +110,16 @@ def format_number(value: int | Decimal) -> str:
     return f"{value:,}".removesuffix(".0").replace("-", "−")
 
 
+def pluralise(noun: str, count: int) -> str:
+    """Return the plural of a regular noun, or the noun itself if the count is 1."""
+    return noun if count == 1 else f"{noun}s"
+
+
+def format_count(count: int, noun: str) -> str:
+    """Return a number with a regular noun, such as "1 package" or "1,023 packages"."""
+    return f"{format_number(count)} {pluralise(noun, count)}"
+
+
 def history_chart(samples: Sequence[DailyNumbers], fact: str, *, width: int, height: int) -> LineChart | None:
     """Return the line chart of a fact's daily values, or None if too few are known.
 
@@ -148,5 +160,5 @@ def _format_duration(duration: timedelta) -> str:
     for size, unit in _DURATION_UNITS:
         count = int(duration.total_seconds() // size)
         if count >= 1:
-            return f"{count} {unit}{'' if count == 1 else 's'}"
+            return format_count(count, unit)
     return ""

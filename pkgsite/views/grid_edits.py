@@ -39,7 +39,7 @@ from pkgsite.services.grids.forms import (
     get_grid_package,
     require_feature_in_grid,
 )
-from pkgsite.services.moderation.actions import QueuedEdit
+from pkgsite.services.moderation.actions import PENDING_MESSAGE, QueuedEdit
 from pkgsite.services.packages.records import package_by_id
 from pkgsite.views.editing import (
     ViewResponse,
@@ -52,12 +52,12 @@ from pkgsite.views.editing import (
 )
 from pkgsite.views.links import link
 from pkgsite.views.query_params import search_param
+from pkgsite.views.slugs import ID_CONVERTER
 from pkgsite.views.viewer import current_viewer, login_required, moderator_required
 
 pages = Blueprint("grid_edits", __name__, url_prefix="/grids")
 
-ID_CONVERTER = "<int(max=2147483647):{}>"
-FEATURE_ID, PACKAGE_ID = ID_CONVERTER.format("feature_id"), ID_CONVERTER.format("package_id")
+FEATURE_ID, PACKAGE_ID = f"<{ID_CONVERTER}:feature_id>", f"<{ID_CONVERTER}:package_id>"
 
 
 @pages.get("/add/")
@@ -106,9 +106,7 @@ def update(slug: str) -> ViewResponse:
         form.version.data = grid.version
         field_pairs = [("Title", grid.title, form.title.data), ("Slug", grid.slug, form.slug.data),
                 ("Description", grid.description, form.description.data)]  # fmt: skip
-        return render_template(
-            "grids/edit.html", form=form, grid=grid, current=grid, differences=changed_fields(field_pairs)
-        ), 409
+        return render_template("grids/edit.html", form=form, grid=grid, differences=changed_fields(field_pairs)), 409
     updated = applied(outcome)
     return redirect_with_notice(outcome, grid_path(updated.slug if updated else grid.slug), "Grid updated.")
 
@@ -151,7 +149,7 @@ def add_feature(slug: str) -> ViewResponse:
 def create_feature(slug: str) -> ViewResponse:
     form, grid = FeatureForm(), require_editable(get_grid_for_editing(db.session(), slug, current_viewer()))
     try:
-        outcome = submit_edit(AddFeature(grid.id, **form.values()), title=f"Add feature to “{grid.title}”")
+        outcome = submit_edit(AddFeature(grid.id, **form.changes()), title=f"Add feature to “{grid.title}”")
     except Invalid as error:
         show_errors(form, error)
         return render_template("grids/feature.html", form=form, grid=grid, feature=None), 422
@@ -172,7 +170,7 @@ def edit_feature(feature_id: int) -> ViewResponse:
 def update_feature(feature_id: int) -> ViewResponse:
     form, feature = FeatureForm(), get_feature_for_editing(db.session(), feature_id, current_viewer())
     grid = require_editable(feature.grid)
-    edit = EditFeature(feature.id, **form.values(), expected_version=parse_hidden_int(form.version.data))
+    edit = EditFeature(feature.id, **form.changes(), expected_version=parse_hidden_int(form.version.data))
     try:
         outcome = submit_edit(edit, title=f"Edit “{feature.title}” in “{grid.title}”")
     except Invalid as error:
@@ -185,13 +183,7 @@ def update_feature(feature_id: int) -> ViewResponse:
             ("Title", feature.title, form.title.data),
             ("Description", feature.description, form.description.data),
         ]
-        page = {
-            "form": form,
-            "grid": grid,
-            "feature": feature,
-            "differences": changed_fields(field_pairs),
-            "current": grid,
-        }
+        page = {"form": form, "grid": grid, "feature": feature, "differences": changed_fields(field_pairs)}
         return render_template("grids/feature.html", **page), 409
     return redirect_with_notice(outcome, grid_path(grid.slug), "Feature updated.")
 
@@ -213,9 +205,9 @@ def confirm_delete_feature(feature_id: int) -> ViewResponse:
     if not feature.can_delete:
         raise Forbidden(REMOVAL_DENIED)
     cells = f"{feature.cell_count:,} {'cell' if feature.cell_count == 1 else 'cells'}"
-    losses = f"{cells} with text will also be deleted." if feature.cell_count else ""
+    warning = f"{cells} with text will also be deleted." if feature.cell_count else ""
     return render_template(
-        "grids/delete.html", grid=feature.grid, object_kind="feature", title=feature.title, warning=losses
+        "grids/delete.html", grid=feature.grid, object_kind="feature", title=feature.title, warning=warning
     )
 
 
@@ -239,11 +231,10 @@ def search_packages(slug: str) -> ViewResponse:
 
 @pages.post("/<slug:slug>/package/add/")
 @login_required
-def add_member(slug: str) -> ViewResponse:
+def add_package(slug: str) -> ViewResponse:
     grid = require_editable(get_grid_for_editing(db.session(), slug, current_viewer()))
-    package = package_by_id(
-        db.session(), parse_id(request.form.get("package")), include_hidden=current_viewer().is_moderator
-    )
+    package_id = parse_hidden_int(request.form.get("package"))
+    package = package_by_id(db.session(), package_id, include_hidden=current_viewer().is_moderator)
     outcome = submit_edit(AddGridPackage(grid.id, package.id), title=f"Add “{package.title}” to “{grid.title}”")
     return redirect_with_notice(
         outcome,
@@ -260,8 +251,8 @@ def confirm_remove_package(slug: str, package_id: int) -> ViewResponse:
     package, can_remove = get_grid_package(db.session(), grid, package_id, current_viewer())
     if not can_remove:
         raise Forbidden(REMOVAL_DENIED)
-    losses = "Its cells in this grid will also be removed. The package itself is kept."
-    return render_template("grids/delete.html", grid=grid, object_kind="package", title=package.title, warning=losses)
+    warning = "Its cells in this grid will also be removed. The package itself is kept."
+    return render_template("grids/delete.html", grid=grid, object_kind="package", title=package.title, warning=warning)
 
 
 @pages.post(f"/package/<slug:slug>/{PACKAGE_ID}/delete/")
@@ -314,8 +305,8 @@ def update_cell(slug: str, package_id: int, feature_id: int) -> ViewResponse:
         return _cell_conflict(load_cell(), form)
     if accepts_json():
         saved = applied(outcome) or load_cell()
-        body = {"html": render_cell(saved.text), "version": saved.version, "held": isinstance(outcome, QueuedEdit)}
-        return json_response(body, 200)
+        notice = PENDING_MESSAGE if isinstance(outcome, QueuedEdit) else ""
+        return json_response({"html": render_cell(saved.text), "version": saved.version, "notice": notice}, 200)
     return redirect_with_notice(outcome, grid_path(slug), "Cell saved.")
 
 
@@ -362,9 +353,3 @@ def require_editable(grid: EditableGrid) -> EditableGrid:
     if not grid.can_edit:
         raise Forbidden("This grid is locked. Only moderators can edit it.")
     return grid
-
-
-def parse_id(value: str | None) -> int:
-    """Return an id from a form; 0 if it is not a number."""
-    text = (value or "").strip()
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0

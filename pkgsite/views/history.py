@@ -11,6 +11,7 @@ from pkgsite.clock import utc_now
 from pkgsite.errors import Conflict
 from pkgsite.extensions import db
 from pkgsite.rules.search.tokenizer import clean_query
+from pkgsite.services.changeset import MAX_EDIT_REASON_LENGTH
 from pkgsite.services.history.bulk_revert import bulk_revert_page, find_user
 from pkgsite.services.history.entries import label_text
 from pkgsite.services.history.pages import (
@@ -32,7 +33,6 @@ from pkgsite.views.viewer import begin_changeset, current_viewer, login_required
 
 pages = Blueprint("history", __name__)
 
-MAX_REASON_LENGTH = 300  # characters
 MAX_DAYS = 9999
 
 
@@ -104,7 +104,10 @@ def bulk_revert(username: str) -> AnyResponse:
     reverted, skipped = len(result.reverted), len(result.skipped)
     message = f"{reverted:,} {'change' if reverted == 1 else 'changes'} undone."
     if skipped:
-        message += f" {skipped:,} kept because others have edited the same content since."
+        message += (
+            f" {skipped:,} {'was' if skipped == 1 else 'were'} not undone, because other users have since edited the "
+            "same content."
+        )
     flash(message)
     return redirect(link("history.recent", by=name), 303)
 
@@ -145,7 +148,7 @@ def restore_object(kind: str, object_id: int, revision_id: int) -> AnyResponse |
         page = restore_page(db.session(), scope, revision_id, current_viewer())
         return render_template("history/restore.html", page=page, conflict_message=str(conflict), reason=reason), 409
     db.session.commit()
-    flash("Restored." if is_changed else "Nothing to restore: this is already the current state.")
+    flash("Version restored." if is_changed else "Nothing to restore: this is already the current version.")
     return redirect(link("history.show_object_history", kind=kind, object_id=object_id), 303)
 
 
@@ -166,7 +169,7 @@ def _recent_query() -> RecentQuery:
 
 
 def _reason() -> str:
-    return clean_query(request.form.get("reason", ""))[:MAX_REASON_LENGTH]
+    return clean_query(request.form.get("reason", ""))[:MAX_EDIT_REASON_LENGTH]
 
 
 def _last_seen_id() -> int:

@@ -29,7 +29,8 @@ def link(endpoint: str, **values: Any) -> str:
 
     Unlike Flask's `url_for`, this works without a trusted host, which error pages need.
     """
-    adapter = current_app.url_map.bind("site", script_name=request.script_root or "/")
+    # Only paths are built, so the server name is not used.
+    adapter = current_app.url_map.bind("unused", script_name=request.script_root or "/")
     return adapter.build(endpoint, {name: value for name, value in values.items() if value is not None})
 
 

@@ -15,7 +15,7 @@ from pkgsite.rules.redirects import safe_redirect_path
 from pkgsite.rules.search.tokenizer import clean_query
 from pkgsite.services.changeset import Changeset
 from pkgsite.services.moderation.packages import (
-    MAX_REASON_LENGTH,
+    MAX_DECISION_REASON_LENGTH,
     deprecate_package,
     dismiss_flag,
     hide_package,
@@ -28,12 +28,13 @@ from pkgsite.services.moderation.queue import (
     approve_pending_edit,
     failure_message,
     moderation_queue,
-    own_pending_edits,
+    own_submitted_edits,
     pending_edit_author,
     reject_pending_edit,
 )
 from pkgsite.services.packages.merge import plan_merge
 from pkgsite.services.packages.sites import set_site_approval
+from pkgsite.views.editing import ViewResponse
 from pkgsite.views.links import link
 from pkgsite.views.query_params import page_param, param
 from pkgsite.views.slugs import ID_CONVERTER
@@ -41,7 +42,6 @@ from pkgsite.views.viewer import begin_changeset, current_viewer, login_required
 
 pages = Blueprint("moderation", __name__, url_prefix="/moderation")
 
-ViewResponse = str | Response | tuple[str, int]
 MAX_FLAGS = 200  # closed by one form
 
 
@@ -55,7 +55,7 @@ def queue() -> ViewResponse:
 @pages.get("/yours/")
 @login_required
 def own_edits() -> ViewResponse:
-    return render_template("moderation/own_edits.html", edits=own_pending_edits(db.session(), current_viewer()))
+    return render_template("moderation/own_edits.html", edits=own_submitted_edits(db.session(), current_viewer()))
 
 
 @pages.post(f"/edits/<{ID_CONVERTER}:edit_id>/approve/")
@@ -132,8 +132,8 @@ def hide(slug: str) -> ViewResponse:
 
 @pages.post("/packages/<slug:slug>/show/")
 @moderator_required
-def show(slug: str) -> ViewResponse:
-    return _moderate(slug, unhide_package, "Package is visible again.")
+def unhide(slug: str) -> ViewResponse:
+    return _moderate(slug, unhide_package, "Package unhidden. Everyone can see it.")
 
 
 @pages.post("/packages/<slug:slug>/deprecate/")
@@ -207,7 +207,7 @@ def _redirect_to_queue(list_name: str) -> Response:
 
 def _reason() -> str:
     """Return the submitted reason; services clean it and check its length."""
-    return request.form.get("reason", "")[: 2 * MAX_REASON_LENGTH]
+    return request.form.get("reason", "")[: 2 * MAX_DECISION_REASON_LENGTH]
 
 
 def _flag_ids() -> list[int]:

@@ -1,28 +1,35 @@
-"""Actions on a package beside its form: "I use this", favourites, sites that use it, flags."""
+"""Actions on a package other than editing it: "I use this", favourites, site links and flags."""
 
 from __future__ import annotations
 
-from flask import Blueprint, abort, flash, redirect, render_template, request
+from flask import Blueprint, flash, redirect, render_template, request
 from werkzeug.wrappers import Response
 
 from pkgsite.clock import utc_now
-from pkgsite.errors import Conflict, Invalid, NotFound
+from pkgsite.errors import Conflict, Forbidden, Invalid, NotFound
 from pkgsite.extensions import db
 from pkgsite.forms import show_errors
 from pkgsite.forms.packages import FlagForm, FlagReplyForm, SiteForm, parse_hidden_int, site_form
 from pkgsite.rules.redirects import safe_redirect_path
 from pkgsite.services.packages.edits import get_package_for_editing
-from pkgsite.services.packages.flags import find_own_flag, raise_flag, reply_to_flag, viewer_state, withdraw_flag
+from pkgsite.services.packages.flags import (
+    REPLY_DENIED,
+    find_own_flag,
+    raise_flag,
+    reply_to_flag,
+    viewer_state,
+    withdraw_flag,
+)
 from pkgsite.services.packages.sites import AddSite, DeleteSite, EditSite, get_site_for_editing
 from pkgsite.services.packages.usage import mark_favourite, mark_used
-from pkgsite.views.editing import ViewResponse, applied, changed_fields, submit_edit
+from pkgsite.views.editing import ViewResponse, applied, changed_fields, redirect_with_notice, submit_edit
 from pkgsite.views.links import link
 from pkgsite.views.package_edits import pages
+from pkgsite.views.slugs import ID_CONVERTER
 from pkgsite.views.viewer import current_viewer, login_required
 
 favourites = Blueprint("favourites", __name__, url_prefix="/favorites")  # the URLs of the reference site
 
-ID_CONVERTER = "int(max=2147483647)"  # the largest id that both databases accept
 MARK_VALUES = {"add": True, "remove": False}
 
 
@@ -65,7 +72,7 @@ def create_site(slug: str) -> ViewResponse:
     package, form = get_package_for_editing(db.session(), slug, current_viewer()), SiteForm()
     edit = AddSite(package.id, form.title.data or "", form.url.data or "")
     try:  # links are reviewed before they are shown, so the edit itself isn't queued
-        site = applied(submit_edit(edit, title=f"Add site using “{package.title}”", review=False))
+        site = applied(submit_edit(edit, title=f"Add site that uses “{package.title}”", review=False))
     except Invalid as error:
         show_errors(form, error)
         return render_template("packages/site.html", package=package, form=form, site=None, differences=[]), 422
@@ -92,7 +99,7 @@ def update_site(slug: str, site_id: int) -> ViewResponse:
     edit = EditSite(site_id, form.title.data or "", form.url.data or "", parse_hidden_int(form.version.data))
     status, differences = 422, []
     try:
-        saved = applied(submit_edit(edit, title=f"Edit site using “{site.package_title}”", review=False))
+        saved = applied(submit_edit(edit, title=f"Edit site that uses “{site.package_title}”", review=False))
     except Invalid as error:
         show_errors(form, error)
     except Conflict:
@@ -120,9 +127,7 @@ def confirm_delete_site(slug: str, site_id: int) -> ViewResponse:
 def delete_site(slug: str, site_id: int) -> ViewResponse:
     site = get_site_for_editing(db.session(), slug, site_id, current_viewer())
     outcome = submit_edit(DeleteSite(site_id), title=f"Remove “{site.title}” from “{site.package_title}”")
-    if applied(outcome):
-        flash(f"“{site.title}” removed.")
-    return redirect(link("packages.detail", slug=slug), 303)
+    return redirect_with_notice(outcome, link("packages.detail", slug=slug), f"“{site.title}” removed.")
 
 
 @pages.get("/<slug:slug>/example/add/")
@@ -187,7 +192,7 @@ def reply_form(slug: str, flag_id: int) -> ViewResponse:
     if flag is None:
         raise NotFound("Flag")
     if not (state.is_author or by.is_moderator):
-        abort(403)
+        raise Forbidden(REPLY_DENIED)
     form = FlagReplyForm(formdata=None, data={"answer": flag.reply or ""})
     return render_template("packages/flag_reply.html", package=package, flag=flag, form=form)
 
@@ -202,13 +207,13 @@ def save_reply(slug: str, flag_id: int) -> ViewResponse:
         raise NotFound("Flag")
     db.session.rollback()
     try:
-        reply_to_flag(db.session(), flag_id, reply=form.answer.data or "", by=by, now=utc_now())
+        reply = reply_to_flag(db.session(), flag_id, reply=form.answer.data or "", by=by, now=utc_now())
     except Invalid as error:
         db.session.rollback()
         show_errors(form, error)
         return render_template("packages/flag_reply.html", package=package, flag=flag, form=form), 422
     db.session.commit()
-    flash("Reply saved. Moderators see it next to the flag.")
+    flash("Reply saved." if reply.reply else "Reply deleted.")
     return redirect(link("packages.detail", slug=package.slug), 303)
 
 

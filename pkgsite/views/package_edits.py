@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from flask import Blueprint, flash, redirect, render_template, request
 
@@ -57,33 +58,42 @@ FIELD_LABELS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class TargetGrid:
+    """The grid that a new package will be added to; `problem` says why it can't be."""
+
+    slug: str = ""
+    title: str = ""
+    problem: str = ""
+
+
 @pages.get("/add/")
 @login_required
 def add() -> ViewResponse:
     if bool_param("by_hand"):
         return _add_page(add_form(PackageDraft(), "", _requested_grid()), PackageDraft())
     form = PackageLookupForm(formdata=None, data={"reference": param("where")})
-    return render_template("packages/add.html", form=form, grid=_grid_choice(_requested_grid()), existing_package=None)
+    return render_template("packages/add.html", form=form, grid=_target_grid(_requested_grid()), existing_package=None)
 
 
 @pages.post("/add/validate/")
 @login_required
 def lookup() -> ViewResponse:
-    """Check whether a package is already listed; if not, show the form with the facts of its hosts filled in."""
+    """Check whether a package is already listed; if not, show the form, filled in with facts from its hosts."""
     form, grid_slug = PackageLookupForm(), _requested_grid()
     code_hosts = gateways()
     try:
         draft = draft_from_reference(form.reference.data or "", code_hosts)
     except Invalid as error:
         show_errors(form, error)
-        return render_template("packages/add.html", form=form, grid=_grid_choice(grid_slug), existing_package=None), 422
+        return render_template("packages/add.html", form=form, grid=_target_grid(grid_slug), existing_package=None), 422
     existing = find_existing_package(db.session(), draft, code_hosts)
     if existing is None:
-        db.session.rollback()  # no transaction is open while others are asked
+        db.session.rollback()  # no transaction stays open during the requests to hosts
         draft = complete_draft(draft, code_hosts, now=utc_now())
         existing = find_existing_package(db.session(), draft, code_hosts)
     if existing is not None:
-        return render_template("packages/add.html", form=form, grid=_grid_choice(grid_slug), existing_package=existing)
+        return render_template("packages/add.html", form=form, grid=_target_grid(grid_slug), existing_package=existing)
     return _add_page(add_form(draft, suggest_slug(db.session(), draft.title), grid_slug), draft)
 
 
@@ -91,8 +101,8 @@ def lookup() -> ViewResponse:
 @login_required
 def create() -> ViewResponse:
     form = AddPackageForm()
-    grid = _grid_choice(form.grid.data or None)
-    edit = AddPackage(form.changes(), form.grid.data if grid and grid[1] else None)
+    grid = _target_grid(form.grid.data or None)
+    edit = AddPackage(form.changes(), grid.slug if grid and grid.slug else None)
     try:
         outcome = submit_edit(edit, title=f"Add “{form.title.data}”")
     except Invalid as error:
@@ -105,7 +115,7 @@ def create() -> ViewResponse:
     package = applied(outcome)
     if package is None:
         return redirect_to_pending()
-    in_grid = f" It is now in the grid “{grid[0]}”." if grid and grid[1] else ""
+    in_grid = f" It is now in the grid “{grid.title}”." if grid and grid.slug else ""
     flash(f"“{package.title}” added.{in_grid} Its facts will appear once they have been fetched.")
     return redirect(link("packages.detail", slug=package.slug), 303)
 
@@ -126,7 +136,7 @@ def update(slug: str) -> ViewResponse:
             parse_hidden_int(form.package_id.data) != package.id
             or parse_hidden_int(form.version.data) != package.version
         ):
-            raise Conflict("it has changed since")
+            raise Conflict("The package has changed.")
         edit = EditPackage(package.id, form.changes(package), package.version)
         outcome = submit_edit(edit, title=f"Edit “{package.title}”", reason=form.reason.data or "")
     except Invalid as error:
@@ -157,7 +167,7 @@ def update_documentation(slug: str) -> ViewResponse:
     try:
         version = parse_hidden_int(form.version.data)
         edit = EditDocumentation(package.id, form.documentation_url.data or None, version)
-        outcome = submit_edit(edit, title=f"Edit documentation URL of “{package.title}”")
+        outcome = submit_edit(edit, title=f"Edit documentation URL for “{package.title}”")
     except Invalid as error:
         show_errors(form, error)
     except Conflict:
@@ -189,16 +199,23 @@ def _conflict_page(package: EditablePackage, form: EditPackageForm) -> ViewRespo
     return _edit_page(package, form, 409, differences=differences)
 
 
-def _edit_page(package: EditablePackage, form: EditPackageForm, status: int = 200, **values: Any) -> ViewResponse:
+def _edit_page(
+    package: EditablePackage,
+    form: EditPackageForm,
+    status: int = 200,
+    *,
+    differences: Sequence[tuple[str, str, str]] = (),
+) -> ViewResponse:
     form.set_categories(category_choices(db.session()), has_placeholder=False)
-    page = {"package": package, "form": form, "is_conflict": False, **values}
-    page["is_conflict"] = status == 409
-    return render_template("packages/edit.html", **page), status
+    is_conflict = status == 409
+    return render_template(
+        "packages/edit.html", package=package, form=form, is_conflict=is_conflict, differences=differences
+    ), status
 
 
 def _add_page(form: AddPackageForm, package_draft: PackageDraft, status: int = 200) -> ViewResponse:
     form.set_categories(category_choices(db.session()), has_placeholder=True)
-    grid = _grid_choice(form.grid.data or None)
+    grid = _target_grid(form.grid.data or None)
     return render_template("packages/add_form.html", form=form, package_draft=package_draft, grid=grid), status
 
 
@@ -208,12 +225,16 @@ def _requested_grid() -> str | None:
     return grid_slug or None
 
 
-def _grid_choice(slug: str | None) -> tuple[str, str | None] | None:
-    """Return a grid's title and slug; if packages can't be added to it, the reason and None."""
+def _target_grid(slug: str | None) -> TargetGrid | None:
+    """Return the grid with this slug, and whether packages can be added to it."""
     if not slug:
         return None
     try:
         title = find_open_grid_title(db.session(), clean_query(slug), current_viewer())
     except Invalid as locked:
-        return " ".join(locked.problems["grid"]), None
-    return (title, slug) if title else ("Grid not found. The package won't be added to a grid.", None)
+        return TargetGrid(problem=" ".join(locked.problems["grid"]))
+    return (
+        TargetGrid(slug, title)
+        if title
+        else TargetGrid(problem="Grid not found. The package won't be added to a grid.")
+    )

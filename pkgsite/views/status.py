@@ -24,7 +24,8 @@ pages = Blueprint("status", __name__)
 
 @pages.get("/status/")
 def index() -> str:
-    return render_template("site/status.html", page=status_page(db.session(), now=utc_now()), sources=SOURCE_LABELS)
+    page = status_page(db.session(), now=utc_now())
+    return render_template("site/status.html", page=page, source_labels=SOURCE_LABELS)
 
 
 @pages.app_template_filter("duration")

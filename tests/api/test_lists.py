@@ -26,7 +26,7 @@ def _45_packages(session: Session) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "ids", "following", "previous"),
+    ("query", "ids", "next_url", "previous"),
     [
         ("", range(45, 25, -1), f"{ROOT}/?limit=20&offset=20", None),
         ("?limit=2", range(45, 43, -1), f"{ROOT}/?limit=2&offset=2", None),
@@ -50,12 +50,12 @@ def _45_packages(session: Session) -> None:
 )
 @pytest.mark.usefixtures("_45_packages")
 def test_limit_and_offset_select_a_page_and_its_links(
-    client: FlaskClient, query: str, ids: Iterable[int], following: str | None, previous: str | None
+    client: FlaskClient, query: str, ids: Iterable[int], next_url: str | None, previous: str | None
 ) -> None:
     body = client.get(f"/api/v4/packages/{query}").get_json()
     assert list(body) == ["count", "next", "previous", "results"]
     assert [record["id"] for record in body["results"]] == list(ids)
-    assert (body["count"], body["next"], body["previous"]) == (45, following, previous)
+    assert (body["count"], body["next"], body["previous"]) == (45, next_url, previous)
 
 
 @pytest.mark.usefixtures("_45_packages")
@@ -139,7 +139,7 @@ def test_the_root_links_to_the_lists(client: FlaskClient) -> None:
     assert client.get("/api/v4/.json").get_json()["search"] == "http://localhost/api/v4/search.json"
 
 
-def test_search_returns_an_array(client: FlaskClient, session: Session) -> None:
+def test_search_returns_a_list_of_packages_and_grids(client: FlaskClient, session: Session) -> None:
     make_grid(session, "cache-tools", (make_package(session, "cache", participants=["ada", "grace"]),))
     session.commit()
     hits = client.get("/api/v4/search/?q=cache").get_json()

@@ -346,6 +346,8 @@ def test_packages_can_be_added_to_a_grid_and_removed(ada_client: ApiClient, sess
     assert "DELETE" not in ada_client.get("grids/10/packages/1/").headers["Allow"]
     for invalid in ("no-such", "", None, 99, "\0"):
         assert ada_client.post("grids/10/packages/", {"package": invalid}).status_code == 400
+    unknown = ada_client.post("grids/10/packages/", {"package": "unknown"})
+    assert (unknown.status_code, unknown.get_json()) == (400, {"package": ["Package not found."]})
     assert session.scalar(select(func.count()).select_from(GridPackage)) == 1
 
 

@@ -1,4 +1,4 @@
-"""API v3 for existing clients: formats, links and differences from the original."""
+"""API v3 for existing clients: formats, links and differences from Django Packages."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def assert_complete(
     summary, rows = clean_import
     assert result.exit_code == 0, result.output
     assert result.stdout == summary
-    assert result.stderr == "Resuming the last import: check, 3 done.\n"  # one page remained
+    assert result.stderr == "Resuming the last import at stage “check”: 3 records done.\n"  # one page remained
     assert comparable_rows(session) == rows
     assert make_category(session, "ours").id == 3
     assert make_grid(session, "ours").id == 10

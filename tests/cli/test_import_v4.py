@@ -121,7 +121,7 @@ def test_persistent_failure_stops_the_import_and_the_next_run_resumes(
     fake_site.request_log.clear()
     finished = run_command("import-v4", address)
     assert finished.exit_code == 0
-    assert finished.stderr == "Resuming the last import: packages, 3 done.\n"
+    assert finished.stderr == "Resuming the last import at stage “packages”: 3 records done.\n"
     assert finished.stdout == SUMMARY  # of the entire import
     assert fake_site.request_log[0] == "/api/v4/packages/?limit=100&offset=3"
 
@@ -134,7 +134,7 @@ def test_wrong_url(run_command: Run, serve_app: Serve, session: Session, wrong_s
     result = run_command("import-v4", f"{address}/somewhere")
     assert result.exit_code == 1
     assert f"Error: {address}/somewhere/api/v4/categories/?limit=100&offset=0" in result.stderr
-    assert f"Nothing was imported. Is {address}/somewhere/api/v4/ the root URL of an API v4?" in result.stderr
+    assert f"Nothing was imported. Is {address}/somewhere/api/v4/ the root URL of a site with API v4?" in result.stderr
     assert session.scalars(select(ImportProgress)).all() == []
 
 
@@ -170,7 +170,7 @@ def test_ctrl_c_explains_that_the_next_run_resumes(
     assert stopped.exit_code == 130
     assert stopped.stderr == "Import stopped. The records imported so far are kept. Run the command again to resume.\n"
     finished = run_command("import-v4", address)
-    assert finished.stderr == "Resuming the last import: packages, 6 done.\n"
+    assert finished.stderr == "Resuming the last import at stage “packages”: 6 records done.\n"
     assert finished.stdout == SUMMARY
 
 

@@ -97,7 +97,7 @@ def test_server_with_authentication(received_emails: SmtpHandler, smtp_server: C
     port = smtp_server(authenticator=check, auth_required=True, auth_require_tls=False)
     send(mailer(port, user="me", password="a secret"))
     assert len(received_emails.messages) == 1
-    with pytest.raises(NotAllowed, match="rejected the login or the encrypted connection: 535"):
+    with pytest.raises(NotAllowed, match="the login to the mail server or the encryption failed: 535"):
         send(mailer(port, user="me", password="wrong"))
     with pytest.raises((Unavailable, BadResponse), match="530"):
         send(mailer(port))
@@ -147,7 +147,7 @@ def test_transient_and_permanent_rejections_differ(
 
 
 def test_unreachable_server_is_unavailable(smtp_server: Callable[..., int]) -> None:
-    with pytest.raises(Unavailable, match="could not connect to the mail server: Connection refused"):
+    with pytest.raises(Unavailable, match="the connection to the mail server failed: Connection refused"):
         send(mailer(free_port()))
 
 

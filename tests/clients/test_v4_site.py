@@ -53,11 +53,11 @@ def test_empty_list_is_complete(serve_app: Serve) -> None:
         ({"count": 3, "next": "http://x/", "results": []}, "paging error"),
         ({"count": 1, "next": "http://x/", "results": [{}]}, "paging error"),
         ({"count": 3, "next": None, "results": [{}]}, "ended after 1 of 3 records"),
-        ({"count": "3", "next": None, "results": []}, "did not return an API v4 list page"),
-        ({"count": 0, "next": None}, "did not return an API v4 list page"),
-        ({"count": 0, "next": 7, "results": []}, "did not return an API v4 list page"),
-        (["packages"], "did not return an API v4 list page"),
-        (None, "did not return an API v4 list page"),
+        ({"count": "3", "next": None, "results": []}, "did not return a page of an API v4 list"),
+        ({"count": 0, "next": None}, "did not return a page of an API v4 list"),
+        ({"count": 0, "next": 7, "results": []}, "did not return a page of an API v4 list"),
+        (["packages"], "did not return a page of an API v4 list"),
+        (None, "did not return a page of an API v4 list"),
     ],
 )
 def test_invalid_envelope_is_rejected(serve_app: Serve, envelope: Any, message: str) -> None:

@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def site_url(
     database_templates: Callable[[str], DatabaseTemplate], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """The URL of a site with the varied records, served over HTTP while the tests run."""
+    """The URL of a site with varied test data, served over HTTP while the tests run."""
     with database_templates("sqlite").copy() as url:
         app = create_app(make_config(url, tmp_path_factory.mktemp("journeys")))
         with app.app_context():
@@ -66,7 +66,7 @@ OpenPage = Callable[..., Page]
 
 @pytest.fixture
 def open_page(browser: Browser, site_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenPage]:
-    """A function that opens a path of the site with the clock at the time of its data.
+    """A function that opens a page of the site, with the clock at the time of its data.
 
     Its options are those of a browser context. A request to another site, a blocked resource or a script error fails
     the test.

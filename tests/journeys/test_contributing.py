@@ -21,7 +21,7 @@ from tests.databases import DatabaseTemplate, free_port
 from tests.factories import fill_cell, make_category, make_feature, make_grid, make_package
 from tests.login_client import PASSWORD, make_login_user
 
-OpenBrowser = Callable[..., Page]
+OpenPage = Callable[..., Page]
 
 
 class MailHandler:
@@ -74,7 +74,7 @@ def site(
 
 
 @pytest.fixture
-def open_browser(browser: Browser, site: tuple[str, Any]) -> Iterator[OpenBrowser]:
+def open_page(browser: Browser, site: tuple[str, Any]) -> Iterator[OpenPage]:
     """A function that opens the site in a new browser. A script error or a blocked resource fails the test."""
     contexts: list[BrowserContext] = []
     errors: list[str] = []
@@ -102,9 +102,9 @@ def log_in(page: Page, name: str) -> None:
     expect(page.locator(".menu summary")).to_have_text(name)
 
 
-def write_cell(page: Page, name: str, text: str, *, scripts: bool) -> None:
+def edit_cell(page: Page, name: str, text: str, *, scripts: bool) -> None:
     """Edit a cell: in place with scripts, on its own page without."""
-    page.get_by_role("link", name=f"edit {name}").click()
+    page.get_by_role("link", name=f"Edit {name}").click()
     if scripts:
         box = page.get_by_label(name, exact=True)
         box.fill(text)
@@ -115,9 +115,9 @@ def write_cell(page: Page, name: str, text: str, *, scripts: bool) -> None:
         page.get_by_role("button", name="Save").click()
 
 
-@pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without scripts"])
-def test_a_new_user_contributes(open_browser: OpenBrowser, mail_server: tuple[MailHandler, int], scripts: bool) -> None:
-    page = open_browser(scripts=scripts)
+@pytest.mark.parametrize("scripts", [True, False], ids=["with JavaScript", "without JavaScript"])
+def test_a_new_user_contributes(open_page: OpenPage, mail_server: tuple[MailHandler, int], scripts: bool) -> None:
+    page = open_page(scripts=scripts)
     page.goto("/")
     page.get_by_role("link", name="Log in").click()
     page.locator('main a[href^="/account/register/"]').first.click()
@@ -143,7 +143,7 @@ def test_a_new_user_contributes(open_browser: OpenBrowser, mail_server: tuple[Ma
     page.get_by_label("Title").fill("Caching")
     page.get_by_role("button", name="Create grid").click()
     page.get_by_role("link", name="Add package").click()
-    page.locator("#find-q").fill("quick")
+    page.locator("#list-q").fill("quick")
     if scripts:
         expect(page.get_by_role("button", name="Add Quick cache")).to_be_visible()
     else:
@@ -153,9 +153,9 @@ def test_a_new_user_contributes(open_browser: OpenBrowser, mail_server: tuple[Ma
         page.get_by_role("link", name="Add feature").click()
         page.get_by_label("Title").fill(title)
         page.get_by_role("button", name="Add feature").click()
-    write_cell(page, "Quick cache: Is fast", "yes, <b>very</b>", scripts=scripts)
+    edit_cell(page, "Quick cache: Is fast", "yes, <b>very</b>", scripts=scripts)
     expect(page.locator("#features")).to_contain_text("very")
-    write_cell(page, "Quick cache: Is small", "--", scripts=scripts)
+    edit_cell(page, "Quick cache: Is small", "--", scripts=scripts)
     page.goto(page.url)
     features = page.locator("#features")
     expect(features).to_contain_text("<b>very</b>")
@@ -166,10 +166,9 @@ def test_a_new_user_contributes(open_browser: OpenBrowser, mail_server: tuple[Ma
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Quicker cache")
     page.goto("/packages/quick-cache/history/")
-    newest = page.locator("main")
-    expect(newest.locator("del").first).to_contain_text("Quick")
-    expect(newest.locator("ins").first).to_contain_text("Quicker")
-    page.goto("/packages/quick-cache/history/")
+    main = page.locator("main")
+    expect(main.locator("del").first).to_contain_text("Quick")
+    expect(main.locator("ins").first).to_contain_text("Quicker")
     page.locator('a[href^="/changes/"]:not([href*="by"]):not([href*="feed"])').filter(
         has_not_text="Changes"
     ).first.click()
@@ -185,7 +184,7 @@ def test_a_new_user_contributes(open_browser: OpenBrowser, mail_server: tuple[Ma
 
 
 @pytest.fixture
-def two_users(site: tuple[str, Any], open_browser: OpenBrowser) -> tuple[Page, Page]:
+def two_users(site: tuple[str, Any], open_page: OpenPage) -> tuple[Page, Page]:
     """Pages of two logged-in users, on a site with a package in a grid."""
     with site[1].app_context():
         session = db.session()
@@ -195,7 +194,7 @@ def two_users(site: tuple[str, Any], open_browser: OpenBrowser) -> tuple[Page, P
         make_login_user(session, "ada")
         make_login_user(session, "bob")
         db.session.remove()
-    pages = open_browser(), open_browser()
+    pages = open_page(), open_page()
     for page, name in zip(pages, ("ada", "bob"), strict=True):
         log_in(page, name)
     return pages

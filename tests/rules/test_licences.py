@@ -34,7 +34,7 @@ def test_the_expression_comes_first_then_short_free_text_then_classifiers(
     assert licences(expression, free_text, classifiers) == expected
 
 
-def test_a_name_without_a_version_is_kept() -> None:
+def test_an_ambiguous_licence_name_is_kept() -> None:
     assert canonical_licence("BSD License") == "BSD License"
     assert canonical_licence("Apache Software License") == "Apache Software License"
 

@@ -13,6 +13,8 @@ from sqlalchemy.orm import Session
 from tests.conftest import KINDS, Templates
 from tests.views.varied_site import populate_varied_site
 
+FetchPage = Callable[[str], str]
+
 
 @pytest.fixture(params=KINDS)
 def database_url(request: pytest.FixtureRequest, database_templates: Templates) -> str:

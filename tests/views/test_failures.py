@@ -15,6 +15,7 @@ from tests.queries import recorded_queries
     [
         (errors.NotFound("Grid"), 404, "Grid not found"),
         (errors.Forbidden(), 403, "You don't have permission to do this"),
+        (errors.Forbidden("This grid is locked."), 403, '<p class="lead">This grid is locked.</p>'),
         (errors.Conflict(), 409, "Someone else made a change"),
         (errors.Invalid({"title": ["is empty"]}), 422, "Invalid request"),
         (errors.Unavailable("down"), 502, "External service unavailable"),

@@ -1,17 +1,14 @@
 """The grid list and grid pages."""
 
 import re
-from collections.abc import Callable
 from datetime import timedelta
 from html import unescape
 
 from sqlalchemy.orm import Session
 
 from tests.factories import NOW, fill_cell, make_feature, make_grid, make_package
-from tests.views.conftest import link_targets, row_titles, visible_text
+from tests.views.conftest import FetchPage, link_targets, row_titles, visible_text
 from tests.views.varied_site import make_many_packages
-
-Get = Callable[[str], str]
 
 
 def columns_in(html: str) -> list[str]:
@@ -26,7 +23,7 @@ def row_in(html: str, title: str) -> list[str]:
     return [visible_text(cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL)]
 
 
-def test_active_packages_come_first_then_deprecated_then_archived(varied_site: Session, fetch_page: Get) -> None:
+def test_active_packages_come_first_then_deprecated_then_archived(varied_site: Session, fetch_page: FetchPage) -> None:
     html = fetch_page("/grids/g/caching/")
     columns = columns_in(html)
     assert columns[:3] == ["Known package", "Successor", "zero"]
@@ -36,7 +33,7 @@ def test_active_packages_come_first_then_deprecated_then_archived(varied_site: S
     assert "archived archived deprecated" in visible_text(html)
 
 
-def test_facts_are_rows(varied_site: Session, fetch_page: Get) -> None:
+def test_facts_are_rows(varied_site: Session, fetch_page: FetchPage) -> None:
     html = fetch_page("/grids/g/caching/")
     known = {title: row_in(html, title)[0] for title in (
         "Description", "Category", "Users", "Python 3", "Development status", "Version", "Stars", "Forks",
@@ -51,7 +48,7 @@ def test_facts_are_rows(varied_site: Session, fetch_page: Get) -> None:
     assert row_in(html, "Stars")[2:4] == ["0", "— unknown"]
 
 
-def test_features_are_rows_with_their_cells(varied_site: Session, fetch_page: Get) -> None:
+def test_features_are_rows_with_their_cells(varied_site: Session, fetch_page: FetchPage) -> None:
     html = fetch_page("/grids/g/caching/")
     cells = dict(zip(columns_in(html), row_in(html, "Is fast"), strict=True))
     assert cells["Known package"] == "yes since 2 https://example.org/fast ."
@@ -63,14 +60,14 @@ def test_features_are_rows_with_their_cells(varied_site: Session, fetch_page: Ge
     assert "<script>alert" not in html
 
 
-def test_header_cells_have_a_scope(varied_site: Session, fetch_page: Get) -> None:
+def test_header_cells_have_a_scope(varied_site: Session, fetch_page: FetchPage) -> None:
     html = fetch_page("/grids/g/caching/")
     table = html.partition("<table>")[2].partition("</table>")[0]
     assert table.count("<th ") == table.count('scope="')
     assert 'role="region" aria-label="Caching: comparison table, scrollable" tabindex="0"' in html
 
 
-def test_a_grid_can_be_sorted(session: Session, fetch_page: Get) -> None:
+def test_a_grid_can_be_sorted(session: Session, fetch_page: FetchPage) -> None:
     packages = (
         make_package(session, "a", title="beta", stars=1, score=1, forks=3, pypi_downloads=2, last_commit_at=NOW),
         make_package(session, "b", title="Alpha", stars=3, score=1, forks=2, last_commit_at=NOW - timedelta(days=1)),
@@ -93,7 +90,7 @@ def test_a_grid_can_be_sorted(session: Session, fetch_page: Get) -> None:
     assert "Ignored unknown sort order “-title”" in visible_text(fetch_page("/grids/g/g/?sort=-title"))
 
 
-def test_packages_without_a_score_are_sorted_by_stars(session: Session, fetch_page: Get) -> None:
+def test_packages_without_a_score_are_sorted_by_stars(session: Session, fetch_page: FetchPage) -> None:
     packages = (
         make_package(session, "few", stars=1),
         make_package(session, "many", stars=900),
@@ -107,7 +104,7 @@ def test_packages_without_a_score_are_sorted_by_stars(session: Session, fetch_pa
     assert '<a href="/grids/g/g/" aria-current="true">Score</a>' in html
 
 
-def test_a_grid_can_be_filtered_and_links_keep_the_other_filters(varied_site: Session, fetch_page: Get) -> None:
+def test_a_grid_can_be_filtered_and_links_keep_the_other_filters(varied_site: Session, fetch_page: FetchPage) -> None:
     html = fetch_page("/grids/g/caching/?q=CACHES&sort=forks")
     assert columns_in(html)[0] == "Known package"
     assert "1 of 7 packages" in visible_text(html)
@@ -119,18 +116,18 @@ def test_a_grid_can_be_filtered_and_links_keep_the_other_filters(varied_site: Se
     assert "No package in this grid matches “zzz” and is marked as stable." in visible_text(no_matches)
 
 
-def test_a_grid_has_no_package_limit(session: Session, fetch_page: Get) -> None:
+def test_a_grid_has_no_package_limit(session: Session, fetch_page: FetchPage) -> None:
     make_many_packages(session, 60)
     html = fetch_page("/grids/g/many/")
     assert len(columns_in(html)) == 60
     assert row_in(html, "Stars") == ["5"] * 60, "equal values have no best one"
 
 
-def test_an_empty_grid_says_so(varied_site: Session, fetch_page: Get) -> None:
+def test_an_empty_grid_says_so(varied_site: Session, fetch_page: FetchPage) -> None:
     assert "This grid doesn't have any packages." in visible_text(fetch_page("/grids/g/empty/"))
 
 
-def test_the_grid_list_shows_counts_and_leaves_out_empty_grids(varied_site: Session, fetch_page: Get) -> None:
+def test_the_grid_list_shows_counts_and_leaves_out_empty_grids(varied_site: Session, fetch_page: FetchPage) -> None:
     titles = row_titles(fetch_page("/grids/"))
     assert "Caching" in titles
     assert "Empty grid" not in titles
@@ -140,7 +137,7 @@ def test_the_grid_list_shows_counts_and_leaves_out_empty_grids(varied_site: Sess
     assert "No grids match" in visible_text(fetch_page("/grids/?q=empty+grid"))
 
 
-def test_grids_can_be_sorted(session: Session, fetch_page: Get) -> None:
+def test_grids_can_be_sorted(session: Session, fetch_page: FetchPage) -> None:
     one, two = make_package(session, "one"), make_package(session, "two", archived_at=NOW)
     make_grid(session, "a", (two,), title="beta", modified_at=NOW)
     make_grid(session, "b", (one, two), title="Alpha", modified_at=NOW - timedelta(days=2))
@@ -160,7 +157,7 @@ def test_grids_can_be_sorted(session: Session, fetch_page: Get) -> None:
         assert row_titles(fetch_page(f"/grids/?sort={sort}")) == order, sort
 
 
-def test_cells_of_other_grids_are_not_shown(session: Session, fetch_page: Get) -> None:
+def test_cells_of_other_grids_are_not_shown(session: Session, fetch_page: FetchPage) -> None:
     package = make_package(session, "one")
     grid, other_grid = make_grid(session, "grid", (package,)), make_grid(session, "other", (package,))
     fill_cell(session, make_feature(session, other_grid, "Elsewhere"), package, "cell of the other grid")

@@ -227,7 +227,7 @@ def test_a_pending_edit_that_no_longer_applies_is_rejected(
     session.rollback()
     edit = session.scalars(select(PendingEdit)).one()
     assert edit.is_approved is False
-    assert "The edit could not be applied: This repository is already listed" in str(edit.outcome)
+    assert "The edit could not be applied. This repository is already listed" in str(edit.outcome)
     assert len(session.scalars(select(Package)).all()) == 1
 
 

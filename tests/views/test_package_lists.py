@@ -1,6 +1,5 @@
 """Package lists: search, filters, sorting and pagination."""
 
-from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -8,9 +7,7 @@ from sqlalchemy.orm import Session
 
 from pkgsite.models import Package
 from tests.factories import NOW, make_category, make_grid, make_package
-from tests.views.conftest import link_targets, row_titles, visible_text
-
-Get = Callable[[str], str]
+from tests.views.conftest import FetchPage, link_targets, row_titles, visible_text
 
 
 @pytest.fixture
@@ -59,24 +56,24 @@ ORDERS = (
 )
 
 
-def test_unknown_facts_come_last_in_every_order(sample_packages: Session, fetch_page: Get) -> None:
+def test_unknown_facts_come_last_in_every_order(sample_packages: Session, fetch_page: FetchPage) -> None:
     for sort, order in ORDERS:
         assert row_titles(fetch_page(f"/packages/?sort={sort}")) == order, sort
 
 
-def test_every_word_must_match(sample_packages: Session, fetch_page: Get) -> None:
+def test_every_word_must_match(sample_packages: Session, fetch_page: FetchPage) -> None:
     assert row_titles(fetch_page("/packages/?q=CACHES")) == ["Alpha", "beta"]
     assert row_titles(fetch_page("/packages/?q=forms+caches")) == ["beta"]
     assert row_titles(fetch_page("/packages/?q=forms+nothing")) == []
 
 
-def test_category_counts_follow_the_search(sample_packages: Session, fetch_page: Get) -> None:
+def test_category_counts_follow_the_search(sample_packages: Session, fetch_page: FetchPage) -> None:
     assert "All 4 Apps 2 Tools 2" in visible_text(fetch_page("/packages/"))
     assert "All 2 Apps 1 Tools 1" in visible_text(fetch_page("/packages/?q=caches"))
     assert "All 3 Apps 2 Tools 1" in visible_text(fetch_page("/packages/?q=caches&all=1"))
 
 
-def test_archived_packages_are_shown_on_request_and_marked(sample_packages: Session, fetch_page: Get) -> None:
+def test_archived_packages_are_shown_on_request_and_marked(sample_packages: Session, fetch_page: FetchPage) -> None:
     assert "1 archived or deprecated package hidden." in visible_text(fetch_page("/packages/?q=caches"))
     html = fetch_page("/packages/?q=caches&all=1")
     assert row_titles(html) == ["past", "Alpha", "beta"]
@@ -84,7 +81,7 @@ def test_archived_packages_are_shown_on_request_and_marked(sample_packages: Sess
     assert "/packages/?q=caches" in link_targets(html)
 
 
-def test_an_invalid_filter_is_reported_and_the_others_apply(sample_packages: Session, fetch_page: Get) -> None:
+def test_an_invalid_filter_is_reported_and_the_others_apply(sample_packages: Session, fetch_page: FetchPage) -> None:
     html = fetch_page("/packages/?q=caches&category=nope&sort=title")
     assert "Ignored unknown category “nope”." in visible_text(html)
     assert row_titles(html) == ["Alpha", "beta"]
@@ -93,7 +90,7 @@ def test_an_invalid_filter_is_reported_and_the_others_apply(sample_packages: Ses
     assert row_titles(html) == ["beta"]
 
 
-def test_links_and_forms_keep_the_other_filters(sample_packages: Session, fetch_page: Get) -> None:
+def test_links_and_forms_keep_the_other_filters(sample_packages: Session, fetch_page: FetchPage) -> None:
     html = fetch_page("/packages/?q=caches&category=apps&sort=title&all=1")
     links = link_targets(html)
     assert "/packages/?q=caches&category=tools&sort=title&all=1" in links
@@ -105,7 +102,7 @@ def test_links_and_forms_keep_the_other_filters(sample_packages: Session, fetch_
         assert f'<input type="hidden" {field}>' in html
 
 
-def test_a_category_page_lists_its_packages(sample_packages: Session, fetch_page: Get) -> None:
+def test_a_category_page_lists_its_packages(sample_packages: Session, fetch_page: FetchPage) -> None:
     html = fetch_page("/categories/apps/?q=forms&sort=title&category=tools")
     assert row_titles(html) == ["beta", "gamma"]
     assert "/categories/tools/?q=forms&sort=title" in link_targets(html)
@@ -113,14 +110,14 @@ def test_a_category_page_lists_its_packages(sample_packages: Session, fetch_page
     assert "/categories/apps/?q=forms&sort=-title" in link_targets(html)
 
 
-def test_a_grid_has_a_list_view(sample_packages: Session, fetch_page: Get) -> None:
+def test_a_grid_has_a_list_view(sample_packages: Session, fetch_page: FetchPage) -> None:
     make_grid(sample_packages, "two", tuple(sample_packages.query(Package).order_by(Package.id).limit(2)))
     sample_packages.commit()
     assert row_titles(fetch_page("/grids/g/two/packages/")) == ["Alpha", "beta"]
     assert row_titles(fetch_page("/grids/g/two/packages/?category=tools")) == ["Alpha"]
 
 
-def test_lists_have_20_packages_per_page(session: Session, fetch_page: Get) -> None:
+def test_lists_have_20_packages_per_page(session: Session, fetch_page: FetchPage) -> None:
     for index in range(45):
         make_package(session, f"p{index:02}", stars=1)
     session.commit()
@@ -137,19 +134,19 @@ def test_lists_have_20_packages_per_page(session: Session, fetch_page: Get) -> N
     assert 'start="21"' in html
 
 
-def test_recently_added_packages_leave_out_archived_ones(sample_packages: Session, fetch_page: Get) -> None:
+def test_recently_added_packages_leave_out_archived_ones(sample_packages: Session, fetch_page: FetchPage) -> None:
     assert row_titles(fetch_page("/packages/latest/")) == ["beta", "Alpha", "gamma", "unknown"]
 
 
-def test_favourites_are_ranked_and_include_archived_packages(varied_site: Session, fetch_page: Get) -> None:
+def test_favourites_are_ranked_and_include_archived_packages(varied_site: Session, fetch_page: FetchPage) -> None:
     html = fetch_page("/packages/liked/")
     assert row_titles(html) == ["Known package", "archived"]
     assert "favourites 2" in visible_text(html)
 
 
-def test_the_favourites_page_can_be_empty(sample_packages: Session, fetch_page: Get) -> None:
+def test_the_favourites_page_can_be_empty(sample_packages: Session, fetch_page: FetchPage) -> None:
     assert "No favourites yet" in fetch_page("/packages/liked/")
 
 
-def test_categories_show_package_counts(sample_packages: Session, fetch_page: Get) -> None:
+def test_categories_show_package_counts(sample_packages: Session, fetch_page: FetchPage) -> None:
     assert "2 packages plus 1 archived or deprecated" in visible_text(fetch_page("/categories/"))

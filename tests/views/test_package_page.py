@@ -10,10 +10,8 @@ from sqlalchemy.orm import Session
 
 from pkgsite.models import DailySample, HostState, Package, Release
 from tests.factories import NOW, make_package, make_source_state
-from tests.views.conftest import link_targets, visible_text
+from tests.views.conftest import FetchPage, link_targets, visible_text
 from tests.views.varied_site import freeze_time
-
-Get = Callable[[str], str]
 
 
 @pytest.fixture(autouse=True)
@@ -21,13 +19,13 @@ def _frozen_time(monkeypatch: pytest.MonkeyPatch) -> None:
     freeze_time(monkeypatch)
 
 
-def test_all_known_facts_are_shown(varied_site: Session, fetch_page: Get) -> None:
+def test_all_known_facts_are_shown(varied_site: Session, fetch_page: FetchPage) -> None:
     html = fetch_page("/packages/p/known/")
     text = visible_text(html)
     for expected in (
         "Known package", "Keeps caches 🚀 fresh", "python -m pip install known-on-index", "Stars 2,500", "Forks 0",
         "Last commit 26 Feb 2026", "Commits 812", "Version 3.2.1 19 Feb 2026", "Licence MIT", "Python >=3.9",
-        "Status Stable", "Downloads a month 123,456", "101 commits in the last 52 weeks.",
+        "Status Stable", "Downloads last month 123,456", "101 commits in the last 52 weeks.",
         "github.com, 1 day ago", "pypi.org, 1 day ago", "Users 2", "Favourites 2", "and others",
         "Good site", "Odd site", "3.2.0rc1 pre-release", "3.1 yanked", "Added 1 Mar 2026",
     ):  # fmt: skip
@@ -42,10 +40,10 @@ def test_all_known_facts_are_shown(varied_site: Session, fetch_page: Get) -> Non
         assert link in links, link
 
 
-def test_missing_facts_are_unknown_and_not_zero(varied_site: Session, fetch_page: Get) -> None:
+def test_missing_facts_are_unknown_and_not_zero(varied_site: Session, fetch_page: FetchPage) -> None:
     text = visible_text(fetch_page("/packages/p/unknown/"))
     for unknown in ("Stars unknown", "Forks unknown", "Last commit unknown", "Version unknown", "Licence unknown",
-                    "Status unknown", "Downloads a month unknown", "in the last 52 weeks is unknown",
+                    "Status unknown", "Downloads last month unknown", "in the last 52 weeks is unknown",
                     "The contributors are unknown", "Code host: not fetched yet"):  # fmt: skip
         assert unknown in text, unknown
     zero = visible_text(fetch_page("/packages/p/zero/"))
@@ -53,7 +51,7 @@ def test_missing_facts_are_unknown_and_not_zero(varied_site: Session, fetch_page
     assert "No commits in the 52 weeks" in zero
 
 
-def test_the_activity_chart_has_a_bar_per_week_and_a_table(varied_site: Session, fetch_page: Get) -> None:
+def test_the_activity_chart_has_a_bar_per_week_and_a_table(varied_site: Session, fetch_page: FetchPage) -> None:
     html = fetch_page("/packages/p/known/")
     chart = html.partition('<figure class="chart">')[2].partition("</figure>")[0]
     assert chart.count("<rect") == 52
@@ -63,7 +61,7 @@ def test_the_activity_chart_has_a_bar_per_week_and_a_table(varied_site: Session,
     assert "<title>Week of 23 Feb 2026: 1 commit</title>" in chart
 
 
-def test_text_from_other_sites_is_escaped(varied_site: Session, fetch_page: Get) -> None:
+def test_text_from_other_sites_is_escaped(varied_site: Session, fetch_page: FetchPage) -> None:
     html = fetch_page("/packages/p/evil/")
     assert "<script>alert" not in html
     assert "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;" in html
@@ -72,20 +70,20 @@ def test_text_from_other_sites_is_escaped(varied_site: Session, fetch_page: Get)
     assert not [link for link in link_targets(html) if not link.startswith(("/", "#"))]
 
 
-def test_external_links_are_nofollow(varied_site: Session, fetch_page: Get) -> None:
+def test_external_links_are_nofollow(varied_site: Session, fetch_page: FetchPage) -> None:
     for path in ("/packages/p/known/", "/grids/g/caching/"):
         html = fetch_page(path)
         assert html.count('href="https://') == html.count('rel="nofollow noopener"') > 3
 
 
-def test_a_package_says_what_replaced_it_and_what_it_replaces(varied_site: Session, fetch_page: Get) -> None:
+def test_a_package_says_what_replaced_it_and_what_it_replaces(varied_site: Session, fetch_page: FetchPage) -> None:
     replaced = fetch_page("/packages/p/replaced/")
     assert "Replaced. Use Successor instead." in visible_text(replaced)
     assert "/packages/p/successor/" in link_targets(replaced)
     assert "Replaces replaced" in visible_text(fetch_page("/packages/p/successor/"))
 
 
-def test_archived_and_deprecated_packages_have_a_banner(varied_site: Session, fetch_page: Get) -> None:
+def test_archived_and_deprecated_packages_have_a_banner(varied_site: Session, fetch_page: FetchPage) -> None:
     text = visible_text(fetch_page("/packages/p/archived/"))
     assert "Deprecated since 1 Mar 2026" in text
     assert "Archived. The repository has been read-only since 1 Mar 2026" in text
@@ -102,7 +100,7 @@ def section(html: str, name: str) -> str:
     return visible_text(html.partition(f'aria-labelledby="{name}">')[2].partition("</section>")[0])
 
 
-def test_each_source_shows_its_age(varied_site: Session, fetch_page: Get) -> None:
+def test_each_source_shows_its_age(varied_site: Session, fetch_page: FetchPage) -> None:
     html = fetch_page("/packages/p/complete/")
     for name, text in (
         ("repository-facts", "codeberg.org, 3 hours ago"),
@@ -115,12 +113,10 @@ def test_each_source_shows_its_age(varied_site: Session, fetch_page: Get) -> Non
     assert '<time datetime="2026-03-01T04:30:15-05:00" title="1 Mar 2026, 04:30 EST">3 hours ago</time>' in html
 
 
-def test_a_failed_attempt_is_shown_in_one_short_line(varied_site: Session, fetch_page: Get) -> None:
+def test_a_failed_attempt_is_shown_in_one_short_line(varied_site: Session, fetch_page: FetchPage) -> None:
     html = fetch_page("/packages/p/complete/")
     text = section(html, "repository-facts")
-    assert (
-        "The last attempt, 20 minutes ago , failed: “https://codeberg.org/api/v1/repos/owner/old answered 502" in text
-    )
+    assert "The last attempt failed 20 minutes ago : “https://codeberg.org/api/v1/repos/owner/old answered 502" in text
     assert "<b>bad gateway</b> on and on" in text
     assert text.endswith("…”. Next attempt in 2 hours .")
     assert "<b>bad" not in html
@@ -140,7 +136,7 @@ def make_indexed(varied_site: Session, slug: str, **fields: Any) -> None:
     make_source_state(varied_site, package, "downloads", "pypistats.org", **defaults)
 
 
-def test_pypi_facts_are_as_fresh_as_the_last_check_for_changes(varied_site: Session, fetch_page: Get) -> None:
+def test_pypi_facts_are_as_fresh_as_the_last_check_for_changes(varied_site: Session, fetch_page: FetchPage) -> None:
     hour = timedelta(hours=1)
     varied_site.add(HostState(host="pypi.org", checked_at=NOW - hour))
     make_indexed(varied_site, "same")
@@ -157,13 +153,13 @@ def test_pypi_facts_are_as_fresh_as_the_last_check_for_changes(varied_site: Sess
         ("changed", "pypi.org, 2 days ago Downloads"),
         ("never", "pypi.org: not fetched yet Downloads"),
         ("uncounted", "pypi.org, 2 days ago Downloads"),
-        ("failed", "pypi.org, 2 days ago The last attempt, 2 hours ago , failed"),
+        ("failed", "pypi.org, 2 days ago The last attempt failed 2 hours ago"),
         ("recovered", "pypi.org, 1 hour ago Downloads"),
     ):
         assert text in section(fetch_page(f"/packages/p/{slug}/"), "index-facts"), slug
 
 
-def test_the_check_for_changes_does_not_confirm_vulnerabilities(varied_site: Session, fetch_page: Get) -> None:
+def test_the_check_for_changes_does_not_confirm_vulnerabilities(varied_site: Session, fetch_page: FetchPage) -> None:
     varied_site.add(HostState(host="pypi.org", checked_at=NOW - timedelta(hours=1)))
     make_indexed(varied_site, "same")
     varied_site.commit()
@@ -175,14 +171,14 @@ def test_the_check_for_changes_does_not_confirm_vulnerabilities(varied_site: Ses
     assert section(fetch_page("/packages/p/same/"), "vulnerabilities").endswith("pypi.org, 2 days ago")
 
 
-def test_a_failure_before_the_last_success_is_not_shown(varied_site: Session, fetch_page: Get) -> None:
+def test_a_failure_before_the_last_success_is_not_shown(varied_site: Session, fetch_page: FetchPage) -> None:
     package = make_package(varied_site, "recovered", repo_url="https://github.com/a/b")
     make_source_state(varied_site, package, "repo", last_error="broken", last_error_at=NOW - timedelta(hours=1))
     varied_site.commit()
     assert "failed" not in visible_text(fetch_page("/packages/p/recovered/"))
 
 
-def test_the_imported_time_no_longer_applies_after_the_first_fetch(varied_site: Session, fetch_page: Get) -> None:
+def test_the_imported_time_no_longer_applies_after_the_first_fetch(varied_site: Session, fetch_page: FetchPage) -> None:
     package = make_package(varied_site, "half", repo_url="https://github.com/a/b", pypi_url="half", last_fetched_at=NOW)
     make_source_state(varied_site, package, "repo", fetched_at=None)
     make_source_state(varied_site, package, "index", "pypi.org", fetched_at=None)
@@ -195,7 +191,9 @@ def test_the_imported_time_no_longer_applies_after_the_first_fetch(varied_site: 
     assert section(html, "people").endswith("github.com, just now")
 
 
-def test_an_import_does_not_cover_licences_archives_and_vulnerabilities(varied_site: Session, fetch_page: Get) -> None:
+def test_an_import_does_not_cover_licences_archives_and_vulnerabilities(
+    varied_site: Session, fetch_page: FetchPage
+) -> None:
     make_package(
         varied_site,
         "imported",
@@ -206,12 +204,12 @@ def test_an_import_does_not_cover_licences_archives_and_vulnerabilities(varied_s
     )
     varied_site.commit()
     text = section(fetch_page("/packages/p/imported/"), "health")
-    assert text.startswith("Health Unknown 0 of 8 checks passed and 8 without data. How health is judged")
+    assert text.startswith("Health Unknown 0 of 8 checks passed and 8 without data. How health is calculated")
     assert "No archive status from the code host yet" in text
     assert "No licence data from PyPI yet" in text
 
 
-def test_missing_and_moved_packages_have_a_banner(varied_site: Session, fetch_page: Get) -> None:
+def test_missing_and_moved_packages_have_a_banner(varied_site: Session, fetch_page: FetchPage) -> None:
     html = fetch_page("/packages/p/complete/")
     text = visible_text(html)
     assert "Missing. The repository has not been found on codeberg.org since 23 Feb 2026 ." in text
@@ -224,7 +222,7 @@ def test_missing_and_moved_packages_have_a_banner(varied_site: Session, fetch_pa
     assert "Moved." not in known
 
 
-def test_a_package_without_a_repository_can_be_missing_from_pypi(varied_site: Session, fetch_page: Get) -> None:
+def test_a_package_without_a_repository_can_be_missing_from_pypi(varied_site: Session, fetch_page: FetchPage) -> None:
     make_package(varied_site, "lost", pypi_url="lost", missing_since=NOW)
     varied_site.commit()
     html = fetch_page("/packages/p/lost/")
@@ -232,7 +230,7 @@ def test_a_package_without_a_repository_can_be_missing_from_pypi(varied_site: Se
     assert "Its project no longer exists on PyPI." in section(html, "health")
 
 
-def test_weeks_after_the_last_count_are_not_zero(varied_site: Session, fetch_page: Get) -> None:
+def test_weeks_after_the_last_count_are_not_zero(varied_site: Session, fetch_page: FetchPage) -> None:
     html = fetch_page("/packages/p/complete/")
     text = section(html, "activity")
     assert "148 commits in the last 52 weeks, of which 2 have not been counted yet." in text
@@ -241,7 +239,7 @@ def test_weeks_after_the_last_count_are_not_zero(varied_site: Session, fetch_pag
     assert html.count('class="bar not-counted"') == 2
 
 
-def test_outdated_commit_counts_are_unknown(varied_site: Session, fetch_page: Get) -> None:
+def test_outdated_commit_counts_are_unknown(varied_site: Session, fetch_page: FetchPage) -> None:
     make_package(
         varied_site,
         "stale",
@@ -255,7 +253,7 @@ def test_outdated_commit_counts_are_unknown(varied_site: Session, fetch_page: Ge
     assert 'class="chart"' not in html
 
 
-def test_commit_counts_name_the_host_that_reported_them(varied_site: Session, fetch_page: Get) -> None:
+def test_commit_counts_name_the_host_that_reported_them(varied_site: Session, fetch_page: FetchPage) -> None:
     package = make_package(varied_site, "hub", repo_url="https://github.com/a/b", commits_over_52=[1] * 52)
     make_source_state(varied_site, package, "activity")
     varied_site.commit()
@@ -264,20 +262,20 @@ def test_commit_counts_name_the_host_that_reported_them(varied_site: Session, fe
     assert "Counted by this site" not in text
 
 
-def test_daily_samples_are_charts_with_tables(varied_site: Session, fetch_page: Get) -> None:
+def test_daily_samples_are_charts_with_tables(varied_site: Session, fetch_page: FetchPage) -> None:
     html = fetch_page("/packages/p/complete/")
     stars = section(html, "stars-history")
     assert "First 7,901 22 Nov 2025 Latest 8,000 1 Mar 2026 Lowest 7,901 22 Nov 2025 Highest 8,000 1 Mar 2026" in stars
-    assert "Show the numbers (60 of 99 days)" in stars
+    assert "Show data table (60 of 99 days)" in stars
     downloads = section(html, "downloads-history")
     assert "First 402 23 Nov 2025 Latest 500 1 Mar 2026" in downloads
-    assert "Show the numbers" in downloads
+    assert "Show data table" in downloads
     paths = [part.partition('"')[0] for part in html.split('<path class="line" d="')[1:]]
     assert [path.count("M") for path in paths] == [2, 1], "a day without stars is a gap; downloads are fetched weekly"
     assert 'aria-labelledby="stars-history"' not in fetch_page("/packages/p/known/")
 
 
-def test_one_sample_has_no_chart(varied_site: Session, fetch_page: Get) -> None:
+def test_one_sample_has_no_chart(varied_site: Session, fetch_page: FetchPage) -> None:
     package = make_package(varied_site, "young")
     varied_site.add(DailySample(package_id=package.id, day_on=NOW.date(), stars=3))
     varied_site.commit()
@@ -300,7 +298,7 @@ def add_releases(varied_site: Session, count: int) -> None:
     (500, 200, "Showing the latest 200; 300 older releases are not shown."),
 ])  # fmt: skip
 def test_ten_releases_are_shown_and_more_on_demand(
-    varied_site: Session, fetch_page: Get, count: int, shown: int, text: str | None
+    varied_site: Session, fetch_page: FetchPage, count: int, shown: int, text: str | None
 ) -> None:
     add_releases(varied_site, count)
     html = fetch_page("/packages/p/busy/").partition('aria-labelledby="releases"')[2].partition("</section>")[0]
@@ -311,7 +309,7 @@ def test_ten_releases_are_shown_and_more_on_demand(
     assert text is None or text in visible_text(rest)
 
 
-def test_known_vulnerabilities_come_first(varied_site: Session, fetch_page: Get) -> None:
+def test_known_vulnerabilities_come_first(varied_site: Session, fetch_page: FetchPage) -> None:
     html = fetch_page("/packages/p/complete/")
     assert section(html, "vulnerabilities").endswith(
         "1 known vulnerability in 0.9 PYSEC-2026-1 also CVE-2026-1, GHSA-1 Keys collide. Fixed in 1.0, 1.1 ."
@@ -324,7 +322,7 @@ def test_known_vulnerabilities_come_first(varied_site: Session, fetch_page: Get)
     assert "Vulnerabilities unknown" in section(fetch_page("/packages/p/known/"), "index-facts")
 
 
-def test_no_known_vulnerabilities_is_shown_as_such(varied_site: Session, fetch_page: Get) -> None:
+def test_no_known_vulnerabilities_is_shown_as_such(varied_site: Session, fetch_page: FetchPage) -> None:
     package = make_package(varied_site, "safe", pypi_url="safe", pypi_version="2", vulnerabilities=[])
     make_source_state(varied_site, package, "index", "pypi.org")
     varied_site.commit()
@@ -336,7 +334,7 @@ def test_no_known_vulnerabilities_is_shown_as_such(varied_site: Session, fetch_p
     )
 
 
-def test_health_checks_show_state_evidence_source_age_and_advice(varied_site: Session, fetch_page: Get) -> None:
+def test_health_checks_show_state_evidence_source_age_and_advice(varied_site: Session, fetch_page: FetchPage) -> None:
     html = fetch_page("/packages/p/complete/")
     text = section(html, "health")
     assert text.startswith("Health Poor ")
@@ -346,7 +344,7 @@ def test_health_checks_show_state_evidence_source_age_and_advice(varied_site: Se
     assert html.count('<li class="check">') == 8
 
 
-def test_the_score_shows_its_calculation(varied_site: Session, fetch_page: Get) -> None:
+def test_the_score_shows_its_calculation(varied_site: Session, fetch_page: FetchPage) -> None:
     text = section(fetch_page("/packages/p/complete/"), "score")
     assert text.startswith("Score 3,800 How it is calculated Stars 8,000 13 full months without a commit −3,200")
     assert "No Python 3 support −1,000" in text
@@ -354,7 +352,7 @@ def test_the_score_shows_its_calculation(varied_site: Session, fetch_page: Get) 
     assert "Score 0 How it is calculated Stars unknown, counted as 0 0 Last commit unknown counted as 24" in unknown
 
 
-def test_code_host_facts_and_pypi_links_are_shown(varied_site: Session, fetch_page: Get) -> None:
+def test_code_host_facts_and_pypi_links_are_shown(varied_site: Session, fetch_page: FetchPage) -> None:
     html = fetch_page("/packages/p/complete/")
     text = section(html, "repository-facts")
     assert "Open issues 17" in text
@@ -365,7 +363,7 @@ def test_code_host_facts_and_pypi_links_are_shown(varied_site: Session, fetch_pa
     assert "Open issues unknown" in section(fetch_page("/packages/p/unknown/"), "repository-facts")
 
 
-def test_the_documentation_url_from_pypi_is_the_fallback(varied_site: Session, fetch_page: Get) -> None:
+def test_the_documentation_url_from_pypi_is_the_fallback(varied_site: Session, fetch_page: FetchPage) -> None:
     html = fetch_page("/packages/p/complete/")
     assert link_targets(html).count("https://old.example.org/docs/") == 2
     assert "old.example.org/docs from PyPI" in section(html, "site-facts")

@@ -16,7 +16,7 @@ MakeApp = Callable[..., Flask]
 
 @pytest.fixture
 def low_rates(monkeypatch: pytest.MonkeyPatch) -> None:
-    for kind in ("search", "log in"):
+    for kind in ("search", "login"):
         monkeypatch.setitem(RATES, kind, ("4/hour", "2/hour"))
 
 

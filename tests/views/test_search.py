@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from xml.etree import ElementTree
 
 import pytest
@@ -13,9 +12,7 @@ from pkgsite.rules.search.ranking import Tier
 from pkgsite.services.search.hits import Hit
 from pkgsite.services.search.query import search_mixed
 from tests.factories import NOW, make_category, make_grid, make_package
-from tests.views.conftest import visible_text
-
-Get = Callable[[str], str]
+from tests.views.conftest import FetchPage, visible_text
 
 
 @pytest.fixture
@@ -91,7 +88,7 @@ def test_a_hit_has_the_facts_of_its_package_or_grid(sample_packages: Session) ->
     assert (grid.category, grid.stars, grid.weight) == ("", None, 37 * 3 // 6)
 
 
-def test_the_page_shows_grids_and_packages(sample_packages: Session, fetch_page: Get) -> None:
+def test_the_page_shows_grids_and_packages(sample_packages: Session, fetch_page: FetchPage) -> None:
     text = visible_text(fetch_page("/search/?q=cache"))
     assert "Grids Stores 1 package Caching 0 packages" in text
     assert "Packages 5 Filters ↓ Cache" in text
@@ -100,14 +97,14 @@ def test_the_page_shows_grids_and_packages(sample_packages: Session, fetch_page:
     assert "Why this result? Exact name match. Found in name: cache" in text
 
 
-def test_a_page_without_results_gives_advice(sample_packages: Session, fetch_page: Get) -> None:
+def test_a_page_without_results_gives_advice(sample_packages: Session, fetch_page: FetchPage) -> None:
     assert "No results Check the spelling" in visible_text(fetch_page("/search/?q=zzzz"))
     assert "What are you looking for?" in visible_text(fetch_page("/search/"))
     assert 'value="zzzz"' in fetch_page("/search/?q=zzzz")
     assert "Search without filters" in visible_text(fetch_page("/search/?q=cache+stars:>9000"))
 
 
-def test_the_page_reports_how_the_query_was_interpreted(sample_packages: Session, fetch_page: Get) -> None:
+def test_the_page_reports_how_the_query_was_interpreted(sample_packages: Session, fetch_page: FetchPage) -> None:
     assert "Showing results for “cache”" in visible_text(fetch_page("/search/?q=cahce"))
     assert "Showing results for “Query-cache”" in visible_text(fetch_page("/search/?q=Query-cahce"))
     assert "No results contain all of these words." in visible_text(fetch_page("/search/?q=redis+ada"))
@@ -115,7 +112,7 @@ def test_the_page_reports_how_the_query_was_interpreted(sample_packages: Session
     assert "Nothing matches the filter “licence:mit”." in visible_text(fetch_page("/search/?q=cache+licence:mit"))
 
 
-def test_facets_narrow_down_the_results_and_can_be_removed(sample_packages: Session, fetch_page: Get) -> None:
+def test_facets_narrow_down_the_results_and_can_be_removed(sample_packages: Session, fetch_page: FetchPage) -> None:
     page = fetch_page("/search/?q=cache")
     assert "10 or more 3 results" in visible_text(page)
     assert "/search/?q=cache+stars:%3E%3D10" in page
@@ -125,7 +122,7 @@ def test_facets_narrow_down_the_results_and_can_be_removed(sample_packages: Sess
 
 
 def test_the_page_says_if_facets_count_only_the_first_results(
-    sample_packages: Session, fetch_page: Get, monkeypatch: pytest.MonkeyPatch
+    sample_packages: Session, fetch_page: FetchPage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "Counts cover the first" not in visible_text(fetch_page("/search/?q=cache"))
     monkeypatch.setattr("pkgsite.services.search.query.MAX_RESULTS", 2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -18,10 +17,9 @@ from pkgsite.services.status import SCHEDULER_LEASE
 from pkgsite.views.status import format_duration
 from tests.factories import make_package, make_source_state
 from tests.queries import recorded_queries
-from tests.views.conftest import link_targets, visible_text
+from tests.views.conftest import FetchPage, link_targets, visible_text
 from tests.views.varied_site import MALICIOUS_TEXT
 
-Get = Callable[[str], str]
 HOLDER = "secret-machine:4711:beef"
 HOUR = timedelta(hours=1)
 
@@ -30,7 +28,7 @@ def hold_lease(session: Session) -> None:
     session.add(Lease(name=SCHEDULER_LEASE, holder=HOLDER, held_until=utc_now() + HOUR))
 
 
-def add_jobs(session: Session) -> None:
+def add_job_runs(session: Session) -> None:
     now = utc_now()
     for job, result, error, ended in (
         (REFRESH, {"fetched": 1200, "unchanged": 3, "failed": 0}, None, True),
@@ -72,17 +70,17 @@ def add_sources(session: Session, count: int) -> None:
 
 
 @pytest.fixture
-def page(session: Session, fetch_page: Get) -> str:
+def page(session: Session, fetch_page: FetchPage) -> str:
     """The status page of a site with jobs, hosts, sources and failures."""
     hold_lease(session)
-    add_jobs(session)
+    add_job_runs(session)
     add_hosts(session)
     add_sources(session, 3)
     session.commit()
     return fetch_page("/status/")
 
 
-def test_a_new_site_explains_what_will_happen(fetch_page: Get) -> None:
+def test_an_empty_site_explains_what_will_appear(fetch_page: FetchPage) -> None:
     text = visible_text(fetch_page("/status/"))
     for expected in ("No scheduler is running", "No job has run yet", "No hosts yet",
                  "Nothing to fetch yet", "No failures", *[job.title for job in TIMETABLE]):  # fmt: skip
@@ -100,8 +98,8 @@ def test_jobs_show_time_duration_and_result(page: str) -> None:
     assert "0 failed" not in text
 
 
-def test_an_unfinished_run_without_a_scheduler_is_interrupted(session: Session, fetch_page: Get) -> None:
-    add_jobs(session)
+def test_an_unfinished_run_without_a_scheduler_is_interrupted(session: Session, fetch_page: FetchPage) -> None:
+    add_job_runs(session)
     session.commit()
     assert "interrupted started 1 hour ago , did not finish" in visible_text(fetch_page("/status/"))
 
@@ -142,7 +140,7 @@ def test_text_from_other_sites_is_escaped(page: str) -> None:
     assert "7*7" in page
 
 
-def test_tables_scroll_without_scripts(page: str) -> None:
+def test_tables_are_in_labelled_scroll_regions(page: str) -> None:
     main = page.partition("<main")[2]
     assert main.count("<table") == main.count('class="scroller" tabindex="0" role="region" aria-label=') == 4
     assert " style=" not in page
@@ -152,17 +150,17 @@ def test_tables_scroll_without_scripts(page: str) -> None:
 @pytest.mark.parametrize("rows", [0, 1, 30])
 def test_the_page_has_a_fixed_number_of_queries(app: Flask, session: Session, rows: int) -> None:
     if rows:
-        add_jobs(session)
+        add_job_runs(session)
         add_hosts(session)
     add_sources(session, rows)
     session.commit()
     session.close()
     with recorded_queries(app) as statements:
         assert app.test_client().get("/status/").status_code == 200
-    assert len([statement for statement in statements if not statement.startswith("BEGIN")]) == 7
+    assert len(statements) == 7
 
 
-def test_every_page_links_to_it(client: FlaskClient) -> None:
+def test_every_page_links_to_the_status_page(client: FlaskClient) -> None:
     for path in ("/", "/no-such-page/"):
         assert "/status/" in link_targets(client.get(path).text)
 

@@ -28,6 +28,9 @@ class CategorySchema(Schema):
     modified = Timestamp(attribute="modified_at")
 
 
+SCHEMA = CategorySchema()
+
+
 class CategoryList(Resource):
     name = "Category List"
     description = "Categories. Each package belongs to one category."
@@ -44,9 +47,6 @@ class CategoryInstance(Resource):
 
     def get(self, key: str) -> Any:
         category_id = parse_id(key)
-        if category_id is None:  # categories have no URLs by slug
+        if category_id is None:  # categories can't be looked up by slug
             raise NotFound
         return SCHEMA.dump(categories.category_by_id(db.session(), category_id))
-
-
-SCHEMA = CategorySchema()

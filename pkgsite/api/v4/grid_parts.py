@@ -1,4 +1,4 @@
-"""What a grid is made of: its packages, its features, and what is said of each package about each feature."""
+"""The parts of a grid: its packages, features and cells."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from marshmallow import Schema
 
 from pkgsite.api.fields import Hyperlink, computed_field, raw_field
 from pkgsite.api.inputs import CellInput, FeatureInput, MemberInput
-from pkgsite.api.mutations import NO_CONTENT, ApiResult, apply_mutation, expected_version
+from pkgsite.api.mutations import NO_CONTENT, ApiResult, apply_mutation, check_if_match
 from pkgsite.api.paging import envelope, parse_limit_offset
 from pkgsite.api.request_body import load_changes, load_new_record
 from pkgsite.api.resource import Editable, Resource
@@ -35,7 +35,7 @@ from pkgsite.services.permissions import Viewer
 
 
 class FeatureSchema(Schema):
-    """A feature of a grid as it goes over the wire, in wire order."""
+    """The fields of a feature, in the order of the response."""
 
     grid = Hyperlink("grids", attribute="grid_id")
     id = raw_field("integer")
@@ -45,12 +45,12 @@ class FeatureSchema(Schema):
     cells = computed_field(
         "array",
         items={"type": "object"},
-        compute=lambda feature: [serialize_cell(feature, number, text) for number, text in feature["cells"]],
+        compute=lambda feature: [serialize_cell(feature, package_id, text) for package_id, text in feature["cells"]],
     )
 
 
 class GridPart(Resource):
-    """A part of a grid: a locked grid's are changed by moderators only."""
+    """Base class for the parts of a grid. Only moderators can change those of a locked grid."""
 
     requires_login = True
 
@@ -67,8 +67,8 @@ class MemberList(GridPart):
         grid, window = get_grid(key), parse_limit_offset()
         g.changed_at = grid.changed_at
         record_filter = RecordFilter(ordering="title", grid=str(grid.id))
-        listing = list_packages(db.session(), record_filter, limit=window.limit, offset=window.offset)
-        return envelope(window, listing.count, packages.serialize(listing.records))
+        page = list_packages(db.session(), record_filter, limit=window.limit, offset=window.offset)
+        return envelope(window, page.count, packages.serialize(page.records))
 
     def post(self, key: str) -> ApiResult:
         grid = get_grid(key)
@@ -77,12 +77,11 @@ class MemberList(GridPart):
         if package is None:
             raise Invalid({"package": ["Package not found."]})
         if package.id in grid.package_ids:
-            return member_response(grid, package.id, is_new=False)
-        title = f"Add “{package.title}” to “{grid.title}”"
+            return grid_package_response(grid, package.id, is_new=False)
         return apply_mutation(
             AddGridPackage(grid.id, package.id),
-            title=lambda: title,
-            to_response=lambda created: member_response(grid, created.package_id, is_new=True),
+            title=lambda: f"Add “{package.title}” to “{grid.title}”",
+            to_response=lambda created: grid_package_response(grid, created.package_id, is_new=True),
         )
 
 
@@ -92,20 +91,22 @@ class MemberInstance(GridPart):
     is_single_record = True
 
     def get(self, key: str, package: str) -> Any:
-        record = get_member(get_grid(key), package)
+        record = find_grid_package(get_grid(key), package)
         g.changed_at = record.changed_at
         return packages.serialize([record])[0]
 
     def is_allowed(self, method: str, viewer: Viewer, **keys: str) -> bool:  # noqa: ARG002
         grid = get_grid(keys["key"])
-        record, session = get_member(grid, keys["package"]), db.session()
-        return get_grid_package(session, get_grid_for_editing(session, grid.slug, viewer), record.id, viewer)[1]
+        record, session = find_grid_package(grid, keys["package"]), db.session()
+        editable_grid = get_grid_for_editing(session, grid.slug, viewer)
+        _, can_remove = get_grid_package(session, editable_grid, record.id, viewer)
+        return can_remove
 
     def delete(self, key: str, package: str) -> ApiResult:
         grid = get_grid(key)
-        record = get_member(grid, package)
+        record = find_grid_package(grid, package)
         original = packages.serialize([record])[0]
-        expected_version(original, record.version)
+        check_if_match(original, record.version)
         return apply_mutation(
             RemoveGridPackage(grid.id, record.id),
             title=lambda: f"Remove “{record.title}” from “{grid.title}”",
@@ -122,9 +123,9 @@ class FeatureList(GridPart):
     def get(self, key: str) -> dict[str, Any]:
         grid, window = get_grid(key), parse_limit_offset()
         g.changed_at = grid.changed_at
-        found = grids.load_features(db.session(), [grid.id]).get(grid.id, [])
-        part = found[window.offset : window.offset + window.limit]
-        return envelope(window, len(found), [serialize_feature(grid, line) for line in part])
+        features = grids.load_features(db.session(), [grid.id]).get(grid.id, [])
+        page = features[window.offset : window.offset + window.limit]
+        return envelope(window, len(features), [serialize_feature(grid, feature) for feature in page])
 
     def post(self, key: str) -> ApiResult:
         grid, changes = get_grid(key), load_new_record(self.input_schema)
@@ -151,16 +152,17 @@ class FeatureInstance(GridPart, Editable):
         return serialize_feature(grid, get_feature(grid, feature))
 
     def is_allowed(self, method: str, viewer: Viewer, **keys: str) -> bool:
-        found = get_feature_for_editing(db.session(), get_feature(get_grid(keys["key"]), keys["feature"]).id, viewer)
-        return found.can_delete if method == "DELETE" else found.grid.can_edit
+        feature_id = get_feature(get_grid(keys["key"]), keys["feature"]).id
+        record = get_feature_for_editing(db.session(), feature_id, viewer)
+        return record.can_delete if method == "DELETE" else record.grid.can_edit
 
     def delete(self, key: str, feature: str) -> ApiResult:
         grid = get_grid(key)
-        found = get_feature(grid, feature)
-        original = serialize_feature(grid, found)
-        expected_version(original, found.version)
+        record = get_feature(grid, feature)
+        original = serialize_feature(grid, record)
+        check_if_match(original, record.version)
         return apply_mutation(
-            DeleteFeature(found.id),
+            DeleteFeature(record.id),
             title=lambda: f"Delete feature from “{grid.title}”",
             original=original,
             to_response=lambda _: NO_CONTENT,
@@ -168,13 +170,13 @@ class FeatureInstance(GridPart, Editable):
 
     def update(self, key: str, feature: str, *, is_full_update: bool) -> ApiResult:
         grid = get_grid(key)
-        found = get_feature(grid, feature)
-        original = serialize_feature(grid, found)
-        version = expected_version(original, found.version)
-        values: dict[str, Any] = {"title": found.title, "description": found.description}
+        record = get_feature(grid, feature)
+        original = serialize_feature(grid, record)
+        version = check_if_match(original, record.version)
+        values: dict[str, Any] = {"title": record.title, "description": record.description}
         values |= load_changes(self.input_schema, original, is_full_update=is_full_update)
         return apply_mutation(
-            EditFeature(found.id, **values, expected_version=version),
+            EditFeature(record.id, **values, expected_version=version),
             title=lambda: f"Edit feature in “{grid.title}”",
             original=original,
             to_response=lambda changed: feature_response(grid, changed.id, is_new=False),
@@ -193,17 +195,17 @@ class CellInstance(GridPart, Editable):
         return self._load(grid, feature, package)[0]
 
     def _load(self, grid: grids.GridRecord, feature: str, package: str) -> tuple[dict[str, Any], grids.CellRecord]:
-        found, record = get_feature(grid, feature), get_member(grid, package)
-        cell = grids.load_cell(db.session(), found.id, record.id)
-        return serialize_cell({"grid_id": grid.id, "id": found.id}, record.id, cell.text), cell
+        feature_id, package_id = get_feature(grid, feature).id, find_grid_package(grid, package).id
+        cell = grids.load_cell(db.session(), feature_id, package_id)
+        return serialize_cell({"grid_id": grid.id, "id": feature_id}, package_id, cell.text), cell
 
     def update(self, key: str, feature: str, package: str, *, is_full_update: bool) -> ApiResult:
         grid = get_grid(key)
         original, cell = self._load(grid, feature, package)
-        version = expected_version(original, cell.version)
+        version = check_if_match(original, cell.version)
         changes = load_changes(self.input_schema, original, is_full_update=is_full_update)
         edit = EditCell(
-            package_id=get_member(grid, package).id,
+            package_id=find_grid_package(grid, package).id,
             feature_id=get_feature(grid, feature).id,
             text=changes.get("text", cell.text),
             expected_version=version,
@@ -216,7 +218,7 @@ class CellInstance(GridPart, Editable):
         )
 
 
-def get_member(grid: grids.GridRecord, key: str) -> PackageRecord:
+def find_grid_package(grid: grids.GridRecord, key: str) -> PackageRecord:
     """Return the package of a grid with this id or slug.
 
     Raises:
@@ -235,14 +237,14 @@ def get_feature(grid: grids.GridRecord, key: str) -> grids.FeatureRecord:
         NotFound: The grid has no such feature.
     """
     feature_id = parse_id(key)
-    for found in grids.load_features(db.session(), [grid.id]).get(grid.id, []):
-        if found.id == feature_id:
-            return found
+    for feature in grids.load_features(db.session(), [grid.id]).get(grid.id, []):
+        if feature.id == feature_id:
+            return feature
     raise NotFound("Feature")
 
 
-def serialize_feature(grid: grids.GridRecord, found: grids.FeatureRecord) -> dict[str, Any]:
-    values = {name: getattr(found, name) for name in ("id", "title", "description", "position", "cells")}
+def serialize_feature(grid: grids.GridRecord, feature: grids.FeatureRecord) -> dict[str, Any]:
+    values = {name: getattr(feature, name) for name in ("id", "title", "description", "position", "cells")}
     body: dict[str, Any] = SCHEMA.dump({"grid_id": grid.id, **values})
     return body
 
@@ -256,7 +258,7 @@ def serialize_cell(feature: dict[str, Any], package_id: int, text: str) -> dict[
     }
 
 
-def member_response(grid: grids.GridRecord, package_id: int, *, is_new: bool) -> ApiResult:
+def grid_package_response(grid: grids.GridRecord, package_id: int, *, is_new: bool) -> ApiResult:
     """Return the response for a package in a grid."""
     location = g.urls.url_for(f"grids/{grid.id}/packages/{package_id}")
     body = packages.record_response(package_id).body

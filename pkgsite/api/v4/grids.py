@@ -10,7 +10,7 @@ from marshmallow import Schema
 
 from pkgsite.api.fields import Hyperlinks, Timestamp, computed_field, raw_field
 from pkgsite.api.inputs import GridInput
-from pkgsite.api.mutations import NO_CONTENT, ApiResult, apply_mutation, expected_version
+from pkgsite.api.mutations import NO_CONTENT, ApiResult, apply_mutation, check_if_match
 from pkgsite.api.paging import envelope, parse_limit_offset
 from pkgsite.api.query_params import list_param, parse_record_filter, select_fields
 from pkgsite.api.request_body import load_changes, load_new_record
@@ -78,7 +78,7 @@ class GridInstance(Editable):
     def delete(self, key: str) -> ApiResult:
         record = get_grid(key)
         original = serialize([record])[0]
-        expected_version(original, record.version)
+        check_if_match(original, record.version)
         return apply_mutation(
             DeleteGrid(record.id),
             title=lambda: f"Delete grid “{record.title}”",
@@ -89,7 +89,7 @@ class GridInstance(Editable):
     def update(self, key: str, *, is_full_update: bool) -> ApiResult:
         record = get_grid(key)
         original = serialize([record])[0]
-        version = expected_version(original, record.version)
+        version = check_if_match(original, record.version)
         changes = load_changes(self.input_schema, SCHEMA.dump(record), is_full_update=is_full_update)
         return apply_mutation(
             EditGrid(record.id, cast(GridChanges, changes), version),
@@ -143,8 +143,8 @@ def get_grid(key: str) -> grids.GridRecord:
     """Return the grid that a key of the API names.
 
     Raises:
-        Moved: the key is a slug that the grid once had.
-        NotFound: no grid has this id or slug.
+        Moved: The key is a slug that the grid once had.
+        NotFound: No grid has this id or slug.
     """
     grid_id = parse_id(key)
     if grid_id is not None:

@@ -42,7 +42,7 @@ WHITESPACE = r"[\s\x1c-\x1f\x85]*"
 ID_PATTERN = f"{WHITESPACE}(([0-9]{{1,9}}|[01][0-9]{{9}}){WHITESPACE})?"
 HTML_CONTENT = {"text/html": {"schema": STRING_SCHEMA}}  # the browsable API
 BOOLEAN_NOTE = "`1`, `true`, `yes` or `on` means true; anything else means false."
-INTEGER_NOTE = "Integer; invalid or too small values fall back to the default."
+INTEGER_NOTE = "Integer. Values that are invalid or too small fall back to the default."
 Json = dict[str, Any]
 
 # The schema of each resource, and whether it returns a record, a paginated list, or an array.

@@ -8,9 +8,9 @@ from typing import Any, cast
 from flask import g, request
 from marshmallow import Schema, fields
 
-from pkgsite.api.fields import CountField, Hyperlink, Hyperlinks, Timestamp, computed_field, raw_field
+from pkgsite.api.fields import Count, Hyperlink, Hyperlinks, Timestamp, computed_field, raw_field
 from pkgsite.api.inputs import PackageInput
-from pkgsite.api.mutations import ApiResult, apply_mutation, expected_version, needs_current_record
+from pkgsite.api.mutations import ApiResult, apply_mutation, check_if_match, needs_current_record
 from pkgsite.api.paging import envelope, parse_limit_offset
 from pkgsite.api.query_params import list_param, parse_record_filter, select_fields
 from pkgsite.api.request_body import load_changes, load_new_record
@@ -39,11 +39,11 @@ class PackageSchema(Schema):
     pypi_version = raw_field(["string", "null"])
     created = Timestamp(attribute="created_at")
     modified = Timestamp(attribute="modified_at")
-    repo_forks = CountField(attribute="forks")
+    repo_forks = Count(attribute="forks")
     repo_description = fields.Raw(attribute="description", metadata={"type": ["string", "null"]})
     pypi_url = raw_field("string")
     documentation_url = raw_field(["string", "null"])
-    repo_watchers = CountField(attribute="stars")
+    repo_watchers = Count(attribute="stars")
     commits_over_52 = raw_field(
         "array", "Commits per week, oldest first: 52 values or an empty list.", items={"type": "integer"}
     )
@@ -94,7 +94,7 @@ class PackageInstance(Editable):
                 db.session.rollback()  # an imported value may be invalid and yet unchanged: compare with the record
         record = get_package(key)
         original = serialize([record])[0]
-        version = expected_version(original, record.version)
+        version = check_if_match(original, record.version)
         changes = load_changes(self.input_schema, SCHEMA.dump(record), is_full_update=is_full_update)
         return self._apply(EditPackage(record.id, cast(PackageChanges, changes), version), key, original)
 

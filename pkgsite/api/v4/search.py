@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from flask import current_app, request, url_for
 from marshmallow import Schema, fields
 
-from pkgsite.api.fields import CountField, Timestamp, computed_field, raw_field
+from pkgsite.api.fields import Count, Timestamp, computed_field, raw_field
 from pkgsite.api.limits import rate_limited
 from pkgsite.api.paging import parse_limit_offset
 from pkgsite.api.query_params import list_param
@@ -39,11 +39,11 @@ class HitSchema(Schema):
     item_type = raw_field("string")
     slug = raw_field("string")
     category = raw_field(["string", "null"])
-    repo_watchers = CountField(attribute="stars")
-    repo_forks = CountField(attribute="forks")
-    pypi_downloads = CountField(attribute="downloads")
-    score = CountField()
-    usage = CountField(attribute="usage_count")
+    repo_watchers = Count(attribute="stars")
+    repo_forks = Count(attribute="forks")
+    pypi_downloads = Count(attribute="downloads")
+    score = Count()
+    usage = Count(attribute="usage_count")
     participants = computed_field("string", lambda hit: ",".join(hit.participants))
     last_committed = Timestamp(attribute="last_commit_at")
     last_released = Timestamp(attribute="released_at")
@@ -63,7 +63,7 @@ class FacetValueSchema(Schema):
     label = raw_field("string")
     q = raw_field("string", "Search query with this filter applied.")
     count = raw_field(
-        "integer", "Number of results with this filter, at most 1,000. If `is_exact` is false there may be more."
+        "integer", "Number of results with this filter, at most 1,000. If `is_exact` is false, there may be more."
     )
     is_exact = raw_field("boolean", "Whether the count is exact.")
 

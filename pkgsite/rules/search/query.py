@@ -19,8 +19,9 @@ SINGLE_VALUED_FIELDS = ("category", "licence")  # a package has only one, so sev
 
 _PIECE = re.compile(r'(?P<minus>-?)(?:(?P<field>[A-Za-z]+):(?="[^"]|[^\s"]))?(?:"(?P<quoted>[^"]*)"?|(?P<plain>\S+))')
 _COMPARISON = re.compile(r"(?P<sign><=|>=|<|>|=|)(?P<value>.+)")
-_DAYS = {"d": 1, "w": 7, "m": 30, "y": 365}
+_DAYS_PER_UNIT = {"d": 1, "w": 7, "m": 30, "y": 365}
 _MAX_DAYS = 36_500
+_ANY_TIME = datetime(2026, 1, 1, tzinfo=UTC)  # whether a value is valid does not depend on the time
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,10 @@ class Filter:
 
     @property
     def keyword(self) -> str:
-        """The token that is indexed for this filter. Doesn't depend on `is_negated`."""
+        """The token that is indexed for this filter, negated or not. Ranges (`stars`, `updated`) have none.
+
+        The index still has the former name "living" of active packages.
+        """
         value = keyword_value(self.value)
         return f"{self.field}:{'living' if (self.field, value) == ('is', 'active') else value}"
 
@@ -56,7 +60,7 @@ class ParsedQuery:
     """A parsed search query.
 
     Attributes:
-        raw_text: The entire query, cleaned.
+        raw_text: The entire query, with its filters, cleaned.
         words: The words to search for, in order and folded.
         text: The words as entered, without filters, phrases and exclusions.
         phrases: Quoted words, which must be consecutive.
@@ -84,21 +88,23 @@ class ParsedQuery:
     def with_filter(self, added: Filter) -> str:
         """Return the text of the same query with one more filter, which replaces others of a single-valued field."""
         is_single = added.field in (*SINGLE_VALUED_FIELDS, "stars", "updated")
-        replaced = [one for one in self.filters if is_single and one.field == added.field and not one.is_negated]
-        return self._compose([*[one for one in self.filters if one not in replaced], added])
+        kept = [
+            current for current in self.filters if not is_single or current.field != added.field or current.is_negated
+        ]
+        return self._compose([*kept, added])
 
     def _compose(self, filters: list[Filter]) -> str:
         quoted = [f'"{" ".join(phrase)}"' for phrase in self.phrases]
         excluded = ["-" + (f'"{" ".join(words)}"' if len(words) > 1 else words[0]) for words in self.excluded]
-        return " ".join(filter(None, [self.text, *quoted, *excluded, *[one.text for one in filters]]))
+        return " ".join(filter(None, [self.text, *quoted, *excluded, *[remaining.text for remaining in filters]]))
 
 
 def parse_query(query_text: str) -> ParsedQuery:
-    """Return a parsed query.
+    """Parse words, phrases in quotes, exclusions and filters; an invalid filter is searched for as words.
 
-    >>> query = parse_query('rest -xml "class based" licence:MIT stars:>100')
+    >>> query = parse_query('rest -xml "class based" licence:MIT')
     >>> query.words, query.phrases, query.excluded, [one.keyword for one in query.filters]
-    (('rest',), (('class', 'based'),), (('xml',),), ['licence:mit', 'stars:100'])
+    (('rest',), (('class', 'based'),), (('xml',),), ['licence:mit'])
     """
     cleaned = clean_query(query_text)
     words: list[str] = []
@@ -156,7 +162,7 @@ def parse_stars_range(value: str) -> NumberRange | None:
 
 
 def parse_updated_range(value: str, now: datetime) -> NumberRange | None:
-    """Return the range of an `updated:` filter, in seconds since 1970; None if it is invalid.
+    """Return the range of an `updated:` filter, as Unix timestamps; None if it is invalid.
 
     The value is an age (`<90d`, `>2y`; the units are d, w, m, y) or a day (`>2026-01-31`).
     """
@@ -166,7 +172,7 @@ def parse_updated_range(value: str, now: datetime) -> NumberRange | None:
     sign, operand = comparison["sign"], comparison["value"]
     age = re.fullmatch(r"(\d{1,6})([dwmy])", operand.lower())
     if age:
-        days = min(int(age[1]) * _DAYS[age[2]], _MAX_DAYS)
+        days = min(int(age[1]) * _DAYS_PER_UNIT[age[2]], _MAX_DAYS)
         boundary = int((now - timedelta(days=days)).timestamp())
         return NumberRange(maximum=boundary) if sign.startswith(">") else NumberRange(minimum=boundary)
     try:
@@ -185,7 +191,7 @@ def _is_valid(condition: Filter) -> bool:
     if condition.field == "stars":
         return parse_stars_range(condition.value) is not None
     if condition.field == "updated":
-        return parse_updated_range(condition.value, datetime(2026, 1, 1, tzinfo=UTC)) is not None
+        return parse_updated_range(condition.value, _ANY_TIME) is not None
     if condition.field == "is":
         return condition.value.lower() in STATES
     return bool(keyword_value(condition.value))

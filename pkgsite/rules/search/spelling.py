@@ -24,9 +24,10 @@ def max_edits(word: str) -> int:
 
 
 def affix_pairs(word: str) -> list[tuple[str, str]]:
-    """Return pairs of a prefix and a suffix; each word within one edit starts and ends with at least one of the pairs.
+    """Return pairs of a prefix and a suffix. Every word that is one edit away has both of at least one pair.
 
-    A single edit, even one that swaps the two middle characters, leaves one half unchanged, and half of the other.
+    A single edit, even one that swaps the two middle characters, leaves one half of the word unchanged, and at least
+    half of the other half.
 
     >>> affix_pairs("framewrok")
     [('framew', ''), ('fram', 'ok'), ('fr', 'wrok'), ('', 'mewrok')]
@@ -42,7 +43,7 @@ def affix_pairs(word: str) -> list[tuple[str, str]]:
     ]
 
 
-def edit_distance(one: str, other: str, max_distance: int) -> int:
+def edit_distance(first: str, second: str, max_distance: int) -> int:
     """Return the edit distance of two words, where swapping two neighbouring characters is one edit.
 
     Larger distances than `max_distance` are returned as `max_distance` + 1.
@@ -50,29 +51,29 @@ def edit_distance(one: str, other: str, max_distance: int) -> int:
     >>> edit_distance("framewrok", "framework", 2), edit_distance("djngo", "django", 2), edit_distance("abc", "xyz", 2)
     (1, 1, 3)
     """
-    if abs(len(one) - len(other)) > max_distance:
+    if abs(len(first) - len(second)) > max_distance:
         return max_distance + 1
-    one, other = _strip_common_affixes(one, other)
-    before: list[int] = []
-    row = list(range(len(other) + 1))
-    for i, char in enumerate(one, 1):
-        before, row, last = row, [i], before
-        for j, other_char in enumerate(other, 1):
-            cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (char != other_char))
-            if i > 1 and j > 1 and char == other[j - 2] and other_char == one[i - 2]:
-                cost = min(cost, last[j - 2] + 1)
+    first, second = _strip_common_affixes(first, second)
+    previous_row: list[int] = []
+    row = list(range(len(second) + 1))
+    for i, char in enumerate(first, 1):
+        previous_row, row, row_before_previous = row, [i], previous_row
+        for j, second_char in enumerate(second, 1):
+            cost = min(previous_row[j] + 1, row[j - 1] + 1, previous_row[j - 1] + (char != second_char))
+            if i > 1 and j > 1 and char == second[j - 2] and second_char == first[i - 2]:
+                cost = min(cost, row_before_previous[j - 2] + 1)
             row.append(cost)
         if min(row) > max_distance:
             return max_distance + 1
     return min(row[-1], max_distance + 1)
 
 
-def _strip_common_affixes(one: str, other: str) -> tuple[str, str]:
+def _strip_common_affixes(first: str, second: str) -> tuple[str, str]:
     """Return both words without their common prefix and suffix."""
-    shorter = min(len(one), len(other))
-    start = next((i for i in range(shorter) if one[i] != other[i]), shorter)
-    end = next((i for i in range(shorter - start) if one[-1 - i] != other[-1 - i]), shorter - start)
-    return one[start : len(one) - end], other[start : len(other) - end]
+    shorter = min(len(first), len(second))
+    start = next((i for i in range(shorter) if first[i] != second[i]), shorter)
+    end = next((i for i in range(shorter - start) if first[-1 - i] != second[-1 - i]), shorter - start)
+    return first[start : len(first) - end], second[start : len(second) - end]
 
 
 def closest_words(

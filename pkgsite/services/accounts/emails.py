@@ -84,9 +84,9 @@ def confirmation_email(site_title: str, to: str, username: str, url: str) -> Ema
 def address_in_use_email(site_title: str, to: str, username: str) -> Email:
     return _email(
         to,
-        f"Your {site_title} email address is already in use",
-        f"Someone tried to use this email address for another {site_title} account. It wasn't changed, because the "
-        f"address belongs to your account “{username}”.",
+        f"Someone tried to use your email address on {site_title}",
+        f"Someone tried to use this email address for another {site_title} account. That account was not changed, "
+        f"because the address belongs to your account “{username}”.",
         "If this was you and you want to use it for the other account, first change the email address of "
         f"“{username}” or delete that account.",
         IGNORE_NOTICE,

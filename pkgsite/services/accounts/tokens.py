@@ -16,7 +16,7 @@ from pkgsite.rules.texts import FieldReader
 from pkgsite.services.accounts.users import hash_secret
 from pkgsite.services.permissions import Viewer, require_login
 
-TOKEN_PREFIX = "pkgs_"  # noqa: S105  # lets people and secret scanners recognize a token
+TOKEN_PREFIX = "pkgs_"  # noqa: S105  # lets people and secret scanners recognise a token
 MAX_TOKENS = 50  # per user
 MAX_NAME_LENGTH = 100
 MAX_LIFETIME = timedelta(days=3660)

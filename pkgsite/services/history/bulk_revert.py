@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from pkgsite.errors import NotFound
 from pkgsite.models import Revision, User
 from pkgsite.services.history.entries import HistoryEntry, load_entries
-from pkgsite.services.history.revert import conflicts_with, possible_conflicts
+from pkgsite.services.history.revert import conflict_conditions, conflicts_with
 from pkgsite.services.permissions import Viewer, require_moderator
 
 MAX_SKIPPED_SHOWN = 50
@@ -81,7 +81,9 @@ def _plan(session: Session, revisions: list[Revision]) -> tuple[list[int], list[
     for revision in revisions:
         changesets[revision.head_id or revision.id].append(revision)
     candidates = (
-        select(Revision).where(Revision.id > revisions[0].id, or_(*possible_conflicts(revisions))).order_by(Revision.id)
+        select(Revision)
+        .where(Revision.id > revisions[0].id, or_(*conflict_conditions(revisions)))
+        .order_by(Revision.id)
     )
     later_by_key: defaultdict[ConflictKey, list[Revision]] = defaultdict(list)
     for revision in session.scalars(candidates):

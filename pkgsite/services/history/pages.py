@@ -26,7 +26,7 @@ from pkgsite.services.history.revert import (
     changeset_revisions,
     conflicting_revisions,
     in_scope,
-    last_revision,
+    last_revision_id,
     later_revisions,
 )
 from pkgsite.services.history.subjects import find_subject, label_subject, object_exists
@@ -69,7 +69,7 @@ class RecentPage:
     query: RecentQuery  # without the ignored filters
     ignored: dict[str, str]  # invalid values, by filter
     entries: list[HistoryEntry]
-    older: int | None  # `before` of the next page; None on the last page
+    next_before_id: int | None  # `before` of the next page; None on the last page
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class RestorePage:
     """A preview of restoring an object to an earlier state."""
 
     scope: HistoryScope
-    about: ObjectLabel
+    label: ObjectLabel
     revision_id: int
     at: datetime | None  # time of that revision; None for the state before the first
     reverted: list[HistoryEntry]  # the changesets to undo, newest first
@@ -102,7 +102,7 @@ def object_history(session: Session, scope: HistoryScope, viewer: Viewer, *, bef
     """Return a page of an object's history; a grid's includes its content, a package's includes its cells and sites.
 
     Raises:
-        NotFound: The object never existed, or the viewer must not see it.
+        NotFound: The object never existed, or the viewer can't see it.
     """
     subject = find_subject(session, scope, viewer)
     in_scope_condition = in_scope(session, scope)
@@ -154,7 +154,7 @@ def change_page(session: Session, revision_id: int, viewer: Viewer) -> ChangePag
     """Return the changeset that a revision belongs to, and the conflicts that prevent reverting it.
 
     Raises:
-        NotFound: No such revision exists, or the viewer must not see any of its changeset.
+        NotFound: No such revision exists, or the viewer can't see any of its changeset.
     """
     head_id = session.scalar(select(HEAD_ID).where(Revision.id == revision_id))
     if head_id is None:
@@ -173,7 +173,7 @@ def restore_page(session: Session, scope: HistoryScope, revision_id: int, viewer
 
     Raises:
         Forbidden: Some of them are other users', and the viewer is not a moderator.
-        NotFound: The history has no such revision, or the viewer must not see it.
+        NotFound: The history has no such revision, or the viewer can't see it.
     """
     subject = find_subject(session, scope, viewer)
     later = later_revisions(session, scope, revision_id)
@@ -182,11 +182,11 @@ def restore_page(session: Session, scope: HistoryScope, revision_id: int, viewer
     condition = in_scope(session, scope) & (Revision.id > revision_id)
     return RestorePage(
         scope=scope,
-        about=label_subject(session, subject, viewer),
+        label=label_subject(session, subject, viewer),
         revision_id=revision_id,
         at=session.scalar(select(Revision.at).where(Revision.id == revision_id)),
         reverted=load_entries(session, condition, viewer, max_changes=MAX_CHANGES_ON_OWN_PAGE),
-        last_revision_id=last_revision(session, scope),
+        last_revision_id=last_revision_id(session, scope),
     )
 
 

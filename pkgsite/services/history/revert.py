@@ -1,7 +1,7 @@
 """Reverting changes: one changeset, all later ones of an object, or all by a user. Each revert is a changeset itself.
 
-An earlier state of an object is computed backwards from its current state: each later revision has the values before
-it.
+An earlier state of an object is computed from the current one by going back through the later revisions, each of
+which stores the previous values.
 """
 
 from __future__ import annotations
@@ -67,13 +67,13 @@ def in_scope(session: Session, scope: HistoryScope) -> ColumnElement[bool]:
     return itself
 
 
-def last_revision(session: Session, scope: HistoryScope) -> int:
+def last_revision_id(session: Session, scope: HistoryScope) -> int:
     """Return the id of the last revision of a history, or 0 if it is empty."""
     return session.scalar(select(func.max(Revision.id)).where(in_scope(session, scope))) or 0
 
 
 def later_revisions(session: Session, scope: HistoryScope, revision_id: int) -> list[Revision]:
-    """Return the revisions of a history after one of its revisions (0: after the beginning), newest first.
+    """Return the revisions of a history after one of its revisions (0: all revisions), newest first.
 
     Raises:
         NotFound: The history has no such revision.
@@ -102,8 +102,8 @@ def restore(changeset: Changeset, scope: HistoryScope, revision_id: int, *, last
         Forbidden: The restore would undo other users' changes, and the user is not a moderator.
     """
     _lock(changeset.session, scope)
-    if last_revision(changeset.session, scope) != last_seen_id:
-        raise Conflict("it has changed since you opened this page")
+    if last_revision_id(changeset.session, scope) != last_seen_id:
+        raise Conflict("The content has changed since you opened this page.")
     later = later_revisions(changeset.session, scope, revision_id)
     _require_can_revert(changeset, later)
     state = f"after change {revision_id}" if revision_id else "before the first change"
@@ -125,26 +125,26 @@ def revert(changeset: Changeset, revision_id: int) -> None:
     _require_can_revert(changeset, revisions)
     conflicts = conflicting_revisions(changeset.session, revisions)
     if conflicts:
-        raise Conflict(f"change {conflicts[0].id} has since edited the same content")
+        raise Conflict(f"The same content was changed again in change {conflicts[0].id}.")
     changeset.reason = _join_reason(f"Reverts change {revisions[0].id}.", changeset.reason)
     apply_states(changeset, states_before(changeset.session, revisions[::-1]))
 
 
 @dataclass
-class BulkRevert:
+class BulkRevertResult:
     """The result of reverting a user's changes: the head ids of changesets."""
 
     reverted: list[int] = field(default_factory=list)
     skipped: list[int] = field(default_factory=list)  # because others have since edited the same content
 
 
-def revert_all_by(changeset: Changeset, user_id: int, *, since: datetime | None = None) -> BulkRevert:
+def revert_all_by(changeset: Changeset, user_id: int, *, since: datetime | None = None) -> BulkRevertResult:
     """Revert a user's changesets, newest first, except those whose content others have since edited.
 
     Raises:
         Forbidden: The changes are another user's, and the user is not a moderator.
     """
-    session, result, ignored_ids = changeset.session, BulkRevert(), set[int]()
+    session, result, ignored_ids = changeset.session, BulkRevertResult(), set[int]()
     changeset.reason = _join_reason("Reverts a user's changes.", changeset.reason)
     head_ids = select(Revision.id).where(Revision.user_id == user_id, Revision.head_id.is_(None))
     if since is not None:
@@ -162,6 +162,7 @@ def revert_all_by(changeset: Changeset, user_id: int, *, since: datetime | None 
         except Conflict:  # such as a slug that another object has now
             result.skipped.append(head_id)
             continue
+        # The reverted changes and the revisions of this revert itself do not count as conflicts.
         ignored_ids |= {revision.id for revision in revisions}
         ignored_ids |= set(session.scalars(select(Revision.id).where(Revision.id > last_id)))
         result.reverted.append(head_id)
@@ -187,12 +188,12 @@ def conflicting_revisions(
 ) -> list[Revision]:
     """Return the revisions after a changeset that conflict with it, oldest first.
 
-    A revision conflicts with others of the same fields. One that adds or removes an object conflicts with any of that
-    object, of the objects that belong to it, and of those that it belongs to.
+    Two revisions conflict if they edit the same fields. A revision that adds or deletes an object conflicts with every
+    revision of that object and of the objects that belong to it.
     """
     own_ids = {revision.id for revision in revisions}
     later = (
-        select(Revision).where(Revision.id > max(own_ids), or_(*possible_conflicts(revisions))).order_by(Revision.id)
+        select(Revision).where(Revision.id > max(own_ids), or_(*conflict_conditions(revisions))).order_by(Revision.id)
     )
     return [
         other
@@ -258,14 +259,14 @@ def _apply_state(changeset: Changeset, key: Key, state: dict[str, Any], user_ids
     _check_constraints(changeset.session, key, state)
     if row is None:
         if not set(kind.fields) <= state.keys():
-            raise Conflict(f"the {_noun(key[0])} has been deleted and its previous state is unknown")
+            raise Conflict(f"The {_noun(key[0])} can't be restored, because its earlier state is unknown.")
         changeset.add(rebuild_row(kind, key[1], state, user_ids))
         return True
     return changeset.edit(row, {name: from_json_value(name, state[name]) for name in kind.fields if name in state})
 
 
 def _check_constraints(session: Session, key: Key, state: dict[str, Any]) -> None:
-    """Raise `Conflict` if an object that this one belongs to is missing, or another one has its slug or place."""
+    """Raise `Conflict` if an object that this one belongs to is missing, or its slug, grid entry or cell is taken."""
     kind, object_id = key
     model = TRACKED_MODELS[kind].model
     if kind in (PACKAGE.name, GRID.name) and "slug" in state:
@@ -274,20 +275,23 @@ def _check_constraints(session: Session, key: Key, state: dict[str, Any]) -> Non
             func.lower(slug_model.slug) == state["slug"].lower(), slug_model.id != object_id
         )
         if session.scalar(duplicates) is not None:
-            raise Conflict(f"another {kind} now uses the slug {state['slug']}")
+            raise Conflict(f"Another {kind} now uses the slug {state['slug']}.")
     for column, parent in (("grid_id", GRID), ("feature_id", FEATURE), ("grid_package_id", MEMBERSHIP)):
         if column in state and session.get(parent.model, state[column]) is None:
-            raise Conflict(f"the {_noun(parent.name)} that this {_noun(kind)} belongs to has been deleted")
-    for columns in (("grid_id", "package_id"), ("grid_package_id", "feature_id")):
+            raise Conflict(f"The {_noun(parent.name)} that this {_noun(kind)} belongs to has been deleted.")
+    for columns, message in (
+        (("grid_id", "package_id"), "The grid contains this package again."),
+        (("grid_package_id", "feature_id"), "This cell has been filled in again."),
+    ):
         if set(columns) <= state.keys():
             pair = [getattr(model, column) == state[column] for column in columns]
             if session.scalar(select(model.id).where(*pair, model.id != object_id)) is not None:
-                raise Conflict(f"another {_noun(kind)} already exists in its place")
+                raise Conflict(message)
 
 
 def _noun(kind: str) -> str:
     """Return the noun for an object of this kind, for messages."""
-    return "package in the grid" if kind == MEMBERSHIP.name else kind
+    return {MEMBERSHIP.name: "grid entry", SITE.name: "site link"}.get(kind, kind)
 
 
 def conflicts_with(earlier: Revision, later: Revision) -> bool:
@@ -326,13 +330,17 @@ def _contains(container: Revision, part: Revision) -> bool:
     return False
 
 
-def possible_conflicts(revisions: Sequence[Revision]) -> list[ColumnElement[bool]]:
-    """Return conditions, any of which holds for each revision that could conflict: the same grid, package or site."""
+def conflict_conditions(revisions: Sequence[Revision]) -> list[ColumnElement[bool]]:
+    """Return SQL conditions that select, combined with OR, every revision that could conflict.
+
+    These are the revisions of the same grids, packages and sites.
+    """
     grid_ids = {revision.grid_id for revision in revisions if revision.grid_id}
-    outside_grids = {(revision.object_type, revision.object_id) for revision in revisions if not revision.grid_id}
+    keys_outside_grids = {(revision.object_type, revision.object_id) for revision in revisions if not revision.grid_id}
     conditions: list[ColumnElement[bool]] = [Revision.grid_id.in_(grid_ids)] if grid_ids else []
     conditions += [
-        (Revision.object_type == kind) & (Revision.object_id == object_id) for kind, object_id in sorted(outside_grids)
+        (Revision.object_type == kind) & (Revision.object_id == object_id)
+        for kind, object_id in sorted(keys_outside_grids)
     ]
     return conditions
 

@@ -69,7 +69,7 @@ def find_subject(session: Session, scope: HistoryScope, viewer: Viewer) -> Histo
     """Return the object that a history is about.
 
     Raises:
-        NotFound: The object never existed, or the viewer must not see it.
+        NotFound: The object never existed, or the viewer can't see it.
     """
     ids = _related_ids(session, scope)
     if ids is None:

@@ -79,7 +79,7 @@ def import_page(session: Session, cursor: ImportCursor, page: RecordPage, *, now
         cursor.offset,
         cursor.restarts,
     ):
-        raise Conflict(f"another import of {cursor.url} is already running")
+        raise Conflict(f"Another import of {cursor.url} is already running.")
     has_moved = stored_cursor.offset > 0 and page.count != stored_cursor.total
     if has_moved and stored_cursor.restarts < MAX_RESTARTS:
         next_cursor = _restart_stage(stored_cursor)

@@ -43,6 +43,12 @@ STORED_NAMES = {"expected_version": "version", "offset": "by"}
 FIELD_NAMES = {stored: field for field, stored in STORED_NAMES.items()}
 
 
+PENDING_MESSAGE = (
+    "A moderator reviews the first edits of new users before they are published. To see the status of your edit, "
+    "select “Submitted edits” in the account menu."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class QueuedEdit:
     """An edit that waits for review."""

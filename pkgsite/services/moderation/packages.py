@@ -21,7 +21,7 @@ from pkgsite.services.packages.merge import merge_packages
 from pkgsite.services.permissions import Viewer, require_moderator
 from pkgsite.services.refresh.sources import sync_sources_in_transaction
 
-MAX_REASON_LENGTH = 1000  # characters
+MAX_DECISION_REASON_LENGTH = 1000  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +155,10 @@ def require_reason(reason: str) -> str:
     """Return a moderator's words.
 
     Raises:
-        Invalid: there are none, or too many.
+        Invalid: There are none, or too many.
     """
     reader = FieldReader()
-    cleaned_reason = reader.read_text("reason", reason, MAX_REASON_LENGTH, is_required=True)
+    cleaned_reason = reader.read_text("reason", reason, MAX_DECISION_REASON_LENGTH, is_required=True)
     reader.raise_if_invalid()
     return cleaned_reason
 

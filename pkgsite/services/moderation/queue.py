@@ -15,7 +15,7 @@ from pkgsite.rules.paging import Pagination, paginate
 from pkgsite.rules.texts import FieldReader
 from pkgsite.services.changeset import Changeset
 from pkgsite.services.moderation.actions import decode_edit
-from pkgsite.services.moderation.packages import MAX_REASON_LENGTH
+from pkgsite.services.moderation.packages import MAX_DECISION_REASON_LENGTH
 from pkgsite.services.packages.flags import FlagRecord, load_flags, select_flags
 from pkgsite.services.permissions import Viewer, require_moderator
 
@@ -121,8 +121,8 @@ def load_pending_edits(
     ]  # fmt: skip
 
 
-def own_pending_edits(session: Session, viewer: Viewer) -> list[PendingEditRecord]:
-    """Return the user's own edits that are or were pending review, at most 50."""
+def own_submitted_edits(session: Session, viewer: Viewer) -> list[PendingEditRecord]:
+    """Return the user's edits that are or were pending review, at most 50."""
     return load_pending_edits(session, PendingEdit.user_id == viewer.user_id, limit=50)
 
 
@@ -153,7 +153,7 @@ def pending_edit_author(session: Session, edit_id: int) -> Viewer:
     pending_edit = _require_pending(session.get(PendingEdit, edit_id))
     user = session.get_one(User, pending_edit.user_id)
     if not user.is_active:
-        raise Forbidden("the author's account is disabled")
+        raise Forbidden("The author's account is disabled.")
     return Viewer(user.id, user.username, user.role)
 
 
@@ -172,7 +172,7 @@ def approve_pending_edit(changeset: Changeset, edit_id: int, *, moderator: Viewe
     require_moderator(moderator)
     pending_edit = _require_pending(changeset.session.get(PendingEdit, edit_id, with_for_update=True))
     if pending_edit.user_id != changeset.user_id:
-        raise Forbidden("it belongs to another user")
+        raise Forbidden("It belongs to another user.")
     changeset.reason = f"Approved by {moderator.username}."
     outcome = decode_edit(pending_edit.action, pending_edit.arguments).apply(changeset)
     pending_edit.decided_at, pending_edit.decided_by_id = changeset.now, moderator.user_id
@@ -181,12 +181,14 @@ def approve_pending_edit(changeset: Changeset, edit_id: int, *, moderator: Viewe
 
 
 def failure_message(failure: SiteError) -> str:
-    """Return a sentence that says why a pending edit could not be applied."""
+    """Return the message that explains why a pending edit could not be applied."""
     if isinstance(failure, Conflict):
-        return "The edit could not be applied: the content has changed since."
+        return "The edit could not be applied, because the content has since changed."
     if isinstance(failure, Invalid):
-        return "The edit could not be applied: " + " ".join(" ".join(reason) for reason in failure.problems.values())
-    return f"The edit could not be applied: {failure}."
+        reason = " ".join(message for messages in failure.problems.values() for message in messages)
+    else:
+        reason = str(failure)
+    return f"The edit could not be applied. {reason}"
 
 
 def reject_pending_edit(session: Session, edit_id: int, *, by: Viewer, outcome: str, now: datetime) -> PendingEdit:
@@ -201,7 +203,7 @@ def reject_pending_edit(session: Session, edit_id: int, *, by: Viewer, outcome: 
     begin_write(session)
     pending_edit = _require_pending(session.get(PendingEdit, edit_id, with_for_update=True))
     reader = FieldReader()
-    reason = reader.read_text("reason", outcome, MAX_REASON_LENGTH, is_required=True)
+    reason = reader.read_text("reason", outcome, MAX_DECISION_REASON_LENGTH, is_required=True)
     reader.raise_if_invalid()
     pending_edit.decided_at, pending_edit.decided_by_id = now, by.user_id
     pending_edit.is_approved, pending_edit.outcome = False, reason

@@ -21,14 +21,15 @@ from pkgsite.rules.texts import FieldReader
 from pkgsite.services.packages.records import AnySelect
 from pkgsite.services.permissions import Viewer, require_login
 
-KIND_LABELS = {
-    "spam": "Spam: not a package, or advertising",
-    "duplicate": "Duplicate: already listed",
-    "dead": "Unmaintained: abandoned, or no longer available",
-    "wrong": "Incorrect data: something on this page is wrong",
-    "deprecate": "Should be deprecated: not recommended for new projects",
+KIND_LABELS = {  # title and explanation
+    "spam": ("Spam", "not a package, or advertising"),
+    "duplicate": ("Duplicate", "already listed"),
+    "dead": ("Unmaintained", "abandoned, or no longer available"),
+    "wrong": ("Incorrect data", "something on this page is wrong"),
+    "deprecate": ("Should be deprecated", "not recommended for new projects"),
 }
-MAX_REASON_LENGTH = 2000  # characters
+REPLY_DENIED = "Only the package's authors and moderators can reply to flags."
+MAX_FLAG_TEXT_LENGTH = 2000  # characters of a reason or reply
 # The code hosts of the login providers. Only GitHub's participants are logins; other hosts report the commits' author
 # names, which anyone can choose.
 PROVIDER_HOSTS = {"github": "github.com", "gitlab": "gitlab.com"}
@@ -49,6 +50,11 @@ class FlagRecord:
     created_at: datetime
     reply: str | None
     replied_by: str | None
+
+    @property
+    def kind_title(self) -> str:
+        """The kind as pages show it, such as "Unmaintained"."""
+        return KIND_LABELS[self.kind][0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +112,15 @@ def raise_flag(session: Session, package_id: int, *, kind: str, reason: str, by:
     Raises:
         Forbidden: The user is not logged in.
         Invalid: The kind is unknown, or the reason is missing or too long.
-        NotFound: No such package exists, or the user must not see it.
+        NotFound: No such package exists, or the user can't see it.
     """
     user_id = require_login(by)
     begin_write(session)
     _require_visible_package(session, package_id, by)
     reader = FieldReader()
-    cleaned_reason = reader.read_text("reason", reason, MAX_REASON_LENGTH, is_required=True)
+    cleaned_reason = reader.read_text("reason", reason, MAX_FLAG_TEXT_LENGTH, is_required=True)
     if kind not in FLAG_KINDS:
-        reader.add_error("kind", "Select a reason.")
+        reader.add_error("kind", "Select a problem.")
     reader.raise_if_invalid()
     query = select(Flag).where(Flag.package_id == package_id, Flag.user_id == user_id, Flag.closed_at.is_(None))
     flag = session.scalar(query.with_for_update())
@@ -155,7 +161,7 @@ def reply_to_flag(session: Session, flag_id: int, *, reply: str, by: Viewer, now
     Raises:
         Forbidden: The user is neither an author nor a moderator.
         Invalid: The reply is too long.
-        NotFound: No such open flag exists, or the user must not see the package.
+        NotFound: No such open flag exists, or the user can't see the package.
     """
     user_id = require_login(by)
     begin_write(session)
@@ -164,9 +170,9 @@ def reply_to_flag(session: Session, flag_id: int, *, reply: str, by: Viewer, now
         raise NotFound("Flag")
     _require_visible_package(session, flag.package_id, by)
     if not by.is_moderator and not is_author_of(session, flag.package_id, by):
-        raise Forbidden("Only the package's authors can reply.")
+        raise Forbidden(REPLY_DENIED)
     reader = FieldReader()
-    text = reader.read_text("answer", reply, MAX_REASON_LENGTH)
+    text = reader.read_text("answer", reply, MAX_FLAG_TEXT_LENGTH)
     reader.raise_if_invalid()
     flag.reply = text or None
     flag.replied_at, flag.replied_by_id = (now, user_id) if text else (None, None)

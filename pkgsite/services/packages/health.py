@@ -71,7 +71,7 @@ FreshnessBySource = Mapping[Source, SourceFreshness]  # has every source
 
 @dataclass(frozen=True, slots=True)
 class DailyNumbers:
-    """A package's numbers on one day (UTC)."""
+    """A package's counts on one day (UTC)."""
 
     day_on: date
     stars: int | None

@@ -79,7 +79,7 @@ def package_page(session: Session, slug: str, *, now: datetime, viewer: Viewer =
 
     Raises:
         Moved: The slug is a former one, or the package was merged into another.
-        NotFound: No package has or had this slug, or the viewer must not see it.
+        NotFound: No package has or had this slug, or the viewer can't see it.
     """
     package = package_by_slug(session, slug, include_hidden=viewer.is_moderator)
     sources = package_health.load_freshness(session, package, now=now)

@@ -18,7 +18,7 @@ def mark_used(session: Session, slug: str, is_marked: bool, *, by: Viewer, now: 
 
     Raises:
         Forbidden: The user is not logged in.
-        NotFound: No such package exists, or the user must not see it.
+        NotFound: No such package exists, or the user can't see it.
     """
     user_id = require_login(by)
     begin_write(session)
@@ -41,7 +41,7 @@ def mark_favourite(session: Session, key: str | int, is_marked: bool, *, by: Vie
 
     Raises:
         Forbidden: The user is not logged in.
-        NotFound: No such package exists, or the user must not see it.
+        NotFound: No such package exists, or the user can't see it.
     """
     user_id = require_login(by)
     begin_write(session)

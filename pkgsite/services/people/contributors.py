@@ -1,4 +1,4 @@
-"""Contributors of packages, and the users of the site, for API v3."""
+"""Who added and last edited packages, and the users of the site, for API v3."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pkgsite.services.packages.records import VISIBLE
 
 
 @dataclass(frozen=True, slots=True)
-class Contributors:
-    """The usernames of who added and who last edited a package; None if unknown or deleted."""
+class PackageEditors:
+    """The usernames of those who added and last edited a package; None if unknown or deleted."""
 
     created_by: str | None
     modified_by: str | None
@@ -32,15 +32,15 @@ class UserRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class UserSlice:
-    """Some of `count` users."""
+class UserPage:
+    """A page of users; `count` is the number of all users."""
 
     count: int
     records: list[UserRecord]
 
 
-def contributors_of(session: Session, package_ids: Collection[int]) -> dict[int, Contributors]:
-    """Return the contributors of these packages, by package id."""
+def editors_by_package(session: Session, package_ids: Collection[int]) -> dict[int, PackageEditors]:
+    """Return who added and last edited these packages, by package id."""
     creator, editor = aliased(User), aliased(User)
     rows = (
         select(Package.id, creator.username, editor.username)
@@ -49,16 +49,16 @@ def contributors_of(session: Session, package_ids: Collection[int]) -> dict[int,
         .where(Package.id.in_(package_ids))
     )
     return {
-        package_id: Contributors(created_by, modified_by)
+        package_id: PackageEditors(created_by, modified_by)
         for package_id, created_by, modified_by in session.execute(rows)
     }
 
 
-def list_users(session: Session, *, limit: int, offset: int, with_packages: bool = False) -> UserSlice:
-    """Return a slice of the active users, sorted by username."""
+def list_users(session: Session, *, limit: int, offset: int, with_packages: bool = False) -> UserPage:
+    """Return a page of the active users, sorted by username."""
     count = session.scalar(select(func.count()).select_from(User).where(User.is_active)) or 0
     rows = select(User).where(User.is_active).order_by(func.lower(User.username), User.id).limit(limit).offset(offset)
-    return UserSlice(count, _records(session, list(session.scalars(rows)), with_packages))
+    return UserPage(count, _records(session, list(session.scalars(rows)), with_packages))
 
 
 def user_by_name(session: Session, username: str, *, with_packages: bool = False) -> UserRecord:

@@ -31,9 +31,8 @@ from pkgsite.services.permissions import Viewer, require_login
 MAX_LINKS = 10
 MAX_LABEL_LENGTH = 50  # characters
 MAX_URL_LENGTH = 200
-SHORT_LIST_SIZE = 20  # of each list on the profile page
+PREVIEW_SIZE = 20  # packages or grids
 PAGE_SIZE = 20
-LIST_NAMES = ("contributed", "added", "edited", "favorites")  # as in URLs
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +66,11 @@ class ProfilePage:
     links: list[ProfileLink]
     external_accounts: list[ExternalAccount]
     edit_count: int
-    participated: ListPreview
+    contributed: ListPreview
     added: ListPreview
     edited: ListPreview
     grids: ListPreview  # the grids that the user has changed
-    favourites: ListPreview | None  # None if the viewer must not see them
+    favourites: ListPreview | None  # None if the viewer can't see them
     is_own: bool
     shares_favourites: bool
 
@@ -99,8 +98,9 @@ def profile_page(session: Session, username: str, viewer: Viewer) -> ProfilePage
     Raises:
         NotFound: No active user has this name.
     """
-    user = _user(session, username)
+    user = _require_user(session, username)
     identities = _identities(session, user.id)
+    can_see_favourites = _can_see_favourites(user, viewer)
     edits = select(func.count()).where(Revision.user_id == user.id, Revision.head_id.is_(None))
     return ProfilePage(
         username=user.username,
@@ -109,11 +109,11 @@ def profile_page(session: Session, username: str, viewer: Viewer) -> ProfilePage
         links=_links(user.links),
         external_accounts=[_external_account(identity) for identity in identities],
         edit_count=session.scalar(edits) or 0,
-        participated=_preview(session, _packages(_participated_in(identities))),
-        added=_preview(session, _packages(Package.created_by_id == user.id)),
-        edited=_preview(session, _packages(_edited_by(user.id))),
-        grids=_preview(session, _grids_changed_by(user.id)),
-        favourites=_preview(session, _packages(_favoured_by(user.id))) if _can_see_favourites(user, viewer) else None,
+        contributed=_preview(session, _select_package_refs(_contributed_to(identities))),
+        added=_preview(session, _select_package_refs(Package.created_by_id == user.id)),
+        edited=_preview(session, _select_package_refs(_edited_by(user.id))),
+        grids=_preview(session, _select_grids_changed_by(user.id)),
+        favourites=_preview(session, _select_package_refs(_is_favourite_of(user.id))) if can_see_favourites else None,
         is_own=viewer.user_id == user.id,
         shares_favourites=user.shares_favourites,
     )
@@ -126,17 +126,18 @@ def profile_list(session: Session, username: str, list_name: str, viewer: Viewer
         Forbidden: The user's favourites are private.
         NotFound: No active user has this name, or there is no such list.
     """
-    user = _user(session, username)
-    if list_name not in LIST_NAMES:
+    user = _require_user(session, username)
+    conditions = {  # by the name of the list in its URL
+        "contributed": lambda: _contributed_to(_identities(session, user.id)),
+        "added": lambda: Package.created_by_id == user.id,
+        "edited": lambda: _edited_by(user.id),
+        "favorites": lambda: _is_favourite_of(user.id),
+    }
+    if list_name not in conditions:
         raise NotFound("List")
     if list_name == "favorites" and not _can_see_favourites(user, viewer):
         raise Forbidden("This user's favourites are private.")
-    condition = {
-        "contributed": lambda: _participated_in(_identities(session, user.id)),
-        "added": lambda: Package.created_by_id == user.id,
-        "edited": lambda: _edited_by(user.id),
-        "favorites": lambda: _favoured_by(user.id),
-    }[list_name]()
+    condition = conditions[list_name]()
     paging = paginate(page, size=PAGE_SIZE, count=count_packages(session, condition))
     statement = select_packages().where(condition).order_by(func.lower(Package.title), Package.id)
     records = load_records(session, statement.limit(paging.page_size).offset(paging.offset))
@@ -173,7 +174,7 @@ def update_profile(session: Session, *, by: Viewer, shares_favourites: bool, lin
     session.flush()
 
 
-def _user(session: Session, username: str) -> User:
+def _require_user(session: Session, username: str) -> User:
     user = session.scalar(select(User).where(func.lower(User.username) == username.lower(), User.is_active))
     if user is None:
         raise NotFound("User")
@@ -203,8 +204,8 @@ def _links(raw_links: Sequence[Any]) -> list[ProfileLink]:
     return [link for link in links if safe_url(link.url)]
 
 
-def _participated_in(identities: Sequence[Identity]) -> ColumnElement[bool]:
-    """Return the condition that a user is a participant of a package's repository, by their GitHub login.
+def _contributed_to(identities: Sequence[Identity]) -> ColumnElement[bool]:
+    """Return the condition that a user is a contributor to a package's repository, by their GitHub login.
 
     Other hosts report no logins, only names that anyone can choose.
     """
@@ -225,11 +226,11 @@ def _edited_by(user_id: int) -> ColumnElement[bool]:
     return Package.id.in_(edited)
 
 
-def _favoured_by(user_id: int) -> ColumnElement[bool]:
+def _is_favourite_of(user_id: int) -> ColumnElement[bool]:
     return Package.id.in_(select(Favourite.package_id).where(Favourite.user_id == user_id))
 
 
-def _packages(condition: ColumnElement[bool]) -> AnySelect:
+def _select_package_refs(condition: ColumnElement[bool]) -> AnySelect:
     return (
         select(Package.id, Package.title, Package.slug, func.count().over().label("total"))
         .where(VISIBLE, condition)
@@ -237,7 +238,7 @@ def _packages(condition: ColumnElement[bool]) -> AnySelect:
     )
 
 
-def _grids_changed_by(user_id: int) -> AnySelect:
+def _select_grids_changed_by(user_id: int) -> AnySelect:
     changed = select(Revision.grid_id).where(Revision.user_id == user_id, Revision.grid_id.is_not(None))
     return (
         select(Grid.id, Grid.title, Grid.slug, func.count().over().label("total"))
@@ -247,7 +248,7 @@ def _grids_changed_by(user_id: int) -> AnySelect:
 
 
 def _preview(session: Session, statement: AnySelect) -> ListPreview:
-    rows = session.execute(statement.limit(SHORT_LIST_SIZE)).all()
+    rows = session.execute(statement.limit(PREVIEW_SIZE)).all()
     return ListPreview(rows[0].total if rows else 0, [Ref(row.id, row.title, row.slug) for row in rows])
 
 
@@ -257,7 +258,7 @@ def _validated_link(link: ProfileLink, name: str, problems: dict[str, list[str]]
     if not label:
         problems[f"{name}-label"] = ["Enter a label."]
     elif len(label) > MAX_LABEL_LENGTH or not label.isprintable():
-        problems[f"{name}-label"] = [f"Use at most {MAX_LABEL_LENGTH} characters, without control characters."]
+        problems[f"{name}-label"] = [f"Must be {MAX_LABEL_LENGTH} characters or fewer, without control characters."]
     if len(url) > MAX_URL_LENGTH:
         problems[f"{name}-url"] = [f"Use at most {MAX_URL_LENGTH} characters."]
     elif not safe_url(url) or not url.isprintable():

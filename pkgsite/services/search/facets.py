@@ -19,9 +19,9 @@ from pkgsite.services.search.analysis import range_filter_of
 from pkgsite.services.search.backend import BATCH_SIZE, RangeFilter, RankKeyRange, SubQuery
 from pkgsite.services.search.backends import backend_for
 
-MAX_COUNTED = 10_000  # results that are all read to count those of each filter
+MAX_COUNTED = 10_000  # with more results, filters are counted only over the ranked ones
 MAX_VALUES = 8  # values of a facet that are shown
-MIN_COUNTS = {"by": 2}  # results that a value needs to be shown; most people contributed to one package
+MIN_COUNTS = {"by": 2}  # minimum number of results for a value to be shown; most people contributed to one package only
 
 FACET_TITLES = {"is": "Status", "category": "Category", "grid": "Grid", "licence": "Licence", "python": "Python",
           "stars": "Stars", "updated": "Last activity", "by": "Contributors"}  # fmt: skip
@@ -37,7 +37,7 @@ class FacetValue:
     Attributes:
         label: Label of the filter.
         q: Query with this filter applied.
-        count: Number of results with this filter, at most that of all counted results.
+        count: Number of results with this filter, capped at the number of results that are counted.
         is_exact: Whether the count is exact; otherwise it is a minimum.
     """
 
@@ -64,7 +64,7 @@ class ResultSet:
         upper_bound: Maximum number of matches.
         expression: A single expression that finds all matches.
         ranges: The range filters of the search.
-        key_range: The searched rank keys, and the limit for matches and counts.
+        key_range: The searched rank keys. The limit is one more than the results shown, to detect that there are more.
     """
 
     rank_keys: Sequence[int]

@@ -21,14 +21,14 @@ from pkgsite.services.search.analysis import starts_with
 from pkgsite.services.search.documents import rank_of, weight_inputs
 
 MAX_PEOPLE = 6
-MAX_CANDIDATES = 50  # contributors whose name starts with the query
+MAX_CANDIDATES = 50  # contributors that are read from the index, before exclusions are applied
 
 
 class Match(NamedTuple):
     """An item that matches a search, before its facts are loaded."""
 
     rank_key: int
-    tier: int
+    tier: int  # the quality of the match, see `Tier`; 0 if the query has no words
 
     @property
     def kind(self) -> Kind:

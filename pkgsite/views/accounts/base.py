@@ -119,7 +119,7 @@ def send_throttled(email: Email, to: str) -> None:
 
 
 def deliver(email: Email) -> None:
-    """Send an email, or store it in the outbox if the site is set up that way.
+    """Send an email, or store it in the outbox if the site stores emails instead of sending them.
 
     Raises:
         UpstreamError: The email could not be sent.
@@ -148,4 +148,4 @@ def send_notification(email: Email | None) -> None:
 def invalid_link_page() -> tuple[str, int]:
     """Return the page for an account link that has expired, has been used or is not valid."""
     db.session.rollback()
-    return render_template("accounts/invalid_link.html", is_email_enabled=is_email_enabled()), 410
+    return render_template("accounts/invalid_link.html"), 410

@@ -51,7 +51,7 @@ def login() -> str | Response:
 
 
 @pages.post("/account/login/")
-@rate_limited("log in")
+@rate_limited("login")
 def log_in_with_password() -> Response | tuple[str, int]:
     form = LoginForm()
     next_path = safe_redirect_path(form.next.data)
@@ -134,7 +134,7 @@ def reset_password_form(token: str) -> str | tuple[str, int]:
 
 
 @pages.post("/account/reset/<token>/")
-def update_password(token: str) -> Response | tuple[str, int]:
+def save_reset_password(token: str) -> Response | tuple[str, int]:
     key, form = site_context().signing_key, ResetPasswordForm()
     try:
         claims = verify_account_link(fresh_session(), key, RESET, token)

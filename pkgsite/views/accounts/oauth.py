@@ -36,7 +36,7 @@ from pkgsite.views.accounts.login import start_login
 from pkgsite.views.links import absolute_url, link
 from pkgsite.views.viewer import current_viewer, login_required
 
-FLOW_KEY, NEW_USER_KEY = "oauth", "oauth_newcomer"  # keys in the cookie session
+FLOW_KEY, NEW_USER_KEY = "oauth", "oauth_new_user"  # keys in the cookie session
 FLOW_TTL_S = 600  # until the callback, and again for choosing a username
 PROVIDER_TITLES = {"github": "GitHub", "gitlab": "GitLab"}
 MAX_CODE_LENGTH = 2000  # characters
@@ -69,9 +69,9 @@ def oauth_callback(provider: str) -> Response | tuple[str, int]:
         or flow["user_id"] != current_viewer().user_id
         or not hmac.compare_digest(flow["state"].encode(), state.encode("utf-8", "replace"))
     ):
-        return _failure_page(provider_client, "state", 403)
+        return _failure_page(provider_client, "invalid_state", 403)
     if "code" not in request.args:
-        error_code = "denied" if request.args.get("error") == "access_denied" else "refused"
+        error_code = "denied" if request.args.get("error") == "access_denied" else "rejected"
         return _failure_page(provider_client, error_code, 403)
     try:
         identity = provider_client.fetch_identity(
@@ -79,10 +79,10 @@ def oauth_callback(provider: str) -> Response | tuple[str, int]:
         )
     except NotAllowed as error:
         log.warning("%s", error)
-        return _failure_page(provider_client, "refused", 403)
+        return _failure_page(provider_client, "rejected", 403)
     except UpstreamError as error:
         log.warning("%s", error)
-        return _failure_page(provider_client, "down", 502)
+        return _failure_page(provider_client, "unavailable", 502)
     if flow["user_id"]:
         return _link_account(provider_client, identity)
     return _log_in(provider_client, identity, flow["next"])
@@ -92,14 +92,14 @@ def _log_in(provider_client: LoginProvider, identity: ExternalIdentity, next_pat
     try:
         user_id = find_user_id(fresh_session(), identity)
     except Forbidden:
-        return _failure_page(provider_client, "closed", 403)
+        return _failure_page(provider_client, "account_disabled", 403)
     if user_id:
         start_login(user_id)
         return redirect(safe_redirect_path(next_path) or link("site.home"), 303)
     if has_account_with_email(fresh_session(), identity):
-        return _failure_page(provider_client, "known", 409)
+        return _failure_page(provider_client, "email_in_use", 409)
     cookie[NEW_USER_KEY] = {
-        "vouched": [identity.provider, identity.subject, identity.login, identity.email],
+        "identity": [identity.provider, identity.subject, identity.login, identity.email],
         "next": next_path,
         "at": int(utc_now().timestamp()),
     }
@@ -111,7 +111,7 @@ def _link_account(provider_client: LoginProvider, identity: ExternalIdentity) ->
     try:
         link_identity(fresh_session(), by, identity, now=utc_now())
     except Conflict:
-        return _failure_page(provider_client, "taken", 409)
+        return _failure_page(provider_client, "already_linked", 409)
     db.session.commit()
     flash(f"You can now log in with your {provider_client.title} account {identity.login}.")
     return redirect(link("accounts.settings"), 303)
@@ -142,7 +142,7 @@ def oauth_register() -> Response | tuple[str, int]:
         return _new_user_page(form, identity), 422
     except Conflict:
         cookie.pop(NEW_USER_KEY, None)
-        return _failure_page(_provider(identity.provider), "known", 409)
+        return _failure_page(_provider(identity.provider), "email_in_use", 409)
     start_login(user_id)  # also clears the pending identity from the cookie
     flash("Your account has been created, and you are logged in.")
     return redirect(safe_redirect_path(next_path) or link("site.home"), 303)
@@ -186,7 +186,7 @@ def _is_unexpired(flow: Any) -> bool:
 def _pending_identity() -> tuple[ExternalIdentity | None, str]:
     """Return the identity that a new user has confirmed with a provider, and the path to go to after sign-up."""
     flow = cookie.get(NEW_USER_KEY)
-    return (ExternalIdentity(*flow["vouched"]), flow["next"]) if flow and _is_unexpired(flow) else (None, "")
+    return (ExternalIdentity(*flow["identity"]), flow["next"]) if flow and _is_unexpired(flow) else (None, "")
 
 
 def _new_user_page(form: UsernameForm, identity: ExternalIdentity) -> str:

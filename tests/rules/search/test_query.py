@@ -71,7 +71,7 @@ def test_names_are_normalised() -> None:
     assert name_words("DjangoRESTFramework") == ["django", "rest", "framework"]
     assert strip_prefix("djangocms", ("django",)) == "cms"
     assert strip_prefix("django", ("django",)) == "django"
-    assert strip_prefix("djangox", ("django",)) == "djangox"  # a single letter is no name
+    assert strip_prefix("djangox", ("django",)) == "djangox"  # a single letter is not a name
     assert stem("caching") == stem("cached") != stem("cash")
     assert keyword_value(" Apache License, 2.0 ") == "apache-license-2.0"
 

@@ -20,7 +20,7 @@ from pkgsite.services.changeset import TRACKED_MODELS, Changeset, snapshot, trac
 from pkgsite.services.history.revert import (
     HistoryScope,
     changeset_revisions,
-    last_revision,
+    last_revision_id,
     restore,
     revert,
     revert_all_by,
@@ -75,7 +75,7 @@ class RandomHistory:
     def random_edit(self) -> None:
         """Make one random edit; do nothing if it is not possible now."""
         steps = [self.edit_package, self.edit_grid, self.add_feature, self.edit_feature, self.edit_feature,
-                 self.move_features, self.delete_feature, self.add_member, self.add_member, self.remove_member,
+                 self.move_features, self.delete_feature, self.add_package, self.add_package, self.remove_member,
                  self.fill_cell, self.fill_cell, self.fill_cell, self.fill_cell, self.delete_cell, self.revert_one,
                  self.restore_one]  # fmt: skip
         if self.rng.random() < 0.01:
@@ -150,7 +150,7 @@ class RandomHistory:
             row_id = row.id
             self.record(lambda changeset: changeset.delete(changeset.session.get_one(model, row_id)))
 
-    def add_member(self) -> None:
+    def add_package(self) -> None:
         member_ids = set(self.session.scalars(select(GridPackage.package_id)))
         other_ids = [package_id for package_id in self.packages if package_id not in member_ids]
         if other_ids:
@@ -186,7 +186,7 @@ class RandomHistory:
             scope, revision_id = HistoryScope("grid", self.grid_id), self.rng.choice(revision_ids)
             self.attempt(
                 lambda changeset: restore(
-                    changeset, scope, revision_id, last_seen_id=last_revision(changeset.session, scope)
+                    changeset, scope, revision_id, last_seen_id=last_revision_id(changeset.session, scope)
                 )
             )
 
@@ -251,7 +251,7 @@ def test_restoring_a_grid_to_any_revision_brings_back_its_state(clear: Callable[
             continue
         deletions += last.action == "delete"
         with history.changeset() as changeset:
-            restore(changeset, scope, last.id, last_seen_id=last_revision(session, scope))
+            restore(changeset, scope, last.id, last_seen_id=last_revision_id(session, scope))
         assert without_packages(history.state()) == without_packages(after), f"after revision {last.id}"
         session.rollback()
     assert deletions > 5
@@ -269,7 +269,7 @@ def test_restoring_a_package_to_any_revision_brings_back_its_state(clear: Callab
                 key = "package", revision.object_id
                 scope = HistoryScope(*key)
                 with history.changeset() as changeset:
-                    restore(changeset, scope, revision.id, last_seen_id=last_revision(changeset.session, scope))
+                    restore(changeset, scope, revision.id, last_seen_id=last_revision_id(changeset.session, scope))
                 assert history.state()[key] == after[key]
                 history.session.rollback()
                 restored += 1
@@ -426,7 +426,7 @@ def test_a_revert_fails_if_another_package_uses_the_slug(session: Session) -> No
     head_id = edit(session, package, ada, slug="two")
     make_package(session, "One")
     session.commit()
-    with pytest.raises(Conflict, match="another package"), make_changeset(session, ada) as changeset:
+    with pytest.raises(Conflict, match="Another package"), make_changeset(session, ada) as changeset:
         revert(changeset, head_id)
     session.rollback()
     assert package.slug == "two"

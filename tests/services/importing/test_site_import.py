@@ -468,5 +468,5 @@ def test_a_concurrent_import_of_the_same_site_fails(session: Session, fake: Fake
     page = read_page(fake, cursor)
     import_page(session, cursor, page, now=NOW)
     session.commit()
-    with pytest.raises(Conflict, match=f"another import of {URL} is already running"):
+    with pytest.raises(Conflict, match=f"Another import of {URL} is already running"):
         import_page(session, cursor, page, now=NOW)

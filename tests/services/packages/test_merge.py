@@ -40,7 +40,7 @@ class MergeScenario:
 
 @pytest.fixture
 def scenario(session: Session) -> MergeScenario:
-    """Two records of one package, alone and together in grids, with users and favourites of one or both."""
+    """Two packages to merge, which share one grid, some users and some favourites; the duplicate is in another grid."""
     moderator = make_user(session, "mod", role="moderator")
     ada, bob = make_user(session), make_user(session, "bob")
     duplicate = make_package(session, "duplicate", repo_url="https://github.com/a/b")
@@ -76,14 +76,14 @@ def scenario(session: Session) -> MergeScenario:
     return MergeScenario(moderator, ada, flag.id)
 
 
-def begin(session: Session, user: User, reason: str = "The same thing.") -> Changeset:
+def begin_changeset(session: Session, user: User, reason: str = "The same thing.") -> Changeset:
     by = viewer_of(user)
     session.rollback()
     return Changeset(session, by=by, now=NOW, gateways=gateways(), reason=reason)
 
 
 def merge(session: Session, scenario: MergeScenario, slug: str = "duplicate", into: str = "survivor") -> None:
-    changeset = begin(session, scenario.moderator)
+    changeset = begin_changeset(session, scenario.moderator)
     with changeset:
         merge_package(changeset, slug=slug, into=into, flag_ids=[scenario.flag_id])
     session.commit()
@@ -149,7 +149,7 @@ def test_slugs_redirect_through_several_merges(session: Session, scenario: Merge
     with pytest.raises(Moved) as moved:
         package_by_slug(session, "older")
     assert moved.value.slug == "replaced"
-    changeset = begin(session, scenario.moderator)
+    changeset = begin_changeset(session, scenario.moderator)
     with changeset:
         hide_package(changeset, slug="replaced")
     session.commit()
@@ -162,7 +162,7 @@ def test_a_merge_can_be_reverted_in_one_step(session: Session, scenario: MergeSc
     rows = session.execute(select(Cell.id, Cell.text).order_by(Cell.id)).all()
     merge(session, scenario)
     head_id = session.scalars(select(Revision.id).where(Revision.head_id.is_(None))).one()
-    changeset = begin(session, scenario.moderator, "")
+    changeset = begin_changeset(session, scenario.moderator, "")
     with changeset:
         revert(changeset, head_id)
     session.commit()
@@ -178,10 +178,10 @@ def test_an_invalid_merge_changes_nothing(session: Session, scenario: MergeScena
         assert list(error.value.problems) == ["into"]
     with pytest.raises(NotFound):
         merge(session, scenario, "none", "survivor")
-    changeset = begin(session, scenario.ada)
+    changeset = begin_changeset(session, scenario.ada)
     with pytest.raises(Forbidden), changeset:
         merge_package(changeset, slug="duplicate", into="survivor")
-    changeset = begin(session, scenario.moderator, " ")
+    changeset = begin_changeset(session, scenario.moderator, " ")
     with pytest.raises(Invalid), changeset:
         merge_package(changeset, slug="duplicate", into="survivor")
     session.rollback()
@@ -191,7 +191,7 @@ def test_an_invalid_merge_changes_nothing(session: Session, scenario: MergeScena
 def test_a_package_cannot_be_unhidden_if_another_has_its_repository(session: Session, scenario: MergeScenario) -> None:
     make_package(session, "hidden", hidden_at=NOW, repo_url="http://github.com/A/C/")
     session.commit()
-    changeset = begin(session, scenario.moderator)
+    changeset = begin_changeset(session, scenario.moderator)
     with pytest.raises(Invalid) as error, changeset:
         unhide_package(changeset, slug="hidden")
     assert "“survivor”" in error.value.problems["reason"][0]

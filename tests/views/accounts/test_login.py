@@ -183,7 +183,7 @@ def test_attempts_are_throttled_per_account(
     response = LoginClient(apps[0]).log_in("ada", PASSWORD)
     assert response.status_code == 429
     assert 800 < int(response.headers["Retry-After"]) <= 901
-    assert "try again in 1" in visible_text(response.text)
+    assert "To protect the account, wait 1" in visible_text(response.text)
     assert LoginClient(apps[1]).log_in("bob").status_code == 303
     session.rollback()
     keys = " ".join(session.scalars(select(LoginAttempt.key)))
