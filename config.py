@@ -224,6 +224,12 @@ SETTINGS = (
         "Maximum size of a request body in bytes; larger requests get status 413.",
     ),
     Setting(
+        "CLIENT_TIMEOUT",
+        "20",
+        integer_between(1, 600),
+        "Seconds after which a client is disconnected that stalls while it sends a request or reads a response.",
+    ),
+    Setting(
         "SCHEDULER",
         "web",
         one_of("web", "off"),

@@ -31,13 +31,14 @@ def create_app(config: Mapping[str, Any]) -> Flask:
         configure_engine(db.engine)
     migrate.init_app(app, db, directory=app.config["MIGRATIONS"])
     compress.init_app(app)
+    # Its hooks run first before a request, and last after it, when the rate limits have added their headers.
+    responses.init_app(app)
     csrf.init_app(app)
     # Not by init_app: its "remember me" hook reads the session in every response, which would add Vary: Cookie to all.
     app.login_manager = login_manager  # type: ignore[attr-defined]
     app.extensions["gateways"] = open_gateways(app.config)
     app.extensions["account_gateways"] = open_account_gateways(app.config)
     search_sync.init_app(app)
-    responses.init_app(app)  # before `limits`: hooks run in reverse order, and it adapts the headers of the rate limits
     limits.init_app(app)
     views.init_app(app)
     v3.init_app(app)

@@ -35,6 +35,8 @@ SECURITY_HEADERS = {
 }
 READ_METHODS = {"GET", "HEAD", "OPTIONS"}
 RETRYABLE_SQLSTATES = {"40001", "40P01"}  # serialization failure, deadlock
+BODY_TIMED_OUT = "pkgsite.body_timed_out"  # key of the WSGI environment, set by the server
+MAX_FORM_FIELDS = 1_000  # as for multipart forms
 HSTS = "max-age=31536000"
 
 
@@ -56,7 +58,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(
         CSRFError, lambda _error: error_response(Forbidden("The CSRF token is missing or invalid."))
     )
-    app.before_request(reject_large_body)
+    app.before_request(reject_body)
     app.after_request(finalise_response)
 
 
@@ -89,9 +91,13 @@ def _lost_race(error: DBAPIError) -> bool:
     return isinstance(error, IntegrityError) or getattr(error.orig, "sqlstate", None) in RETRYABLE_SQLSTATES
 
 
-def reject_large_body() -> None:
-    """Reject a request whose Content-Length is too large, before anything reads the body."""
+def reject_body() -> None:
+    """Reject a request whose body is too large, has not arrived in time or has too many form fields."""
+    if request.environ.get(BODY_TIMED_OUT):
+        abort(408)
     if (request.content_length or 0) > current_app.config["MAX_CONTENT_LENGTH"]:
+        abort(413)
+    if request.mimetype == "application/x-www-form-urlencoded" and request.get_data().count(b"&") >= MAX_FORM_FIELDS:
         abort(413)
 
 

@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "api": {"services", "rules", "errors", "clock", "extensions", "limits"},
     "jobs": {"services", "clients", "rules", "errors", "clock", "extensions"},
     "cli": {"jobs", "rules", "services", "clients", "errors", "clock", "extensions", "models"},
-    "server": {"jobs", "services", "models", "errors", "clock", "extensions"},
+    "server": {"jobs", "services", "models", "errors", "clock", "extensions", "wsgi"},
     "__main__": {"cli", "server"},
     "responses": {"api", "views", "errors", "extensions", "limits"},
     "extensions": {"models", "clients.base"},

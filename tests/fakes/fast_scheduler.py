@@ -30,7 +30,8 @@ def speed_up() -> None:
     scheduler.LEASE_TTL, scheduler.HEARTBEAT_INTERVAL = LEASE_TTL, HEARTBEAT_INTERVAL
 
 
-if __name__ == "__main__":
+if __name__ in {"__main__", "__mp_main__"}:  # the command, or one of its worker processes
     speed_up()
+if __name__ == "__main__":
     sys.argv[0] = "flask"
     main()

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import socket
-from multiprocessing.util import Finalize
 from typing import Any
 
 import click
+import uvicorn
 from flask import Flask, current_app
 from flask.cli import with_appcontext
 from flask_migrate import upgrade
-from granian import Granian
-from granian.constants import HTTPModes, Interfaces
-from granian.log import LogLevels
-from werkzeug.utils import import_string
+from uvicorn.supervisors import Multiprocess
 
 from pkgsite.clock import utc_now
 from pkgsite.extensions import db
-from pkgsite.jobs.scheduler import Scheduler
 from pkgsite.models import begin_write
+from pkgsite.server.deadlines import DeadlineProtocol
 from pkgsite.services.accounts.users import has_staff
 from pkgsite.services.importing.catalogue import load_bundled_catalogue_if_empty
 from pkgsite.services.search.indexer import index_pending
 
-WORKER_THREADS = 4  # concurrent requests per worker; more would only wait for the GIL
 GRACEFUL_STOP_S = 10  # maximum time for active requests to finish
+KEEP_ALIVE_S = 15  # how long a connection without requests stays open
+BACKLOG = 1_024  # connections that wait for a worker
+MAX_CONNECTIONS = 1_000  # per worker; the server rejects more with status 503
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
@@ -37,38 +36,33 @@ def init_app(app: Flask) -> None:
 def serve() -> None:
     """Start the web server (settings HOST, PORT, WORKERS). Press Ctrl+C to stop."""
     settings = current_app.config
-    check_port_available(settings["HOST"], settings["PORT"])
-    prepare_database()
-    db.engine.dispose()  # the workers open their own connections
-    print_address(settings)
-    Granian(
-        "wsgi:app",
-        address=settings["HOST"],
-        port=settings["PORT"],
-        interface=Interfaces.WSGI,
-        workers=settings["WORKERS"],
-        blocking_threads=WORKER_THREADS,
-        http=HTTPModes.http1,
-        websockets=False,
-        log_level=LogLevels.warning,
-        respawn_failed_workers=True,
-        workers_kill_timeout=GRACEFUL_STOP_S,
-    ).serve(target_loader=load_worker)
+    with listen(settings["HOST"], settings["PORT"]) as listener:
+        prepare_database()
+        db.engine.dispose()  # the workers open their own connections
+        print_address(settings)
+        Multiprocess(server_config(settings["WORKERS"]), [listener]).run()
     click.echo("Stopped.", err=True)
 
 
-def load_worker(target: str) -> Flask:
-    """Return the application for a worker process, and start the worker's scheduler.
-
-    Each worker has a scheduler, and the lease in the database decides which of them is active. It is started here
-    because threads do not survive a fork, and importing the application must not start jobs.
-    """
-    app: Flask = import_string(target)
-    if app.config["SCHEDULER"] == "web":
-        scheduler = Scheduler(app)
-        scheduler.start()
-        Finalize(None, scheduler.stop, exitpriority=100)  # atexit does not run in a multiprocessing child
-    return app
+def server_config(workers: int) -> uvicorn.Config:
+    """Return the configuration of the web server. On SIGHUP, it replaces its workers one by one."""
+    return uvicorn.Config(
+        "pkgsite.server.worker:create_asgi_app",
+        factory=True,
+        workers=workers,
+        http=DeadlineProtocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # the application interprets them, depending on PROXY_HOPS
+        backlog=BACKLOG,
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=GRACEFUL_STOP_S,
+        timeout_worker_healthcheck=30,
+    )
 
 
 def prepare_database() -> None:
@@ -91,18 +85,21 @@ def prepare_database() -> None:
     db.session.rollback()
 
 
-def check_port_available(host: str, port: int) -> None:
-    """Raise a `ClickException` if the address is not available."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise click.ClickException(
-                f"could not listen on {host} port {port}: {error.strerror}. "
-                f"Try another port, for example: PORT={port % 65535 + 1} {current_app.config['COMMAND']} serve"
-            ) from None
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens at this address; raise a `ClickException` if it is not available."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise click.ClickException(
+            f"could not listen on {host} port {port}: {error.strerror}. "
+            f"Try another port, for example: PORT={port % 65535 + 1} {current_app.config['COMMAND']} serve"
+        ) from None
+    listener.listen(BACKLOG)
+    listener.set_inheritable(True)
+    return listener
 
 
 def print_address(settings: Any) -> None:

@@ -1,0 +1,49 @@
+"""A worker process of the web server."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+from pkgsite.jobs.scheduler import Scheduler
+from pkgsite.server.deadlines import DeadlineProtocol
+from pkgsite.server.wsgi_bridge import WsgiBridge
+
+PARENT_CHECK_INTERVAL_S = 1
+
+
+def create_asgi_app() -> WsgiBridge:
+    """Return the application of a worker process.
+
+    Each worker has a scheduler, and the lease in the database decides which of them is active.
+    """
+    from wsgi import app  # the setting up of the application, which only a worker needs
+
+    DeadlineProtocol.stall_s = app.config["CLIENT_TIMEOUT"]
+    scheduler = Scheduler(app) if app.config["SCHEDULER"] == "web" else None
+
+    def start() -> None:
+        threading.Thread(target=stop_with_parent, args=(os.getppid(),), daemon=True).start()
+        if scheduler:
+            scheduler.start()
+
+    def stop() -> None:
+        if scheduler:
+            scheduler.stop()
+
+    return WsgiBridge(
+        app,
+        max_body_bytes=app.config["MAX_CONTENT_LENGTH"],
+        stall_s=app.config["CLIENT_TIMEOUT"],
+        on_start=start,
+        on_stop=stop,
+    )
+
+
+def stop_with_parent(parent_id: int) -> None:
+    """Stop this process when the server process has ended without stopping it, for example because it was killed."""
+    while os.getppid() == parent_id:
+        time.sleep(PARENT_CHECK_INTERVAL_S)
+    os.kill(os.getpid(), signal.SIGTERM)
