@@ -13,7 +13,7 @@ from pkgsite.api import docs, v3, v4
 from pkgsite.clients.account_gateways import open_account_gateways
 from pkgsite.clients.gateways import open_gateways
 from pkgsite.extensions import compress, csrf, db, login_manager, migrate
-from pkgsite.models import configure_engine, dump_json
+from pkgsite.models import configure_engine, dump_json, engine_options
 
 __version__ = "0.6.0"
 
@@ -24,7 +24,11 @@ def create_app(config: Mapping[str, Any]) -> Flask:
     app.config.from_mapping(
         config,
         COMPRESS_REGISTER=False,
-        SQLALCHEMY_ENGINE_OPTIONS={"json_serializer": dump_json, "json_deserializer": orjson.loads},
+        SQLALCHEMY_ENGINE_OPTIONS={
+            "json_serializer": dump_json,
+            "json_deserializer": orjson.loads,
+            **engine_options(config["DATABASE_URL"]),
+        },
     )
     db.init_app(app)
     with app.app_context():

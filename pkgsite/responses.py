@@ -8,8 +8,8 @@ from flask import Flask, Response, abort, current_app, g, request
 from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
-from sqlalchemy.exc import DBAPIError, IntegrityError
-from werkzeug.exceptions import HTTPException
+from sqlalchemy.exc import DBAPIError
+from werkzeug.exceptions import HTTPException, ServiceUnavailable
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from pkgsite.api import errors as api_errors
@@ -17,6 +17,7 @@ from pkgsite.api.cors import add_cors_headers
 from pkgsite.errors import Forbidden, SiteError
 from pkgsite.extensions import compress, db
 from pkgsite.limits import strip_uncounted_headers
+from pkgsite.outages import RETRY_AFTER_S, is_outage, lost_race, report_outage
 from pkgsite.views import errors as page_errors
 from pkgsite.views import webhooks
 from pkgsite.views.accounts.base import record_session_activity
@@ -34,7 +35,6 @@ SECURITY_HEADERS = {
     ),
 }
 READ_METHODS = {"GET", "HEAD", "OPTIONS"}
-RETRYABLE_SQLSTATES = {"40001", "40P01"}  # serialization failure, deadlock
 BODY_TIMED_OUT = "pkgsite.body_timed_out"  # key of the WSGI environment, set by the server
 MAX_FORM_FIELDS = 1_000  # as for multipart forms
 HSTS = "max-age=31536000"
@@ -54,7 +54,7 @@ def init_app(app: Flask) -> None:
     app.session_interface = SecureSessionInterface()
     app.register_error_handler(HTTPException, error_response)
     app.register_error_handler(SiteError, error_response)
-    app.register_error_handler(DBAPIError, retry_after_race)
+    app.register_error_handler(DBAPIError, handle_database_error)
     app.register_error_handler(
         CSRFError, lambda _error: error_response(Forbidden("The CSRF token is missing or invalid."))
     )
@@ -72,12 +72,17 @@ def error_response(error: HTTPException | SiteError) -> Response:
     return webhooks.error_response(error) if request.path in webhooks.PATHS else page_errors.error_response(error)
 
 
-def retry_after_race(error: DBAPIError) -> ResponseReturnValue:
-    """Run a request again whose transaction lost a race, such as with one that has added the same grid.
+def handle_database_error(error: DBAPIError) -> ResponseReturnValue:
+    """Run a request again whose transaction lost a race; respond 503 if the database is not available.
 
-    The second run sees what the other transaction has saved, and reports it like any other invalid input.
+    After a race, such as with a request that adds the same grid, the second run sees what the other transaction has
+    saved, and reports it like any other invalid input.
     """
-    if g.get("has_lost_race") or not _lost_race(error):
+    if is_outage(error):
+        report_outage(error)
+        g.retry_after_s = RETRY_AFTER_S
+        return error_response(ServiceUnavailable())
+    if g.get("has_lost_race") or not lost_race(error):
         raise error
     g.has_lost_race = True
     db.session.rollback()
@@ -85,10 +90,6 @@ def retry_after_race(error: DBAPIError) -> ResponseReturnValue:
         return current_app.dispatch_request()
     except Exception as second_error:
         return current_app.handle_user_exception(second_error)
-
-
-def _lost_race(error: DBAPIError) -> bool:
-    return isinstance(error, IntegrityError) or getattr(error.orig, "sqlstate", None) in RETRYABLE_SQLSTATES
 
 
 def reject_body() -> None:
@@ -105,23 +106,29 @@ def finalise_response(response: Response) -> Response:
     """Add what all responses have: security headers, relative redirects and compression; and those of some kinds."""
     if current_app.config["RATELIMIT_ENABLED"]:
         strip_uncounted_headers(response)
+    if "retry_after_s" in g:
+        response.headers["Retry-After"] = str(g.retry_after_s)
     if request.path.startswith("/api/") and request.method in READ_METHODS:
         add_cors_headers(response)
     if request.method == "GET" and getattr(g.get("_login_user"), "is_activity_due", False):
         record_session_activity()
     if response.status_code == 308:
         _make_redirect_relative(response)
+    _add_security_headers(response)
+    if request.endpoint == "static":
+        finalise_static_response(response)
+    if _should_compress(response):
+        compress.after_request(response)
+    return response
+
+
+def _add_security_headers(response: Response) -> None:
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
     if g.get("allows_inline_styles"):  # set by a page with a third-party tool
         response.headers["Content-Security-Policy"] += " 'unsafe-inline'"  # style-src is the last directive
     if request.is_secure or current_app.config["PUBLIC_URL"].startswith("https://"):
         response.headers["Strict-Transport-Security"] = HSTS
-    if request.endpoint == "static":
-        finalise_static_response(response)
-    if _should_compress(response):
-        compress.after_request(response)
-    return response
 
 
 def _make_redirect_relative(response: Response) -> None:

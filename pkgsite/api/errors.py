@@ -21,6 +21,7 @@ MESSAGES = {
     404: "Not found.",
     413: "Request body too large.",
     429: "Too many requests. Try again later.",
+    503: "Temporarily unavailable. Try again later.",
     500: "Internal server error. The error has been logged.",
 }
 SAFE_TO_SHOW = (BadRequest, PreconditionFailed, PreconditionRequired, Unauthorized, UnsupportedMediaType)

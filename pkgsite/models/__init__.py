@@ -1,6 +1,6 @@
 """The database models. Every model is imported here, so that importing this package registers all tables."""
 
-from pkgsite.models.base import Base, began_as_write, begin_write, configure_engine, dump_json
+from pkgsite.models.base import Base, began_as_write, begin_write, configure_engine, dump_json, engine_options
 from pkgsite.models.category import Category
 from pkgsite.models.grid import Cell, Feature, Grid, GridPackage, GridSlugRedirect
 from pkgsite.models.job import JobRun, Lease
@@ -50,4 +50,5 @@ __all__ = [
     "begin_write",
     "configure_engine",
     "dump_json",
+    "engine_options",
 ]

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
 from sqlalchemy import JSON, BigInteger, DateTime, Engine, Integer, MetaData, String, event
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Connection, Dialect
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session, mapped_column, registry
 from sqlalchemy.types import TypeDecorator
 
+CONNECT_TIMEOUT_S = 5  # to PostgreSQL
+ANSWER_TIMEOUT_S = 30  # after which an unreachable PostgreSQL server counts as lost
+FILE_ID = "file_id"  # key of the info of a SQLite connection
 NAMING_CONVENTION = {
     "pk": "pk_%(table_name)s",
     "fk": "fk_%(table_name)s_%(column_0_N_name)s",
@@ -73,6 +79,16 @@ def dump_json(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
+def engine_options(url: str) -> dict[str, Any]:
+    """Return the options of the engine: on PostgreSQL, lost connections are noticed before they are used."""
+    if url.startswith("sqlite"):
+        return {}
+    return {
+        "pool_pre_ping": True,
+        "connect_args": {"connect_timeout": CONNECT_TIMEOUT_S, "tcp_user_timeout": 1000 * ANSWER_TIMEOUT_S},
+    }
+
+
 def configure_engine(engine: Engine) -> None:
     """Configure the connections of SQLite and PostgreSQL.
 
@@ -89,8 +105,19 @@ def configure_engine(engine: Engine) -> None:
 
         return
 
+    path = Path(engine.url.database or "")
+    has_connected = False
+
+    @event.listens_for(engine, "do_connect")
+    def require_same_file(_dialect: object, _record: object, _arguments: object, _options: object) -> None:
+        if has_connected and not path.exists():  # the driver would create an empty file
+            raise sqlite3.OperationalError("unable to open database file: it has been deleted")
+
     @event.listens_for(engine, "connect")
-    def configure_sqlite(connection: Any, _record: object) -> None:
+    def configure_sqlite(connection: Any, record: Any) -> None:
+        nonlocal has_connected
+        has_connected = True
+        record.info[FILE_ID] = file_id(path)
         connection.isolation_level = None
         for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=10000"):
             connection.execute(f"PRAGMA {pragma}").close()
@@ -106,7 +133,19 @@ def begin_write(session: Session) -> None:
     On SQLite, a transaction that reads first and writes later fails if another one has written in between. A write
     transaction waits until it has the lock.
     """
-    session.connection(execution_options={"sqlite_begin": "IMMEDIATE"})
+    connection = session.connection(execution_options={"sqlite_begin": "IMMEDIATE"})
+    if FILE_ID in connection.info and connection.info[FILE_ID] != file_id(Path(connection.engine.url.database or "")):
+        cause = sqlite3.OperationalError("the database file has been replaced or deleted")
+        raise OperationalError("BEGIN IMMEDIATE", None, cause)
+
+
+def file_id(path: Path) -> tuple[int, int] | None:
+    """Return what identifies a file, whatever its name; None if there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def began_as_write(session: Session) -> bool:

@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "cli": {"jobs", "rules", "services", "clients", "errors", "clock", "extensions", "models"},
     "server": {"jobs", "services", "models", "errors", "clock", "extensions", "wsgi"},
     "__main__": {"cli", "server"},
-    "responses": {"api", "views", "errors", "extensions", "limits"},
+    "responses": {"api", "views", "errors", "extensions", "limits", "outages"},
     "extensions": {"models", "clients.base"},
     "config": set(),
     "wsgi": {"pkgsite", "config"},
