@@ -150,8 +150,12 @@ def html_response() -> WsgiApp:
     return response("200 OK", b"<!doctype html><title>Welcome</title>", "text/html; charset=utf-8")
 
 
-def truncated_response(_environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-    """Send less than the Content-Length."""
+def truncated_response(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    """Send less than the Content-Length, and close the connection.
+
+    The request's body is read first: the server would otherwise wait for its end before it closes the connection.
+    """
+    environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", "1000")])
     return [b'{"count": 1, "next": null, "results": [']
 
