@@ -9,6 +9,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -335,9 +336,9 @@ def session(app: Flask) -> Iterator[Session]:
         yield db.session()
 
 
-@pytest.fixture
-def serve_app() -> Iterator[Callable[[Any], str]]:
-    """A function that serves a WSGI application over HTTP on loopback and returns its URL."""
+@contextmanager
+def web_servers() -> Iterator[Callable[[Any], str]]:
+    """Yield a function that serves a WSGI application over HTTP on loopback and returns its URL."""
     servers = []
 
     def start(application: Any) -> str:
@@ -354,3 +355,10 @@ def serve_app() -> Iterator[Callable[[Any], str]]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@pytest.fixture
+def serve_app() -> Iterator[Callable[[Any], str]]:
+    """A function that serves a WSGI application over HTTP on loopback and returns its URL."""
+    with web_servers() as serve:
+        yield serve

@@ -9,7 +9,16 @@ import pytest
 from flask import Flask
 
 from pkgsite.jobs import refresh
-from tests.jobs.fake_hosts import FakeHosts, RefreshedSite
+from tests.conftest import KINDS, Templates
+from tests.jobs.fake_hosts import FakeHosts, RefreshedSite, populate_refreshed_site
+
+
+@pytest.fixture(params=KINDS)
+def database_url(request: pytest.FixtureRequest, database_templates: Templates) -> str:
+    """The URL of a migrated database, empty or, for tests that use `refreshed_site`, with refreshed packages."""
+    return database_templates.reused(
+        request.param, populate_refreshed_site if "refreshed_site" in request.fixturenames else None
+    )
 
 
 @pytest.fixture
@@ -20,6 +29,13 @@ def fake_hosts(serve_app: Callable[[Any], str]) -> FakeHosts:
 @pytest.fixture
 def site(fake_hosts: FakeHosts, make_app: Callable[..., Flask]) -> RefreshedSite:
     return RefreshedSite(make_app(**fake_hosts.settings()), fake_hosts)
+
+
+@pytest.fixture
+def refreshed_site(site: RefreshedSite) -> RefreshedSite:
+    """A site with a package for each code host; all facts have been fetched."""
+    site.adopt_index()
+    return site
 
 
 @pytest.fixture(autouse=True)

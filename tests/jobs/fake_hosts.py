@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import Engine, select, update
+from sqlalchemy.orm import Session
 
+from pkgsite import create_app
 from pkgsite.clients.gateways import TIMEOUTS, open_gateways
 from pkgsite.clock import utc_now
 from pkgsite.extensions import db, gateways
@@ -20,6 +24,7 @@ from pkgsite.models import HostState, Package, SourceState
 from pkgsite.rules.freshness import Source
 from pkgsite.services.refresh.queue import ALL_SOURCES, Claim, RefreshResult, SourceFilter
 from pkgsite.services.refresh.sources import sync_sources
+from tests.conftest import make_config, web_servers
 from tests.factories import make_package
 from tests.fakes.bitbucket import FakeBitbucket
 from tests.fakes.forgejo import FakeForgejo
@@ -29,6 +34,7 @@ from tests.fakes.pypi import FakePyPI
 from tests.fakes.rest_host import FakeRepository, make_commits
 
 FAST_TIMEOUTS = replace(TIMEOUTS, read_timeout_s=15, total_timeout_s=15, attempts=1)
+STARTED_AT = utc_now()  # the repositories of all fake hosts of this process are the same
 TOKEN = "ghp_for_tests_only"
 REPOSITORIES = {
     "github.com": "https://github.com/ada/one",
@@ -44,9 +50,8 @@ class FakeHosts:
     def __init__(self, serve_app: Callable[[Any], str]) -> None:
         self.github = FakeGitHub(TOKEN)
         self.github.add("ada/one")
-        now = utc_now()
         self.gitlab, self.bitbucket, self.forgejo = (
-            kind(FakeRepository("ada/one", number, make_commits(60, seed=number, now=now)))
+            kind(FakeRepository("ada/one", number, make_commits(60, seed=number, now=STARTED_AT)))
             for number, kind in enumerate((FakeGitLab, FakeBitbucket, FakeForgejo), 1)
         )
         self.pypi = FakePyPI()
@@ -113,6 +118,18 @@ class RefreshedSite:
             db.session.commit()
             return changed
 
+    def adopt_index(self) -> None:
+        """Continue at this site's index, after a refresh from one at another port: its port is part of its name."""
+        hosts = {
+            Source.INDEX: self.gateways.package_index_host,
+            Source.DOWNLOADS: self.gateways.downloads_host,
+        }
+        with self.app.app_context():
+            for source, host in hosts.items():
+                db.session.execute(update(SourceState).where(SourceState.source == source).values(host=host))
+            db.session.commit()
+        assert self.sync_sources() == 0
+
     def refresher(self, source_filter: SourceFilter = ALL_SOURCES, **options: Any) -> Refresher:
         return Refresher(self.app, self.gateways, source_filter=source_filter, clock=self.fake_hosts.now, **options)
 
@@ -146,6 +163,19 @@ class RefreshedSite:
             excluded = {"last_fetched_at", "changed_at"}
             names = [column.key for column in Package.__table__.columns if column.key not in excluded]
             return {package.slug: {name: getattr(package, name) for name in names} for package in packages}
+
+
+def populate_refreshed_site(session: Session) -> None:
+    """Add a package for each code host, and fetch its facts."""
+    engine = session.get_bind()
+    assert isinstance(engine, Engine)
+    url = engine.url.render_as_string(hide_password=False)
+    with web_servers() as serve, tempfile.TemporaryDirectory() as folder:
+        fake_hosts = FakeHosts(serve)
+        site = RefreshedSite(create_app(make_config(url, Path(folder), **fake_hosts.settings())), fake_hosts)
+        site.add_package_per_host()
+        first = site.refresh()
+        assert set(first.totals()) == {"fetched"}, first.failures
 
 
 class ResultRecorder:

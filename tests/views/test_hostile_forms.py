@@ -159,7 +159,9 @@ CHECKED_PATHS = (
 
 
 SHARES = 4
-each_form = pytest.mark.parametrize("index", range(len(FORMS)), ids=[f"{path}-{fields[0]}" for path, fields, _ in FORMS])
+each_form = pytest.mark.parametrize(
+    "index", range(len(FORMS)), ids=[f"{path}-{fields[0]}" for path, fields, _ in FORMS]
+)
 
 
 def hostile_texts(session: Session) -> list[str]:
