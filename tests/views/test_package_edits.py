@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import unescape
 from typing import Any
 
@@ -283,14 +283,31 @@ def test_first_edits_are_queued_for_review(make_app: Callable[..., Flask], sessi
     assert ada.post("/packages/add/", {**PACKAGE_FORM, "title": ""}).status_code == 422
 
 
+PACKAGE_FIELDS = ("title", "slug", "category", "repo_url", "pypi_url", "documentation_url", "replaced_by", "reason",
+                  "version", "package_id", "grid")  # fmt: skip
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_hostile_text_is_escaped_or_rejected(ada: CsrfClient, session: Session, hostile: str) -> None:
+    """Half of the fields on each database; which ones alternates from text to text."""
+    first = (HOSTILE.index(hostile) + (session.get_bind().dialect.name == "sqlite")) % 2
+    check_hostile_text(ada, session, hostile, PACKAGE_FIELDS[first::2])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_hostile_text_is_escaped_or_rejected_in_every_field(ada: CsrfClient, session: Session, hostile: str) -> None:
+    check_hostile_text(ada, session, hostile, PACKAGE_FIELDS)
+
+
+def check_hostile_text(ada: CsrfClient, session: Session, hostile: str, names: Sequence[str]) -> None:
     ada.post("/packages/add/", PACKAGE_FORM)
-    for name in ("title", "slug", "category", "repo_url", "pypi_url", "documentation_url", "replaced_by", "reason",
-                 "version", "package_id", "grid"):  # fmt: skip
+    form: dict[str, str] = {}
+    for name in names:
         added = ada.post("/packages/add/", {**PACKAGE_FORM, "repo_url": "https://github.com/a/b", name: hostile})
-        edited = ada.post("/packages/one/edit/", edit_form_data(ada) | {name: hostile})
+        form = form or edit_form_data(ada)
+        edited = ada.post("/packages/one/edit/", form | {name: hostile})
         for response in (added, edited):
             assert response.status_code in {303, 409, 422}, name
             assert b"<script>alert" not in response.data
@@ -299,6 +316,8 @@ def test_hostile_text_is_escaped_or_rejected(ada: CsrfClient, session: Session, 
             assert ada.get(f"/packages/p/{package.slug}/").status_code == 200
             session.delete(session.get_one(Package, package.id))
             session.commit()
+        if edited.status_code == 303:
+            form = {}
 
 
 @pytest.mark.parametrize("role", ["user", "moderator"])

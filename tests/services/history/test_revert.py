@@ -1,4 +1,7 @@
-"""Reverting and restoring, in random histories whose states are recorded independently of the revisions."""
+"""Reverting and restoring, in random histories whose states are recorded independently of the revisions.
+
+The work grows with the square of the length of a history: `make test` has short ones, `make test-slow` long ones.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ from pkgsite.services.permissions import Viewer
 from tests.factories import NOW, make_package
 from tests.users import make_user, viewer_of
 
-EDITS = 200
+SHORT, LONG = 80, 300  # edits of a random history
 Key = tuple[str, int]
 State = dict[Key, dict[str, Any]]
 # Hypothesis begins with the smallest number, so that a single example would always be the same.
@@ -201,8 +204,8 @@ def without_version(state: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in state.items() if name != "version"}
 
 
-def random_history(session: Session, seed: int) -> RandomHistory:
-    """Return a history of `EDITS` random edits."""
+def random_history(session: Session, seed: int, edits: int) -> RandomHistory:
+    """Return a history of random edits."""
     packages = [make_package(session, f"start-{index}").id for index in range(4)]
     users = [viewer_of(make_user(session, name, role="moderator")) for name in ("ada", "bob", "eve")]
     session.commit()
@@ -214,7 +217,7 @@ def random_history(session: Session, seed: int) -> RandomHistory:
         history.grid_id = grid.id
 
     history.record(add_grid)
-    while len(history.changes) < EDITS:
+    while len(history.changes) < edits:
         history.random_edit()
     return history
 
@@ -234,15 +237,22 @@ def clear(session: Session) -> Callable[[], Session]:
     return clear_tables
 
 
+each_length = pytest.mark.parametrize(
+    "edits", [pytest.param(SHORT, marks=pytest.mark.long), pytest.param(LONG, marks=pytest.mark.slow)]
+)
+
+
 def without_packages(state: State) -> State:
     return {key: values for key, values in state.items() if key[0] != "package"}
 
 
-@pytest.mark.long
+@each_length
 @RANDOM
 @given(seed=SEEDS)
-def test_restoring_a_grid_to_any_revision_brings_back_its_state(clear: Callable[[], Session], seed: int) -> None:
-    history = random_history(clear(), seed)
+def test_restoring_a_grid_to_any_revision_brings_back_its_state(
+    clear: Callable[[], Session], seed: int, edits: int
+) -> None:
+    history = random_history(clear(), seed, edits)
     session, scope = history.session, HistoryScope("grid", history.grid_id)
     deletions = 0
     for head_id, _, after in history.changes:
@@ -254,14 +264,16 @@ def test_restoring_a_grid_to_any_revision_brings_back_its_state(clear: Callable[
             restore(changeset, scope, last.id, last_seen_id=last_revision_id(session, scope))
         assert without_packages(history.state()) == without_packages(after), f"after revision {last.id}"
         session.rollback()
-    assert deletions > 5
+    assert deletions > 2
 
 
-@pytest.mark.long
+@each_length
 @RANDOM
 @given(seed=SEEDS)
-def test_restoring_a_package_to_any_revision_brings_back_its_state(clear: Callable[[], Session], seed: int) -> None:
-    history = random_history(clear(), seed)
+def test_restoring_a_package_to_any_revision_brings_back_its_state(
+    clear: Callable[[], Session], seed: int, edits: int
+) -> None:
+    history = random_history(clear(), seed, edits)
     restored = 0
     for head_id, _, after in history.changes:
         for revision in changeset_revisions(history.session, head_id):
@@ -276,16 +288,18 @@ def test_restoring_a_package_to_any_revision_brings_back_its_state(clear: Callab
     assert restored
 
 
-@pytest.mark.long
+@each_length
 @RANDOM
 @given(seed=SEEDS)
-def test_a_changeset_can_be_reverted_unless_a_later_one_conflicts(clear: Callable[[], Session], seed: int) -> None:
-    history = random_history(clear(), seed)
+def test_a_changeset_can_be_reverted_unless_a_later_one_conflicts(
+    clear: Callable[[], Session], seed: int, edits: int
+) -> None:
+    history = random_history(clear(), seed, edits)
     current = history.state()
-    edits = [edited_fields(before, after) for _, before, after in history.changes]
+    edited = [edited_fields(before, after) for _, before, after in history.changes]
     reverted_count = conflict_count = 0
     for index, (head_id, before, _) in enumerate(history.changes):
-        has_conflict = any(conflict(edits[index], later) for later in edits[index + 1 :])
+        has_conflict = any(conflict(edited[index], later) for later in edited[index + 1 :])
         try:
             with history.changeset() as changeset:
                 revert(changeset, head_id)
@@ -297,7 +311,7 @@ def test_a_changeset_can_be_reverted_unless_a_later_one_conflicts(clear: Callabl
         else:
             assert not has_conflict, f"change {head_id} was reverted"
             reverted_count += 1
-            assert history.state() == reverted_state(current, edits[index], before)
+            assert history.state() == reverted_state(current, edited[index], before)
         history.session.rollback()
     assert reverted_count > 3
     assert conflict_count > 3
