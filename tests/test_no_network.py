@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import signal
 import socket
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from html import unescape
@@ -13,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_server import fetch, running
+from tests.processes import Process
+from tests.test_server import fetch, running_fast_scheduler
 
 pytestmark = pytest.mark.long
 
@@ -84,14 +84,14 @@ def assert_pages_work(site: str) -> None:
     assert {page: fetch(site, page).status_code for page in PAGES} == dict.fromkeys(PAGES, 200)
 
 
-def stop(process: subprocess.Popen[str]) -> str:
+def stop(process: Process) -> str:
     """Stop the site with SIGTERM, as service managers do, and return its log."""
     process.send_signal(signal.SIGTERM)
     _, log = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 0, log
     assert log.rstrip().endswith("Stopped.")
     assert "Traceback" not in log
-    return log
+    return str(log)
 
 
 def test_hosts_that_refuse_connections(
@@ -99,7 +99,7 @@ def test_hosts_that_refuse_connections(
 ) -> None:
     code_hosts, index, counts = (host_of(reserve_port()) for _ in range(3))
     point_hosts_at(monkeypatch, code_hosts, index, counts)
-    with running(f"sqlite:///{tmp_path}/new.db", tmp_path, program="tests.fakes.fast_scheduler") as (process, site):
+    with running_fast_scheduler(f"sqlite:///{tmp_path}/new.db", tmp_path) as (process, site):
         assert_pages_work(site)
         expected, ends_at = {"github.com", "bitbucket.org", index, counts}, time.monotonic() + DEADLINE_S
         while not expected <= unreachable_hosts(fetch(site, "/status/").text):
@@ -122,7 +122,7 @@ def test_hosts_that_do_not_respond(
     silent.listen(128)
     silent.settimeout(DEADLINE_S)
     point_hosts_at(monkeypatch, *[host_of(silent)] * 3)
-    with running(f"sqlite:///{tmp_path}/new.db", tmp_path, program="tests.fakes.fast_scheduler") as (process, site):
+    with running_fast_scheduler(f"sqlite:///{tmp_path}/new.db", tmp_path) as (process, site):
         connection, _ = silent.accept()
         with connection:
             assert connection.recv(4) == b"GET "

@@ -14,6 +14,7 @@ import pytest
 import requests
 from flask import Flask
 
+from tests import processes
 from tests.databases import DatabaseTemplate, free_port
 
 pytestmark = pytest.mark.long
@@ -33,17 +34,40 @@ def empty_database(
             yield url
 
 
+def server_environment(database: str, folder: Path) -> dict[str, str]:
+    """Return the environment of a site that listens on a free port."""
+    return os.environ | {"DATABASE_URL": database, "DATA_DIR": str(folder), "PORT": str(free_port())}
+
+
 @contextmanager
-def running(database: str, folder: Path, *, program: str = "flask") -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Start the site; yield its process and its URL."""
-    port = free_port()
-    environment = os.environ | {"DATABASE_URL": database, "DATA_DIR": str(folder), "PORT": str(port)}
-    command = [sys.executable, "-m", program, "--app", "wsgi", "serve"]
+def running(database: str, folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Start the site with the real command; yield its process and its URL."""
+    environment = server_environment(database, folder)
+    command = [sys.executable, "-m", "flask", "--app", "wsgi", "serve"]
     process = subprocess.Popen(
         command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
+    with stopping(process):
+        yield process, f"http://127.0.0.1:{environment['PORT']}"
+
+
+@contextmanager
+def running_fast_scheduler(database: str, folder: Path) -> Iterator[tuple[processes.Process, str]]:
+    """Start the site with a faster scheduler; yield its process and its URL."""
+    environment = server_environment(database, folder)
+    process = processes.start(
+        "-m", "tests.fakes.fast_scheduler", "--app", "wsgi", "serve",
+        env=environment, stdout=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    with stopping(process):
+        yield process, f"http://127.0.0.1:{environment['PORT']}"
+
+
+@contextmanager
+def stopping(process: processes.Process | subprocess.Popen[str]) -> Iterator[None]:
+    """Kill a process and its children at the end."""
     try:
-        yield process, f"http://127.0.0.1:{port}"
+        yield
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)

@@ -8,7 +8,8 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
-from tests.factories import make_grid, make_package
+from pkgsite.models import Package
+from tests.factories import NOW, make_category, make_grid, make_package
 
 ROOT = "http://localhost/api/v4/packages"
 HIT_FIELDS = (
@@ -19,9 +20,17 @@ HIT_FIELDS = (
 
 @pytest.fixture
 def _45_packages(session: Session) -> None:
-    """Add packages with the ids 1 to 45."""
-    for number in range(1, 46):
-        make_package(session, f"package-{number}", id=number)
+    add_packages(session, 45)
+
+
+def add_packages(session: Session, count: int) -> None:
+    """Add packages with the ids 1 to `count`."""
+    category = make_category(session)
+    session.add_all(
+        Package(id=number, slug=f"package-{number}", title=f"package-{number}", category_id=category.id,
+                created_at=NOW, modified_at=NOW, changed_at=NOW)
+        for number in range(1, count + 1)
+    )  # fmt: skip
     session.commit()
 
 
@@ -78,9 +87,7 @@ def test_following_next_reads_every_record_once(client: FlaskClient) -> None:
 
 @pytest.mark.long
 def test_a_page_has_at_most_1000_records(client: FlaskClient, session: Session) -> None:
-    for number in range(1, 1003):
-        make_package(session, f"package-{number}", id=number)
-    session.commit()
+    add_packages(session, 1002)
     body = client.get("/api/v4/packages/?limit=5000").get_json()
     assert len(body["results"]) == 1000
     assert body["next"] == f"{ROOT}/?limit=1000&offset=1000"

@@ -18,7 +18,7 @@ from tests.api.api_client import ApiClient
 from tests.factories import make_grid
 from tests.users import make_user
 
-WRITERS, GRIDS, THREADS = 100, 10, 20
+GRIDS, THREADS = 10, 20
 
 
 def append_word(url: str, token: str, word: str) -> list[int]:
@@ -34,8 +34,12 @@ def append_word(url: str, token: str, word: str) -> list[int]:
     return statuses
 
 
-@pytest.mark.long
-def test_no_change_of_100_writers_is_lost(app: Flask, session: Session, serve_app: Callable[[Any], str]) -> None:
+@pytest.mark.parametrize(
+    "writers", [pytest.param(40, marks=pytest.mark.long), pytest.param(100, marks=pytest.mark.slow)]
+)
+def test_no_change_of_many_writers_is_lost(
+    app: Flask, session: Session, serve_app: Callable[[Any], str], writers: int
+) -> None:
     grid_ids = [make_grid(session, f"grid-{number}").id for number in range(GRIDS)]
     users = [make_user(session, f"user-{number}") for number in range(2)]
     tokens = [ApiClient(app, session, user).token for user in users]
@@ -48,16 +52,16 @@ def test_no_change_of_100_writers_is_lost(app: Flask, session: Session, serve_ap
                 tokens[number % 2],
                 f"word-{number}",
             )
-            for number in range(WRITERS)
+            for number in range(writers)
         ]
         statuses = Counter(status for job in jobs for status in job.result())
-    assert statuses[200] == WRITERS
+    assert statuses[200] == writers
     assert set(statuses) <= {200, 412}
     session.rollback()
     words_by_grid = {grid.id: grid.description.split() for grid in session.scalars(select(Grid))}
     for index, grid_id in enumerate(grid_ids):
-        assert sorted(words_by_grid[grid_id]) == sorted(f"word-{number}" for number in range(index, WRITERS, GRIDS))
-    assert len(session.scalars(select(Revision.id)).all()) == WRITERS
+        assert sorted(words_by_grid[grid_id]) == sorted(f"word-{number}" for number in range(index, writers, GRIDS))
+    assert len(session.scalars(select(Revision.id)).all()) == writers
 
 
 def test_the_second_of_two_changes_with_the_same_etag_is_rejected(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -24,12 +23,12 @@ from pkgsite.models import JobRun, Lease
 from pkgsite.rules.timetable import TIMETABLE
 from tests.conftest import KINDS, make_config
 from tests.databases import DatabaseTemplate, free_port
-from tests.test_server import fetch, running
+from tests.processes import Process
+from tests.test_server import fetch, running_fast_scheduler
 from tests.waiting import wait_until
 
 TIMEOUT_S = 100
 TAKEOVER_TIMEOUT_S = 60
-FAST_SCHEDULER = "tests.fakes.fast_scheduler"
 JOB_NAMES = {job.name for job in TIMETABLE}
 
 
@@ -61,7 +60,7 @@ class Run(NamedTuple):
 class ServerPair:
     """Two servers, with queries for their lease and runs."""
 
-    def __init__(self, app: Flask, started: list[tuple[subprocess.Popen[str], str]]) -> None:
+    def __init__(self, app: Flask, started: list[tuple[Process, str]]) -> None:
         self._app = app
         self._processes = [process for process, _ in started]
         self._urls = [url for _, url in started]
@@ -115,7 +114,7 @@ class ServerPair:
         assert last.returncode == 0, stderr
         assert self.lease_holder() == ""
 
-    def _server_of(self, holder: str) -> subprocess.Popen[str]:
+    def _server_of(self, holder: str) -> Process:
         """Return the server of a worker."""
         group = os.getpgid(int(holder.split(":")[1]))
         return next(process for process in self._processes if process.pid == group)
@@ -134,7 +133,7 @@ def pairs(
             url = stack.enter_context(database_templates(kind).copy())
             app = create_app(make_config(url, folder))
             stack.callback(dispose_engine, app)
-            servers = [stack.enter_context(running(url, folder, program=FAST_SCHEDULER)) for _ in range(2)]
+            servers = [stack.enter_context(running_fast_scheduler(url, folder)) for _ in range(2)]
             server_pairs.append(ServerPair(app, servers))
         yield server_pairs
 

@@ -14,7 +14,16 @@ PAGES = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 390)])
+# Each theme and each width in `make test`; `make test-slow` adds the other combinations.
+@pytest.mark.parametrize(
+    ("scheme", "width"),
+    [
+        ("light", 1280),
+        ("dark", 390),
+        pytest.param("dark", 1280, marks=pytest.mark.slow),
+        pytest.param("light", 390, marks=pytest.mark.slow),
+    ],
+)
 def test_axe_finds_no_violations(open_page: OpenPage, scheme: str, width: int) -> None:
     page = open_page("/", width=width, color_scheme=scheme, reduced_motion="reduce")
     for path in PAGES:

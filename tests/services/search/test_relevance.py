@@ -17,7 +17,6 @@ from tests.factories import NOW
 
 PREFIXES = ("django",)
 ADDED_NAMES = 5_000
-QUERIES = 150  # of each kind, for the added names
 
 # Queries of each kind, and the slug that should be ranked first.
 JUDGEMENTS = {
@@ -204,19 +203,20 @@ def add_typo(kind: str, name: str, draw: random.Random) -> str:
     return TYPO_KINDS[kind](name, draw.choice(indexes), draw.choice("etaoinshr"))
 
 
-@pytest.mark.long
-def test_names_are_found_among_thousands_of_others(large_catalogue: tuple[Session, list[str]]) -> None:
+@pytest.mark.parametrize("count", [pytest.param(60, marks=pytest.mark.long), pytest.param(150, marks=pytest.mark.slow)])
+def test_names_are_found_among_thousands_of_others(large_catalogue: tuple[Session, list[str]], count: int) -> None:
+    """`count` is the number of queries of each kind."""
     session, names = large_catalogue
     draw = random.Random(9)
     slugs = {name: f"{name[:40]}-{number}" for number, name in enumerate(names)}
-    sample = draw.sample(names, QUERIES)
+    sample = draw.sample(names, count)
     queries = {
         "exact": {name: slugs[name] for name in sample},
         "another spelling": {name.replace("-", " ").upper(): slugs[name] for name in sample},
         "without its prefix": {name.removeprefix("django-"): slugs[name] for name in sample},
     }
     for kind in TYPO_KINDS:
-        batch = draw.sample([name for name in names if len(name) > 5], QUERIES // 3)
+        batch = draw.sample([name for name in names if len(name) > 5], count // 3)
         bare = [name for name in batch if name.startswith("django-") and len(name) > len("django-") + 5]
         queries[kind] = {add_typo(kind, name, draw): slugs[name] for name in batch}
         queries[kind] |= {add_typo(kind, name.removeprefix("django-"), draw): slugs[name] for name in bare}
