@@ -20,8 +20,10 @@ from pkgsite.models import (
     PackageSlugRedirect,
     Usage,
 )
+from pkgsite.rules.bots import is_bot, without_bots
 from pkgsite.rules.links import safe_url
 from pkgsite.rules.pypi_names import parse_pypi_name
+from pkgsite.rules.python_requirements import is_readable
 
 AnySelect = Select[*tuple[Any, ...]]
 
@@ -106,6 +108,21 @@ class PackageRecord:
     def pypi_name(self) -> str:
         """The project's name on the package index, or "" if it has none."""
         return parse_pypi_name(self.pypi_url)
+
+    @property
+    def people(self) -> list[str]:
+        """The participants without bots."""
+        return without_bots(self.participants)
+
+    @property
+    def bots(self) -> list[str]:
+        """The bots among the participants."""
+        return [name for name in self.participants if is_bot(name)]
+
+    @property
+    def has_unreadable_python(self) -> bool:
+        """Whether the release's Python requirement is not a version specifier."""
+        return bool(self.requires_python) and not is_readable(self.requires_python)
 
     @property
     def commits_last_year(self) -> int | None:

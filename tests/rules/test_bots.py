@@ -1,0 +1,31 @@
+"""Bots among the participants."""
+
+from __future__ import annotations
+
+import pytest
+
+from pkgsite.rules.bots import is_bot, without_bots
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("dependabot[bot]", "pre-commit-ci[bot]", "github-actions[bot]", "Renovate[Bot]", "weird-thing[bot]"),
+        *("dependabot", "dependabot-preview", "renovate-bot", "renovate_bot", "Renovate Bot", "Weblate (bot)"),
+        *("pyup-bot", "GitHub Actions", "actions-user", "Copilot", "greenkeeper", "allcontributors", "bot-of-acme"),
+        *("imgbot", "fossabot", "Weblate", "mergify", "snyk-bot", " DEPENDABOT "),
+    ],
+)
+def test_bots_are_recognized_by_their_names(name: str) -> None:
+    assert is_bot(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["ada", "abbot", "Tony Abbott", "talbot", "robot", "botond", "Botond Kiss", "cibot2000", "action", "", "[]"]
+)
+def test_people_are_not_bots(name: str) -> None:
+    assert not is_bot(name)
+
+
+def test_people_keep_their_order() -> None:
+    assert without_bots(["zoe", "dependabot[bot]", "ada"]) == ["zoe", "ada"]
