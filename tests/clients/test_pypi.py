@@ -215,11 +215,28 @@ def test_newest_release_is_current_if_none_has_files(fake: FakePyPI, facts: Fact
     assert (facts().version, facts().released_at) == ("1.1", None)
 
 
-def test_described_version_is_current_without_releases(fake: FakePyPI, facts: Facts) -> None:
-    fake["django-x"].fields = {"releases": None}
+@pytest.mark.parametrize("releases", [None, {}])
+def test_files_of_the_described_release_are_in_urls(fake: FakePyPI, facts: Facts, releases: Any) -> None:
+    fake["django-x"].fields = {"releases": releases}
+    project = facts()
+    assert project.releases == (ReleaseFacts("1.1", FIRST_UPLOAD + DAY, False, None, ">=3.10", True),)
+    assert (project.version, project.released_at, project.licence) == ("1.1", FIRST_UPLOAD + DAY, "MIT")
+    assert not project.has_all_releases
+
+
+def test_described_version_is_current_without_files(fake: FakePyPI, facts: Facts) -> None:
+    fake["django-x"].fields = {"releases": None, "urls": None}
     project = facts()
     assert (project.version, project.released_at, project.releases) == ("1.1", None, ())
     assert (project.requires_python, project.supports_python3) == (">=3.10", True)
+
+
+def test_a_yanked_release_without_files_is_yanked(fake: FakePyPI, facts: Facts) -> None:
+    fake.release("django-x", "1.2", files=0)
+    fake["django-x"].info |= {"yanked": True, "yanked_reason": "Broken."}
+    assert [release.yanked_reason for release in facts().releases] == ["Broken.", None, None]
+    fake["django-x"].info["yanked_reason"] = None
+    assert facts().releases[0].yanked_reason == ""
 
 
 def test_upload_time_is_that_of_the_first_file(fake: FakePyPI, facts: Facts) -> None:
@@ -234,11 +251,18 @@ def test_upload_time_is_that_of_the_first_file(fake: FakePyPI, facts: Facts) -> 
 @pytest.mark.parametrize("text", [None, "", "yesterday", "2026-13-01T00:00:00Z", "0001-01-01T00:00:00+02:00"])
 def test_invalid_upload_time_is_skipped(fake: FakePyPI, facts: Facts, text: str | None) -> None:
     files = fake["django-x"].releases["1.1"].files
-    files[0]["upload_time_iso_8601"] = text
+    files[0] |= {"upload_time_iso_8601": text, "upload_time": text}
     assert facts().released_at == FIRST_UPLOAD + DAY + timedelta(seconds=1)
-    del files[1]["upload_time_iso_8601"]
+    del files[1]["upload_time_iso_8601"], files[1]["upload_time"]
     project = facts()
     assert (project.version, project.released_at, len(project.releases)) == ("1.1", None, 2)
+
+
+@pytest.mark.parametrize("text", [None, "", "yesterday"])
+def test_the_older_upload_time_is_in_utc(fake: FakePyPI, facts: Facts, text: str | None) -> None:
+    for file in fake["django-x"].releases["1.1"].files:
+        file |= {"upload_time_iso_8601": text, "upload_time": "2016-06-17T21:37:51"}
+    assert facts().released_at == datetime(2016, 6, 17, 21, 37, 51, tzinfo=UTC)
 
 
 def test_supported_pythons_of_each_release(fake: FakePyPI, facts: Facts) -> None:
@@ -317,6 +341,8 @@ def test_licences(
         (None, "ftp://b.example/", None),
         ({"docs": "https://["}, None, None),
         ({"docs": None}, None, None),
+        ({"Docs: RTD": "https://a.example/"}, None, "https://a.example/"),
+        ({"Docs: changelog": "https://a.example/", "Online docs": "https://b.example/"}, None, "https://b.example/"),
     ],
 )
 def test_documentation_url(
@@ -324,6 +350,16 @@ def test_documentation_url(
 ) -> None:
     fake["django-x"].info |= {"project_urls": urls, "docs_url": docs_url}
     assert facts().documentation_url == expected
+
+
+@pytest.mark.parametrize("urls", [None, {}])
+def test_home_page_counts_without_project_urls(fake: FakePyPI, facts: Facts, urls: Any) -> None:
+    fake["django-x"].info |= {"project_urls": urls, "home_page": "http://lxml.example.org/"}
+    assert facts().project_urls == {"Homepage": "http://lxml.example.org/"}
+    fake["django-x"].info |= {"home_page": "UNKNOWN"}
+    assert facts().project_urls is None
+    fake["django-x"].info |= {"project_urls": {"Source": "https://git.example.org/"}, "home_page": "http://a.example/"}
+    assert facts().project_urls == {"Source": "https://git.example.org/"}
 
 
 def test_unsafe_project_urls_are_left_out(fake: FakePyPI, facts: Facts) -> None:
