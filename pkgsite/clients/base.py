@@ -53,6 +53,11 @@ class RecordSite(Protocol):
 
     root: str
 
+    @property
+    def has_local_times(self) -> bool:
+        """Whether a record read so far had a time without a UTC offset."""
+        ...
+
     def page(self, collection: str, offset: int) -> RecordPage:
         """Return a page of a collection ("categories", "grids", "packages"), starting at record `offset`.
 

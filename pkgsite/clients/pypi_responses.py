@@ -134,14 +134,21 @@ def parse_project(name: str, metadata: IndexObject) -> IndexFacts:
 def project_status(metadata: IndexObject) -> tuple[str | None, str | None]:
     """Return the status of a project and the reason for it, which is empty if the index gives none.
 
-    A response without a status, or with one that the specification does not have, is (None, None). The Simple API has
-    a status: https://packaging.python.org/en/latest/specifications/simple-repository-api/#json-project-detail
+    An index without statuses is (None, None), and so is a status that the specification does not have:
+    https://packaging.python.org/en/latest/specifications/simple-repository-api/#json-project-detail
     """
-    if not metadata.child("project-status").field_names():
-        return None, None
     marker = metadata.child("project-status")
-    status = (marker.text("status") or "active").strip().lower()
+    status = (marker.text("status") or ("active" if _has_statuses(metadata) else "")).strip().lower()
     return (status, marker.meaningful_text("reason") or "") if status in PROJECT_STATUSES else (None, None)
+
+
+def _has_statuses(metadata: IndexObject) -> bool:
+    """Return whether the index has statuses, which came with version 1.4 of its API; "active" may be left out."""
+    version = metadata.child("meta").text("api-version") or ""
+    major, _, minor = version.partition(".")
+    return "project-status" in metadata or (
+        major.isdecimal() and minor.isdecimal() and (int(major), int(minor)) >= (1, 4)
+    )
 
 
 def _licences(info: IndexObject) -> tuple[str, ...] | None:
@@ -155,9 +162,7 @@ def _valid_version(version: str | None) -> str | None:
     return version if is_valid else None
 
 
-def _release_files(
-    metadata: IndexObject, described_version: str | None
-) -> tuple[dict[str, list[IndexObject]], bool]:
+def _release_files(metadata: IndexObject, described_version: str | None) -> tuple[dict[str, list[IndexObject]], bool]:
     """Return the files of each release by version, and whether these are all releases.
 
     PyPI calls the list of all releases deprecated. Without it, the files of the described release are in "urls".
@@ -229,7 +234,7 @@ def _current_version(
 
 
 def _project_urls(info: IndexObject) -> dict[str, str] | None:
-    """Return the project's safe URLs by label, or None without any URLs; older metadata has one URL, of its home page."""
+    """Return the project's safe URLs by label, or None without any; older metadata has one, of the home page."""
     urls = info.child("project_urls")
     if urls.field_names():
         return {_UNSTORABLE.sub("", label): url for label in urls.field_names() if (url := urls.web_url(label))}

@@ -1,8 +1,8 @@
 """Names of licences as people write them, and the SPDX identifiers that they stand for.
 
-A name is compared by its words: case, punctuation and words such as "the", "license" and "version" do not matter. A name
-that leaves the version or the number of clauses open ("BSD License", "GPL") stands for a family of licences and has no
-identifier. Identifiers: https://spdx.org/licenses/
+A name is compared by its words: case, punctuation and words such as "the", "license" and "version" do not matter. A
+name that leaves the version or the number of clauses open ("BSD License", "GPL") stands for a family of licences and
+has no identifier. Identifiers: https://spdx.org/licenses/
 """
 
 from __future__ import annotations
@@ -21,7 +21,24 @@ GNU_CLASSIFIER = re.compile(
 )
 GNU_ID = re.compile(r"(?P<kind>[AL]?GPL)-(?P<version>[0-9.]+)(?P<suffix>-only|-or-later)?")
 
-_NOISE = frozenset("the a an license licenses licensed licensing version v ver under terms of software".split())
+_NOISE = frozenset(
+    [
+        "the",
+        "a",
+        "an",
+        "license",
+        "licenses",
+        "licensed",
+        "licensing",
+        "version",
+        "v",
+        "ver",
+        "under",
+        "terms",
+        "of",
+        "software",
+    ]
+)
 _SPDX_IDS_BY_NAME = {
     "0BSD": ("BSD Zero Clause", "Zero-Clause BSD", "BSD 0-Clause"),
     "AFL-3.0": ("Academic Free License 3.0",),
@@ -29,18 +46,50 @@ _SPDX_IDS_BY_NAME = {
     "Apache-2.0": ("Apache 2.0", "Apache Software Foundation License 2.0", "Apache Public License 2.0", "ASL 2.0"),
     "Artistic-2.0": ("Artistic 2.0",),
     "BlueOak-1.0.0": ("Blue Oak Model License", "Blue Oak Model License 1.0.0"),
-    "BSD-2-Clause": ("BSD 2", "2-Clause BSD", "Simplified BSD", "BSD Simplified", "FreeBSD", "Two-Clause BSD")
-    + ("BSD Two-Clause", "BSD 2-Clause Simplified"),
-    "BSD-3-Clause": ("BSD 3", "3-Clause BSD", "New BSD", "BSD New", "Modified BSD", "Revised BSD", "BSD Revised")
-    + ("New-style BSD", "Three-Clause BSD", "BSD Three-Clause", "BSD 3-Clause New or Revised", "New or Revised BSD")
-    + ("BSD Modified", "3-Clause New BSD", "BSD 3-Clause New", "BSD 3-Clause Revised", "BSD-new", "BSD3"),
+    "BSD-2-Clause": (
+        "BSD 2",
+        "2-Clause BSD",
+        "Simplified BSD",
+        "BSD Simplified",
+        "FreeBSD",
+        "Two-Clause BSD",
+        "BSD Two-Clause",
+        "BSD 2-Clause Simplified",
+    ),
+    "BSD-3-Clause": (
+        "BSD 3",
+        "3-Clause BSD",
+        "New BSD",
+        "BSD New",
+        "Modified BSD",
+        "Revised BSD",
+        "BSD Revised",
+        "New-style BSD",
+        "Three-Clause BSD",
+        "BSD Three-Clause",
+        "BSD 3-Clause New or Revised",
+        "New or Revised BSD",
+        "BSD Modified",
+        "3-Clause New BSD",
+        "BSD 3-Clause New",
+        "BSD 3-Clause Revised",
+        "BSD-new",
+        "BSD3",
+    ),
     "BSD-4-Clause": ("BSD 4", "4-Clause BSD", "Original BSD", "Four-Clause BSD"),
     "BSL-1.0": ("Boost Software License", "Boost Software License 1.0", "Boost"),
     "CC-BY-4.0": ("Creative Commons Attribution 4.0", "Creative Commons Attribution 4.0 International"),
-    "CC-BY-SA-4.0": ("Creative Commons Attribution-ShareAlike 4.0",)
-    + ("Creative Commons Attribution-ShareAlike 4.0 International",),
-    "CC0-1.0": ("CC0", "CC0 1.0 Universal", "CC0 1.0 Universal (CC0 1.0) Public Domain Dedication", "Creative Commons Zero")
-    + ("Creative Commons Zero 1.0 Universal",),
+    "CC-BY-SA-4.0": (
+        "Creative Commons Attribution-ShareAlike 4.0",
+        "Creative Commons Attribution-ShareAlike 4.0 International",
+    ),
+    "CC0-1.0": (
+        "CC0",
+        "CC0 1.0 Universal",
+        "CC0 1.0 Universal (CC0 1.0) Public Domain Dedication",
+        "Creative Commons Zero",
+        "Creative Commons Zero 1.0 Universal",
+    ),
     "CDDL-1.0": ("Common Development and Distribution License 1.0",),
     "CNRI-Python": ("CNRI Python License", "Python License (CNRI Python License)"),
     "EPL-1.0": ("Eclipse Public License 1.0",),
@@ -49,8 +98,18 @@ _SPDX_IDS_BY_NAME = {
     "EUPL-1.2": ("European Union Public License 1.2",),
     "HPND": ("Historical Permission Notice and Disclaimer",),
     "ISC": ("ISC", "ISCL", "ISC License (ISCL)"),
-    "MIT": ("MIT", "Expat", "MIT/Expat", "Expat/MIT", "MIT Expat", "MIT/X11", "X11/MIT", "MIT X11", "MIT Open Source License")
-    + ("MIT Public License",),
+    "MIT": (
+        "MIT",
+        "Expat",
+        "MIT/Expat",
+        "Expat/MIT",
+        "MIT Expat",
+        "MIT/X11",
+        "X11/MIT",
+        "MIT X11",
+        "MIT Open Source License",
+        "MIT Public License",
+    ),
     "MIT-0": ("MIT No Attribution", "MIT-0"),
     "MPL-1.0": ("Mozilla Public License 1.0", "Mozilla Public License 1.0 (MPL)"),
     "MPL-1.1": ("Mozilla Public License 1.1",),
@@ -61,9 +120,20 @@ _SPDX_IDS_BY_NAME = {
     "OFL-1.1": ("SIL Open Font License 1.1", "SIL OFL 1.1", "Open Font License 1.1"),
     "OSL-3.0": ("Open Software License 3.0",),
     "PostgreSQL": ("PostgreSQL",),
-    "PSF-2.0": ("Python Software Foundation License", "Python Software Foundation License 2.0", "PSF", "PSFL", "PSF 2.0")
-    + ("PSF License Agreement", "Python Software Foundation License Version 2"),
-    "UPL-1.0": ("Universal Permissive License", "Universal Permissive License 1.0", "Universal Permissive License (UPL)"),
+    "PSF-2.0": (
+        "Python Software Foundation License",
+        "Python Software Foundation License 2.0",
+        "PSF",
+        "PSFL",
+        "PSF 2.0",
+        "PSF License Agreement",
+        "Python Software Foundation License Version 2",
+    ),
+    "UPL-1.0": (
+        "Universal Permissive License",
+        "Universal Permissive License 1.0",
+        "Universal Permissive License (UPL)",
+    ),
     "Unlicense": ("Unlicense", "The Unlicense (Unlicense)"),
     "W3C": ("W3C",),
     "WTFPL": ("WTFPL", "WTFPL 2", "Do What The Fuck You Want To Public License"),
@@ -95,10 +165,38 @@ FAMILY_NAMES = {
 }
 
 _GNU_WORDS = frozenset(
-    "gnu gpl lgpl agpl gplv lgplv agplv general public lesser library affero or and later newer above higher greater any"
-    " only + plus at your option foundation fsf".split()
+    [
+        "gnu",
+        "gpl",
+        "lgpl",
+        "agpl",
+        "gplv",
+        "lgplv",
+        "agplv",
+        "general",
+        "public",
+        "lesser",
+        "library",
+        "affero",
+        "or",
+        "and",
+        "later",
+        "newer",
+        "above",
+        "higher",
+        "greater",
+        "any",
+        "only",
+        "+",
+        "plus",
+        "at",
+        "your",
+        "option",
+        "foundation",
+        "fsf",
+    ]
 )
-_LATER_WORDS = frozenset("later newer above higher greater + plus".split())
+_LATER_WORDS = frozenset(["later", "newer", "above", "higher", "greater", "+", "plus"])
 _GNU_VERSIONS = {"GPL": {"1.0", "2.0", "3.0"}, "LGPL": {"2.0", "2.1", "3.0"}, "AGPL": {"1.0", "3.0"}}
 _VERSION = re.compile(r"(\d+(?:\.\d+)*)(\+?)")
 _WITH_ABBREVIATION = re.compile(r"(.+?)\s*\(([^()]+)\)")
@@ -248,9 +346,12 @@ def _gnu_licence(name: str) -> tuple[str, str, str] | None:
 
 
 def _gnu_kind(words: set[str]) -> str | None:
-    is_affero, is_lesser = bool(words & {"affero", "agpl", "agplv"}), bool(words & {"lesser", "library", "lgpl", "lgplv"})
+    is_affero, is_lesser = (
+        bool(words & {"affero", "agpl", "agplv"}),
+        bool(words & {"lesser", "library", "lgpl", "lgplv"}),
+    )
     is_general = bool(words & {"gpl", "gplv"}) or {"general", "public"} <= words
-    if is_affero and is_lesser or not (is_affero or is_lesser or is_general):
+    if (is_affero and is_lesser) or not (is_affero or is_lesser or is_general):
         return None
     if words & {"gpl", "gplv"} and words & {"lgpl", "lgplv", "agpl", "agplv"}:
         return None  # "GPL/LGPL" names two licences

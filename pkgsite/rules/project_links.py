@@ -18,13 +18,59 @@ _DOCUMENTATION_WORDS = (
 )
 # A label in which one of these words follows leads to something else: "Documentation source", "Docs: changelog".
 _OTHER_WORDS = frozenset(
-    "source sources code repo repository issue issues bug bugs tracker changelog changes history release releases download"
-    " downloads status build badge coverage forum chat translations".split()
+    [
+        "source",
+        "sources",
+        "code",
+        "repo",
+        "repository",
+        "issue",
+        "issues",
+        "bug",
+        "bugs",
+        "tracker",
+        "changelog",
+        "changes",
+        "history",
+        "release",
+        "releases",
+        "download",
+        "downloads",
+        "status",
+        "build",
+        "badge",
+        "coverage",
+        "forum",
+        "chat",
+        "translations",
+    ]
 )
 _HOMEPAGE = (("homepage",), ("home", "page"), ("home",), ("website",), ("web", "site"), ("project", "page"))
 _SPONSOR_WORDS = frozenset(
-    "sponsor sponsors sponsoring sponsorship sponsorships fund funding donate donates donating donation donations patreon"
-    " liberapay kofi opencollective tidelift buymeacoffee githubsponsors thanksdev paypal flattr".split()
+    [
+        "sponsor",
+        "sponsors",
+        "sponsoring",
+        "sponsorship",
+        "sponsorships",
+        "fund",
+        "funding",
+        "donate",
+        "donates",
+        "donating",
+        "donation",
+        "donations",
+        "patreon",
+        "liberapay",
+        "kofi",
+        "opencollective",
+        "tidelift",
+        "buymeacoffee",
+        "githubsponsors",
+        "thanksdev",
+        "paypal",
+        "flattr",
+    ]
 )
 _SPONSOR_PHRASES = (("ko", "fi"), ("open", "collective"), ("buy", "coffee"), ("thanks", "dev"), ("support", "us"))
 
@@ -35,7 +81,7 @@ def documentation_url(urls: Mapping[str, str]) -> str | None:
     >>> documentation_url({"Source": "https://git.example.org/", "Docs: RTD": "https://x.rtfd.example/"})
     'https://x.rtfd.example/'
     """
-    by_label = {"".join(label_words(label)): url for label, url in reversed(urls.items())}
+    by_label = {"".join(label_words(label)): url for label, url in reversed(list(urls.items()))}
     exact = next((by_label[label] for label in _DOCUMENTATION_LABELS if label in by_label), None)
     if exact is not None:
         return exact
@@ -48,7 +94,7 @@ def documentation_url(urls: Mapping[str, str]) -> str | None:
 
 def homepage_url(urls: Mapping[str, str]) -> str | None:
     """Return the URL of the project's website, or None if no label names it."""
-    by_words = {tuple(label_words(label)): url for label, url in reversed(urls.items())}
+    by_words = {tuple(label_words(label)): url for label, url in reversed(list(urls.items()))}
     return next((by_words[phrase] for phrase in _HOMEPAGE if phrase in by_words), None)
 
 
@@ -78,4 +124,6 @@ def _names(words: list[str], expected: set[str]) -> bool:
 def _is_sponsor_label(label: str) -> bool:
     words = set(label_words(label))
     joined = "".join(label_words(label))
-    return bool(words & _SPONSOR_WORDS) or joined in _SPONSOR_WORDS or any(words.issuperset(p) for p in _SPONSOR_PHRASES)
+    return (
+        bool(words & _SPONSOR_WORDS) or joined in _SPONSOR_WORDS or any(words.issuperset(p) for p in _SPONSOR_PHRASES)
+    )

@@ -12,7 +12,7 @@ import pytest
 from pkgsite.clients.base import DownloadFacts, Fetched, IndexFacts, PackageIndex, ReleaseFacts, Vulnerability
 from pkgsite.clients.http import JsonClient, Timeouts
 from pkgsite.clients.pypi import PyPI
-from pkgsite.errors import BadResponse, Gone, Unavailable, UpstreamError
+from pkgsite.errors import BadResponse, Gone, RateLimited, Unavailable, UpstreamError
 from tests.fakes.pypi import FIRST_UPLOAD, SIMPLE_JSON, FakePyPI, project_body
 from tests.fakes.rest_host import FAULTS, Serve
 from tests.fakes.v4_site import HangingResponse, WsgiApp, response
@@ -208,6 +208,24 @@ def test_release_without_files_is_listed_but_not_current(fake: FakePyPI, facts: 
     assert project.vulnerabilities is None  # the index describes 1.2
 
 
+def test_facts_of_another_release_are_not_used(fake: FakePyPI, facts: Facts) -> None:
+    fake.release("django-x", "2.0", files=0, requires_python=">=3.12")
+    fake["django-x"].info |= {
+        "classifiers": ["Development Status :: 7 - Inactive", "License :: OSI Approved :: MIT License"],
+        "requires_dist": ["django>=5"],
+    }
+    project = facts()
+    assert (project.version, project.requires_python, project.summary) == ("1.1", ">=3.10", "Does one thing.")
+    assert (project.licence, project.licences, project.classifiers) == (None, None, None)
+    assert (project.requires_dist, project.development_status) == (None, None)
+
+
+def test_facts_of_a_described_prerelease_are_not_used(fake: FakePyPI, facts: Facts) -> None:
+    fake.release("django-x", "3.0.dev5")
+    fake["django-x"].info |= {"version": "3.0.dev5", "license": "revised BSD license", "license_expression": None}
+    assert (facts().version, facts().licence, facts().classifiers) == ("1.1", None, None)
+
+
 def test_newest_release_is_current_if_none_has_files(fake: FakePyPI, facts: Facts) -> None:
     fake.add("django-x")
     fake.release("django-x", "1.0", files=0)
@@ -294,6 +312,79 @@ def test_unprintable_versions_are_left_out(fake: FakePyPI, facts: Facts, version
 def test_versions_that_are_not_pep_440_are_the_oldest(fake: FakePyPI, facts: Facts) -> None:
     fake.add("django-x", "2009-spring", "0.1", "9" * 100)
     assert [release.number for release in facts().releases] == ["9" * 100, "0.1", "2009-spring"]
+
+
+# The status of the project
+
+
+def status_body(name: str, status: Any) -> dict[str, Any]:
+    return {"meta": {"api-version": "1.4"}, "name": name, "files": [], "versions": [], "project-status": status}
+
+
+@pytest.fixture
+def status_reader(address: str) -> PackageIndex:
+    return PyPI(address, address, json_client(), reads_status=True)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (status_body("django-x", {"status": "archived"}), ("archived", "")),
+        (status_body("django-x", {"status": "quarantined", "reason": "Malware."}), ("quarantined", "Malware.")),
+        (status_body("django-x", {"status": "Deprecated", "reason": None}), ("deprecated", "")),
+        (status_body("django-x", {"status": "active"}), ("active", "")),
+        (status_body("django-x", None), ("active", "")),
+        (status_body("django-x", {"status": "paused"}), (None, None)),
+        ({"meta": {"api-version": "1.4"}, "name": "django-x", "files": []}, ("active", "")),
+        ({"meta": {"api-version": "1.1"}, "name": "django-x", "files": []}, (None, None)),
+        ([], (None, None)),
+    ],
+)
+def test_status(
+    fake: FakePyPI, status_reader: PackageIndex, body: Any, expected: tuple[str | None, str | None]
+) -> None:
+    fake.faults["/simple/django-x/"] = response("200 OK", body, SIMPLE_JSON)
+    project = status_reader.index_facts("django-x", validators={}).facts
+    assert project
+    assert (project.status, project.status_reason) == expected
+
+
+def test_mirror_without_statuses(fake: FakePyPI, status_reader: PackageIndex) -> None:
+    fake.faults["/simple/django-x/"] = response("404 Not Found", b"")
+    project = status_reader.index_facts("django-x", validators={}).facts
+    assert project
+    assert (project.version, project.status) == ("1.1", None)
+
+
+def test_a_known_status_is_kept_while_it_can_not_be_read(fake: FakePyPI, status_reader: PackageIndex) -> None:
+    fake["django-x"].status = {"status": "archived"}
+    first = status_reader.index_facts("django-x", validators={})
+    fake.faults["/simple/django-x/"] = response("503 Service Unavailable", b"")
+    assert status_reader.index_facts("django-x", validators=first.validators) == Fetched(None, first.validators)
+    fake.faults["/simple/django-x/"] = response("429 Too Many Requests", b"", Retry_After="60")
+    with pytest.raises(RateLimited):
+        status_reader.index_facts("django-x", validators=first.validators)
+
+
+def test_a_change_of_the_status_alone_is_noticed(fake: FakePyPI, status_reader: PackageIndex) -> None:
+    def set_status(status: str) -> None:
+        body = status_body("django-x", {"status": status})
+        fake.faults["/simple/django-x/"] = response("200 OK", body, SIMPLE_JSON, ETag=f'"{status}"')
+
+    set_status("active")
+    first = status_reader.index_facts("django-x", validators={})
+    assert status_reader.index_facts("django-x", validators=first.validators) == Fetched(None, first.validators)
+    fake.faults["/simple/django-x/"] = response("304 Not Modified", b"")
+    assert status_reader.index_facts("django-x", validators=first.validators) == Fetched(None, first.validators)
+    set_status("archived")
+    changed = status_reader.index_facts("django-x", validators=first.validators)
+    assert changed.facts
+    assert (changed.facts.status, changed.facts.version) == ("archived", "1.1")
+    fake.release("django-x", "1.2")
+    fake.faults["/simple/django-x/"] = response("304 Not Modified", b"")
+    released = status_reader.index_facts("django-x", validators=changed.validators)
+    assert released.facts
+    assert (released.facts.status, released.facts.version) == ("archived", "1.2")
 
 
 # The current release
@@ -441,6 +532,35 @@ def test_withdrawn_vulnerabilities_are_left_out(fake: FakePyPI, facts: Facts) ->
         Vulnerability("PYSEC-4", (), "x" * 300, None, ()),
         Vulnerability("PYSEC-5", (), "", None, ()),
     )
+
+
+def test_records_of_one_vulnerability_are_merged(fake: FakePyPI, facts: Facts) -> None:
+    fake.add_vulnerability("django-x", "PYSEC-2017-86", aliases=["CVE-2017-6591"], details="XSS.", fixed_in=["1.10"])
+    fake.add_vulnerability("django-x", "GHSA-other", details="Another.", fixed_in=["1.2"])
+    fake.add_vulnerability("django-x", "GHSA-xp5m", aliases=["cve-2017-6591"], details="XSS.", fixed_in=["1.9", "1.10"])
+    link = "https://osv.dev/vulnerability/"
+    assert facts().vulnerabilities == (
+        Vulnerability("CVE-2017-6591", ("PYSEC-2017-86", "GHSA-xp5m"), "XSS.", f"{link}PYSEC-2017-86", ("1.9", "1.10")),
+        Vulnerability("GHSA-other", (), "Another.", f"{link}GHSA-other", ("1.2",)),
+    )
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
+def test_records_are_linked_through_other_records(fake: FakePyPI, facts: Facts, order: tuple[int, ...]) -> None:
+    records = [("PYSEC-1", ["GHSA-1"]), ("OSV-1", ["CVE-2026-2"]), ("GHSA-1", ["CVE-2026-2", "CVE-2026-1"])]
+    for index in order:
+        vulnerability_id, aliases = records[index]
+        fake.add_vulnerability("django-x", vulnerability_id, aliases=aliases)
+    (merged,) = facts().vulnerabilities or ()
+    assert merged.id == "CVE-2026-1"
+    assert set(merged.aliases) == {"PYSEC-1", "OSV-1", "GHSA-1", "CVE-2026-2"}
+
+
+def test_repeated_records_without_a_cve_are_merged(fake: FakePyPI, facts: Facts) -> None:
+    for _ in range(2):
+        fake.add_vulnerability("django-x", "PYSEC-1")
+    (merged,) = facts().vulnerabilities or ()
+    assert (merged.id, merged.aliases) == ("PYSEC-1", ())
 
 
 def test_vulnerabilities_of_another_release_are_unknown(fake: FakePyPI, facts: Facts) -> None:

@@ -83,17 +83,39 @@ def test_a_text_that_names_no_licence_leaves_the_classifier(text: str) -> None:
     [
         (
             "Apache-2.0",
-            ["Apache Software License 2.0", "Apache License, Version 2.0", "Apache 2", "apache2", "ASL 2.0", "Apache v2"]
-            + ["The Apache License 2.0", "Apache License Version 2.0 (Apache-2.0)", "Apache-2.0 License"]
-            + ["http://www.apache.org/licenses/LICENSE-2.0", "Apache 2.0, see LICENSE"],
+            [
+                "Apache Software License 2.0",
+                "Apache License, Version 2.0",
+                "Apache 2",
+                "apache2",
+                "ASL 2.0",
+                "Apache v2",
+                "The Apache License 2.0",
+                "Apache License Version 2.0 (Apache-2.0)",
+                "Apache-2.0 License",
+                "http://www.apache.org/licenses/LICENSE-2.0",
+                "Apache 2.0, see LICENSE",
+            ],
         ),
         (
             "BSD-3-Clause",
-            ["BSD 3-Clause License", "BSD-3", "3-clause BSD", "BSD (3-clause)", "New BSD", "revised BSD license"]
-            + ['BSD 3-Clause "New" or "Revised" License', "Modified BSD License", "bsd-3-clause"],
+            [
+                "BSD 3-Clause License",
+                "BSD-3",
+                "3-clause BSD",
+                "BSD (3-clause)",
+                "New BSD",
+                "revised BSD license",
+                'BSD 3-Clause "New" or "Revised" License',
+                "Modified BSD License",
+                "bsd-3-clause",
+            ],
         ),
         ("BSD-2-Clause", ["Simplified BSD", "BSD 2-Clause License", "2-clause BSD", "FreeBSD"]),
-        ("MIT", ["MIT License", "The MIT License (MIT)", "MIT licence", "MIT/X11", "Expat", "MIT License (see LICENSE)"]),
+        (
+            "MIT",
+            ["MIT License", "The MIT License (MIT)", "MIT licence", "MIT/X11", "Expat", "MIT License (see LICENSE)"],
+        ),
         ("MIT", ["https://opensource.org/licenses/MIT", "https://opensource.org/license/mit"]),
         ("ISC", ["ISC license", "ISC License (ISCL)", "ISCL"]),
         ("MPL-2.0", ["MPL 2.0", "MPL2", "Mozilla Public License, v. 2.0", "Mozilla Public License 2.0 (MPL 2.0)"]),
@@ -119,7 +141,9 @@ def test_common_names_become_spdx_identifiers(spdx: str, names: list[str]) -> No
     assert {name: canonical_licence(name) for name in names} == dict.fromkeys(names, spdx)
 
 
-@pytest.mark.parametrize("name", ["MIT (non-commercial)", "Apache-2.0 (formerly MIT)", "GPL/LGPL", "MIT/BSD", "Freeware"])
+@pytest.mark.parametrize(
+    "name", ["MIT (non-commercial)", "Apache-2.0 (formerly MIT)", "GPL/LGPL", "MIT/BSD", "Freeware"]
+)
 def test_other_names_are_kept(name: str) -> None:
     assert canonical_licence(name) == name
 

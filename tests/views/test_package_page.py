@@ -83,6 +83,53 @@ def test_a_package_says_what_replaced_it_and_what_it_replaces(varied_site: Sessi
     assert "Replaces replaced" in visible_text(fetch_page("/packages/p/successor/"))
 
 
+def test_bots_are_listed_apart(varied_site: Session, fetch_page: FetchPage) -> None:
+    package = varied_site.query(Package).filter_by(slug="known").one()
+    package.participants, package.participants_complete = ["ada", "dependabot[bot]", "renovate-bot"], True
+    varied_site.commit()
+    text = visible_text(fetch_page("/packages/p/known/"))
+    assert "1 person has committed, not counting 2 bots." in text
+    assert "Bots: dependabot[bot], renovate-bot" in text
+
+
+def test_an_unreadable_python_requirement_is_shown_as_it_stands(varied_site: Session, fetch_page: FetchPage) -> None:
+    package = varied_site.query(Package).filter_by(slug="known").one()
+    package.requires_python = ">=3.x"
+    varied_site.commit()
+    assert "Python >=3.x (unreadable)" in visible_text(fetch_page("/packages/p/known/"))
+    package.requires_python = ">=3.6.*"
+    varied_site.commit()
+    assert "Python >=3.6.* Status" in visible_text(fetch_page("/packages/p/known/"))
+
+
+def test_relations_of_the_repository_and_sponsor_links(varied_site: Session, fetch_page: FetchPage) -> None:
+    package = varied_site.query(Package).filter_by(slug="known").one()
+    package.is_fork, package.parent_url, package.is_mirror = True, "https://github.com/acme/original", True
+    package.homepage_url = "https://known.example.org/"
+    package.project_urls = {"Funding": "https://fund.example.org/", "Source": "https://git.example.org/"}
+    package.index_status, package.index_status_reason = "quarantined", "Malware."
+    varied_site.commit()
+    html = fetch_page("/packages/p/known/")
+    text, links = visible_text(html), link_targets(html)
+    for expected in (
+        "Fork of github.com/acme/original", "Mirror yes", "Website known.example.org", "Sponsor Funding",
+        "Quarantined on PyPI. The project is considered unsafe and can't be installed. Reason: Malware.",
+        "The project is quarantined on PyPI.",
+    ):  # fmt: skip
+        assert expected in text, expected
+    assert {"https://github.com/acme/original", "https://known.example.org/", "https://fund.example.org/"} <= set(links)
+
+
+def test_the_date_of_archiving_is_only_given_if_known(varied_site: Session, fetch_page: FetchPage) -> None:
+    package = varied_site.query(Package).filter_by(slug="archived").one()
+    package.archived_at, package.archived_at_from_host = NOW - timedelta(days=100), True
+    varied_site.commit()
+    assert "The repository has been read-only since" in visible_text(fetch_page("/packages/p/archived/"))
+    package.archived_at_from_host = False
+    varied_site.commit()
+    assert "The repository is read-only (noticed on" in visible_text(fetch_page("/packages/p/archived/"))
+
+
 def test_archived_and_deprecated_packages_have_a_banner(varied_site: Session, fetch_page: FetchPage) -> None:
     text = visible_text(fetch_page("/packages/p/archived/"))
     assert "Deprecated since 1 Mar 2026" in text

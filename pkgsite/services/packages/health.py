@@ -225,6 +225,7 @@ def health_report(package: PackageRecord, sources: FreshnessBySource, *, now: da
         participants_as_of=sources[Source.PEOPLE].fetched_at,
         # Of the index's facts, an imported record has only the version.
         index_as_of=sources[Source.INDEX].fetched_here_at,
+        index_status=package.index_status,
     )
     return HealthReport(tuple(_credit_index(check, package, sources) for check in check_health(facts, now=now).checks))
 

@@ -22,8 +22,10 @@ from pkgsite.models import (
 )
 from pkgsite.rules.bots import is_bot, without_bots
 from pkgsite.rules.links import safe_url
+from pkgsite.rules.project_links import homepage_url, sponsor_links
 from pkgsite.rules.pypi_names import parse_pypi_name
 from pkgsite.rules.python_requirements import is_readable
+from pkgsite.rules.repo_urls import repo_key
 
 AnySelect = Select[*tuple[Any, ...]]
 
@@ -63,6 +65,11 @@ class PackageRecord:
     topics: list[str] | None
     default_branch: str | None
     archived_at: datetime | None
+    archived_at_from_host: bool | None  # otherwise the date is when this site noticed
+    is_fork: bool | None
+    parent_url: str | None
+    is_mirror: bool | None
+    homepage_url: str | None
     deprecated_at: datetime | None
     replaced_by_id: int | None
     last_commit_at: datetime | None
@@ -81,6 +88,8 @@ class PackageRecord:
     development_status: int | None
     project_urls: dict[str, str] | None  # by label
     vulnerabilities: list[dict[str, Any]] | None  # of the current release
+    index_status: str | None
+    index_status_reason: str | None
     score: int | None  # as of the last fetch
     created_at: datetime
     modified_at: datetime
@@ -133,6 +142,17 @@ class PackageRecord:
     def project_links(self) -> list[tuple[str, str]]:
         """The safe URLs among those that the package index lists, with their labels."""
         return [(label, safe) for label, url in (self.project_urls or {}).items() if (safe := safe_url(url))]
+
+    @property
+    def sponsor_links(self) -> list[tuple[str, str]]:
+        """The project's links for sponsors, with their labels."""
+        return sponsor_links(dict(self.project_links))
+
+    @property
+    def homepage(self) -> str | None:
+        """The website that the code host or else the package index lists; None if it is the repository itself."""
+        url = safe_url(self.homepage_url) or homepage_url(dict(self.project_links))
+        return None if url and repo_key(url) == repo_key(self.repo_url) else url
 
 
 _COMPUTED_FIELDS = {"category", "grids", "documentation_url", "has_index_documentation"}
