@@ -264,15 +264,16 @@ def _vulnerability(entry: IndexObject) -> Vulnerability:
 
 def merge_vulnerabilities(records: Sequence[Vulnerability]) -> tuple[Vulnerability, ...]:
     """Return each vulnerability once: records that share an id or an alias, also through others, are about one."""
-    groups: list[list[Vulnerability]] = []
+    groups: list[list[Vulnerability]] = []  # each in the order of the records
     for record in records:
-        ids = _ids(record)
-        same = [group for group in groups if any(ids & _ids(other) for other in group)]
-        groups = [group for group in groups if group not in same]
-        groups.append([other for group in same for other in group] + [record])
-    first_position = {id(record): position for position, record in enumerate(records)}
-    groups = [sorted(group, key=lambda record: first_position[id(record)]) for group in groups]
-    groups.sort(key=lambda group: first_position[id(group[0])])
+        linked = [group for group in groups if any(_ids(record) & _ids(other) for other in group)]
+        if not linked:
+            groups.append([record])
+            continue
+        for group in linked[1:]:  # the record shows that they are about the same
+            linked[0].extend(group)
+            groups.remove(group)
+        linked[0].append(record)
     return tuple(_merged(group) for group in groups)
 
 
@@ -280,17 +281,17 @@ def _merged(records: list[Vulnerability]) -> Vulnerability:
     """Return one vulnerability from its records; it goes by its CVE number, if it has one."""
     if len(records) == 1:
         return records[0]
-    names = {name.casefold(): name for record in reversed(records) for name in (*reversed(record.aliases), record.id)}
-    own_ids = [record.id for record in records]
-    ordered = dict.fromkeys(names[name.casefold()] for name in (*own_ids, *(a for r in records for a in r.aliases)))
-    main = min((name for name in ordered if name.upper().startswith("CVE-")), default=records[0].id)
-    fixed_in = {version for record in records for version in record.fixed_in}
+    names: dict[str, str] = {}  # by name without case, in the order of the records
+    for name in [*(record.id for record in records), *(alias for record in records for alias in record.aliases)]:
+        names.setdefault(name.casefold(), name)
+    main = min((name for name in names.values() if name.upper().startswith("CVE-")), default=records[0].id)
+    del names[main.casefold()]
     return Vulnerability(
         id=main,
-        aliases=tuple(name for name in ordered if name.casefold() != main.casefold()),
-        summary=next((record.summary for record in records if record.summary), ""),
-        link=next((record.link for record in records if record.link), None),
-        fixed_in=tuple(sorted(fixed_in, key=version_key)),
+        aliases=tuple(names.values()),
+        summary=next(filter(None, (record.summary for record in records)), ""),
+        link=next(filter(None, (record.link for record in records)), None),
+        fixed_in=tuple(sorted({version for record in records for version in record.fixed_in}, key=version_key)),
     )
 
 

@@ -44,6 +44,10 @@ def is_bot(name: str) -> bool:
     return bool(_BOT_WORD.search(folded)) or "".join(filter(str.isalnum, folded)) in _KNOWN_BOTS
 
 
-def without_bots(names: Iterable[str]) -> list[str]:
-    """Return the people among the participants, in the same order."""
-    return [name for name in names if not is_bot(name)]
+def split_bots(names: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return the people and the bots among the participants, each in the same order."""
+    people: list[str] = []
+    bots: list[str] = []
+    for name in names:
+        (bots if is_bot(name) else people).append(name)
+    return people, bots

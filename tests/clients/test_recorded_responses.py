@@ -25,7 +25,7 @@ def json_client() -> JsonClient:
 
 def project(releases: dict[str, list[str]], *, vulnerabilities: list[Any] | None = None, **info: Any) -> IndexFacts:
     """Return the facts of a PyPI response with these releases (upload times of their files)."""
-    described = {
+    described: dict[str, Any] = {
         "name": "example",
         "summary": "A library",
         "license": "MIT",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pkgsite.rules.bots import is_bot, without_bots
+from pkgsite.rules.bots import is_bot, split_bots
 
 
 @pytest.mark.parametrize(
@@ -28,4 +28,4 @@ def test_people_are_not_bots(name: str) -> None:
 
 
 def test_people_keep_their_order() -> None:
-    assert without_bots(["zoe", "dependabot[bot]", "ada"]) == ["zoe", "ada"]
+    assert split_bots(["zoe", "dependabot[bot]", "ada"]) == (["zoe", "ada"], ["dependabot[bot]"])

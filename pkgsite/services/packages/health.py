@@ -200,6 +200,7 @@ def known_vulnerabilities(package: PackageRecord) -> list[Vulnerability] | None:
 def health_report(package: PackageRecord, sources: FreshnessBySource, *, now: datetime) -> HealthReport:
     """Return a package's health."""
     vulnerabilities = known_vulnerabilities(package)
+    people, bots = package.contributors
     facts = HealthFacts(
         version=package.pypi_version,
         released_at=package.released_at,
@@ -209,8 +210,8 @@ def health_report(package: PackageRecord, sources: FreshnessBySource, *, now: da
         requires_python=package.requires_python,
         supports_python3=package.supports_python3,
         development_status=package.development_status,
-        participant_count=len(package.people),
-        bot_count=len(package.bots),
+        participant_count=len(people),
+        bot_count=len(bots),
         has_all_participants=package.participants_complete,
         licence=package.licence,
         documentation_url=package.documentation_url,

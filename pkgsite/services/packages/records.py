@@ -20,7 +20,7 @@ from pkgsite.models import (
     PackageSlugRedirect,
     Usage,
 )
-from pkgsite.rules.bots import is_bot, without_bots
+from pkgsite.rules.bots import split_bots
 from pkgsite.rules.links import safe_url
 from pkgsite.rules.project_links import homepage_url, sponsor_links
 from pkgsite.rules.pypi_names import parse_pypi_name
@@ -119,14 +119,9 @@ class PackageRecord:
         return parse_pypi_name(self.pypi_url)
 
     @property
-    def people(self) -> list[str]:
-        """The participants without bots."""
-        return without_bots(self.participants)
-
-    @property
-    def bots(self) -> list[str]:
-        """The bots among the participants."""
-        return [name for name in self.participants if is_bot(name)]
+    def contributors(self) -> tuple[list[str], list[str]]:
+        """The people and the bots among the participants."""
+        return split_bots(self.participants)
 
     @property
     def has_unreadable_python(self) -> bool:
