@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, tzinfo
 from enum import StrEnum
 from textwrap import shorten
 
@@ -101,6 +101,7 @@ class HealthFacts:
     participants_as_of: datetime | None
     index_as_of: datetime | None
     bot_count: int | None = 0  # bots among those who have committed
+    time_zone: tzinfo | None = UTC  # of the dates in the evidence
     index_status: str | None = None  # the project's status on the package index, such as "archived"
 
 
@@ -195,7 +196,7 @@ def _release(facts: HealthFacts, now: datetime) -> _CheckResult:
         return _unknown(EvidenceSource.INDEX, "release date", facts.index_as_of)
     state, phrase = _state_by_age(facts, facts.released_at, now, RELEASE_GOOD_DAYS, RELEASE_FAIR_DAYS)
     released = f"{_version(facts)} was released" if facts.version else "The latest release was made"
-    evidence = f"{released} on {_format_date(facts.released_at)}.{phrase}"
+    evidence = f"{released} on {_format_date(facts.released_at, facts)}.{phrase}"
     advice = "" if state is State.GOOD else "A new release would improve this."
     return _CheckResult(state, evidence, facts.index_as_of, EvidenceSource.INDEX, advice)
 
@@ -205,12 +206,12 @@ def _commits(facts: HealthFacts, now: datetime) -> _CheckResult:
         return _no_repository_result()
     if facts.last_commit_at is not None:
         at, as_of = facts.last_commit_at, facts.repo_as_of
-        phrase = f"Last commit on {_format_date(at)}"
+        phrase = f"Last commit on {_format_date(at, facts)}"
     else:
         week, as_of = _last_active_week(facts), facts.activity_as_of
         if week is None:
             return _unknown(EvidenceSource.HOST, "commit date", facts.repo_as_of)
-        at, phrase = week, f"Last commit in the week of {_format_date(week)}"
+        at, phrase = week, f"Last commit in the week of {_format_day(week.date())}"
     state, finished = _state_by_age(facts, at, now, COMMIT_GOOD_DAYS, COMMIT_FAIR_DAYS)
     advice = "" if state is State.GOOD else "New commits would improve this."
     return _CheckResult(
@@ -438,17 +439,22 @@ def _yearly_commits_phrase(facts: HealthFacts) -> str:
     commits = sum(facts.commits_over_52)
     if not commits or facts.activity_as_of is None:
         return ""
-    return f"; {_pluralise(commits, 'commit', 'commits')} in the {WEEKS} weeks to {_format_date(facts.activity_as_of)}"
+    counted_on = _format_date(facts.activity_as_of, facts)
+    return f"; {_pluralise(commits, 'commit', 'commits')} in the {WEEKS} weeks to {counted_on}"
 
 
 def _version(facts: HealthFacts) -> str:
     return f"Version {facts.version}" if facts.version else "The latest release"
 
 
-def _format_date(at: datetime) -> str:
-    """Return the date in UTC, as in "3 May 2026"; strftime would depend on the process's locale."""
-    at = at.astimezone(UTC)
-    return f"{at.day} {_MONTHS[at.month - 1]} {at.year}"
+def _format_date(at: datetime, facts: HealthFacts) -> str:
+    """Return the date in the time zone of the report."""
+    return _format_day(at.astimezone(facts.time_zone or UTC).date())
+
+
+def _format_day(day: date) -> str:
+    """Return a date as in "3 May 2026"; strftime would depend on the process's locale."""
+    return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
 
 
 def _pluralise(count: int, singular: str, plural: str) -> str:

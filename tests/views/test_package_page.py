@@ -1,7 +1,7 @@
 """The package page: facts, their sources and ages, and unknown values."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -25,7 +25,7 @@ def test_all_known_facts_are_shown(varied_site: Session, fetch_page: FetchPage) 
     for expected in (
         "Known package", "Keeps caches 🚀 fresh", "python -m pip install known-on-index", "Stars 2,500", "Forks 0",
         "Last commit 26 Feb 2026", "Commits 812", "Version 3.2.1 19 Feb 2026", "Licence MIT", "Python >=3.9",
-        "Status Stable", "Downloads last month 123,456", "101 commits in the last 52 weeks.",
+        "Status Stable", "Downloads last month 123,456", "101 commits in the 52 weeks to 28 Feb 2026 .",
         "github.com, 1 day ago", "pypi.org, 1 day ago", "Users 2", "Favourites 2", "and others",
         "Good site", "Odd site", "3.2.0rc1 pre-release", "3.1 yanked", "Added 1 Mar 2026",
     ):  # fmt: skip
@@ -277,16 +277,18 @@ def test_a_package_without_a_repository_can_be_missing_from_pypi(varied_site: Se
     assert "Its project no longer exists on PyPI." in section(html, "health")
 
 
-def test_weeks_after_the_last_count_are_not_zero(varied_site: Session, fetch_page: FetchPage) -> None:
+def test_commits_are_summed_once_over_one_period(varied_site: Session, fetch_page: FetchPage) -> None:
     html = fetch_page("/packages/p/complete/")
     text = section(html, "activity")
-    assert "148 commits in the last 52 weeks, of which 2 have not been counted yet." in text
-    table = text.partition("Week of Commits ")[2]
-    assert table.startswith("23 Feb 2026 not counted yet 16 Feb 2026 not counted yet 9 Feb 2026 1 2 Feb 2026 3")
-    assert html.count('class="bar not-counted"') == 2
+    package = varied_site.query(Package).filter_by(slug="complete").one()
+    total = sum(package.commits_over_52)
+    assert f"{total} commits in the 52 weeks to 14 Feb 2026" in text
+    assert f"{total} commits in the 52 weeks to 14 February 2026" in section(html, "health")
+    assert text.partition("Week of Commits ")[2].startswith("9 Feb 2026 1 2 Feb 2026 3")
+    assert html.count('class="bar not-counted"') == 0
 
 
-def test_outdated_commit_counts_are_unknown(varied_site: Session, fetch_page: FetchPage) -> None:
+def test_outdated_commit_counts_state_their_period(varied_site: Session, fetch_page: FetchPage) -> None:
     make_package(
         varied_site,
         "stale",
@@ -296,8 +298,18 @@ def test_outdated_commit_counts_are_unknown(varied_site: Session, fetch_page: Fe
     )
     varied_site.commit()
     html = fetch_page("/packages/p/stale/")
-    assert "in the last 52 weeks is unknown. They were last counted on 5 Jan 2025" in section(html, "activity")
-    assert 'class="chart"' not in html
+    assert "52 commits in the 52 weeks to 5 Jan 2025" in section(html, "activity")
+    assert "52 commits in the 52 weeks to 5 January 2025" in section(html, "health")
+
+
+def test_all_dates_of_a_page_are_in_one_time_zone(varied_site: Session, fetch_page: FetchPage) -> None:
+    at = datetime(2026, 2, 20, 2, 30, tzinfo=UTC)  # still 19 February in New York
+    make_package(varied_site, "late", repo_url="https://github.com/a/late", last_commit_at=at)
+    varied_site.commit()
+    html = fetch_page("/packages/p/late/")
+    assert "Last commit on 19 February 2026" in section(html, "health")
+    assert "Last commit 19 Feb 2026" in visible_text(html)
+    assert "20 Feb" not in visible_text(html)
 
 
 def test_commit_counts_name_the_host_that_reported_them(varied_site: Session, fetch_page: FetchPage) -> None:
