@@ -201,7 +201,7 @@ def _parse_release(version: str, files: list[IndexObject], info: IndexObject | N
         number=version,
         uploaded_at=min(filter(None, map(_uploaded_at, files)), default=None),
         is_prerelease=is_prerelease(version),
-        yanked_reason=_yanked_reason(files or ([info] if info else [])),
+        yanked_reason=_yanked_reason(files, info),
         requires_python=requires_python,
         supports_python3=supports_python3(requires_python, (info and info.text_list("classifiers")) or ()),
     )
@@ -212,14 +212,15 @@ def _uploaded_at(file: IndexObject) -> datetime | None:
     return file.timestamp_or_none("upload_time_iso_8601") or file.timestamp_or_none("upload_time")
 
 
-def _yanked_reason(records: list[IndexObject]) -> str | None:
+def _yanked_reason(files: list[IndexObject], info: IndexObject | None) -> str | None:
     """Return why a release was yanked, or None unless all of its files are yanked.
 
-    Args:
-        records: The files, or the described release if it has no files.
+    If its files do not say so, or if it has none, `info` decides.
     """
-    if not records or not all(record.flag("yanked") for record in records):
+    flags = {file.flag("yanked") for file in files}
+    if flags != {True} and (False in flags or info is None or not info.flag("yanked")):
         return None
+    records = [*files, info] if info else files
     return next((reason for record in records if (reason := record.text("yanked_reason")) is not None), "")
 
 

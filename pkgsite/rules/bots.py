@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 # "dependabot[bot]", "renovate-bot", "Weblate Bot", "bot-of-acme": the word "bot" on its own at the end or the start.
-_BOT_WORD = re.compile(r"(?:^|[\W_])bot[\])]*$|^bot[\W_]")
+_BOT_WORD = re.compile(r"(?:^|[\W_])(?:ro)?bot[\])]*$|^bot[\W_]")
 # The person behind an account may have such a name: "abbot" and "talbot" are people, so only known names count here.
 _KNOWN_BOTS = frozenset(
     {
@@ -29,6 +29,16 @@ _KNOWN_BOTS = frozenset(
         *("releaseplease", "renovate", "renovateapp", "repobot", "restyledio", "scrutinizerautofixer"),
         *("semanticrelease", "semanticreleasebot", "snykbot", "snykio", "sonatypelift", "sourceryai", "stepsecurity"),
         *("theknightswhosayni", "transifex", "transifexintegration", "travisci", "waffleiron", "weblate"),
+        *(
+            "bors",
+            "coderabbitai",
+            "codecovcommenter",
+            "crowdin",
+            "deepsourcebot",
+            "depfu",
+            "hostedweblate",
+            "imgbotapp",
+        ),
         *("whitesource", "whitesourceboltforgithub", "webflow"),
     }
 )

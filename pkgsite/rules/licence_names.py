@@ -239,10 +239,15 @@ def spdx_id(name: str) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _spdx_id(name: str) -> str | None:
-    name = _POINTER_TAIL.sub("", name.strip())
+    name = without_reference(name.strip())
     if GNU_CLASSIFIER.fullmatch(name):
         return f"{_id_by_words(name)}-only"
     return canonical_expression(name) or _simple_id(name) or _id_from_url(name) or _combined_id(name)
+
+
+def without_reference(name: str) -> str:
+    """Return a name without a reference to a file at its end: "BSD, see LICENSE" is "BSD"."""
+    return _POINTER_TAIL.sub("", name) or name
 
 
 def licence_family(name: str) -> str | None:

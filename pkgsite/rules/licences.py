@@ -12,6 +12,7 @@ from pkgsite.rules.licence_names import (
     is_placeholder,
     licence_family,
     spdx_id,
+    without_reference,
 )
 
 MAX_NAME_LENGTH = 60  # characters; longer or multi-line text is a licence text rather than a name
@@ -44,7 +45,7 @@ def licences(expression: str | None, free_text: str | None, classifiers: Iterabl
 def canonical_licence(name: str) -> str | None:
     """Return the SPDX identifier of a licence, the name itself if it has none, or None if it names no licence."""
     name = " ".join(name.split())
-    return None if is_placeholder(name) else spdx_id(name) or name
+    return None if is_placeholder(name) else spdx_id(name) or without_reference(name)
 
 
 def host_licence(names: Iterable[str | None]) -> str | None:

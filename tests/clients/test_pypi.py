@@ -257,6 +257,13 @@ def test_a_yanked_release_without_files_is_yanked(fake: FakePyPI, facts: Facts) 
     assert facts().releases[0].yanked_reason == ""
 
 
+def test_a_described_release_is_yanked_if_its_files_do_not_tell(fake: FakePyPI, facts: Facts) -> None:
+    for file in fake["django-x"].releases["1.1"].files:
+        file |= {"yanked": None, "yanked_reason": None}
+    fake["django-x"].info |= {"yanked": True, "yanked_reason": "Broken."}
+    assert (facts().version, facts().releases[0].yanked_reason) == ("1.0", "Broken.")
+
+
 def test_upload_time_is_that_of_the_first_file(fake: FakePyPI, facts: Facts) -> None:
     files = fake["django-x"].releases["1.1"].files
     files[0]["upload_time_iso_8601"] = "2024-05-01T01:00:00+05:30"

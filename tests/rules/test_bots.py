@@ -13,7 +13,7 @@ from pkgsite.rules.bots import is_bot, split_bots
         *("dependabot[bot]", "pre-commit-ci[bot]", "github-actions[bot]", "Renovate[Bot]", "weird-thing[bot]"),
         *("dependabot", "dependabot-preview", "renovate-bot", "renovate_bot", "Renovate Bot", "Weblate (bot)"),
         *("pyup-bot", "GitHub Actions", "actions-user", "Copilot", "greenkeeper", "allcontributors", "bot-of-acme"),
-        *("imgbot", "fossabot", "Weblate", "mergify", "snyk-bot", " DEPENDABOT "),
+        *("imgbot", "fossabot", "Weblate", "mergify", "snyk-bot", " DEPENDABOT ", "Hosted Weblate", "k8s-ci-robot"),
     ],
 )
 def test_bots_are_recognized_by_their_names(name: str) -> None:
@@ -21,7 +21,8 @@ def test_bots_are_recognized_by_their_names(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["ada", "abbot", "Tony Abbott", "talbot", "robot", "botond", "Botond Kiss", "cibot2000", "action", "", "[]"]
+    "name",
+    ["ada", "abbot", "Tony Abbott", "talbot", "robots", "botond", "Botond Kiss", "cibot2000", "action", "", "[]"],
 )
 def test_people_are_not_bots(name: str) -> None:
     assert not is_bot(name)

@@ -48,6 +48,7 @@ def test_the_expression_comes_first_then_short_free_text_then_classifiers(
         ("Apache 2.0", ["License :: OSI Approved :: Apache Software License"], ("Apache-2.0",)),
         ("Apache-2.0 or MIT", ["License :: OSI Approved :: Apache Software License", MIT], ("Apache-2.0 OR MIT",)),
         ("BSD-3-Clause", [BSD], ("BSD-3-Clause",)),
+        ("BSD, see LICENSE for details", [BSD], ("BSD License",)),
         ("MIT", [BSD, MIT], ("MIT", "BSD License")),
         ("The MIT License (MIT)", [MIT], ("MIT",)),
         ("Mozilla Public License", ["License :: OSI Approved :: Mozilla Public License 2.0 (MPL 2.0)"], ("MPL-2.0",)),

@@ -19,6 +19,7 @@ BATCH_SIZE = 500  # packages per query; SQLite allows about 32,000 parameters
 
 # Facts of the current release only; they are reset when the release changes.
 RELEASE_FIELDS = (
+    "released_at",
     "licences",
     "classifiers",
     "requires_python",

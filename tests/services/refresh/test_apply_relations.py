@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import select
@@ -61,6 +62,14 @@ def test_status_on_the_index(session: Session) -> None:
     assert (package.index_status, package.index_status_reason) == ("archived", "Use other.")
     apply_facts(session, package, index_facts("1.0", status="active", status_reason=""), now=NOW)
     assert (package.index_status, package.index_status_reason) == ("active", "")
+
+
+def test_a_new_release_without_a_date_has_none(session: Session) -> None:
+    package = make_package(session)
+    apply_facts(session, package, index_facts("1.0"), now=NOW)
+    assert package.released_at == NOW
+    apply_facts(session, package, replace(index_facts("1.1"), released_at=None), now=NOW)
+    assert package.released_at is None
 
 
 def test_an_incomplete_list_of_releases_adds_to_the_known_ones(session: Session) -> None:
