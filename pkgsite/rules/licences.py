@@ -55,7 +55,7 @@ def host_licence(names: Iterable[str | None]) -> str | None:
         names: The identifiers or keys from the host, in any case.
 
     Returns:
-        None if the host names none or no known one, or several, because how they combine is unknown. Hosts recognize
+        None if the host names none or no known one, or several, because how they combine is unknown. Hosts recognise
         GNU licences by their text, which is the same with and without "or later": "-only" beside "-or-later" is one.
     """
     identifiers = {identifier for name in names if name and (identifier := canonical_expression(name))}

@@ -16,7 +16,7 @@ from pkgsite.rules.bots import is_bot, split_bots
         *("imgbot", "fossabot", "Weblate", "mergify", "snyk-bot", " DEPENDABOT ", "Hosted Weblate", "k8s-ci-robot"),
     ],
 )
-def test_bots_are_recognized_by_their_names(name: str) -> None:
+def test_bots_are_recognised_by_their_names(name: str) -> None:
     assert is_bot(name)
 
 
