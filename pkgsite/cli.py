@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from typing import Any, BinaryIO
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 from flask import Flask, current_app
@@ -52,8 +53,16 @@ def add_commands(group: click.Group) -> None:
 
 @click.command("import-v4")
 @click.argument("url")
+@click.option(
+    "--time-zone",
+    default="UTC",
+    show_default=True,
+    metavar="ZONE",
+    callback=lambda _context, _option, name: parse_time_zone(name),
+    help="Time zone of times without a UTC offset, such as America/Chicago.",
+)
 @with_appcontext
-def import_v4(url: str) -> None:
+def import_v4(url: str, time_zone: ZoneInfo) -> None:
     """Import categories, grids and packages from another site's API v4 at URL.
 
     You can stop the import and run it again: it resumes where it stopped, and later runs only apply changes. Exits
@@ -62,7 +71,7 @@ def import_v4(url: str) -> None:
     require_tables()
     client = JsonClient(user_agent=user_agent(current_app.config), timeouts=TIMEOUTS)
     try:
-        site = V4Site(url, client)
+        site = V4Site(url, client, time_zone=time_zone)
     except Invalid as error:
         raise click.ClickException(" ".join(error.problems["url"])) from error
     session = db.session()
@@ -78,6 +87,16 @@ def import_v4(url: str) -> None:
         hint = "" if has_progress(session, site) else f" Is {site.root} the root URL of a site with API v4?"
         raise click.ClickException(f"{message}.\n{progress_message(session, site)}{hint}") from failure
     print_summary(cursor.tallies, ("categories", "grids", "packages"))
+    if site.has_local_times:
+        click.echo(f"Times without a UTC offset were read as {time_zone.key}. Use --time-zone for another zone.")
+
+
+def parse_time_zone(name: str) -> ZoneInfo:
+    """Return the time zone with this name; raise `click.BadParameter` if there is none."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # OSError: the name is that of a directory
+        raise click.BadParameter(f"There is no time zone “{name}”.") from error
 
 
 def run_import(session: Session, site: RecordSite) -> ImportCursor:

@@ -53,6 +53,11 @@ class RecordSite(Protocol):
 
     root: str
 
+    @property
+    def has_local_times(self) -> bool:
+        """Whether a record read so far had a time without a UTC offset."""
+        ...
+
     def page(self, collection: str, offset: int) -> RecordPage:
         """Return a page of a collection ("categories", "grids", "packages"), starting at record `offset`.
 
@@ -79,6 +84,12 @@ class RepoFacts:
     licence: str | None = None  # an SPDX identifier
     latest_release: str | None = None  # the tag name
     topics: tuple[str, ...] | None = None
+    has_issues: bool | None = None  # whether it has an issue tracker on this host
+    archived_at: datetime | None = None  # when it was archived, if the host tells
+    is_fork: bool | None = None
+    parent_url: str | None = None  # URL of the repository that it was forked from
+    is_mirror: bool | None = None
+    homepage_url: str | None = None  # empty if it has none
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +137,7 @@ class IndexFacts:
     name: str  # as spelled by the project
     version: str | None  # newest release that is not yanked; a final release if there is one
     released_at: datetime | None
-    releases: tuple[ReleaseFacts, ...]  # all releases, newest first
+    releases: tuple[ReleaseFacts, ...]  # newest first
     summary: str | None
     licence: str | None  # an SPDX expression if known
     licences: tuple[str, ...] | None  # all licences that the project declares
@@ -138,6 +149,9 @@ class IndexFacts:
     project_urls: Mapping[str, str] | None
     requires_dist: tuple[str, ...] | None
     vulnerabilities: tuple[Vulnerability, ...] | None  # of the current release, without withdrawn ones
+    has_all_releases: bool = True  # whether `releases` are all of them
+    status: str | None = None  # "active", "archived", "quarantined" or "deprecated"
+    status_reason: str | None = None  # why it has this status; empty if no reason is given
 
 
 @dataclass(frozen=True, slots=True)

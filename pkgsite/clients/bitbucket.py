@@ -50,6 +50,10 @@ class Bitbucket(RestHost):
             default_branch=branch,
             last_commit_at=self._last_commit_at(ref, branch) if branch else None,
             commit_count=None if branch else 0,
+            has_issues=record.flag("has_issues"),
+            is_fork="uuid" in record.child("parent"),  # null or missing unless it is a fork
+            parent_url=record.child("parent").child("links").child("html").web_url("href"),
+            homepage_url=record.homepage_url("website"),
         )
         return Fetched(facts, {"node_id": node_id})
 

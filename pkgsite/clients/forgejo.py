@@ -8,10 +8,11 @@ from http import HTTPStatus
 from urllib.parse import quote
 
 from pkgsite.clients.base import ActivityFacts, Fetched, ParticipantFacts, RepoFacts, RepoRef, RepoRequest
-from pkgsite.clients.rest import Commit, JsonObject, commit_authors, parse_objects, weekly_activity
+from pkgsite.clients.rest import Commit, JsonObject, clean_person_name, commit_authors, parse_objects, weekly_activity
 from pkgsite.clients.rest_host import RestHost, check_same_repository, hidden_code_error
 from pkgsite.errors import Gone, NotAllowed
 from pkgsite.rules.activity import window_start
+from pkgsite.rules.licences import host_licence
 
 COMMITS_PER_PAGE = 50  # the default limit of the hosts
 # Skips the diff and the signature check of each commit, which are expensive for the host.
@@ -42,20 +43,26 @@ class Forgejo(RestHost):
         node_id = str(record.required_count("id"))
         check_same_repository(repo_request, node_id)
         last_commit_at, commit_count = (None, 0) if record.flag("empty") else self._last_commit(repo_request.ref)
-        licences = record.text_list("licenses") or ()
+        has_issues = _has_issues(record)
         facts = RepoFacts(
             node_id=node_id,
             web_url=record.web_url("html_url"),
             description=record.clearable_text("description"),
             stars=record.count("stars_count"),
             forks=record.count("forks_count"),
-            open_issues=record.count("open_issues_count"),
+            open_issues=record.count("open_issues_count") if has_issues is not False else None,
             is_archived=record.flag("archived"),
             default_branch=record.text("default_branch") or None,
             last_commit_at=last_commit_at,
             commit_count=commit_count,
-            licence=licences[0] if len(licences) == 1 else None,  # how several licences combine is unknown
+            licence=host_licence(record.text_list("licenses") or ()),
             topics=record.text_list("topics"),
+            has_issues=has_issues,
+            archived_at=_archived_at(record),
+            is_fork=record.flag("fork"),
+            parent_url=record.child("parent").web_url("html_url"),
+            is_mirror=record.flag("mirror"),
+            homepage_url=record.homepage_url("website"),
         )
         return Fetched(facts, {"node_id": node_id})
 
@@ -89,6 +96,21 @@ def _path(ref: RepoRef) -> str:
     return f"repos/{quote(ref.path)}"
 
 
+def _has_issues(record: JsonObject) -> bool | None:
+    """Return whether a repository has an issue tracker here, or None if the host does not tell."""
+    return False if "external_tracker" in record else record.flag("has_issues")
+
+
+def _archived_at(record: JsonObject) -> datetime | None:
+    """Return when a repository was archived; the host returns the start of the Unix epoch for others."""
+    if not record.flag("archived") or not record.text("archived_at"):
+        return None
+    archived_at = record.timestamp("archived_at")
+    return archived_at if archived_at.timestamp() > 0 else None
+
+
 def _parse_commit(record: JsonObject) -> Commit:
-    committed_at = record.child("commit").child("committer").timestamp("date")
-    return Commit(record.required_text("sha"), committed_at, record.child("author").text("login") or None)
+    commit = record.child("commit")
+    # Authors without an account on the host, as of migrated repositories, only have a name.
+    author = record.child("author").text("login") or clean_person_name(commit.child("author").text("name"))
+    return Commit(record.required_text("sha"), commit.child("committer").timestamp("date"), author)

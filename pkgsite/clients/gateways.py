@@ -60,6 +60,7 @@ def open_gateways(settings: Mapping[str, Any], *, timeouts: Timeouts = TIMEOUTS)
             downloads_url,
             json_client(),
             serials_client=json_client(replace(ALL_PROJECTS_TIMEOUTS, attempts=timeouts.attempts)),
+            reads_status=True,
         ),
         package_index_host=netloc(index_url),
         downloads_host=netloc(downloads_url),

@@ -12,12 +12,16 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from pkgsite.clients.base import Quota, RepoFacts, RepoRef
+from pkgsite.clients.rest import website_url
 from pkgsite.errors import BadResponse, Gone, NotAllowed, RateLimited, UpstreamError
+from pkgsite.rules.licences import host_licence
+from pkgsite.rules.links import safe_url
 
 T = TypeVar("T")
 
 REPOSITORY_FRAGMENT = """fragment Facts on Repository {
-  id databaseId nameWithOwner url description stargazerCount forkCount isArchived isEmpty
+  id databaseId nameWithOwner url description homepageUrl stargazerCount forkCount isArchived archivedAt isEmpty
+  hasIssuesEnabled isFork isMirror parent { url }
   issues(states: OPEN) { totalCount }
   defaultBranchRef { name target { ... on Commit { committedDate history { totalCount } } } }
   licenseInfo { spdxId }
@@ -128,13 +132,14 @@ def parse_graphql_repo(node: Any) -> GitHubRepo:
     commit = "defaultBranchRef.target"
     topics = read_path(node, "repositoryTopics.nodes", list)
     is_empty = read_path(node, "isEmpty", bool)
+    has_issues = read_path(node, "hasIssuesEnabled", bool)
     facts = RepoFacts(
         node_id=_required(node, "id"),
         web_url=_required(node, "url"),
         description=read_path(node, "description", str) or "",  # null if it has none
         stars=read_path(node, "stargazerCount", int),
         forks=read_path(node, "forkCount", int),
-        open_issues=read_path(node, "issues.totalCount", int),
+        open_issues=read_path(node, "issues.totalCount", int) if has_issues is not False else None,
         is_archived=read_path(node, "isArchived", bool),
         default_branch=read_path(node, "defaultBranchRef.name", str),
         last_commit_at=_parse_time(read_path(node, f"{commit}.committedDate", str)),
@@ -144,6 +149,12 @@ def parse_graphql_repo(node: Any) -> GitHubRepo:
         topics=None
         if topics is None
         else tuple(read_path(topic, "topic.name", str) or "" for topic in topics if topic),
+        has_issues=has_issues,
+        archived_at=_parse_time(read_path(node, "archivedAt", str)),
+        is_fork=read_path(node, "isFork", bool),
+        parent_url=safe_url(read_path(node, "parent.url", str)),
+        is_mirror=read_path(node, "isMirror", bool),
+        homepage_url=_homepage_url(node, "homepageUrl"),
     )
     return GitHubRepo(facts, _required(node, "nameWithOwner"), _optional_id(node, "databaseId"))
 
@@ -166,6 +177,12 @@ def parse_rest_repo(record: Any, last_commit_at: datetime | None) -> GitHubRepo:
         last_commit_at=last_commit_at,
         licence=_licence(read_path(record, "license.spdx_id", str)),
         topics=None if topics is None else tuple(str(topic) for topic in topics),
+        has_issues=read_path(record, "has_issues", bool),
+        is_fork=read_path(record, "fork", bool),
+        parent_url=safe_url(read_path(record, "parent.html_url", str)),
+        # REST has no flag; null for a repository that is not a mirror.
+        is_mirror=bool(read_path(record, "mirror_url", str)) if "mirror_url" in record else None,
+        homepage_url=_homepage_url(record, "homepage"),
     )
     return GitHubRepo(facts, _required(record, "full_name"), _optional_id(record, "id"))
 
@@ -239,14 +256,22 @@ def _optional_id(record: Any, path: str) -> str | None:
     return None if value is None else str(value)
 
 
+def _homepage_url(record: Any, name: str) -> str | None:
+    """Return the URL of the website, empty if there is none, or None if the field is missing."""
+    url = read_path(record, name, str)
+    return website_url(url) if name in record else None
+
+
 def _licence(text: str | None) -> str | None:
-    return None if text in UNKNOWN_LICENCES else text
+    """Return the SPDX identifier; GitHub may know newer ones than we do."""
+    return None if text in UNKNOWN_LICENCES else host_licence([text]) or text
 
 
 def _parse_time(text: str | None) -> datetime | None:
     if text is None:
         return None
     try:
-        return datetime.fromisoformat(text).astimezone(UTC)
+        at = datetime.fromisoformat(text)
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise BadResponse(f"GitHub returned an invalid timestamp: {text:.80}") from error

@@ -13,17 +13,10 @@ from pkgsite.clients.rest import Commit, JsonObject, clean_person_name, weekly_a
 from pkgsite.clients.rest_host import RestHost, check_same_repository, hidden_code_error
 from pkgsite.errors import Gone, NotAllowed
 from pkgsite.rules.activity import window_start
+from pkgsite.rules.licences import host_licence
 
 RECORDS_PER_PAGE = 100  # the API's limit
 CONTRIBUTOR_PAGES = 10  # the top 1,000; the others are not listed
-# Without GPL, LGPL and AGPL: a key such as "gpl-3.0" does not say whether later versions are included.
-_SPDX_IDS = (
-    {"0BSD", "AFL-3.0", "Apache-2.0", "Artistic-2.0", "BSD-2-Clause", "BSD-3-Clause", "BSD-3-Clause-Clear"}
-    | {"BSD-4-Clause", "BSL-1.0", "CC-BY-4.0", "CC-BY-SA-4.0", "CC0-1.0", "ECL-2.0", "EPL-1.0", "EPL-2.0", "EUPL-1.1"}
-    | {"EUPL-1.2", "ISC", "MIT", "MIT-0", "MPL-2.0", "MS-PL", "MS-RL", "NCSA", "OFL-1.1", "OSL-3.0", "PostgreSQL"}
-    | {"UPL-1.0", "Unlicense", "WTFPL", "Zlib"}
-)
-LICENCES = {name.lower(): name for name in _SPDX_IDS}  # SPDX identifiers by GitLab's keys
 
 
 class GitLab(RestHost):
@@ -52,19 +45,25 @@ class GitLab(RestHost):
         node_id = str(record.required_count("id"))
         check_same_repository(repo_request, node_id)
         last_commit_at, commit_count = (None, 0) if record.flag("empty_repo") else self._last_commit(repo_request.ref)
+        has_issues = _has_issues(record)
         facts = RepoFacts(
             node_id=node_id,
             web_url=record.web_url("web_url"),
             description=record.clearable_text("description"),
             stars=record.count("star_count"),
             forks=record.count("forks_count"),
-            open_issues=record.count("open_issues_count"),
+            open_issues=record.count("open_issues_count") if has_issues is not False else None,
             is_archived=record.flag("archived"),
             default_branch=record.text("default_branch") or None,
             last_commit_at=last_commit_at,
             commit_count=commit_count,
-            licence=LICENCES.get(record.child("license").text("key") or ""),
-            topics=record.text_list("topics"),
+            licence=host_licence([record.child("license").text("key")]),
+            # Called tag_list before GitLab 14.
+            topics=record.text_list("topics") if "topics" in record else record.text_list("tag_list"),
+            has_issues=has_issues,
+            is_fork="forked_from_project" in record,  # only forks have the field
+            parent_url=record.child("forked_from_project").web_url("web_url"),
+            is_mirror=record.flag("mirror"),
         )
         return Fetched(facts, {"node_id": node_id})
 
@@ -125,6 +124,12 @@ class GitLab(RestHost):
 def _path(ref: RepoRef) -> str:
     """Return the API path of a project, with its full name as one encoded segment."""
     return f"projects/{quote(ref.path, safe='')}"
+
+
+def _has_issues(record: JsonObject) -> bool | None:
+    """Return whether a project has an issue tracker here, or None if the host does not tell."""
+    level = record.text("issues_access_level")
+    return level != "disabled" if level else record.flag("issues_enabled")
 
 
 def _parse_commit(record: JsonObject) -> Commit:

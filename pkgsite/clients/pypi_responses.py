@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, KeysView, Mapping
+from collections.abc import Iterator, KeysView, Mapping, Sequence
 from datetime import UTC, datetime
 
 from packaging.utils import canonicalize_name
@@ -13,13 +13,13 @@ from pkgsite.clients.rest import JsonObject
 from pkgsite.errors import BadResponse
 from pkgsite.rules.licences import licences
 from pkgsite.rules.links import safe_url
+from pkgsite.rules.project_links import documentation_url
 from pkgsite.rules.versions import development_status, is_prerelease, latest_version, supports_python3, version_key
 
 MAX_BIGINT = 2**63 - 1  # the largest integer that the database can store
 MAX_VERSION_LENGTH = 100  # in characters; longer versions are ignored
 MAX_SUMMARY_LENGTH = 300  # of a vulnerability, in characters
-# Normalised labels (see `_normalise_label`) of project URLs that lead to the documentation, most specific first.
-DOCUMENTATION_LABELS = ("documentation", "docs", "doc", "readthedocs", "apireference")
+PROJECT_STATUSES = frozenset({"active", "archived", "quarantined", "deprecated"})
 PLACEHOLDERS = {"", "UNKNOWN"}  # written by old tools for missing metadata
 
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
@@ -93,17 +93,22 @@ def parse_project(name: str, metadata: IndexObject) -> IndexFacts:
     if canonicalize_name(index_name) != canonicalize_name(name):
         raise BadResponse(f"{metadata.url} returned a different project: {index_name!r:.80}")
     described_version = _valid_version(info.text("version"))
-    releases, with_files = _parse_releases(metadata, info, described_version)
-    version = _current_version(releases, with_files) or described_version
+    files_by_version, has_all_releases = _release_files(metadata, described_version)
+    releases = _parse_releases(files_by_version, info, described_version)
+    version = _current_version(releases, files_by_version) or described_version
     current = next((release for release in releases if release.number == version), None)
-    classifiers = info.text_list("classifiers")
-    licence_names = _licences(info)
+    # The rest of `info` concerns the described release, which is not always the current one: it may be a pre-release,
+    # yanked, or without files.
+    release_info = info if version == described_version else IndexObject(metadata.url, {})
+    classifiers = release_info.text_list("classifiers")
+    licence_names = _licences(release_info)
     project_urls = _project_urls(info)
     if current is None:  # the index lists no releases
-        requires_python = info.meaningful_text("requires_python")
+        requires_python = release_info.meaningful_text("requires_python")
         python3 = supports_python3(requires_python, classifiers or ())
     else:
         requires_python, python3 = current.requires_python, current.supports_python3
+    status, status_reason = project_status(metadata)
     return IndexFacts(
         name=index_name,
         version=version,
@@ -116,11 +121,33 @@ def parse_project(name: str, metadata: IndexObject) -> IndexFacts:
         requires_python=requires_python,
         supports_python3=python3,
         development_status=development_status(classifiers or ()),
-        documentation_url=_documentation(project_urls or {}) or info.web_url("docs_url"),
+        documentation_url=documentation_url(project_urls or {}) or info.web_url("docs_url"),
         project_urls=project_urls,
-        requires_dist=info.text_list("requires_dist"),
-        # PyPI lists those of the release in "info", which is not the current one if it has been yanked.
+        requires_dist=release_info.text_list("requires_dist"),
         vulnerabilities=_vulnerabilities(metadata) if version == described_version else None,
+        has_all_releases=has_all_releases,
+        status=status,
+        status_reason=status_reason,
+    )
+
+
+def project_status(metadata: IndexObject) -> tuple[str | None, str | None]:
+    """Return the status of a project and the reason for it, which is empty if the index gives none.
+
+    An index without statuses is (None, None), and so is a status that the specification does not have:
+    https://packaging.python.org/en/latest/specifications/simple-repository-api/#json-project-detail
+    """
+    marker = metadata.child("project-status")
+    status = (marker.text("status") or ("active" if _has_statuses(metadata) else "")).strip().lower()
+    return (status, marker.meaningful_text("reason") or "") if status in PROJECT_STATUSES else (None, None)
+
+
+def _has_statuses(metadata: IndexObject) -> bool:
+    """Return whether the index has statuses, which came with version 1.4 of its API; "active" may be left out."""
+    version = metadata.child("meta").text("api-version") or ""
+    major, _, minor = version.partition(".")
+    return "project-status" in metadata or (
+        major.isdecimal() and minor.isdecimal() and (int(major), int(minor)) >= (1, 4)
     )
 
 
@@ -135,80 +162,93 @@ def _valid_version(version: str | None) -> str | None:
     return version if is_valid else None
 
 
+def _release_files(metadata: IndexObject, described_version: str | None) -> tuple[dict[str, list[IndexObject]], bool]:
+    """Return the files of each release by version, and whether these are all releases.
+
+    PyPI calls the list of all releases deprecated. Without it, the files of the described release are in "urls".
+    """
+    listed = metadata.child("releases")
+    files = {
+        version: list(listed.children(version) or ())
+        for version in listed.field_names()
+        if _valid_version(version) is not None
+    }
+    described_files = list(metadata.children("urls") or ())
+    if listed.field_names() or described_version is None or not described_files:
+        return files, True
+    return {described_version: described_files}, False
+
+
 def _parse_releases(
-    metadata: IndexObject, info: IndexObject, described_version: str | None
-) -> tuple[tuple[ReleaseFacts, ...], set[str]]:
-    """Return all releases, newest first, and the versions that have files.
+    files_by_version: Mapping[str, list[IndexObject]], info: IndexObject, described_version: str | None
+) -> tuple[ReleaseFacts, ...]:
+    """Return the releases, newest first.
 
     Classifiers are known for the described release only; the others are read from their files.
     """
-    releases, with_files = [], set()
-    files_by_version = metadata.child("releases")
-    for version in files_by_version.field_names():
-        if _valid_version(version) is None:
-            continue
-        files = list(files_by_version.children(version) or ())
-        if files:
-            with_files.add(version)
-        releases.append(_parse_release(version, files, info if version == described_version else None))
-    return tuple(sorted(releases, key=lambda release: version_key(release.number), reverse=True)), with_files
+    releases = [
+        _parse_release(version, files, info if version == described_version else None)
+        for version, files in files_by_version.items()
+    ]
+    return tuple(sorted(releases, key=lambda release: version_key(release.number), reverse=True))
 
 
 def _parse_release(version: str, files: list[IndexObject], info: IndexObject | None) -> ReleaseFacts:
     """Return a release from its files, and from `info` if that describes it."""
     records = [info, *files] if info else files
     requires_python = next((value for record in records if (value := record.meaningful_text("requires_python"))), None)
-    uploaded_at = [file.timestamp_or_none("upload_time_iso_8601") for file in files]
     return ReleaseFacts(
         number=version,
-        uploaded_at=min(filter(None, uploaded_at), default=None),
+        uploaded_at=min(filter(None, map(_uploaded_at, files)), default=None),
         is_prerelease=is_prerelease(version),
-        yanked_reason=_yanked_reason(files),
+        yanked_reason=_yanked_reason(files, info),
         requires_python=requires_python,
         supports_python3=supports_python3(requires_python, (info and info.text_list("classifiers")) or ()),
     )
 
 
-def _yanked_reason(files: list[IndexObject]) -> str | None:
-    """Return why a release was yanked, or None unless all of its files are yanked."""
-    if not files or not all(file.flag("yanked") for file in files):
+def _uploaded_at(file: IndexObject) -> datetime | None:
+    """Return when a file was uploaded; the older field has no time zone and no fraction of a second."""
+    return file.timestamp_or_none("upload_time_iso_8601") or file.timestamp_or_none("upload_time")
+
+
+def _yanked_reason(files: list[IndexObject], info: IndexObject | None) -> str | None:
+    """Return why a release was yanked, or None unless all of its files are yanked.
+
+    If its files do not say so, or if it has none, `info` decides.
+    """
+    flags = {file.flag("yanked") for file in files}
+    if flags != {True} and (False in flags or info is None or not info.flag("yanked")):
         return None
-    return next((reason for file in files if (reason := file.text("yanked_reason")) is not None), "")
+    records = [*files, info] if info else files
+    return next((reason for record in records if (reason := record.text("yanked_reason")) is not None), "")
 
 
-def _current_version(releases: tuple[ReleaseFacts, ...], with_files: set[str]) -> str | None:
+def _current_version(
+    releases: tuple[ReleaseFacts, ...], files_by_version: Mapping[str, list[IndexObject]]
+) -> str | None:
     """Return the newest release that can be installed, or else the newest that is not yanked."""
     available_versions = [release.number for release in releases if release.yanked_reason is None]
-    return latest_version(version for version in available_versions if version in with_files) or latest_version(
+    return latest_version(version for version in available_versions if files_by_version.get(version)) or latest_version(
         available_versions
     )
 
 
 def _project_urls(info: IndexObject) -> dict[str, str] | None:
-    """Return the project's safe URLs by label, or None if there are none."""
+    """Return the project's safe URLs by label, or None without any; older metadata has one, of the home page."""
     urls = info.child("project_urls")
-    if not urls.field_names():
-        return None
-    return {_UNSTORABLE.sub("", label): url for label in urls.field_names() if (url := urls.web_url(label))}
-
-
-def _documentation(urls: Mapping[str, str]) -> str | None:
-    """Return the URL that is labelled as documentation."""
-    by_label: dict[str, str] = {}
-    for label, url in urls.items():
-        by_label.setdefault(_normalise_label(label), url)
-    return next((by_label[label] for label in DOCUMENTATION_LABELS if label in by_label), None)
-
-
-def _normalise_label(label: str) -> str:
-    """Return a label in lower case, without spaces and punctuation."""
-    return "".join(char for char in label.lower() if char.isalnum())
+    if urls.field_names():
+        return {_UNSTORABLE.sub("", label): url for label in urls.field_names() if (url := urls.web_url(label))}
+    home_page = info.web_url("home_page")
+    return {"Homepage": home_page} if home_page else None
 
 
 def _vulnerabilities(metadata: IndexObject) -> tuple[Vulnerability, ...] | None:
     """Return the vulnerabilities without withdrawn ones, or None if the index does not check for them."""
     entries = metadata.children("vulnerabilities")
-    return None if entries is None else tuple(_vulnerability(entry) for entry in entries if not entry.text("withdrawn"))
+    if entries is None:
+        return None
+    return merge_vulnerabilities([_vulnerability(entry) for entry in entries if not entry.text("withdrawn")])
 
 
 def _vulnerability(entry: IndexObject) -> Vulnerability:
@@ -221,3 +261,40 @@ def _vulnerability(entry: IndexObject) -> Vulnerability:
         link=entry.web_url("link"),
         fixed_in=entry.text_list("fixed_in") or (),
     )
+
+
+def merge_vulnerabilities(records: Sequence[Vulnerability]) -> tuple[Vulnerability, ...]:
+    """Return each vulnerability once: records that share an id or an alias, also through others, are about one."""
+    groups: list[list[Vulnerability]] = []  # each in the order of the records
+    for record in records:
+        linked = [group for group in groups if any(_ids(record) & _ids(other) for other in group)]
+        if not linked:
+            groups.append([record])
+            continue
+        for group in linked[1:]:  # the record shows that they are about the same
+            linked[0].extend(group)
+            groups.remove(group)
+        linked[0].append(record)
+    return tuple(_merged(group) for group in groups)
+
+
+def _merged(records: list[Vulnerability]) -> Vulnerability:
+    """Return one vulnerability from its records; it goes by its CVE number, if it has one."""
+    if len(records) == 1:
+        return records[0]
+    names: dict[str, str] = {}  # by name without case, in the order of the records
+    for name in [*(record.id for record in records), *(alias for record in records for alias in record.aliases)]:
+        names.setdefault(name.casefold(), name)
+    main = min((name for name in names.values() if name.upper().startswith("CVE-")), default=records[0].id)
+    del names[main.casefold()]
+    return Vulnerability(
+        id=main,
+        aliases=tuple(names.values()),
+        summary=next(filter(None, (record.summary for record in records)), ""),
+        link=next(filter(None, (record.link for record in records)), None),
+        fixed_in=tuple(sorted({version for record in records for version in record.fixed_in}, key=version_key)),
+    )
+
+
+def _ids(record: Vulnerability) -> set[str]:
+    return {name.casefold() for name in (record.id, *record.aliases)}

@@ -111,6 +111,10 @@ class JsonObject:
         """Return a URL that is safe to link to, None otherwise."""
         return safe_url(self.text(name))
 
+    def homepage_url(self, name: str) -> str | None:
+        """Return the URL of a website, empty if there is none, or None if the field is missing."""
+        return website_url(self.text(name)) if name in self else None
+
 
 @dataclass(frozen=True, slots=True)
 class Commit:
@@ -225,6 +229,12 @@ def too_many_pages_error(url: str) -> BadResponse:
 
 def has_next(headers: Mapping[str, str]) -> bool:
     return any(link.get("rel") == "next" for link in parse_header_links(headers.get("Link", "")))
+
+
+def website_url(text: str | None) -> str:
+    """Return the URL of a website, which people also type without a scheme; empty if it is not safe to link to."""
+    text = (text or "").strip()
+    return safe_url(text if "://" in text or not text else f"https://{text}") or ""
 
 
 def clean_person_name(text: str | None) -> str | None:

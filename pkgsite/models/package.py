@@ -47,6 +47,11 @@ class Package(Base):
     default_branch: Mapped[str | None]
     repo_licence: Mapped[str | None]
     archived_at: Mapped[datetime | None]
+    archived_at_from_host: Mapped[bool | None]  # False if the host gives no date: then it is when this site noticed
+    is_fork: Mapped[bool | None]
+    parent_url: Mapped[str | None]  # URL of the repository that it was forked from
+    is_mirror: Mapped[bool | None]
+    homepage_url: Mapped[str | None]
     last_commit_at: Mapped[datetime | None]
     commit_count: Mapped[int | None]
     commits_over_52: Mapped[list[Any]] = mapped_column(default=list)  # by week, oldest first; 52 values or none
@@ -67,6 +72,8 @@ class Package(Base):
     project_urls: Mapped[dict[str, Any] | None]
     index_documentation_url: Mapped[str | None]  # shown if users have entered none
     vulnerabilities: Mapped[list[Any] | None]  # of the current release; None if unknown
+    index_status: Mapped[str | None]  # "active", "archived", "quarantined" or "deprecated"; None if unknown
+    index_status_reason: Mapped[str | None]
 
     score: Mapped[int | None] = mapped_column(index=True)  # by rules.scores, from the facts above
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 WEEKS = 52
@@ -20,29 +20,16 @@ def window_start(now: datetime) -> datetime:
 
 
 def weekly_counts(commits: Iterable[datetime], *, now: datetime) -> list[int]:
-    """Return the number of commits in each of the last 52 weeks, oldest first, including the current week."""
-    return add_commits([0] * WEEKS, commits, now=now)
+    """Return the number of commits in each of the last 52 weeks, oldest first, including the current week.
 
-
-def add_commits(counts: Sequence[int], commits: Iterable[datetime], *, now: datetime) -> list[int]:
-    """Return the counts of the 52 weeks up to `now` with these commits added; other weeks' commits are ignored."""
-    updated, first = list(counts), week_of(now) - WEEKS + 1
+    Commits of other weeks are ignored.
+    """
+    counts, first = [0] * WEEKS, week_of(now) - WEEKS + 1
     for commit in commits:
         index = week_of(commit) - first
         if 0 <= index < WEEKS:
-            updated[index] += 1
-    return updated
-
-
-def shift_counts(counts: Sequence[int], *, counted_at: datetime, now: datetime) -> list[int]:
-    """Return counts for the 52 weeks up to `now` from counts at an earlier time: new weeks are 0, old ones dropped.
-
-    If there are not 52 counts, as for a host without this data, returns 52 zeros.
-    """
-    if len(counts) != WEEKS:
-        return [0] * WEEKS
-    weeks_passed = min(max(week_of(now) - week_of(counted_at), 0), WEEKS)
-    return [*counts[weeks_passed:], *[0] * weeks_passed]
+            counts[index] += 1
+    return counts
 
 
 def week_starts(now: datetime) -> list[datetime]:

@@ -19,7 +19,7 @@ class WeekBar:
     x: float
     y: float
     height: float
-    value: int | None  # None if unknown
+    value: int
     week_on: date | None  # Monday of the week
 
 
@@ -47,14 +47,12 @@ class LineChart:
     rows: list[Point]  # for a table, newest first; at most `MAX_TABLE_ROWS`, evenly sampled
 
 
-def activity_bars(
-    commits: Sequence[int | None], *, height: int, width: int, ends_on: date | None = None
-) -> list[WeekBar]:
+def activity_bars(commits: Sequence[int], *, height: int, width: int, ends_on: date | None = None) -> list[WeekBar]:
     """Return a bar for each week, oldest first. The busiest week has full height, any week with commits at least 2.
 
-    Weeks without commits and unknown weeks (None) have a flat bar of height 1, so that the gap is visible.
+    Weeks without commits have a flat bar of height 1, so that the gap is visible.
     """
-    maximum = max((value for value in commits if value is not None), default=0)
+    maximum = max(commits, default=0)
     monday = ends_on - timedelta(days=ends_on.weekday()) if ends_on else None
     step = width / len(commits) if commits else 0
     bars = []

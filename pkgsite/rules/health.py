@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, tzinfo
 from enum import StrEnum
-
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from textwrap import shorten
 
 from pkgsite.rules.activity import WEEKS, week_starts
+from pkgsite.rules.python_requirements import allowed_minors
 from pkgsite.rules.versions import supports_python3
 
 RELEASE_GOOD_DAYS = 365
@@ -35,9 +35,14 @@ CRITICAL_CHECKS = frozenset({"vulnerabilities", "not_archived"})  # … or with 
 MIN_KNOWN_CHECKS = 4  # with fewer known checks, the overall state is unknown
 MAX_FAIR_FOR_GOOD = 2  # with more fair checks, or any poor one, the overall state is not good
 
+# Statuses of a project on the package index, apart from "active":
+# https://packaging.python.org/en/latest/specifications/project-status-markers/
+INACTIVE_STATUSES = frozenset({"archived", "quarantined", "deprecated"})
+
 _PYTHON_3_CLASSIFIER = re.compile(r"Programming Language :: Python :: (3\.[0-9]+)")
 _PYTHON_2 = re.compile(r"Programming Language :: Python :: 2(\.[0-9]+| :: Only)?")
 _MAX_VULNERABILITIES_SHOWN = 5
+_MAX_REQUIREMENT_LENGTH = 100  # characters of an unreadable requirement that are shown
 _WILL_RETRY = "The site will check again."
 # fmt: off
 _MONTHS = (
@@ -81,7 +86,7 @@ class HealthFacts:
     requires_python: str | None
     supports_python3: bool | None
     development_status: int | None
-    participant_count: int | None  # everyone who has ever committed; 0 also means unknown
+    participant_count: int | None  # everyone who has ever committed, without bots; 0 also means unknown
     has_all_participants: bool  # whether the host lists all of them
     licence: str | None
     documentation_url: str | None
@@ -95,6 +100,9 @@ class HealthFacts:
     activity_as_of: datetime | None
     participants_as_of: datetime | None
     index_as_of: datetime | None
+    bot_count: int | None = 0  # bots among those who have committed
+    time_zone: tzinfo | None = UTC  # of the dates in the evidence
+    index_status: str | None = None  # the project's status on the package index, such as "archived"
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +196,7 @@ def _release(facts: HealthFacts, now: datetime) -> _CheckResult:
         return _unknown(EvidenceSource.INDEX, "release date", facts.index_as_of)
     state, phrase = _state_by_age(facts, facts.released_at, now, RELEASE_GOOD_DAYS, RELEASE_FAIR_DAYS)
     released = f"{_version(facts)} was released" if facts.version else "The latest release was made"
-    evidence = f"{released} on {_format_date(facts.released_at)}.{phrase}"
+    evidence = f"{released} on {_format_date(facts.released_at, facts)}.{phrase}"
     advice = "" if state is State.GOOD else "A new release would improve this."
     return _CheckResult(state, evidence, facts.index_as_of, EvidenceSource.INDEX, advice)
 
@@ -198,12 +206,12 @@ def _commits(facts: HealthFacts, now: datetime) -> _CheckResult:
         return _no_repository_result()
     if facts.last_commit_at is not None:
         at, as_of = facts.last_commit_at, facts.repo_as_of
-        phrase = f"Last commit on {_format_date(at)}"
+        phrase = f"Last commit on {_format_date(at, facts)}"
     else:
         week, as_of = _last_active_week(facts), facts.activity_as_of
         if week is None:
             return _unknown(EvidenceSource.HOST, "commit date", facts.repo_as_of)
-        at, phrase = week, f"Last commit in the week of {_format_date(week)}"
+        at, phrase = week, f"Last commit in the week of {_format_day(week.date())}"
     state, finished = _state_by_age(facts, at, now, COMMIT_GOOD_DAYS, COMMIT_FAIR_DAYS)
     advice = "" if state is State.GOOD else "New commits would improve this."
     return _CheckResult(
@@ -229,7 +237,7 @@ def _python(facts: HealthFacts) -> _CheckResult:
     else:
         phrase = _unsupported_phrase(facts, named_pythons)
         if not phrase:
-            return _unknown(EvidenceSource.INDEX, "Python version data", facts.index_as_of)
+            return _unknown_pythons(facts)
         state = State.POOR
     evidence = f"{_version(facts)} {phrase}. {_supported_versions_sentence()}"
     newest = _join_words(SUPPORTED_PYTHONS[-NEWEST_PYTHON_COUNT:], "or")
@@ -241,17 +249,19 @@ def _people(facts: HealthFacts) -> _CheckResult:
     if not facts.has_repo:
         return _no_repository_result()
     if not facts.participant_count:
-        return _unknown(EvidenceSource.HOST, "contributor data", facts.participants_as_of)
+        result = _unknown(EvidenceSource.HOST, "contributor data", facts.participants_as_of)
+        return replace(result, evidence="The code host lists only bots.") if facts.bot_count else result
     people = _pluralise(facts.participant_count, "person has", "people have")
+    bots = f", not counting {_pluralise(facts.bot_count, 'bot', 'bots')}" if facts.bot_count else ""
     if not facts.has_all_participants and facts.participant_count < GOOD_PARTICIPANT_COUNT:
-        evidence = f"At least {people} committed; the code host's list is incomplete."
+        evidence = f"At least {people} committed{bots}; the code host's list is incomplete."
         return _CheckResult(State.UNKNOWN, evidence, facts.participants_as_of, EvidenceSource.HOST, _WILL_RETRY)
     if facts.participant_count >= GOOD_PARTICIPANT_COUNT:
         state, advice = State.GOOD, ""
     else:
         state = State.FAIR if facts.participant_count >= FAIR_PARTICIPANT_COUNT else State.POOR
         advice = "More contributors would make it depend less on a few people."
-    evidence = f"{people if facts.has_all_participants else f'At least {people}'} committed."
+    evidence = f"{people if facts.has_all_participants else f'At least {people}'} committed{bots}."
     return _CheckResult(state, evidence, facts.participants_as_of, EvidenceSource.HOST, advice)
 
 
@@ -287,6 +297,9 @@ def _not_archived(facts: HealthFacts) -> _CheckResult:
     if facts.is_archived and facts.has_repo:
         evidence = "Its repository is archived and read-only."
         return _CheckResult(State.POOR, evidence, facts.repo_as_of, EvidenceSource.HOST, advice)
+    if facts.index_status in INACTIVE_STATUSES:
+        evidence = f"The project is {facts.index_status} on PyPI."
+        return _CheckResult(State.POOR, evidence, facts.index_as_of, EvidenceSource.INDEX, advice)
     if facts.is_deprecated:
         evidence = "Marked as deprecated by users of this site."
         return _CheckResult(State.POOR, evidence, None, EvidenceSource.PEOPLE, advice)
@@ -347,7 +360,9 @@ def _finished_state(facts: HealthFacts) -> State | None:
     A package that is declared stable or mature, is maintained and supports a maintained Python version needs no new
     release each year. It is good if it has no known vulnerabilities, and fair if there is no vulnerability data.
     """
-    is_maintained = not (facts.is_archived or facts.is_missing or facts.is_deprecated)
+    is_maintained = not (
+        facts.is_archived or facts.is_missing or facts.is_deprecated or facts.index_status in INACTIVE_STATUSES
+    )
     if (
         facts.development_status not in FINISHED_STATUSES
         or not is_maintained
@@ -376,20 +391,9 @@ def _named_pythons(classifiers: Sequence[str] | None) -> Sequence[str]:
 
 
 def _allowed_pythons(requires_python: str | None) -> Sequence[str] | None:
-    """Return the supported Python versions that a range allows, oldest first; None without a valid range."""
-    if not requires_python or not requires_python.strip():
-        return None
-    try:
-        specifiers = SpecifierSet(requires_python)
-        # A minor version is allowed if its first or a late patch is: ">3.11" and "!=3.12.0" allow 3.11.1 and 3.12.1.
-        return [
-            python
-            for python in SUPPORTED_PYTHONS
-            if specifiers.contains(f"{python}.0", prereleases=True)
-            or specifiers.contains(f"{python}.99", prereleases=True)
-        ]
-    except (InvalidSpecifier, ValueError):  # ValueError: a number with thousands of digits
-        return None
+    """Return the supported Python versions that a range allows, oldest first; None without a readable range."""
+    minors = allowed_minors(requires_python)
+    return None if minors is None else [python for python in SUPPORTED_PYTHONS if python in minors]
 
 
 def _range_phrase(facts: HealthFacts, supported: Sequence[str]) -> str:
@@ -402,11 +406,21 @@ def _unsupported_phrase(facts: HealthFacts, named_pythons: Sequence[str]) -> str
         return f"requires Python {facts.requires_python}, which excludes every maintained version"
     if named_pythons:
         return f"declares support only for Python {_join_words(named_pythons)}"
-    if facts.supports_python3 is False:
-        return "does not support Python 3"
     classifiers = facts.classifiers or ()
     is_python3 = facts.supports_python3 or supports_python3(None, classifiers)
-    return "declares support only for Python 2" if not is_python3 and any(map(_PYTHON_2.fullmatch, classifiers)) else ""
+    if not is_python3 and any(map(_PYTHON_2.fullmatch, classifiers)):
+        return "declares support only for Python 2"
+    return "does not support Python 3" if facts.supports_python3 is False else ""
+
+
+def _unknown_pythons(facts: HealthFacts) -> _CheckResult:
+    """Return the result for a release that does not say which versions it supports, or not readably."""
+    if not facts.requires_python or not facts.requires_python.strip():
+        return _unknown(EvidenceSource.INDEX, "Python version data", facts.index_as_of)
+    shown = shorten(facts.requires_python, _MAX_REQUIREMENT_LENGTH, placeholder="…")
+    evidence = f"{_version(facts)} requires Python “{shown}”, which is unreadable."
+    advice = "A release with a valid version specifier would improve this."
+    return _CheckResult(State.UNKNOWN, evidence, facts.index_as_of, EvidenceSource.INDEX, advice)
 
 
 def _supported_versions_sentence() -> str:
@@ -425,17 +439,22 @@ def _yearly_commits_phrase(facts: HealthFacts) -> str:
     commits = sum(facts.commits_over_52)
     if not commits or facts.activity_as_of is None:
         return ""
-    return f"; {_pluralise(commits, 'commit', 'commits')} in the {WEEKS} weeks to {_format_date(facts.activity_as_of)}"
+    counted_on = _format_date(facts.activity_as_of, facts)
+    return f"; {_pluralise(commits, 'commit', 'commits')} in the {WEEKS} weeks to {counted_on}"
 
 
 def _version(facts: HealthFacts) -> str:
     return f"Version {facts.version}" if facts.version else "The latest release"
 
 
-def _format_date(at: datetime) -> str:
-    """Return the date in UTC, as in "3 May 2026"; strftime would depend on the process's locale."""
-    at = at.astimezone(UTC)
-    return f"{at.day} {_MONTHS[at.month - 1]} {at.year}"
+def _format_date(at: datetime, facts: HealthFacts) -> str:
+    """Return the date in the time zone of the report."""
+    return _format_day(at.astimezone(facts.time_zone or UTC).date())
+
+
+def _format_day(day: date) -> str:
+    """Return a date as in "3 May 2026"; strftime would depend on the process's locale."""
+    return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
 
 
 def _pluralise(count: int, singular: str, plural: str) -> str:

@@ -1,73 +1,126 @@
-"""Licences of releases, from SPDX expressions, free text and classifiers."""
+"""Licences of releases and repositories, from SPDX expressions, free text, classifiers and code hosts."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
-from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+from pkgsite.rules.licence_names import (
+    FAMILY_NAMES,
+    GNU_ID,
+    canonical_expression,
+    is_placeholder,
+    licence_family,
+    spdx_id,
+    without_reference,
+)
 
 MAX_NAME_LENGTH = 60  # characters; longer or multi-line text is a licence text rather than a name
 
-# Common names, in lower case, and their SPDX identifiers.
-# Names without a version or number of clauses ("BSD License", "GPL") are ambiguous and not in this list.
-_ALIASES = {
-    "apache 2": "Apache-2.0",
-    "apache 2.0": "Apache-2.0",
-    "apache license 2.0": "Apache-2.0",
-    "apache license, version 2.0": "Apache-2.0",
-    "bsd 2-clause": "BSD-2-Clause",
-    "bsd 3-clause": "BSD-3-Clause",
-    "new bsd": "BSD-3-Clause",
-    "gnu affero general public license v3": "AGPL-3.0-only",
-    "gnu affero general public license v3 or later (agplv3+)": "AGPL-3.0-or-later",
-    "gnu general public license v2 (gplv2)": "GPL-2.0-only",
-    "gnu general public license v2 or later (gplv2+)": "GPL-2.0-or-later",
-    "gnu general public license v3 (gplv3)": "GPL-3.0-only",
-    "gnu general public license v3 or later (gplv3+)": "GPL-3.0-or-later",
-    "gnu lesser general public license v2 (lgplv2)": "LGPL-2.0-only",
-    "gnu lesser general public license v2 or later (lgplv2+)": "LGPL-2.0-or-later",
-    "gnu lesser general public license v3 (lgplv3)": "LGPL-3.0-only",
-    "gnu lesser general public license v3 or later (lgplv3+)": "LGPL-3.0-or-later",
-    "isc license (iscl)": "ISC",
-    "mit license": "MIT",
-    "the mit license": "MIT",
-    "the mit license (mit)": "MIT",
-    "mozilla public license 2.0 (mpl 2.0)": "MPL-2.0",
-    "the unlicense (unlicense)": "Unlicense",
-}
-_PLACEHOLDERS = {"", "unknown", "none", "osi approved", "license"}
+# A licence that is part of an expression: its family, and its identifier ("" if the name leaves the version open).
+_Part = tuple[str, str]
 
 
 def licences(expression: str | None, free_text: str | None, classifiers: Iterable[str]) -> tuple[str, ...]:
-    """Return the licences of a release, the main one first.
+    """Return the licences of a release, the main one first, and each of them once.
+
+    A name that leaves open what a more exact one says ("BSD License" beside BSD-3-Clause) adds nothing.
 
     Args:
         expression: SPDX expression of the metadata; normalised, but not split.
-        free_text: Licence text of older metadata; used only without an expression, and only if it is a short name.
+        free_text: Licence text of older metadata; used only without an expression, and only if it is a short name or
+            starts with the name of a known licence.
         classifiers: Trove classifiers; the last parts of those that start with "License ::" are used.
     """
-    names = [expression or ""] if (expression or "").strip() else [_short_name(free_text or "")]
-    names += [name.rpartition("::")[2] for name in classifiers if name.startswith("License ::")]
-    return tuple(dict.fromkeys(licence for name in names if (licence := canonical_licence(name))))
+    has_expression = bool((expression or "").strip()) and not is_placeholder(expression or "")
+    names = [canonical_licence((expression or "") if has_expression else _short_name(free_text or ""))]
+    names += [canonical_licence(_last_part(name)) for name in classifiers if name.startswith("License ::")]
+    distinct: list[str] = []
+    for name in names:
+        if name is not None:
+            _add(distinct, FAMILY_NAMES.get(licence_family(name) or "", name))
+    return tuple(distinct)
 
 
 def canonical_licence(name: str) -> str | None:
-    """Return the canonical name of a licence, the name itself if it is not a known one, or None for placeholders."""
+    """Return the SPDX identifier of a licence, the name itself if it has none, or None if it names no licence."""
     name = " ".join(name.split())
-    if name.lower() in _PLACEHOLDERS:
-        return None
-    alias = _ALIASES.get(name.lower())
-    if alias:
-        return alias
-    try:
-        return str(canonicalize_license_expression(name))
-    except (InvalidLicenseExpression, RecursionError, MemoryError):  # the last two: thousands of parentheses
-        return name
+    return None if is_placeholder(name) else spdx_id(name) or without_reference(name)
+
+
+def host_licence(names: Iterable[str | None]) -> str | None:
+    """Return the SPDX identifier of a repository's licence, as its code host detected it.
+
+    Args:
+        names: The identifiers or keys from the host, in any case.
+
+    Returns:
+        None if the host names none or no known one, or several, because how they combine is unknown. Hosts recognise
+        GNU licences by their text, which is the same with and without "or later": "-only" beside "-or-later" is one.
+    """
+    identifiers = {identifier for name in names if name and (identifier := canonical_expression(name))}
+    if len(identifiers) > 1:
+        identifiers = {re.sub(r"(?<=GPL-\d\.\d)-(?:only|or-later)$", "", identifier) for identifier in identifiers}
+    return identifiers.pop() if len(identifiers) == 1 else None
+
+
+def _last_part(classifier: str) -> str:
+    return classifier.rpartition("::")[2].strip()
 
 
 def _short_name(free_text: str) -> str:
-    """Return the text, or the last part of a trove classifier, if it is short enough for a name; otherwise empty."""
-    free_text = free_text.strip()
-    if free_text.startswith("License ::"):
-        free_text = free_text.rpartition("::")[2].strip()
-    return free_text if len(free_text) <= MAX_NAME_LENGTH and len(free_text.splitlines()) <= 1 else ""
+    """Return the name in a licence text: the text itself if it is short, or its first line if that is a known name."""
+    lines = [line.strip() for line in free_text.strip().splitlines() if line.strip()]
+    first = lines[0] if lines else ""
+    if first.startswith("License ::"):
+        return _last_part(first)
+    is_name = spdx_id(first) is not None or (len(lines) == 1 and len(first) <= MAX_NAME_LENGTH)
+    return first if is_name else ""
+
+
+def _add(names: list[str], name: str) -> None:
+    """Add a licence to the list, unless one of the list says as much; it replaces those that say less."""
+    if any(_covers(known, name) for known in names):
+        return
+    less_exact = [known for known in names if _covers(name, known)]
+    if less_exact:
+        names[names.index(less_exact[0])] = name
+        for known in less_exact[1:]:
+            names.remove(known)
+    else:
+        names.append(name)
+
+
+def _covers(exact: str, name: str) -> bool:
+    """Return whether a licence says at least as much as another."""
+    exact_parts = _parts(exact)
+    return all(any(_part_covers(known, part) for known in exact_parts) for part in _parts(name))
+
+
+def _parts(name: str) -> list[_Part]:
+    family = licence_family(name)
+    if family is not None:
+        return [(family, "")]
+    if spdx_id(name) is None:
+        return [(name.casefold(), name.casefold())]
+    identifiers = [word for word in re.split(r"[\s()]+", name) if word and word not in {"OR", "AND", "WITH"}]
+    return [(_family(identifier), identifier) for identifier in identifiers]
+
+
+def _family(identifier: str) -> str:
+    gnu = GNU_ID.fullmatch(identifier)
+    return gnu["kind"].lower() if gnu else identifier.partition("-")[0].lower()
+
+
+def _part_covers(exact: _Part, part: _Part) -> bool:
+    if exact[0] != part[0]:
+        return False
+    if part[1] in {"", exact[1]}:
+        return True
+    exact_gnu, gnu = GNU_ID.fullmatch(exact[1]), GNU_ID.fullmatch(part[1])
+    if not exact_gnu or not gnu:
+        return False
+    if exact_gnu["version"] == gnu["version"]:
+        return gnu["suffix"] is None
+    # There are no classifiers for LGPL 2.1; those for 2.0 stand for it.
+    return (gnu["kind"], gnu["version"], exact_gnu["version"]) == ("LGPL", "2.0", "2.1")

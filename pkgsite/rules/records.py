@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any, TypeVar
 
 from pkgsite.rules.activity import WEEKS
@@ -86,19 +86,79 @@ def describe_record(noun: str, record_id: int | None, slug: str | None) -> str:
     return f"{noun} {identifier} “{printable_slug}”" if printable_slug else f"{noun} {identifier}"
 
 
+class RecordParser:
+    """Parses the categories, grids and packages of API v4.
+
+    Attributes:
+        time_zone: The zone of times without a UTC offset; None to reject them.
+        has_local_times: Whether a parsed record had such a time.
+    """
+
+    def __init__(self, time_zone: tzinfo | None = None) -> None:
+        self.time_zone = time_zone
+        self.has_local_times = False
+        times = (
+            FieldSpec("created", "created_at", self._timestamp),
+            FieldSpec("modified", "modified_at", self._timestamp),
+        )
+        last_commit_at = FieldSpec("last_updated", "last_commit_at", nullable(self._timestamp))
+        last_fetched_at = FieldSpec("last_fetched", "last_fetched_at", nullable(self._timestamp))
+        self._category = (*_CATEGORY, *times)
+        self._grid = (*_GRID, *times)
+        self._package = (*_PACKAGE, last_commit_at, last_fetched_at, *times)
+
+    def parse(self, collection: str, raw: object) -> CategoryFacts | GridFacts | PackageFacts | InvalidRecord:
+        """Parse a record of one of the lists "categories", "grids" and "packages"."""
+        parsers: dict[str, Callable[[object], CategoryFacts | GridFacts | PackageFacts | InvalidRecord]] = {
+            "categories": self.category,
+            "grids": self.grid,
+            "packages": self.package,
+        }
+        return parsers[collection](raw)
+
+    def category(self, raw: object) -> CategoryFacts | InvalidRecord:
+        """Parse a category."""
+        return _parse_record(raw, self._category, CategoryFacts)
+
+    def grid(self, raw: object) -> GridFacts | InvalidRecord:
+        """Parse a grid."""
+        return _parse_record(raw, self._grid, GridFacts)
+
+    def package(self, raw: object) -> PackageFacts | InvalidRecord:
+        """Parse a package."""
+        return _parse_record(raw, self._package, PackageFacts)
+
+    def _timestamp(self, value: object) -> datetime:
+        """Read an ISO 8601 timestamp; return it in UTC."""
+        try:
+            raw_timestamp: str = text()(value)
+            parsed = datetime.fromisoformat(raw_timestamp)
+        except ValueError:
+            raise ValueError("is not a valid timestamp") from None
+        if parsed.tzinfo is None:
+            if self.time_zone is None or ":" not in raw_timestamp:  # a date alone is not a time
+                raise ValueError("is a timestamp without a UTC offset")
+            self.has_local_times = True
+            parsed = parsed.replace(tzinfo=self.time_zone)
+        try:
+            return parsed.astimezone(UTC)
+        except OverflowError:
+            raise ValueError("is not a valid timestamp") from None
+
+
 def parse_category(raw: object) -> CategoryFacts | InvalidRecord:
-    """Parse a category of API v4."""
-    return _parse_record(raw, _CATEGORY, CategoryFacts)
+    """Parse a category; its times must have a UTC offset."""
+    return RecordParser().category(raw)
 
 
 def parse_grid(raw: object) -> GridFacts | InvalidRecord:
-    """Parse a grid of API v4."""
-    return _parse_record(raw, _GRID, GridFacts)
+    """Parse a grid; its times must have a UTC offset."""
+    return RecordParser().grid(raw)
 
 
 def parse_package(raw: object) -> PackageFacts | InvalidRecord:
-    """Parse a package of API v4."""
-    return _parse_record(raw, _PACKAGE, PackageFacts)
+    """Parse a package; its times must have a UTC offset."""
+    return RecordParser().package(raw)
 
 
 # Each reader converts one JSON value, or raises a ValueError whose message follows the name of the field.
@@ -158,20 +218,6 @@ def integer(minimum: int) -> Reader:
     return read
 
 
-def timestamp(value: object) -> datetime:
-    """Read an ISO 8601 timestamp with a UTC offset; return it in UTC."""
-    try:
-        parsed = datetime.fromisoformat(text()(value))
-    except ValueError:
-        raise ValueError("is not a valid timestamp") from None
-    if parsed.tzinfo is None:
-        raise ValueError("is a timestamp without a UTC offset")
-    try:
-        return parsed.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("is not a valid timestamp") from None
-
-
 def id_or_link(noun: str) -> Reader:
     """Return a reader for ids, given as an integer or as a link of the API below /<noun>/."""
     link = re.compile(rf"/{noun}/([0-9]{{1,10}})(?:/|\.json)?(?:\?.*)?$")
@@ -223,8 +269,7 @@ class FieldSpec:
     is_optional: bool = False  # None if missing
 
 
-_OWN_TIMES = (FieldSpec("created", "created_at", timestamp), FieldSpec("modified", "modified_at", timestamp))
-
+# The fields of each kind of record, without its times; see `RecordParser`.
 _CATEGORY = (
     FieldSpec("id", "id", integer(1)),
     FieldSpec("title", "title", text(50, allow_blank=False)),
@@ -232,7 +277,6 @@ _CATEGORY = (
     FieldSpec("description", "description", text()),
     FieldSpec("title_plural", "title_plural", text(50)),
     FieldSpec("show_pypi", "show_pypi", boolean),
-    *_OWN_TIMES,
 )
 
 _GRID = (
@@ -243,7 +287,6 @@ _GRID = (
     FieldSpec("is_locked", "is_locked", boolean),
     FieldSpec("packages", "package_ids", list_of(id_or_link("packages")), is_optional=True),
     FieldSpec("header", "header", boolean),
-    *_OWN_TIMES,
 )
 
 _PACKAGE = (
@@ -252,11 +295,8 @@ _PACKAGE = (
     FieldSpec("id", "id", integer(1)),
     FieldSpec("title", "title", text(100, allow_blank=False)),
     FieldSpec("slug", "slug", slug),
-    FieldSpec("last_updated", "last_commit_at", nullable(timestamp)),
-    FieldSpec("last_fetched", "last_fetched_at", nullable(timestamp)),
     FieldSpec("repo_url", "repo_url", web_url),
     FieldSpec("pypi_version", "pypi_version", nullable(text(100))),
-    *_OWN_TIMES,
     FieldSpec("repo_forks", "forks", integer(0)),
     FieldSpec("repo_description", "description", text()),
     FieldSpec("pypi_url", "pypi_url", text(255)),

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
+from pkgsite.rules.python_requirements import allowed_minors
+
 PYTHON_3 = "Programming Language :: Python :: 3"
+PYTHON_2_ONLY = "Programming Language :: Python :: 2 :: Only"
 _STATUS = re.compile(r"Development Status :: ([1-7]) - ")
-MAX_PYTHON_MINOR = 30  # the highest minor version of Python 3 that is tried
-# The first and a late patch of each minor version, so that ">3.11" and "!=3.12.0" allow 3.11.1 and 3.12.1.
-_PYTHONS = tuple(f"3.{minor}{patch}" for minor in range(MAX_PYTHON_MINOR + 1) for patch in (".0", ".99"))
 
 
 def version_key(version: str) -> tuple[int, Version, str]:
@@ -38,15 +37,12 @@ def latest_version(versions: Iterable[str]) -> str | None:
 def supports_python3(requires_python: str | None, classifiers: Iterable[str]) -> bool | None:
     """Return whether a release supports any version of Python 3; None if unknown.
 
-    The classifiers are only used if `requires_python` is missing or invalid.
+    The classifiers are only used if `requires_python` is missing or unreadable.
     """
-    if requires_python and requires_python.strip():
-        try:
-            specifiers = SpecifierSet(requires_python)
-            return any(specifiers.contains(python, prereleases=True) for python in _PYTHONS)
-        except (InvalidSpecifier, ValueError):  # ValueError: a number with thousands of digits
-            pass
-    return _python3_classifier(classifiers)
+    minors = allowed_minors(requires_python)
+    if minors is not None:
+        return any(minor.startswith("3.") for minor in minors)
+    return _python3_classifier(tuple(classifiers))
 
 
 def development_status(classifiers: Iterable[str]) -> int | None:
@@ -69,6 +65,7 @@ def _rank(version: str) -> int:
     return 1 if parsed.is_prerelease else 2
 
 
-def _python3_classifier(classifiers: Iterable[str]) -> bool | None:
-    is_python3 = any(name == PYTHON_3 or name.startswith((f"{PYTHON_3}.", f"{PYTHON_3} ::")) for name in classifiers)
-    return True if is_python3 else None
+def _python3_classifier(classifiers: Collection[str]) -> bool | None:
+    if any(name == PYTHON_3 or name.startswith((f"{PYTHON_3}.", f"{PYTHON_3} ::")) for name in classifiers):
+        return True
+    return False if PYTHON_2_ONLY in classifiers else None

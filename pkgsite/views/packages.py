@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, render_template
+from flask import Blueprint, current_app, render_template
 
 from pkgsite.clock import utc_now
 from pkgsite.extensions import db
@@ -31,5 +31,7 @@ def favourites() -> str:
 
 @pages.get("/p/<slug:slug>/")
 def detail(slug: str) -> str:
-    page = package_page(db.session(), slug, now=utc_now(), viewer=current_viewer())
+    page = package_page(
+        db.session(), slug, now=utc_now(), viewer=current_viewer(), time_zone=current_app.config["TIMEZONE"]
+    )
     return render_template("packages/detail.html", page=page)

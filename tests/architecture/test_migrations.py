@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -141,6 +142,41 @@ def test_renaming_tables_and_columns_keeps_their_rows(app: Flask) -> None:
         downgrade(revision="0006")
         assert {table: rows_of(table) for table in TABLES_RENAMED_BY_0007} == before
         assert index_names() == old_names
+
+
+def test_new_facts_are_fetched_again_without_losing_ids(app: Flask) -> None:
+    validators = {
+        "repo": {"node_id": "R_1", "etag:0123": '"a"'},
+        "people": {"newest": "abc"},
+        "index": {"etag": '"b"', "serial": "7"},
+        "activity": {"newest": "abc", "since": "2026"},
+    }
+    with app.app_context():
+        downgrade(revision="0007")
+        upgrade(revision="0007")
+        with db.engine.begin() as connection:
+            connection.exec_driver_sql(RECORDS_AT_0006[1])
+            connection.exec_driver_sql(RECORDS_AT_0006[2].replace("gone_at", "missing_since"))
+            for number, (source, values) in enumerate(validators.items(), 1):
+                connection.execute(
+                    text(
+                        "INSERT INTO source_state (id, package_id, source, host, target, validators, next_due_at,"
+                        " priority, failures, misses)"
+                        f" VALUES ({number}, 1, :source, 'h', 't', :validators, {TIME}, 0, 0, 0)"
+                    ),
+                    {"source": source, "validators": json.dumps(values)},
+                )
+        upgrade(revision="0010")
+        kept = {row["source"]: row["validators"] for row in rows_of("source_state")}
+        assert {source: json.loads(value) if isinstance(value, str) else value for source, value in kept.items()} == {
+            "repo": {"node_id": "R_1"},
+            "people": {},
+            "index": {"serial": "7"},
+            "activity": validators["activity"],
+        }
+        assert rows_of("package")[0]["is_fork"] is None
+        downgrade(revision="0007")
+        assert "is_fork" not in rows_of("package")[0]
 
 
 def rows_of(table: str) -> list[dict[str, Any]]:

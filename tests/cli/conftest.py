@@ -40,7 +40,7 @@ def fake_site() -> FakeV4Site:
     site.add_package(16, "long", title="x" * 101)
     site.add_package(17, "stranger", category=99)
     site.add_package(18, "lonely", grids=(5, 77, 6))
-    site.add_package(19, "untimely", created="2014-02-18T09:00:03")
+    site.add_package(19, "untimely", created="2014-02-18 at nine")
     site.add_package(20, "MASTER")
     site.add_package(21, "last", repo_url="http://dead.example/")
     return site

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -36,7 +37,7 @@ grids          5 added,     0 changed,     0 unchanged,     0 skipped
 packages       7 added,     0 changed,     0 unchanged,     4 skipped
 
 5 warnings:
-  package 19 “untimely”: skipped (created is a timestamp without a UTC offset)
+  package 19 “untimely”: skipped (created is not a valid timestamp)
   package 18 “lonely”: not added to unknown grids: 77
   package 17 “stranger”: skipped (unknown category 99)
   package 16 “long”: skipped (title is longer than 100 characters)
@@ -62,6 +63,33 @@ def test_second_import_reports_no_changes(
     ]
     assert make_package(session, "ours").id == 22
     assert session.scalars(select(ImportProgress)).all() == []
+
+
+@pytest.mark.parametrize(
+    ("options", "zone", "hour"), [([], "UTC", 17), (["--time-zone", "Asia/Tokyo"], "Asia/Tokyo", 8)]
+)
+def test_times_without_an_offset(
+    run_command: Run, serve_app: Serve, session: Session, options: list[str], zone: str, hour: int
+) -> None:
+    fake = FakeV4Site()
+    times = {"created": "2010-08-17T05:47:00.834356", "modified": "2024-06-03T17:19:49.078307"}
+    fake.add_category(1, "apps", **times)
+    fake.add_grid(438, "health", **times)
+    fetched = {"last_updated": "2024-06-01T07:50:28", "last_fetched": "2024-06-03T17:19:48.550707"}
+    fake.add_package(34, "example", category=1, grids=(438,), **times, **fetched)
+    result = run_command("import-v4", serve_app(fake), *options)
+    assert result.exit_code == 0, result.output
+    note = f"Times without a UTC offset were read as {zone}. Use --time-zone for another zone."
+    assert result.stdout.splitlines()[-1] == note
+    assert result.stdout.count("UTC offset") == 1
+    package = session.get_one(Package, 34)
+    assert package.last_fetched_at == datetime(2024, 6, 3, hour, 19, 48, 550707, UTC)
+
+
+def test_unknown_time_zone(run_command: Run) -> None:
+    result = run_command("import-v4", "https://packages.example.org", "--time-zone", "Mars/Olympus")
+    assert result.exit_code == 2
+    assert "There is no time zone “Mars/Olympus”." in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,9 @@ def test_repository_facts_without_stars(fake: FakeBitbucket, bitbucket: Bitbucke
             open_issues=4,
             default_branch=MAIN_BRANCH,
             last_commit_at=fake.repositories[PATH].commits[0].committed_at.astimezone(UTC),
+            has_issues=True,
+            is_fork=False,
+            homepage_url="",
         ),
         {"node_id": uuid(42)},
     )
@@ -364,4 +367,4 @@ def test_unknown_facts_are_none(fake: FakeBitbucket, bitbucket: Bitbucket) -> No
         "200 OK", {"uuid": uuid(42), "links": links, "description": None, "mainbranch": None}
     )
     facts = single_facts(bitbucket.repo_facts(repo_requests("bitbucket", HOST, PATH), now=NOW))
-    assert facts == RepoFacts(node_id=uuid(42), description="", commit_count=0)
+    assert facts == RepoFacts(node_id=uuid(42), description="", commit_count=0, is_fork=False)

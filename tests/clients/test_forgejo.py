@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -66,6 +67,10 @@ def test_repository_facts(fake: FakeForgejo, forgejo: Forgejo) -> None:
             commit_count=130,
             licence="MIT",
             topics=("django", "admin"),
+            has_issues=True,
+            is_fork=False,
+            is_mirror=False,
+            homepage_url="",
         ),
         {"node_id": "42"},
     )
@@ -181,7 +186,8 @@ def test_participants_are_the_authors_of_the_newest_commits(fake: FakeForgejo, f
 
 
 def test_participants_are_incomplete_if_authors_are_unknown(fake: FakeForgejo, forgejo: Forgejo) -> None:
-    fake.repositories["ada/engine"].commits[5].login = None
+    commit = fake.repositories["ada/engine"].commits[5]
+    commit.login, commit.name = None, "ada@example.org"
     fetched = forgejo.participant_facts(REF, validators={})
     assert fetched.facts
     assert not fetched.facts.is_complete
@@ -260,6 +266,42 @@ def test_invalid_date_is_rejected(fake: FakeForgejo, forgejo: Forgejo, date: str
     fake.faults["/commits"] = response("200 OK", [commit])
     with pytest.raises(BadResponse, match="date"):
         forgejo.activity_facts(REF, validators={}, now=NOW)
+
+
+def test_dates_and_relations(fake: FakeForgejo, forgejo: Forgejo) -> None:
+    fake.repositories["ada/engine"].fields |= {
+        "archived": True,
+        "archived_at": "2025-03-04T05:06:07+02:00",
+        "fork": True,
+        "parent": {"full_name": "bea/engine", "html_url": "https://forge.example.org/bea/engine"},
+        "mirror": True,
+        "website": "engine.example.org",
+        "licenses": ["GPL-3.0-only", "GPL-3.0-or-later"],
+    }
+    facts = single_facts(forgejo.repo_facts(repo_requests("forgejo", HOST, "ada/engine"), now=NOW))
+    assert facts.archived_at == datetime(2025, 3, 4, 3, 6, 7, tzinfo=UTC)
+    assert (facts.is_fork, facts.parent_url) == (True, "https://forge.example.org/bea/engine")
+    assert (facts.is_mirror, facts.homepage_url) == (True, "https://engine.example.org")
+    assert facts.licence == "GPL-3.0"
+
+
+@pytest.mark.parametrize("fields", [{"has_issues": False}, {"external_tracker": {"external_tracker_url": "x"}}])
+def test_a_repository_without_an_issue_tracker_has_no_open_issues(
+    fake: FakeForgejo, forgejo: Forgejo, fields: dict[str, Any]
+) -> None:
+    fake.repositories["ada/engine"].fields |= fields | {"open_issues_count": 0}
+    facts = single_facts(forgejo.repo_facts(repo_requests("forgejo", HOST, "ada/engine"), now=NOW))
+    assert (facts.has_issues, facts.open_issues) == (False, None)
+
+
+def test_authors_without_an_account_count_by_name(fake: FakeForgejo, forgejo: Forgejo) -> None:
+    def commit(sha: str, date: str) -> dict[str, Any]:
+        signed = {"name": "Person One", "email": "one@example.org", "date": date}
+        return {"sha": sha, "author": None, "committer": None, "commit": {"author": signed, "committer": signed}}
+
+    commits = [commit("a" * 40, "2021-04-27T07:18:37Z"), commit("b" * 40, "2019-09-10T10:28:10Z")]
+    fake.faults["/commits"] = response("200 OK", commits, X_Total_Count="2")
+    assert forgejo.participant_facts(REF, validators={}).facts == ParticipantFacts(("Person One",), is_complete=True)
 
 
 def test_unknown_facts_are_none(fake: FakeForgejo, forgejo: Forgejo) -> None:

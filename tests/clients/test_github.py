@@ -77,7 +77,9 @@ def outcome_types(outcomes: Outcomes) -> list[type[Any]]:
 
 
 def test_repository_facts(host: FakeGitHub, github: GitHub) -> None:
-    repo = host.add("wagtail/wagtail", is_archived=True)
+    repo = host.add(
+        "wagtail/wagtail", is_archived=True, archived_at="2025-03-04T05:06:07Z", homepage="https://wagtail.org"
+    )
     (outcome,) = fetch_repos(github, ["Wagtail/wagtail"])
     assert facts(outcome) == RepoFacts(
         node_id=repo.node_id,
@@ -93,11 +95,25 @@ def test_repository_facts(host: FakeGitHub, github: GitHub) -> None:
         licence="BSD-3-Clause",
         latest_release="v6.4.1",
         topics=("django", "cms"),
+        has_issues=True,
+        archived_at=datetime(2025, 3, 4, 5, 6, 7, tzinfo=UTC),
+        is_fork=False,
+        is_mirror=False,
+        homepage_url="https://wagtail.org",
     )
     assert isinstance(outcome, Fetched)
     assert outcome.validators == {"node_id": repo.node_id, "database_id": str(repo.id)}
     assert github.quotas["graphql"].remaining == 5000 - 1
     assert github.quotas["graphql"].resets_at.timestamp() == host.resets_at
+
+
+@pytest.mark.parametrize("token", ["secret", None])
+def test_relations(host: FakeGitHub, connect: Callable[..., GitHub], token: str | None) -> None:
+    host.add("acme/fork", parent="acme/original", mirror_url="https://git.example.org/x", has_issues=False, issues=0)
+    (outcome,) = fetch_repos(connect(token), ["acme/fork"])
+    repo = facts(outcome)
+    assert (repo.is_fork, repo.parent_url, repo.is_mirror) == (True, "https://github.com/acme/original", True)
+    assert (repo.has_issues, repo.open_issues) == (False, None)
 
 
 def test_missing_facts(host: FakeGitHub, github: GitHub) -> None:
@@ -346,6 +362,10 @@ def test_rest_facts_without_a_token(host: FakeGitHub, connect: Callable[..., Git
         last_commit_at=datetime(2026, 1, 28, 13, 56, 56, tzinfo=UTC),
         licence="BSD-3-Clause",
         topics=("django", "cms"),
+        has_issues=True,
+        is_fork=False,
+        is_mirror=False,
+        homepage_url="",
     )
     assert isinstance(outcome, Fetched)
     assert client.quotas["core"].remaining == ANONYMOUS_LIMIT - 2

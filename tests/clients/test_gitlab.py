@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from packaging.licenses import canonicalize_license_expression
 
 from pkgsite.clients.base import ActivityFacts, Fetched, ParticipantFacts, Quota, RepoFacts
-from pkgsite.clients.gitlab import LICENCES, GitLab
+from pkgsite.clients.gitlab import GitLab
 from pkgsite.clients.http import JsonClient, Timeouts
 from pkgsite.errors import BadResponse, Gone, NotAllowed, RateLimited, Unavailable, UpstreamError
 from pkgsite.rules.repo_urls import RepoRef, parse_repo_ref
@@ -84,6 +84,8 @@ def test_facts_of_a_repository_in_nested_groups(fake: FakeGitLab, gitlab: GitLab
             commit_count=130,
             licence="MIT",
             topics=("django", "admin"),
+            has_issues=True,
+            is_fork=False,
         ),
         {"node_id": "42"},
     )
@@ -123,24 +125,45 @@ def test_self_managed_instance_with_a_port(serve_app: Serve, fake: FakeGitLab) -
         ({"key": "mit", "name": "MIT License"}, "MIT"),
         ({"key": "bsd-3-clause"}, "BSD-3-Clause"),
         ({"key": "mpl-2.0"}, "MPL-2.0"),
-        ({"key": "gpl-3.0"}, None),
-        ({"key": "lgpl-2.1"}, None),
-        ({"key": "agpl-3.0"}, None),
+        ({"key": "gpl-3.0"}, "GPL-3.0"),  # as on GitHub: without "-only" or "-or-later", which the host can't know
+        ({"key": "lgpl-2.1"}, "LGPL-2.1"),
+        ({"key": "agpl-3.0"}, "AGPL-3.0"),
+        ({"key": "ms-pl"}, "MS-PL"),
         ({"key": "other", "name": "Other"}, None),
         ({"key": None}, None),
         ({}, None),
         (None, None),
     ],
 )
-def test_ambiguous_licences_are_unknown(
-    fake: FakeGitLab, gitlab: GitLab, licence: object, expected: str | None
-) -> None:
+def test_licences_are_spdx_identifiers(fake: FakeGitLab, gitlab: GitLab, licence: object, expected: str | None) -> None:
     fake.repositories[PATH].fields["license"] = licence
     assert single_facts(gitlab.repo_facts(repo_requests("gitlab", HOST, PATH), now=NOW)).licence == expected
 
 
-def test_licences_are_spdx_identifiers() -> None:
-    assert all(canonicalize_license_expression(key) == name for key, name in LICENCES.items())
+def test_topics_of_older_hosts(fake: FakeGitLab, gitlab: GitLab) -> None:
+    record = {"id": 42, "web_url": "https://git.example.org/ada/engine", "tag_list": ["django", "python"]}
+    fake.faults["engine?"] = response("200 OK", record)
+    assert single_facts(gitlab.repo_facts(repo_requests("gitlab", HOST, PATH), now=NOW)).topics == ("django", "python")
+    fake.faults["engine?"] = response("200 OK", record | {"topics": []})
+    assert single_facts(gitlab.repo_facts(repo_requests("gitlab", HOST, PATH), now=NOW)).topics == ()
+
+
+@pytest.mark.parametrize("fields", [{"issues_enabled": False}, {"issues_access_level": "disabled"}])
+def test_a_project_without_an_issue_tracker_has_no_open_issues(
+    fake: FakeGitLab, gitlab: GitLab, fields: dict[str, Any]
+) -> None:
+    fake.repositories[PATH].fields |= fields | {"open_issues_count": 0}
+    facts = single_facts(gitlab.repo_facts(repo_requests("gitlab", HOST, PATH), now=NOW))
+    assert (facts.has_issues, facts.open_issues) == (False, None)
+
+
+def test_fork_and_mirror(fake: FakeGitLab, gitlab: GitLab) -> None:
+    fake.repositories[PATH].fields |= {
+        "forked_from_project": {"id": 7, "web_url": "https://git.example.org/bea/engine"},
+        "mirror": True,
+    }
+    facts = single_facts(gitlab.repo_facts(repo_requests("gitlab", HOST, PATH), now=NOW))
+    assert (facts.is_fork, facts.parent_url, facts.is_mirror) == (True, "https://git.example.org/bea/engine", True)
 
 
 def test_archived_repository(fake: FakeGitLab, gitlab: GitLab) -> None:
@@ -413,7 +436,7 @@ def test_unknown_facts_are_none(fake: FakeGitLab, gitlab: GitLab) -> None:
     fake.faults["/commits"] = response("403 Forbidden", {"message": "403 Forbidden"})
     fake.faults["engine?"] = response("200 OK", {"id": 42, "web_url": "javascript:alert(1)", "description": None})
     assert single_facts(gitlab.repo_facts(repo_requests("gitlab", HOST, PATH), now=NOW)) == RepoFacts(
-        node_id="42", description=""
+        node_id="42", description="", is_fork=False
     )
 
 

@@ -12,7 +12,7 @@ import pytest
 from pkgsite.clients.base import DownloadFacts, Fetched, IndexFacts, PackageIndex, ReleaseFacts, Vulnerability
 from pkgsite.clients.http import JsonClient, Timeouts
 from pkgsite.clients.pypi import PyPI
-from pkgsite.errors import BadResponse, Gone, Unavailable, UpstreamError
+from pkgsite.errors import BadResponse, Gone, RateLimited, Unavailable, UpstreamError
 from tests.fakes.pypi import FIRST_UPLOAD, SIMPLE_JSON, FakePyPI, project_body
 from tests.fakes.rest_host import FAULTS, Serve
 from tests.fakes.v4_site import HangingResponse, WsgiApp, response
@@ -208,6 +208,24 @@ def test_release_without_files_is_listed_but_not_current(fake: FakePyPI, facts: 
     assert project.vulnerabilities is None  # the index describes 1.2
 
 
+def test_facts_of_another_release_are_not_used(fake: FakePyPI, facts: Facts) -> None:
+    fake.release("django-x", "2.0", files=0, requires_python=">=3.12")
+    fake["django-x"].info |= {
+        "classifiers": ["Development Status :: 7 - Inactive", "License :: OSI Approved :: MIT License"],
+        "requires_dist": ["django>=5"],
+    }
+    project = facts()
+    assert (project.version, project.requires_python, project.summary) == ("1.1", ">=3.10", "Does one thing.")
+    assert (project.licence, project.licences, project.classifiers) == (None, None, None)
+    assert (project.requires_dist, project.development_status) == (None, None)
+
+
+def test_facts_of_a_described_prerelease_are_not_used(fake: FakePyPI, facts: Facts) -> None:
+    fake.release("django-x", "3.0.dev5")
+    fake["django-x"].info |= {"version": "3.0.dev5", "license": "revised BSD license", "license_expression": None}
+    assert (facts().version, facts().licence, facts().classifiers) == ("1.1", None, None)
+
+
 def test_newest_release_is_current_if_none_has_files(fake: FakePyPI, facts: Facts) -> None:
     fake.add("django-x")
     fake.release("django-x", "1.0", files=0)
@@ -215,11 +233,35 @@ def test_newest_release_is_current_if_none_has_files(fake: FakePyPI, facts: Fact
     assert (facts().version, facts().released_at) == ("1.1", None)
 
 
-def test_described_version_is_current_without_releases(fake: FakePyPI, facts: Facts) -> None:
-    fake["django-x"].fields = {"releases": None}
+@pytest.mark.parametrize("releases", [None, {}])
+def test_files_of_the_described_release_are_in_urls(fake: FakePyPI, facts: Facts, releases: Any) -> None:
+    fake["django-x"].fields = {"releases": releases}
+    project = facts()
+    assert project.releases == (ReleaseFacts("1.1", FIRST_UPLOAD + DAY, False, None, ">=3.10", True),)
+    assert (project.version, project.released_at, project.licence) == ("1.1", FIRST_UPLOAD + DAY, "MIT")
+    assert not project.has_all_releases
+
+
+def test_described_version_is_current_without_files(fake: FakePyPI, facts: Facts) -> None:
+    fake["django-x"].fields = {"releases": None, "urls": None}
     project = facts()
     assert (project.version, project.released_at, project.releases) == ("1.1", None, ())
     assert (project.requires_python, project.supports_python3) == (">=3.10", True)
+
+
+def test_a_yanked_release_without_files_is_yanked(fake: FakePyPI, facts: Facts) -> None:
+    fake.release("django-x", "1.2", files=0)
+    fake["django-x"].info |= {"yanked": True, "yanked_reason": "Broken."}
+    assert [release.yanked_reason for release in facts().releases] == ["Broken.", None, None]
+    fake["django-x"].info["yanked_reason"] = None
+    assert facts().releases[0].yanked_reason == ""
+
+
+def test_a_described_release_is_yanked_if_its_files_do_not_tell(fake: FakePyPI, facts: Facts) -> None:
+    for file in fake["django-x"].releases["1.1"].files:
+        file |= {"yanked": None, "yanked_reason": None}
+    fake["django-x"].info |= {"yanked": True, "yanked_reason": "Broken."}
+    assert (facts().version, facts().releases[0].yanked_reason) == ("1.0", "Broken.")
 
 
 def test_upload_time_is_that_of_the_first_file(fake: FakePyPI, facts: Facts) -> None:
@@ -234,11 +276,18 @@ def test_upload_time_is_that_of_the_first_file(fake: FakePyPI, facts: Facts) -> 
 @pytest.mark.parametrize("text", [None, "", "yesterday", "2026-13-01T00:00:00Z", "0001-01-01T00:00:00+02:00"])
 def test_invalid_upload_time_is_skipped(fake: FakePyPI, facts: Facts, text: str | None) -> None:
     files = fake["django-x"].releases["1.1"].files
-    files[0]["upload_time_iso_8601"] = text
+    files[0] |= {"upload_time_iso_8601": text, "upload_time": text}
     assert facts().released_at == FIRST_UPLOAD + DAY + timedelta(seconds=1)
-    del files[1]["upload_time_iso_8601"]
+    del files[1]["upload_time_iso_8601"], files[1]["upload_time"]
     project = facts()
     assert (project.version, project.released_at, len(project.releases)) == ("1.1", None, 2)
+
+
+@pytest.mark.parametrize("text", [None, "", "yesterday"])
+def test_the_older_upload_time_is_in_utc(fake: FakePyPI, facts: Facts, text: str | None) -> None:
+    for file in fake["django-x"].releases["1.1"].files:
+        file |= {"upload_time_iso_8601": text, "upload_time": "2016-06-17T21:37:51"}
+    assert facts().released_at == datetime(2016, 6, 17, 21, 37, 51, tzinfo=UTC)
 
 
 def test_supported_pythons_of_each_release(fake: FakePyPI, facts: Facts) -> None:
@@ -270,6 +319,79 @@ def test_unprintable_versions_are_left_out(fake: FakePyPI, facts: Facts, version
 def test_versions_that_are_not_pep_440_are_the_oldest(fake: FakePyPI, facts: Facts) -> None:
     fake.add("django-x", "2009-spring", "0.1", "9" * 100)
     assert [release.number for release in facts().releases] == ["9" * 100, "0.1", "2009-spring"]
+
+
+# The status of the project
+
+
+def status_body(name: str, status: Any) -> dict[str, Any]:
+    return {"meta": {"api-version": "1.4"}, "name": name, "files": [], "versions": [], "project-status": status}
+
+
+@pytest.fixture
+def status_reader(address: str) -> PackageIndex:
+    return PyPI(address, address, json_client(), reads_status=True)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (status_body("django-x", {"status": "archived"}), ("archived", "")),
+        (status_body("django-x", {"status": "quarantined", "reason": "Malware."}), ("quarantined", "Malware.")),
+        (status_body("django-x", {"status": "Deprecated", "reason": None}), ("deprecated", "")),
+        (status_body("django-x", {"status": "active"}), ("active", "")),
+        (status_body("django-x", None), ("active", "")),
+        (status_body("django-x", {"status": "paused"}), (None, None)),
+        ({"meta": {"api-version": "1.4"}, "name": "django-x", "files": []}, ("active", "")),
+        ({"meta": {"api-version": "1.1"}, "name": "django-x", "files": []}, (None, None)),
+        ([], (None, None)),
+    ],
+)
+def test_status(
+    fake: FakePyPI, status_reader: PackageIndex, body: Any, expected: tuple[str | None, str | None]
+) -> None:
+    fake.faults["/simple/django-x/"] = response("200 OK", body, SIMPLE_JSON)
+    project = status_reader.index_facts("django-x", validators={}).facts
+    assert project
+    assert (project.status, project.status_reason) == expected
+
+
+def test_mirror_without_statuses(fake: FakePyPI, status_reader: PackageIndex) -> None:
+    fake.faults["/simple/django-x/"] = response("404 Not Found", b"")
+    project = status_reader.index_facts("django-x", validators={}).facts
+    assert project
+    assert (project.version, project.status) == ("1.1", None)
+
+
+def test_a_known_status_is_kept_while_it_can_not_be_read(fake: FakePyPI, status_reader: PackageIndex) -> None:
+    fake["django-x"].status = {"status": "archived"}
+    first = status_reader.index_facts("django-x", validators={})
+    fake.faults["/simple/django-x/"] = response("503 Service Unavailable", b"")
+    assert status_reader.index_facts("django-x", validators=first.validators) == Fetched(None, first.validators)
+    fake.faults["/simple/django-x/"] = response("429 Too Many Requests", b"", Retry_After="60")
+    with pytest.raises(RateLimited):
+        status_reader.index_facts("django-x", validators=first.validators)
+
+
+def test_a_change_of_the_status_alone_is_noticed(fake: FakePyPI, status_reader: PackageIndex) -> None:
+    def set_status(status: str) -> None:
+        body = status_body("django-x", {"status": status})
+        fake.faults["/simple/django-x/"] = response("200 OK", body, SIMPLE_JSON, ETag=f'"{status}"')
+
+    set_status("active")
+    first = status_reader.index_facts("django-x", validators={})
+    assert status_reader.index_facts("django-x", validators=first.validators) == Fetched(None, first.validators)
+    fake.faults["/simple/django-x/"] = response("304 Not Modified", b"")
+    assert status_reader.index_facts("django-x", validators=first.validators) == Fetched(None, first.validators)
+    set_status("archived")
+    changed = status_reader.index_facts("django-x", validators=first.validators)
+    assert changed.facts
+    assert (changed.facts.status, changed.facts.version) == ("archived", "1.1")
+    fake.release("django-x", "1.2")
+    fake.faults["/simple/django-x/"] = response("304 Not Modified", b"")
+    released = status_reader.index_facts("django-x", validators=changed.validators)
+    assert released.facts
+    assert (released.facts.status, released.facts.version) == ("archived", "1.2")
 
 
 # The current release
@@ -317,6 +439,8 @@ def test_licences(
         (None, "ftp://b.example/", None),
         ({"docs": "https://["}, None, None),
         ({"docs": None}, None, None),
+        ({"Docs: RTD": "https://a.example/"}, None, "https://a.example/"),
+        ({"Docs: changelog": "https://a.example/", "Online docs": "https://b.example/"}, None, "https://b.example/"),
     ],
 )
 def test_documentation_url(
@@ -324,6 +448,16 @@ def test_documentation_url(
 ) -> None:
     fake["django-x"].info |= {"project_urls": urls, "docs_url": docs_url}
     assert facts().documentation_url == expected
+
+
+@pytest.mark.parametrize("urls", [None, {}])
+def test_home_page_counts_without_project_urls(fake: FakePyPI, facts: Facts, urls: Any) -> None:
+    fake["django-x"].info |= {"project_urls": urls, "home_page": "http://lxml.example.org/"}
+    assert facts().project_urls == {"Homepage": "http://lxml.example.org/"}
+    fake["django-x"].info |= {"home_page": "UNKNOWN"}
+    assert facts().project_urls is None
+    fake["django-x"].info |= {"project_urls": {"Source": "https://git.example.org/"}, "home_page": "http://a.example/"}
+    assert facts().project_urls == {"Source": "https://git.example.org/"}
 
 
 def test_unsafe_project_urls_are_left_out(fake: FakePyPI, facts: Facts) -> None:
@@ -405,6 +539,35 @@ def test_withdrawn_vulnerabilities_are_left_out(fake: FakePyPI, facts: Facts) ->
         Vulnerability("PYSEC-4", (), "x" * 300, None, ()),
         Vulnerability("PYSEC-5", (), "", None, ()),
     )
+
+
+def test_records_of_one_vulnerability_are_merged(fake: FakePyPI, facts: Facts) -> None:
+    fake.add_vulnerability("django-x", "PYSEC-2017-86", aliases=["CVE-2017-6591"], details="XSS.", fixed_in=["1.10"])
+    fake.add_vulnerability("django-x", "GHSA-other", details="Another.", fixed_in=["1.2"])
+    fake.add_vulnerability("django-x", "GHSA-xp5m", aliases=["cve-2017-6591"], details="XSS.", fixed_in=["1.9", "1.10"])
+    link = "https://osv.dev/vulnerability/"
+    assert facts().vulnerabilities == (
+        Vulnerability("CVE-2017-6591", ("PYSEC-2017-86", "GHSA-xp5m"), "XSS.", f"{link}PYSEC-2017-86", ("1.9", "1.10")),
+        Vulnerability("GHSA-other", (), "Another.", f"{link}GHSA-other", ("1.2",)),
+    )
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])
+def test_records_are_linked_through_other_records(fake: FakePyPI, facts: Facts, order: tuple[int, ...]) -> None:
+    records = [("PYSEC-1", ["GHSA-1"]), ("OSV-1", ["CVE-2026-2"]), ("GHSA-1", ["CVE-2026-2", "CVE-2026-1"])]
+    for index in order:
+        vulnerability_id, aliases = records[index]
+        fake.add_vulnerability("django-x", vulnerability_id, aliases=aliases)
+    (merged,) = facts().vulnerabilities or ()
+    assert merged.id == "CVE-2026-1"
+    assert set(merged.aliases) == {"PYSEC-1", "OSV-1", "GHSA-1", "CVE-2026-2"}
+
+
+def test_repeated_records_without_a_cve_are_merged(fake: FakePyPI, facts: Facts) -> None:
+    for _ in range(2):
+        fake.add_vulnerability("django-x", "PYSEC-1")
+    (merged,) = facts().vulnerabilities or ()
+    assert (merged.id, merged.aliases) == ("PYSEC-1", ())
 
 
 def test_vulnerabilities_of_another_release_are_unknown(fake: FakePyPI, facts: Facts) -> None:

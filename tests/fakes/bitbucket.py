@@ -88,6 +88,7 @@ def repository_body(repository: FakeRepository) -> dict[str, Any]:
         "is_private": False,
         "scm": "git",
         "has_issues": True,
+        "website": None,
         "has_wiki": False,
         "fork_policy": "allow_forks",
         "mainbranch": {"type": "branch", "name": MAIN_BRANCH} if repository.commits else None,

@@ -46,6 +46,11 @@ class FakeRepo:
     licence: str | None = "BSD-3-Clause"
     release: str | None = "v6.4.1"
     topics: list[str] = field(default_factory=lambda: ["django", "cms"])
+    archived_at: str | None = None
+    has_issues: bool = True
+    parent: str | None = None  # owner/name of the repository that it was forked from
+    mirror_url: str | None = None
+    homepage: str | None = None
     weeks: list[int] | None = field(default_factory=lambda: [*range(52)])
     people: list[str] = field(default_factory=lambda: ["gasman", "kaedroho"])
 
@@ -60,6 +65,12 @@ class FakeRepo:
             "stargazerCount": self.stars,
             "forkCount": self.forks,
             "isArchived": self.is_archived,
+            "archivedAt": self.archived_at,
+            "hasIssuesEnabled": self.has_issues,
+            "isFork": self.parent is not None,
+            "parent": self.parent and {"url": f"https://github.com/{self.parent}"},
+            "isMirror": self.mirror_url is not None,
+            "homepageUrl": self.homepage,
             "isEmpty": self.is_empty,
             "issues": {"totalCount": self.issues + 100},  # closed ones too
             "issues(states: OPEN)": {"totalCount": self.issues},
@@ -81,6 +92,11 @@ class FakeRepo:
             "forks_count": self.forks,
             "open_issues_count": self.issues + self.pulls,
             "archived": self.is_archived,
+            "has_issues": self.has_issues,
+            "fork": self.parent is not None,
+            "mirror_url": self.mirror_url,
+            "homepage": self.homepage,
+            **({"parent": {"html_url": f"https://github.com/{self.parent}"}} if self.parent else {}),
             "default_branch": self.branch,
             "pushed_at": self.committed_at,
             "license": self.licence and {"spdx_id": self.licence},

@@ -44,6 +44,7 @@ class FakeProject:
         info: Overrides fields of `info`, even those of a release.
         fields: Overrides fields of the response.
         downloads: Downloads of the last month; None if there is no count.
+        status: The project's status marker, such as {"status": "archived"}.
     """
 
     name: str
@@ -53,6 +54,7 @@ class FakeProject:
     fields: dict[str, Any] = field(default_factory=dict)
     vulnerabilities: list[dict[str, Any]] = field(default_factory=list)
     downloads: int | None = None
+    status: dict[str, str] | None = None
 
     def described_release(self) -> FakeRelease | None:
         """Return the release that `info` describes: preferably not yanked, final, and the newest."""
@@ -67,7 +69,7 @@ class FakePyPI:
         serial: Serial of the last change of the index.
         request_log: Path and query of every request, without decoding.
         request_headers: The WSGI environment of each request.
-        counts: Number of requests by kind: "project", "serials", "downloads", "other".
+        counts: Number of requests by kind: "project", "status", "serials", "downloads", "other".
         unchanged: Number of 304 responses by kind.
         faults: Responses by part of a URL, which replace the real ones.
     """
@@ -173,6 +175,8 @@ class FakePyPI:
                 return "project", self._project(name, environ)
             case ["simple"]:
                 return "serials", self._simple(environ)
+            case ["simple", name]:
+                return "status", self._status(name, environ)
             case ["api", "packages", name, "recent"]:
                 return "downloads", self._recent(name)
         return "other", NOT_FOUND
@@ -191,6 +195,16 @@ class FakePyPI:
         listed = [{"_last-serial": project.serial, "name": project.name} for project in self.projects.values()]
         body = {"meta": {"_last-serial": self.serial, "api-version": "1.4"}, "projects": listed}
         return _conditional_response(body, SIMPLE_JSON, self.serial, environ)
+
+    def _status(self, name: str, environ: dict[str, Any]) -> WsgiApp | None:
+        project = self.projects.get(name)
+        if not project or SIMPLE_JSON not in environ.get("HTTP_ACCEPT", ""):
+            return NOT_FOUND
+        files = [file["filename"] for release in project.releases.values() for file in release.files]
+        body: dict[str, Any] = {"meta": {"api-version": "1.4"}, "name": name, "files": files}
+        return _conditional_response(
+            body | ({"project-status": project.status} if project.status else {}), SIMPLE_JSON, project.serial, environ
+        )
 
     def _recent(self, name: str) -> WsgiApp:
         """Return the download counts, which exist for normalised names only."""

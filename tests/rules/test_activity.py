@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pkgsite.rules.activity import WEEKS, add_commits, shift_counts, week_starts, weekly_counts
+from pkgsite.rules.activity import WEEKS, week_starts, weekly_counts
 
 NOWS = st.timedeltas(timedelta(0), timedelta(days=40 * 365)).map(lambda age: datetime(2000, 1, 1, tzinfo=UTC) + age)
 ZONES = st.one_of(
@@ -52,25 +52,9 @@ def test_counts_equal_those_of_brute_force(history: tuple[datetime, list[datetim
     assert weekly_counts(commits, now=now) == by_brute_force(commits, now)
 
 
-@given(histories(), st.timedeltas(timedelta(0), timedelta(weeks=60)))
-def test_adding_to_shifted_counts_equals_counting_all_commits(
-    history: tuple[datetime, list[datetime]], later: timedelta
-) -> None:
-    now, commits = history
-    then = now + later
-    old, new = [c for c in commits if c <= now], [now + later / 2, then]
-    updated = add_commits(shift_counts(weekly_counts(old, now=now), counted_at=now, now=then), new, now=then)
-    assert updated == weekly_counts([*old, *new], now=then)
-
-
 @given(NOWS)
 def test_weeks_start_on_mondays(now: datetime) -> None:
     starts = week_starts(now)
     assert len(starts) == WEEKS
     assert all(start.weekday() == 0 and start.time() == datetime.min.time() for start in starts)
     assert starts[-1] <= now < starts[-1] + timedelta(weeks=1)
-
-
-def test_missing_counts_are_shifted_to_zeros() -> None:
-    now = datetime(2026, 3, 1, tzinfo=UTC)
-    assert shift_counts([], counted_at=now, now=now) == [0] * WEEKS

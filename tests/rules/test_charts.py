@@ -42,11 +42,6 @@ def test_bars_and_points_stay_inside_the_chart(commits: list[int]) -> None:
         assert 0 <= y <= 22
 
 
-def test_an_unknown_week_has_a_flat_bar_without_a_value() -> None:
-    bars = activity_bars([4, 0, None], width=30, height=100)
-    assert [(bar.height, bar.value) for bar in bars] == [(100, 4), (1, 0), (1, None)]
-
-
 def test_a_line_runs_from_the_first_day_to_the_last() -> None:
     chart = line_chart(days(0, 5, 10), width=100, height=50)
     assert chart

@@ -115,6 +115,28 @@ def test_a_package_that_has_not_been_fetched_is_not_poor() -> None:
     assert check("release", NOTHING, has_index=True).evidence == "No release date from PyPI yet."
 
 
+def test_bots_are_not_people() -> None:
+    one_person = check("people", participant_count=1, bot_count=12)
+    assert (one_person.state, one_person.evidence) == (POOR, "1 person has committed, not counting 12 bots.")
+    incomplete = check("people", participant_count=1, bot_count=1, has_all_participants=False)
+    assert incomplete.evidence == (
+        "At least 1 person has committed, not counting 1 bot; the code host's list is incomplete."
+    )
+    only_bots = check("people", participant_count=0, bot_count=2)
+    assert (only_bots.state, only_bots.evidence) == (UNKNOWN, "The code host lists only bots.")
+
+
+@pytest.mark.parametrize("status", ["archived", "quarantined", "deprecated"])
+def test_an_inactive_project_on_the_index_is_poor(status: str) -> None:
+    result = check("not_archived", index_status=status)
+    assert (result.state, result.source) == (POOR, EvidenceSource.INDEX)
+    assert result.evidence == f"The project is {status} on PyPI."
+    assert check("not_archived", index_status="active").state is GOOD
+    finished: dict[str, Any] = {"development_status": 6, **OLD_DATES}
+    assert check("release", **finished).state is GOOD
+    assert check("release", **finished, index_status=status).state is POOR
+
+
 def test_a_package_that_is_not_on_the_index_is_judged_by_the_other_checks() -> None:
     report = check_health(replace(HEALTHY, has_index=False, vulnerabilities=["CVE-1"], **OLD_DATES), now=NOW)
     assert {check.name for check in report.checks if check.state is UNKNOWN} == set(INDEX_ONLY)
@@ -207,8 +229,13 @@ def test_only_maintained_packages_on_a_maintained_python_can_be_finished(
         ([], None, False, POOR, "does not support Python 3"),
         (["2.7", "3"], None, True, UNKNOWN, "No Python version data from PyPI yet."),
         (["2.7"], None, True, UNKNOWN, "No Python version data from PyPI yet."),
-        ([], ">=3.x", None, UNKNOWN, "No Python version data from PyPI yet."),
-        (None, f">={'1' * 10_000}", None, UNKNOWN, "No Python version data from PyPI yet."),
+        (["3.14"], "==3.14.1", True, GOOD, "declares support for Python 3.14"),
+        ([], "==3.14.1", True, GOOD, "requires Python ==3.14.1, which includes 3.14"),
+        ([], ">=3.6.*", True, GOOD, "requires Python >=3.6.*, which includes 3.11, 3.12, 3.13, 3.14 and 3.15"),
+        ([], ">=3.x", None, UNKNOWN, "Version 4.2 requires Python “>=3.x”, which is unreadable."),
+        (["3.14"], ">=3.x", True, GOOD, "declares support for Python 3.14"),
+        (None, f">={'1' * 10_000}", None, UNKNOWN, "requires Python “…”, which is unreadable."),
+        (["2 :: Only"], None, False, POOR, "declares support only for Python 2."),
     ],
 )
 def test_python_versions(

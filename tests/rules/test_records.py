@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import String
@@ -13,6 +14,8 @@ from pkgsite.rules import records
 from pkgsite.rules.records import (
     CategoryFacts,
     InvalidRecord,
+    PackageFacts,
+    RecordParser,
     describe_record,
     parse_category,
     parse_grid,
@@ -112,6 +115,26 @@ def test_an_invalid_field_of_a_package_is_named(field: str, value: Any, problem:
     record = parse_package(PACKAGE | {field: value})
     assert isinstance(record, InvalidRecord)
     assert record.problems == (problem,)
+
+
+def test_times_without_an_offset_are_in_the_given_zone() -> None:
+    raw = PACKAGE | {"created": "2024-06-03T17:19:48.550707", "last_updated": "2024-06-01T07:50:28"}
+    for zone, hours in ((UTC, 0), (ZoneInfo("America/Chicago"), 5)):
+        parser = RecordParser(zone)
+        parser.package(PACKAGE)
+        assert not parser.has_local_times
+        record = parser.package(raw)
+        assert isinstance(record, PackageFacts)
+        assert record.created_at == datetime(2024, 6, 3, 17 + hours, 19, 48, 550707, UTC)
+        assert record.last_commit_at == datetime(2024, 6, 1, 7 + hours, 50, 28, tzinfo=UTC)
+        assert record.modified_at == datetime(2026, 1, 28, 18, 56, 56, 732864, UTC)  # it has an offset
+        assert parser.has_local_times
+
+
+def test_a_date_is_not_a_time() -> None:
+    record = RecordParser(UTC).package(PACKAGE | {"created": "2014-02-18"})
+    assert isinstance(record, InvalidRecord)
+    assert record.problems == ("created is a timestamp without a UTC offset",)
 
 
 @pytest.mark.parametrize("field", sorted(PACKAGE))

@@ -1,7 +1,7 @@
 """The package page: facts, their sources and ages, and unknown values."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -25,7 +25,7 @@ def test_all_known_facts_are_shown(varied_site: Session, fetch_page: FetchPage) 
     for expected in (
         "Known package", "Keeps caches 🚀 fresh", "python -m pip install known-on-index", "Stars 2,500", "Forks 0",
         "Last commit 26 Feb 2026", "Commits 812", "Version 3.2.1 19 Feb 2026", "Licence MIT", "Python >=3.9",
-        "Status Stable", "Downloads last month 123,456", "101 commits in the last 52 weeks.",
+        "Status Stable", "Downloads last month 123,456", "101 commits in the 52 weeks to 28 Feb 2026 .",
         "github.com, 1 day ago", "pypi.org, 1 day ago", "Users 2", "Favourites 2", "and others",
         "Good site", "Odd site", "3.2.0rc1 pre-release", "3.1 yanked", "Added 1 Mar 2026",
     ):  # fmt: skip
@@ -81,6 +81,53 @@ def test_a_package_says_what_replaced_it_and_what_it_replaces(varied_site: Sessi
     assert "Replaced. Use Successor instead." in visible_text(replaced)
     assert "/packages/p/successor/" in link_targets(replaced)
     assert "Replaces replaced" in visible_text(fetch_page("/packages/p/successor/"))
+
+
+def test_bots_are_listed_apart(varied_site: Session, fetch_page: FetchPage) -> None:
+    package = varied_site.query(Package).filter_by(slug="known").one()
+    package.participants, package.participants_complete = ["ada", "dependabot[bot]", "renovate-bot"], True
+    varied_site.commit()
+    text = visible_text(fetch_page("/packages/p/known/"))
+    assert "1 person has committed, not counting 2 bots." in text
+    assert "Bots: dependabot[bot], renovate-bot" in text
+
+
+def test_an_unreadable_python_requirement_is_shown_as_it_stands(varied_site: Session, fetch_page: FetchPage) -> None:
+    package = varied_site.query(Package).filter_by(slug="known").one()
+    package.requires_python = ">=3.x"
+    varied_site.commit()
+    assert "Python >=3.x (unreadable)" in visible_text(fetch_page("/packages/p/known/"))
+    package.requires_python = ">=3.6.*"
+    varied_site.commit()
+    assert "Python >=3.6.* Status" in visible_text(fetch_page("/packages/p/known/"))
+
+
+def test_relations_of_the_repository_and_sponsor_links(varied_site: Session, fetch_page: FetchPage) -> None:
+    package = varied_site.query(Package).filter_by(slug="known").one()
+    package.is_fork, package.parent_url, package.is_mirror = True, "https://github.com/acme/original", True
+    package.homepage_url = "https://known.example.org/"
+    package.project_urls = {"Funding": "https://fund.example.org/", "Source": "https://git.example.org/"}
+    package.index_status, package.index_status_reason = "quarantined", "Malware."
+    varied_site.commit()
+    html = fetch_page("/packages/p/known/")
+    text, links = visible_text(html), link_targets(html)
+    for expected in (
+        "Fork of github.com/acme/original", "Mirror yes", "Website known.example.org", "Sponsor Funding",
+        "Quarantined on PyPI. The project is considered unsafe and can't be installed. Reason: Malware.",
+        "The project is quarantined on PyPI.",
+    ):  # fmt: skip
+        assert expected in text, expected
+    assert {"https://github.com/acme/original", "https://known.example.org/", "https://fund.example.org/"} <= set(links)
+
+
+def test_the_date_of_archiving_is_only_given_if_known(varied_site: Session, fetch_page: FetchPage) -> None:
+    package = varied_site.query(Package).filter_by(slug="archived").one()
+    package.archived_at, package.archived_at_from_host = NOW - timedelta(days=100), True
+    varied_site.commit()
+    assert "The repository has been read-only since" in visible_text(fetch_page("/packages/p/archived/"))
+    package.archived_at_from_host = False
+    varied_site.commit()
+    assert "The repository is read-only (noticed on" in visible_text(fetch_page("/packages/p/archived/"))
 
 
 def test_archived_and_deprecated_packages_have_a_banner(varied_site: Session, fetch_page: FetchPage) -> None:
@@ -230,16 +277,18 @@ def test_a_package_without_a_repository_can_be_missing_from_pypi(varied_site: Se
     assert "Its project no longer exists on PyPI." in section(html, "health")
 
 
-def test_weeks_after_the_last_count_are_not_zero(varied_site: Session, fetch_page: FetchPage) -> None:
+def test_commits_are_summed_once_over_one_period(varied_site: Session, fetch_page: FetchPage) -> None:
     html = fetch_page("/packages/p/complete/")
     text = section(html, "activity")
-    assert "148 commits in the last 52 weeks, of which 2 have not been counted yet." in text
-    table = text.partition("Week of Commits ")[2]
-    assert table.startswith("23 Feb 2026 not counted yet 16 Feb 2026 not counted yet 9 Feb 2026 1 2 Feb 2026 3")
-    assert html.count('class="bar not-counted"') == 2
+    package = varied_site.query(Package).filter_by(slug="complete").one()
+    total = sum(package.commits_over_52)
+    assert f"{total} commits in the 52 weeks to 14 Feb 2026" in text
+    assert f"{total} commits in the 52 weeks to 14 February 2026" in section(html, "health")
+    assert text.partition("Week of Commits ")[2].startswith("9 Feb 2026 1 2 Feb 2026 3")
+    assert html.count('class="bar not-counted"') == 0
 
 
-def test_outdated_commit_counts_are_unknown(varied_site: Session, fetch_page: FetchPage) -> None:
+def test_outdated_commit_counts_state_their_period(varied_site: Session, fetch_page: FetchPage) -> None:
     make_package(
         varied_site,
         "stale",
@@ -249,8 +298,18 @@ def test_outdated_commit_counts_are_unknown(varied_site: Session, fetch_page: Fe
     )
     varied_site.commit()
     html = fetch_page("/packages/p/stale/")
-    assert "in the last 52 weeks is unknown. They were last counted on 5 Jan 2025" in section(html, "activity")
-    assert 'class="chart"' not in html
+    assert "52 commits in the 52 weeks to 5 Jan 2025" in section(html, "activity")
+    assert "52 commits in the 52 weeks to 5 January 2025" in section(html, "health")
+
+
+def test_all_dates_of_a_page_are_in_one_time_zone(varied_site: Session, fetch_page: FetchPage) -> None:
+    at = datetime(2026, 2, 20, 2, 30, tzinfo=UTC)  # still 19 February in New York
+    make_package(varied_site, "late", repo_url="https://github.com/a/late", last_commit_at=at)
+    varied_site.commit()
+    html = fetch_page("/packages/p/late/")
+    assert "Last commit on 19 February 2026" in section(html, "health")
+    assert "Last commit 19 Feb 2026" in visible_text(html)
+    assert "20 Feb" not in visible_text(html)
 
 
 def test_commit_counts_name_the_host_that_reported_them(varied_site: Session, fetch_page: FetchPage) -> None:

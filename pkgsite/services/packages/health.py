@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any
 
 from sqlalchemy import select
@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from pkgsite.models import DailySample, HostState, SourceState
 from pkgsite.rules import health as checks
-from pkgsite.rules.activity import WEEKS, shift_counts, week_of
+from pkgsite.rules.activity import WEEKS
 from pkgsite.rules.freshness import Source, is_missing
 from pkgsite.rules.health import Check, HealthFacts, HealthReport, check_health
 from pkgsite.rules.links import host_of
@@ -81,23 +81,13 @@ class DailyNumbers:
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """Commits per week in the last 52 weeks."""
+    """Commits per week in the 52 weeks up to the last count."""
 
-    weeks: list[int | None]  # oldest first; None for weeks that began after the count; empty if unknown
+    weeks: list[int]  # oldest first; empty if unknown
+    total: int | None  # number of commits in these weeks, or None if unknown
     counted_at: datetime | None  # None if unknown; then the weeks' dates are unknown, too
     ends_on: date | None  # a day (UTC) of the last week
     is_counted_by_host: bool | None  # False if counted by this site, None if unknown
-
-    @property
-    def uncounted_weeks(self) -> int:
-        """Number of weeks that began after the count."""
-        return self.weeks.count(None)
-
-    @property
-    def total(self) -> int | None:
-        """Number of commits in the counted weeks, or None if there are none."""
-        counted = [commits for commits in self.weeks if commits is not None]
-        return sum(counted) if counted else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,18 +157,18 @@ def load_samples(session: Session, package_id: int, *, now: datetime) -> list[Da
     return [DailyNumbers(*day) for day in days]
 
 
-def package_activity(package: PackageRecord, sources: FreshnessBySource, *, now: datetime) -> Activity:
-    """Return the commits of the last 52 weeks, as far as they are known."""
+def package_activity(package: PackageRecord, sources: FreshnessBySource) -> Activity:
+    """Return the commits of the 52 weeks up to the last count, as far as they are known."""
     freshness = sources[Source.ACTIVITY]
     if len(package.commits_over_52) != WEEKS:
-        return Activity([], None, None, None)
-    counted_by_host = freshness.host in HOSTS_COUNTING_WEEKS if freshness.fetched_here_at else None
-    if freshness.fetched_at is None:
-        return Activity(list(package.commits_over_52), None, None, counted_by_host)
-    new_weeks = min(max(week_of(now) - week_of(freshness.fetched_at), 0), WEEKS)
-    shifted = shift_counts(package.commits_over_52, counted_at=freshness.fetched_at, now=now)
-    weeks = [*shifted[: WEEKS - new_weeks], *[None] * new_weeks]
-    return Activity(weeks, freshness.fetched_at, now.astimezone(UTC).date(), counted_by_host)
+        return Activity([], None, None, None, None)
+    return Activity(
+        weeks=list(package.commits_over_52),
+        total=package.commits_last_year,
+        counted_at=freshness.fetched_at,
+        ends_on=freshness.fetched_at.astimezone(UTC).date() if freshness.fetched_at else None,
+        is_counted_by_host=freshness.host in HOSTS_COUNTING_WEEKS if freshness.fetched_here_at else None,
+    )
 
 
 def known_vulnerabilities(package: PackageRecord) -> list[Vulnerability] | None:
@@ -197,9 +187,12 @@ def known_vulnerabilities(package: PackageRecord) -> list[Vulnerability] | None:
     ]
 
 
-def health_report(package: PackageRecord, sources: FreshnessBySource, *, now: datetime) -> HealthReport:
-    """Return a package's health."""
+def health_report(
+    package: PackageRecord, sources: FreshnessBySource, *, now: datetime, time_zone: tzinfo = UTC
+) -> HealthReport:
+    """Return a package's health, with dates in this time zone."""
     vulnerabilities = known_vulnerabilities(package)
+    people, bots = package.contributors
     facts = HealthFacts(
         version=package.pypi_version,
         released_at=package.released_at,
@@ -209,7 +202,8 @@ def health_report(package: PackageRecord, sources: FreshnessBySource, *, now: da
         requires_python=package.requires_python,
         supports_python3=package.supports_python3,
         development_status=package.development_status,
-        participant_count=len(package.participants),
+        participant_count=len(people),
+        bot_count=len(bots),
         has_all_participants=package.participants_complete,
         licence=package.licence,
         documentation_url=package.documentation_url,
@@ -224,6 +218,8 @@ def health_report(package: PackageRecord, sources: FreshnessBySource, *, now: da
         participants_as_of=sources[Source.PEOPLE].fetched_at,
         # Of the index's facts, an imported record has only the version.
         index_as_of=sources[Source.INDEX].fetched_here_at,
+        time_zone=time_zone,
+        index_status=package.index_status,
     )
     return HealthReport(tuple(_credit_index(check, package, sources) for check in check_health(facts, now=now).checks))
 

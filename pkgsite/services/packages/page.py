@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from sqlalchemy import ColumnElement, func, select
@@ -74,8 +74,12 @@ class PackagePage:
     viewer_state: ViewerState  # favourite, usage and flags of the current user
 
 
-def package_page(session: Session, slug: str, *, now: datetime, viewer: Viewer = ANONYMOUS) -> PackagePage:
+def package_page(
+    session: Session, slug: str, *, now: datetime, viewer: Viewer = ANONYMOUS, time_zone: tzinfo = UTC
+) -> PackagePage:
     """Return everything on the page of the package with this slug, in a fixed number of queries.
+
+    Dates in texts are in this time zone.
 
     Raises:
         Moved: The slug is a former one, or the package was merged into another.
@@ -88,9 +92,9 @@ def package_page(session: Session, slug: str, *, now: datetime, viewer: Viewer =
     return PackagePage(
         package=package,
         sources=sources,
-        activity=package_health.package_activity(package, sources, now=now),
+        activity=package_health.package_activity(package, sources),
         samples=package_health.load_samples(session, package.id, now=now),
-        health=package_health.health_report(package, sources, now=now),
+        health=package_health.health_report(package, sources, now=now, time_zone=time_zone),
         score=package_health.package_score(package, now=now),
         vulnerabilities=package_health.known_vulnerabilities(package),
         releases=load_releases(session, [package.id]).get(package.id, []),

@@ -20,8 +20,12 @@ from pkgsite.models import (
     PackageSlugRedirect,
     Usage,
 )
+from pkgsite.rules.bots import split_bots
 from pkgsite.rules.links import safe_url
+from pkgsite.rules.project_links import homepage_url, sponsor_links
 from pkgsite.rules.pypi_names import parse_pypi_name
+from pkgsite.rules.python_requirements import is_readable
+from pkgsite.rules.repo_urls import repo_key
 
 AnySelect = Select[*tuple[Any, ...]]
 
@@ -61,6 +65,11 @@ class PackageRecord:
     topics: list[str] | None
     default_branch: str | None
     archived_at: datetime | None
+    archived_at_from_host: bool | None  # otherwise the date is when this site noticed
+    is_fork: bool | None
+    parent_url: str | None
+    is_mirror: bool | None
+    homepage_url: str | None
     deprecated_at: datetime | None
     replaced_by_id: int | None
     last_commit_at: datetime | None
@@ -79,6 +88,8 @@ class PackageRecord:
     development_status: int | None
     project_urls: dict[str, str] | None  # by label
     vulnerabilities: list[dict[str, Any]] | None  # of the current release
+    index_status: str | None
+    index_status_reason: str | None
     score: int | None  # as of the last fetch
     created_at: datetime
     modified_at: datetime
@@ -108,6 +119,16 @@ class PackageRecord:
         return parse_pypi_name(self.pypi_url)
 
     @property
+    def contributors(self) -> tuple[list[str], list[str]]:
+        """The people and the bots among the participants."""
+        return split_bots(self.participants)
+
+    @property
+    def has_unreadable_python(self) -> bool:
+        """Whether the release's Python requirement is not a version specifier."""
+        return bool(self.requires_python) and not is_readable(self.requires_python)
+
+    @property
     def commits_last_year(self) -> int | None:
         """Number of commits in the last 52 weeks, or None if unknown."""
         return sum(self.commits_over_52) if self.commits_over_52 else None
@@ -116,6 +137,17 @@ class PackageRecord:
     def project_links(self) -> list[tuple[str, str]]:
         """The safe URLs among those that the package index lists, with their labels."""
         return [(label, safe) for label, url in (self.project_urls or {}).items() if (safe := safe_url(url))]
+
+    @property
+    def sponsor_links(self) -> list[tuple[str, str]]:
+        """The project's links for sponsors, with their labels."""
+        return sponsor_links(dict(self.project_links))
+
+    @property
+    def homepage(self) -> str | None:
+        """The website that the code host or else the package index lists; None if it is the repository itself."""
+        url = safe_url(self.homepage_url) or homepage_url(dict(self.project_links))
+        return None if url and repo_key(url) == repo_key(self.repo_url) else url
 
 
 _COMPUTED_FIELDS = {"category", "grids", "documentation_url", "has_index_documentation"}

@@ -19,6 +19,7 @@ BATCH_SIZE = 500  # packages per query; SQLite allows about 32,000 parameters
 
 # Facts of the current release only; they are reset when the release changes.
 RELEASE_FIELDS = (
+    "released_at",
     "licences",
     "classifiers",
     "requires_python",
@@ -87,13 +88,32 @@ def _apply_repo_facts(package: Package, facts: RepoFacts, now: datetime) -> None
             "commit_count": facts.commit_count,
             "licence": licence,
             "repo_licence": facts.licence,
+            "is_fork": facts.is_fork,
+            "parent_url": facts.parent_url,
+            "is_mirror": facts.is_mirror,
         },
     )
+    if facts.has_issues is False:  # no issue tracker, so that there is no figure
+        package.open_issues = None
+    if facts.is_fork is False:
+        package.parent_url = None
+    if facts.homepage_url is not None:
+        package.homepage_url = facts.homepage_url or None
     if facts.is_archived is not None:
-        package.archived_at = (package.archived_at or now) if facts.is_archived else None
+        _apply_archiving(package, facts, now)
     if facts.web_url is not None:
         has_moved = repo_key(facts.web_url) != repo_key(package.repo_url)
         package.repo_moved_to = facts.web_url if has_moved else None
+
+
+def _apply_archiving(package: Package, facts: RepoFacts, now: datetime) -> None:
+    """Store when the repository was archived: the host's date, or else when this site noticed it."""
+    if not facts.is_archived:
+        package.archived_at, package.archived_at_from_host = None, None
+    elif facts.archived_at is not None:
+        package.archived_at, package.archived_at_from_host = facts.archived_at, True
+    elif not package.archived_at_from_host:
+        package.archived_at, package.archived_at_from_host = package.archived_at or now, False
 
 
 def _apply_index_facts(session: Session, package: Package, facts: IndexFacts, now: datetime) -> None:
@@ -118,6 +138,8 @@ def _apply_index_facts(session: Session, package: Package, facts: IndexFacts, no
             "vulnerabilities": None
             if facts.vulnerabilities is None
             else [asdict(vulnerability) for vulnerability in facts.vulnerabilities],
+            "index_status": facts.status,
+            "index_status_reason": facts.status_reason,
         },
     )
     if not package.description and facts.summary:
@@ -126,13 +148,13 @@ def _apply_index_facts(session: Session, package: Package, facts: IndexFacts, no
 
 
 def _apply_releases(session: Session, package: Package, facts: IndexFacts, now: datetime) -> None:
-    """Replace the package's releases by those of the index, unless the index lists none."""
+    """Replace the package's releases by those of the index, or add the listed ones if the index does not list all."""
     if not facts.releases:
         return
     known = {row.number: row for row in session.scalars(select(Release).where(Release.package_id == package.id))}
     listed_numbers = {release.number for release in facts.releases}
     for number, row in known.items():
-        if number not in listed_numbers:
+        if number not in listed_numbers and facts.has_all_releases:
             session.delete(row)
     for release in reversed(facts.releases):  # oldest first, for ascending ids
         row = known.get(release.number) or Release(package_id=package.id, number=release.number, created_at=now)

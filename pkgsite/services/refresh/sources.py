@@ -31,6 +31,11 @@ REPO_FACT_DEFAULTS: dict[str, Any] = {
     "repo_moved_to": None,
     "missing_since": None,
     "archived_at": None,
+    "archived_at_from_host": None,
+    "is_fork": None,
+    "parent_url": None,
+    "is_mirror": None,
+    "homepage_url": None,
     "last_commit_at": None,
     "commit_count": None,
     "commits_over_52": [],
@@ -51,6 +56,8 @@ INDEX_FACT_DEFAULTS: dict[str, Any] = {
     "project_urls": None,
     "index_documentation_url": None,
     "vulnerabilities": None,
+    "index_status": None,
+    "index_status_reason": None,
 }
 
 

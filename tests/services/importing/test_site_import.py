@@ -10,9 +10,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from pkgsite.clients.base import RecordPage
-from pkgsite.clients.v4_site import RECORD_PARSERS
 from pkgsite.errors import Conflict
 from pkgsite.models import Category, Grid, GridPackage, ImportProgress, Package, PackageSlugRedirect, Revision
+from pkgsite.rules.records import RecordParser
 from pkgsite.services.importing.records import Outcome
 from pkgsite.services.importing.site_import import CHECK, DONE, STAGES, ImportCursor, import_page, load_import_cursor
 from tests.factories import NOW, add_to_grid, fill_cell, make_category, make_feature, make_grid, make_package
@@ -26,7 +26,7 @@ def read_page(fake: FakeV4Site, cursor: ImportCursor) -> RecordPage:
     """Return a page, like the client."""
     query = {"QUERY_STRING": f"limit=100&offset={cursor.offset}", "HTTP_HOST": "h.example"}
     envelope = fake.page(cursor.collection, query)
-    records = [RECORD_PARSERS[cursor.collection](record) for record in envelope["results"]]
+    records = [RecordParser().parse(cursor.collection, record) for record in envelope["results"]]
     return RecordPage(envelope["count"], records, is_last=envelope["next"] is None)
 
 
@@ -125,6 +125,13 @@ def test_a_package_is_imported_with_all_its_values(session: Session, fake: FakeV
         "project_urls": None,
         "index_documentation_url": None,
         "vulnerabilities": None,
+        "archived_at_from_host": None,
+        "is_fork": None,
+        "parent_url": None,
+        "is_mirror": None,
+        "homepage_url": None,
+        "index_status": None,
+        "index_status_reason": None,
         "score": 511,  # calculated by this site from the facts above
         "created_at": datetime(2014, 2, 18, 14, 0, 3, 904872, UTC),
         "created_by_id": None,
