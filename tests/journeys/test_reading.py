@@ -121,11 +121,10 @@ def test_the_header_and_first_column_of_a_grid_are_sticky(open_page: OpenPage, w
 def test_a_grid_scrolls_with_the_arrow_keys(open_page: OpenPage) -> None:
     page = open_page("/grids/g/many/", height=480)
     page.get_by_role("region", name="Many: comparison table, scrollable").focus()
-    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")  # the next key would stop this scroll
+    page.wait_for_function("() => document.querySelector('.comparison').scrollLeft > 0")
     page.keyboard.press("ArrowDown")
-    page.wait_for_function(
-        "() => { const c = document.querySelector('.comparison'); return c.scrollLeft > 0 && c.scrollTop > 0 }"
-    )
+    page.wait_for_function("() => document.querySelector('.comparison').scrollTop > 0")
 
 
 def test_the_features_link_scrolls_to_the_features(open_page: OpenPage) -> None:
