@@ -154,6 +154,44 @@ def test_a_pasted_reference_redirects_to_its_package(session: Session, client: F
     assert (response.status_code, response.location) == (302, "/packages/p/ops/")
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "django_cacheops==7.1",
+        "Django.CacheOps[redis]~=7.0 ; python_version >= '3.9'",
+        "django-cacheops==7.1 --hash=sha256:0a1b2c \\",
+        'django-cacheops = {version = "^7.1", extras = ["redis"]}',
+        '    "django-cacheops>=7",',
+        'name = "django-cacheops"',
+        "django-cacheops @ git+https://github.com/suor/django-cacheops@main",
+        "-e git+https://github.com/suor/django-cacheops#egg=cacheops",
+        "-e git+ssh://git@github.com/Suor/django-cacheops.git@v7#egg=other",
+        "https://files.pythonhosted.org/packages/0a/django_cacheops-7.1-py2.py3-none-any.whl",
+        "https://catalogue.example.org/packages/p/CACHEOPS/",
+        "github.com/Suor/django-cacheops",
+        "http://www.github.com/new-owner/cacheops/",
+    ],
+)
+def test_a_line_of_a_requirement_file_redirects_to_its_package(
+    session: Session, client: FlaskClient, line: str
+) -> None:
+    make_package(
+        session,
+        "cacheops",
+        repo_url="https://github.com/Suor/django-cacheops/",
+        repo_moved_to="https://github.com/New-Owner/cacheops",
+        pypi_url="http://pypi.python.org/pypi/django-cacheops",
+    )
+    session.commit()
+    response = client.get("/search/", query_string={"q": line})
+    assert (response.status_code, response.location) == (302, "/packages/p/cacheops/")
+
+
+@pytest.mark.parametrize("text", ["django>=4.2", "cacheops", "one 1.0", '"one",', "stars:>100", "caching redis==1 x"])
+def test_text_that_names_no_known_package_is_searched_for(session: Session, client: FlaskClient, text: str) -> None:
+    assert client.get("/search/", query_string={"q": text}).status_code == 200
+
+
 def test_suggestions_contain_packages_and_grids(sample_packages: Session, client: FlaskClient) -> None:
     suggestions = client.get("/search/suggestions/?q=ca").get_json()
     assert suggestions[0] == {"title": "cacheops", "kind": "package", "url": "/packages/p/cacheops/"}
