@@ -65,6 +65,13 @@ def resolve_one(session: Session, text: str, gateways: Gateways) -> Ref | None:
     return next(iter(resolve(session, [text], gateways).get(text, ())), None)
 
 
+def resolve_name(session: Session, name: str, gateways: Gateways) -> Ref | None:
+    """Return the package with this slug or project name, in any spelling; if there are several, the oldest."""
+    keys = name_keys(name)
+    packages = _load(session, keys, gateways)
+    return next((ref for key in keys for ref in packages.get(key)), None)
+
+
 def find_duplicate(session: Session, repo_url: str, project: str, gateways: Gateways) -> Ref | None:
     """Return the package that has, or had, this repository or this project on the package index."""
     keys = repository_keys(repo_url, gateways.host_kinds) if repo_url else []
