@@ -10,6 +10,7 @@ from pkgsite.clock import utc_now
 from pkgsite.errors import Invalid
 from pkgsite.extensions import db, gateways
 from pkgsite.rules.references import Form, parse_reference
+from pkgsite.rules.search.vocabulary import load_synonyms
 from pkgsite.services.packages.drafts import draft_from_reference
 from pkgsite.services.packages.resolver import resolve_one
 from pkgsite.services.search.hits import CategoryHit, Hit
@@ -58,7 +59,12 @@ def completions() -> Response:
     """Return suggestions in the format of OpenSearch: the query, titles, no descriptions, and paths."""
     query_text = search_param()
     hits = search_mixed(
-        db.session(), query_text, ignored_prefixes=ignored_prefixes(), now=utc_now(), limit=MAX_COMPLETIONS
+        db.session(),
+        query_text,
+        ignored_prefixes=ignored_prefixes(),
+        now=utc_now(),
+        limit=MAX_COMPLETIONS,
+        synonyms=load_synonyms(current_app.config["SEARCH_SYNONYMS"]),
     )
     paths = [link(f"{hit.item_type}s.detail", slug=hit.slug) for hit in hits]
     response = jsonify([query_text, [hit.title for hit in hits], [], paths])
@@ -79,6 +85,7 @@ def run_search(query_text: str, *, offset: int, with_facets: bool = True) -> Sea
         db.session(),
         query_text,
         ignored_prefixes=ignored_prefixes(),
+        synonyms=load_synonyms(current_app.config["SEARCH_SYNONYMS"]),
         now=utc_now(),
         offset=offset,
         with_facets=with_facets,

@@ -107,7 +107,7 @@ def test_a_page_without_results_gives_advice(sample_packages: Session, fetch_pag
 def test_the_page_reports_how_the_query_was_interpreted(sample_packages: Session, fetch_page: FetchPage) -> None:
     assert "Showing results for “cache”" in visible_text(fetch_page("/search/?q=cahce"))
     assert "Showing results for “Query-cache”" in visible_text(fetch_page("/search/?q=Query-cahce"))
-    assert "No results contain all of these words." in visible_text(fetch_page("/search/?q=redis+ada"))
+    assert "No packages contain all of these words." in visible_text(fetch_page("/search/?q=redis+ada"))
     assert "Ignored invalid filter “stars:many”" in visible_text(fetch_page("/search/?q=cache+stars:many"))
     assert "Nothing matches the filter “licence:mit”." in visible_text(fetch_page("/search/?q=cache+licence:mit"))
 

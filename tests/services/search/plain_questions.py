@@ -21,7 +21,7 @@ TUNED: dict[str, tuple[str, ...]] = {
     "how do I run background tasks without redis": ("django-toosimple-q", "django-q"),
     "store trees in postgresql": ("django-ltree",),
     "recursive queries for hierarchical data": ("django-tree-queries",),
-    "send e-mail through celery": ("django-celery-email",),
+    "send email through celery": ("django-celery-email",),
     "how can I generate an invoice as a PDF": ("django-simple-invoice",),
     "I need a rich text editor for the admin": ("django-cked",),
     "log in with facebook": ("django-facebookconnect", "django-la-facebook"),
