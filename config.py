@@ -79,6 +79,22 @@ def parse_on_off(value: str) -> bool:
     return one_of("on", "off")(value) == "on"
 
 
+def parse_synonym_table(value: str) -> str | None:
+    """Return the content of a file with synonyms; None if there is none."""
+    if not value:
+        return None
+    try:
+        text = Path(value).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"must be the path of a text file ({error})") from None
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip() and not line.lstrip().startswith("#") and not re.match(r"\s*\w+\s*:.*\w", line):
+            raise ValueError(
+                f"must name a file with lines such as “drf: rest framework”; line {number} has another form"
+            )
+    return text
+
+
 def parse_comma_separated(value: str) -> list[str]:
     """Parse a comma-separated list; empty items are dropped."""
     return [name.strip() for name in value.split(",") if name.strip()]
@@ -194,6 +210,13 @@ SETTINGS = (
         parse_comma_separated,
         "Comma-separated common prefixes of package names: search also finds packages by name without the prefix. "
         "After changing it, run the command `search rebuild`.",
+    ),
+    Setting(
+        "SEARCH_SYNONYMS",
+        "",
+        parse_synonym_table,
+        "Path of a file with the synonyms that search uses, instead of the default ones: one word per line, as in "
+        "`drf: rest framework, djangorestframework`. An empty file disables synonyms.",
     ),
     Setting("TIMEZONE", "America/New_York", parse_time_zone, "Time zone of times in the API and on pages."),
     Setting(

@@ -29,6 +29,13 @@ METHODS = ("GET", "HEAD", "OPTIONS", *UNSAFE_METHODS)
 SUCCESS_CODES = {200, 201, 202, 204}
 
 
+class DottedKeyConverter(BaseConverter):
+    """A slug with dots, or an id or a slug and the format: only the database can tell."""
+
+    regex = r"[^/]*\.[^/]+"
+    part_isolating = True
+
+
 class KeyConverter(BaseConverter):
     """An id or a slug, without slashes and dots: a dot precedes the format."""
 
@@ -86,9 +93,14 @@ class Resource(View):
         """Return whether a logged-in user has permission to use a method that this resource implements."""
         return True
 
+    def has_slug(self, slug: str) -> bool:  # noqa: ARG002
+        """Return whether a record has this slug, or had it. Resources whose slugs can contain dots override this."""
+        return False
+
     def dispatch_request(self, suffix: str | None = None, **keys: str) -> Response:
         response_format = ResponseFormat()
         try:
+            suffix = self._split_suffix(suffix, keys)
             response_format = negotiate(suffix)
             g.urls, g.changed_at = UrlBuilder(suffix), None
             result = self._dispatch_method(**keys)
@@ -106,6 +118,17 @@ class Resource(View):
         elif "principal" in g and g.principal.is_authenticated:
             response.headers["Cache-Control"] = "private, no-cache"
         return response
+
+    def _split_suffix(self, suffix: str | None, keys: dict[str, str]) -> str | None:
+        """Return the format in the URL. If a record has the entire key as its slug, it becomes the key instead."""
+        dotted = keys.pop("dotted_key", "") or (f"{keys.get('key', '')}.{suffix}" if suffix and len(keys) == 1 else "")
+        if not dotted:
+            return suffix
+        if self.has_slug(dotted):
+            keys["key"] = dotted
+            return None
+        keys["key"], _, suffix = dotted.rpartition(".")
+        return suffix
 
     def _dispatch_method(self, **keys: str) -> ApiResult:
         method = requested_method()

@@ -21,7 +21,7 @@ from pkgsite.clients.base import ExternalIdentity
 from pkgsite.clients.egress import EgressAdapter, EgressPolicy
 from pkgsite.clients.http import CONNECTION_ERRORS
 from pkgsite.errors import BadResponse, Gone, NotAllowed, Unavailable
-from pkgsite.rules.emails import email_problems
+from pkgsite.rules.emails import ascii_email, email_problems
 
 TIMEOUT_S = 10.0  # without receiving a byte; the user is waiting
 TOTAL_TIMEOUT_S = 20.0  # for an entire response
@@ -147,7 +147,7 @@ class OAuthProvider:
             raise BadResponse(f"{self.title} did not return a user ID")
         if not isinstance(login, str) or not 0 < len(login) <= MAX_LOGIN_LENGTH or not login.isprintable():
             raise BadResponse(f"{self.title} did not return a username")
-        valid_email = email if isinstance(email, str) and not email_problems(email) else None
+        valid_email = ascii_email(email) if isinstance(email, str) and not email_problems(email) else None
         return ExternalIdentity(self.name, str(subject), login, valid_email)
 
 

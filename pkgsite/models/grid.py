@@ -106,5 +106,5 @@ class Cell(Base):
     feature: Mapped[Feature] = relationship(back_populates="cells", lazy="raise_on_sql")
 
 
-Index("uq_grid_slug_lower", func.lower(Grid.slug), unique=True)
+Index("ix_grid_slug_lower", func.lower(Grid.slug))  # not unique: imported slugs can differ in case only
 Index("ix_grid_title_lower", func.lower(Grid.title), Grid.id)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ForeignKey, Index, SmallInteger, String, func, literal_column
+from sqlalchemy import ForeignKey, Index, SmallInteger, String, func, literal_column, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from pkgsite.models.base import Base, BigInt, Id, Slug, Title
@@ -114,6 +114,23 @@ class PackageSlugRedirect(Base):
     created_at: Mapped[datetime]
 
 
+def _spelling(column: Any) -> Any:
+    """Return an expression that is equal for all spellings of a name: in lower case, with hyphens for `_` and `.`.
+
+    It has no parameters, because an index doesn't serve expressions that do.
+    """
+    hyphen = text("'-'")
+    return func.replace(func.replace(func.lower(column), text("'_'"), hyphen), text("'.'"), hyphen)
+
+
+# `services.packages.resolver` looks packages up by these; the second one is the name of a project or its page's URL.
+SLUG_SPELLING = _spelling(Package.slug)
+INDEX_NAME = func.rtrim(_spelling(Package.pypi_url), text("'/'"))
+
 Index("uq_package_slug_lower", func.lower(Package.slug), unique=True)
+Index("ix_package_slug_spelling", SLUG_SPELLING)
+Index("ix_package_index_name", INDEX_NAME)
+Index("ix_package_repo_url_lower", func.lower(Package.repo_url))
+Index("ix_package_repo_moved_to_lower", func.lower(Package.repo_moved_to))
 Index("ix_package_title_lower", func.lower(Package.title), Package.id)
 Index("ix_package_stars", func.coalesce(Package.stars, literal_column("-1")).desc(), Package.id)  # unknown sorts last

@@ -42,6 +42,7 @@ class SourceState(Base):
 # For claiming due sources host by host, and for the ages on the status page.
 Index("ix_source_state_due", SourceState.host, SourceState.priority.desc(), SourceState.next_due_at)
 Index("ix_source_state_age", SourceState.source, SourceState.fetched_at)
+Index("ix_source_state_target", SourceState.target, SourceState.source)
 
 
 class HostState(Base):

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from packaging.utils import canonicalize_name
-from sqlalchemy import ColumnElement, func, select, tuple_
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from pkgsite.models import Category, Grid, GridPackage, Package, PackageSlugRedirect, Revision, SourceState
-from pkgsite.rules.freshness import Source
-from pkgsite.rules.pypi_names import parse_pypi_name
-from pkgsite.rules.repo_urls import parse_repo_ref
+from pkgsite.models import Category, Grid, GridPackage, Package, Revision
 from pkgsite.rules.slugs import parse_id
 from pkgsite.services.grids.records import GridRecord, GridSlice, load_grids, select_grids
 from pkgsite.services.packages.records import (
@@ -22,7 +18,6 @@ from pkgsite.services.packages.records import (
     PackageRecord,
     PackageSlice,
     count_packages,
-    ids_by_slug,
     load_records,
     select_packages,
 )
@@ -198,52 +193,3 @@ def deleted_grids(session: Session, since: datetime | None) -> list[DeletedRecor
     for grid_id, before, deleted_at in session.execute(rows.order_by(Revision.id.desc()).limit(MAX_DELETED)):
         records.setdefault(grid_id, DeletedRecord(grid_id, str((before or {}).get("slug", "")), None, deleted_at))
     return list(records.values())
-
-
-def lookup_packages(session: Session, keys: Sequence[str], host_kinds: Mapping[str, str]) -> dict[str, int]:
-    """Return the ids of the packages that these keys identify, by key; unknown keys are omitted.
-
-    Args:
-        session: The database session.
-        keys: Current or former slugs, repository URLs in any form, or names on the package index.
-        host_kinds: The kinds of the supported code hosts, by host name.
-    """
-    stripped = {key: key.strip() for key in keys}
-    by_slug = _ids_by_slug(session, set(stripped.values()))
-    repos = {key: ref for key, text in stripped.items() if (ref := parse_repo_ref(text, host_kinds))}
-    names = {key: str(canonicalize_name(parse_pypi_name(text))) for key, text in stripped.items() if key not in repos}
-    by_source = _ids_by_source(
-        session,
-        {(Source.REPO, ref.path.lower()) for ref in repos.values()} | {(Source.INDEX, name) for name in names.values()},
-    )
-    package_ids: dict[str, int] = {}
-    for key, text in stripped.items():
-        ref = repos.get(key)
-        source_key = (Source.REPO, ref.path.lower(), ref.host) if ref else (Source.INDEX, names[key], "")
-        package_id = by_slug.get(text) or by_source.get(source_key)
-        if package_id:
-            package_ids[key] = package_id
-    return package_ids
-
-
-def _ids_by_slug(session: Session, slugs: Collection[str]) -> dict[str, int]:
-    redirects = session.execute(
-        select(PackageSlugRedirect.slug, Package.id)
-        .join(Package, Package.id == PackageSlugRedirect.package_id)
-        .where(PackageSlugRedirect.slug.in_(slugs), VISIBLE)
-    )
-    return {row.slug: row.id for row in redirects} | ids_by_slug(session, slugs)
-
-
-def _ids_by_source(session: Session, targets: Collection[tuple[Source, str]]) -> dict[tuple[Source, str, str], int]:
-    """Return package ids by source, target and host; the host is "" for the package index."""
-    rows = select(SourceState.source, SourceState.target, SourceState.host, SourceState.package_id)
-    targets_condition = tuple_(SourceState.source, SourceState.target).in_(
-        [(str(source), target) for source, target in targets]
-    )
-    package_ids: dict[tuple[Source, str, str], int] = {}
-    for source, target, host, package_id in session.execute(
-        rows.where(targets_condition).order_by(SourceState.package_id)
-    ):
-        package_ids.setdefault((Source(source), target, host if source == Source.REPO else ""), package_id)
-    return package_ids

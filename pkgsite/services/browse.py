@@ -1,6 +1,6 @@
 """Paginated lists of packages and grids, with search, filters and sorting.
 
-Invalid parameters (an unknown category, sort order or page) are ignored; the page lists them in `ignored`.
+An unknown sort order or page is ignored, and an unknown category has no packages; the page lists them in `ignored`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, SQLColumnExpression, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, SQLColumnExpression, and_, case, false, func, or_, select
 from sqlalchemy.orm import Session
 
 from pkgsite.errors import NotFound
@@ -86,6 +86,8 @@ class PackageListPage:
     @property
     def inactive_count(self) -> int:
         """Number of matching packages that are left out because they are archived or deprecated."""
+        if "category" in self.ignored:
+            return 0
         categories = [self.category] if self.category else self.categories
         return sum(category.inactive_count for category in categories)
 
@@ -249,10 +251,11 @@ def _browse(session: Session, query: PackageQuery, grid: GridRecord | None) -> P
         conditions.append(Package.id.in_(select(GridPackage.package_id).where(GridPackage.grid_id == grid.id)))
     categories = _category_counts(session, normalised, conditions)
     category = next((category for category in categories if category.slug == normalised.category), None)
-    if normalised.category and not category:
+    is_unknown_category = bool(normalised.category and not category)
+    if is_unknown_category:
         ignored["category"] = normalised.category
-        normalised = replace(normalised, category="")
-    count = category.count if category else sum(category.count for category in categories)
+        conditions.append(false())
+    count = 0 if is_unknown_category else category.count if category else sum(one.count for one in categories)
     paging = paginate(query.page, size=PAGE_SIZE, count=count)
     if category:
         conditions.append(Package.category_id == category.id)

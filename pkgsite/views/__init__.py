@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Flask, Response, redirect, request
 
-from pkgsite.errors import Moved
+from pkgsite.errors import Moved, NotFound
 from pkgsite.views import (
     accounts,
     categories,
@@ -13,6 +13,7 @@ from pkgsite.views import (
     grids,
     history,
     links,
+    missing,
     moderation,
     package_actions,
     package_edits,
@@ -58,3 +59,5 @@ def _redirect_old_slugs(blueprint: Blueprint) -> None:
 
 for blueprint in BLUEPRINTS:
     _redirect_old_slugs(blueprint)
+    if blueprint is not webhooks.pages:  # its errors are JSON
+        blueprint.register_error_handler(NotFound, missing.missing_page)

@@ -5,6 +5,9 @@ They need no database, route or trusted host, because any of these may be what f
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from flask import Response, make_response, render_template
 from werkzeug.exceptions import HTTPException
 
@@ -21,17 +24,25 @@ STATUS_CODES: dict[type[SiteError], int] = {
 DROPPED_HEADERS = {"content-type", "content-length", "location"}
 
 
-def error_response(error: SiteError | HTTPException) -> Response:
-    """Return the error page for an exception, with its status and headers."""
+def error_response(
+    error: SiteError | HTTPException, *, query_text: str = "", nearest: Sequence[tuple[str, str]] = ()
+) -> Response:
+    """Return the error page for an exception, with its status and headers.
+
+    Args:
+        error: The exception.
+        query_text: The text of the page's search box.
+        nearest: The titles and paths of pages that the user may have meant.
+    """
     if isinstance(error, HTTPException) and error.response is not None:
         return make_response(error.response)
     status = _status(error)
     noun = error.noun if isinstance(error, NotFound) else ""
     message = str(error) if isinstance(error, Forbidden) else ""
     # Loading the current user needs the database, which may be what failed.
-    context = {"viewer": ANONYMOUS} if status >= 500 else {}
-    page = render_template("errors/error.html", status=status, noun=noun, message=message, **context)
-    response = make_response(page, status)
+    context: dict[str, Any] = {"viewer": ANONYMOUS} if status >= 500 else {}
+    context |= {"status": status, "noun": noun, "message": message, "query_text": query_text, "nearest": nearest}
+    response = make_response(render_template("errors/error.html", **context), status)
     if isinstance(error, HTTPException):  # for example, a 405 lists the allowed methods
         for name, value in error.get_headers():
             if name.lower() not in DROPPED_HEADERS:

@@ -9,8 +9,10 @@ from flask import Blueprint, Response, current_app, jsonify, redirect, render_te
 from pkgsite.clock import utc_now
 from pkgsite.errors import Invalid
 from pkgsite.extensions import db, gateways
-from pkgsite.rules.pasted_references import parse_pasted_reference
-from pkgsite.services.packages.drafts import draft_from_reference, find_existing_package
+from pkgsite.rules.references import Form, parse_reference
+from pkgsite.rules.search.vocabulary import load_synonyms
+from pkgsite.services.packages.drafts import draft_from_reference
+from pkgsite.services.packages.resolver import resolve_one
 from pkgsite.services.search.hits import CategoryHit, Hit
 from pkgsite.services.search.query import MAX_RESULTS, SearchResults, search, search_mixed
 from pkgsite.views.limits import rate_limited
@@ -57,7 +59,12 @@ def completions() -> Response:
     """Return suggestions in the format of OpenSearch: the query, titles, no descriptions, and paths."""
     query_text = search_param()
     hits = search_mixed(
-        db.session(), query_text, ignored_prefixes=ignored_prefixes(), now=utc_now(), limit=MAX_COMPLETIONS
+        db.session(),
+        query_text,
+        ignored_prefixes=ignored_prefixes(),
+        now=utc_now(),
+        limit=MAX_COMPLETIONS,
+        synonyms=load_synonyms(current_app.config["SEARCH_SYNONYMS"]),
     )
     paths = [link(f"{hit.item_type}s.detail", slug=hit.slug) for hit in hits]
     response = jsonify([query_text, [hit.title for hit in hits], [], paths])
@@ -78,6 +85,7 @@ def run_search(query_text: str, *, offset: int, with_facets: bool = True) -> Sea
         db.session(),
         query_text,
         ignored_prefixes=ignored_prefixes(),
+        synonyms=load_synonyms(current_app.config["SEARCH_SYNONYMS"]),
         now=utc_now(),
         offset=offset,
         with_facets=with_facets,
@@ -95,13 +103,20 @@ def offset_param() -> int:
 
 
 def pasted_reference_path(query_text: str) -> str:
-    """Return the path of the package for a pasted URL or install command, or of the form to add it; empty otherwise."""
-    reference = parse_pasted_reference(query_text)
-    if not reference:
+    """Return the path of the package that a URL, install command or requirement line refers to; otherwise empty.
+
+    For the URL of an unknown repository and for a command, it is the path of the form to add the package.
+    """
+    reference = parse_reference(query_text)
+    if reference.form is Form.WORDS:
+        return ""
+    package = resolve_one(db.session(), query_text, gateways())
+    if package:
+        return link("packages.detail", slug=package.slug)
+    if reference.form is Form.REQUIREMENT:  # may as well be search words
         return ""
     try:
-        draft = draft_from_reference(reference, gateways())
+        draft_from_reference(query_text, gateways())
     except Invalid:  # not the URL of a repository: searched for as words
         return ""
-    package = find_existing_package(db.session(), draft, gateways())
-    return link("packages.detail", slug=package.slug) if package else link("package_edits.add", where=reference)
+    return link("package_edits.add", where=reference.repo_url or reference.project)

@@ -69,7 +69,7 @@ def handle_change(change: RepositoryChange | None) -> Response:
     if change is None:
         return json_response("Event ignored.", 202)
     session = db.session()
-    result = apply_change(session, change, gateways().host_kinds, now=utc_now())
+    result = apply_change(session, change, gateways(), now=utc_now())
     session.commit()
     message = "Refresh scheduled." if result.requeued_count else "A refresh is already scheduled."
     return json_response(message, packages=result.slugs, sources=result.requeued_count)

@@ -5,16 +5,31 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import TypeVar
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from pkgsite.extensions import gateways
-from pkgsite.models import PackageSlugRedirect
+from pkgsite.models import Category, Grid, GridPackage, Package, PackageSlugRedirect, SourceState
+from pkgsite.rules.pypi_names import parse_pypi_name
+from pkgsite.services.importing.catalogue import load_bundled_catalogue_if_empty
 from pkgsite.services.refresh.sources import sync_sources
 from tests.factories import NOW, make_grid, make_package
+from tests.queries import recorded_queries
+
+T = TypeVar("T")
+
+
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    rest = iter(items)
+    while batch := list(islice(rest, size)):
+        yield batch
 
 
 @pytest.fixture(autouse=True)
@@ -80,6 +95,62 @@ def test_lookup_finds_packages_by_slug_repository_url_and_project(client: FlaskC
     response = client.post("/api/v4/packages/lookup/", json={"keys": list(keys)})
     assert response.status_code == 200, response.data
     assert {key: record and record["id"] for key, record in response.get_json()["results"].items()} == keys
+
+
+def test_lookup_needs_no_planned_source(client: FlaskClient, session: Session) -> None:
+    moved = make_package(
+        session, "Moved.Here", repo_url="http://www.github.com/ada/old/", repo_moved_to="https://github.com/Ada/New"
+    )
+    make_package(session, "merged", repo_url="https://github.com/ada/merged", hidden_at=NOW, merged_into_id=moved.id)
+    make_package(session, "hidden", repo_url="https://github.com/ada/hidden", hidden_at=NOW)
+    make_package(session, "elsewhere", repo_url="https://example.org/elsewhere", pypi_url="pypi.example.org/x")
+    session.commit()
+    keys = {
+        "github.com/ada/old": "Moved.Here", "git+https://github.com/ADA/NEW.git@main#egg=x": "Moved.Here",
+        "git@github.com:ada/merged.git": "Moved.Here", "MERGED": "Moved.Here", "moved_here": "Moved.Here",
+        "moved-here": "Moved.Here", "P-1": "p-1", "P-OLD": "p-2", "two_words==1.0 ; python_version > '3'": "p-1",
+        "two-words @ git+https://github.com/someone/fork": "p-1", "pip install two.words": "p-1",
+        "ssh://git@example.org/elsewhere.git": "elsewhere", "https://github.com/ada/hidden": None, "hidden": None,
+        "https://example.org/packages/p/p-1/": "p-1", "https://github.com/ada/nothing": None, "two words": None,
+    }  # fmt: skip
+    response = client.post("/api/v4/packages/lookup/", json={"keys": list(keys)})
+    assert {key: record and record["slug"] for key, record in response.get_json()["results"].items()} == keys
+
+
+def test_lookup_finds_every_package_of_a_fresh_site(make_app: Callable[..., Flask], session: Session) -> None:
+    """No scheduler has run, so no source is planned."""
+    for model in (SourceState, GridPackage, Package, Grid, Category):
+        session.execute(delete(model))
+    session.commit()
+    load_bundled_catalogue_if_empty(session, now=NOW)
+    session.commit()
+    packages = list(session.scalars(select(Package)))
+    assert len(packages) > 80
+    keys: dict[str, str] = {}
+    for package in packages:
+        keys |= dict.fromkeys((package.slug, package.slug.upper(), package.slug.replace("-", "_")), package.slug)
+        name = parse_pypi_name(package.pypi_url)
+        if name:
+            spelling = name.replace("-", "_").title()
+            keys |= dict.fromkeys((name, f"{spelling}[x]>=1,<9 ; python_version < '4'", f"{name}==0.1"), package.slug)
+        path = package.repo_url.rstrip("/").partition("://")[2]
+        urls = (path, f"http://{path}.git", f"ssh://git@{path}.git", f"git+https://{path}@v1#egg=x")
+        keys |= dict.fromkeys((*urls, f"git@{path.replace('/', ':', 1)}.git", f"x @ git+https://{path}"), package.slug)
+    client, found = make_app().test_client(), dict[str, str]()
+    for batch in batched(keys, 100):
+        results = client.post("/api/v4/packages/lookup/", json={"keys": batch}).get_json()["results"]
+        found |= {key: record["slug"] for key, record in results.items() if record}
+    assert found == keys
+
+
+def test_a_lookup_takes_the_same_number_of_statements_for_any_number_of_keys(app: Flask, client: FlaskClient) -> None:
+    counts = []
+    for number in (1, 1, 100):
+        keys = [f"https://github.com/ada/{index}" for index in range(number)] + ["p-0", "two-words"]
+        with recorded_queries(app) as statements:
+            client.post("/api/v4/packages/lookup/", json={"keys": keys[-100:]})
+        counts.append(len(statements))
+    assert counts[1] == counts[2]
 
 
 @pytest.mark.parametrize("body", [{}, {"keys": "one"}, {"keys": [1]}, {"keys": ["x"] * 101}, {"keys": ["x" * 501]}])

@@ -165,3 +165,22 @@ def test_timestamps_are_in_the_time_zone_of_the_site(make_app: Callable[..., Fla
     ):
         record = make_app(TIMEZONE=zone).test_client().get(f"/api/v4/packages/{package.id}/").get_json()
         assert (record["created"], record["modified"]) == (created, modified)
+
+
+@pytest.mark.parametrize("collection", ["packages", "grids"])
+def test_a_slug_with_dots_is_found_before_a_format(client: FlaskClient, session: Session, collection: str) -> None:
+    make = make_package if collection == "packages" else make_grid
+    for slug in ("country", "country.json", "v1.0-beta"):
+        make(session, slug)
+    session.commit()
+    slugs = {
+        "country/": "country", "country.json": "country.json", "country.json/": "country.json",
+        "v1.0-beta": "v1.0-beta",
+        "country.json.json": "country.json", "v1.0-beta.json": "v1.0-beta", "v1.0-beta/": "v1.0-beta",
+    }  # fmt: skip
+    for path, slug in slugs.items():
+        response = client.get(f"/api/v4/{collection}/{path}")
+        assert (response.status_code, (response.get_json() or {}).get("slug")) == (200, slug), path
+    for path in ("a.b/", "country.xml", "nothing.json", "country.json.xml"):
+        response = client.get(f"/api/v4/{collection}/{path}")
+        assert (response.status_code, response.content_type) == (404, "application/json"), path

@@ -179,6 +179,27 @@ def test_new_facts_are_fetched_again_without_losing_ids(app: Flask) -> None:
         assert "is_fork" not in rows_of("package")[0]
 
 
+def test_grid_slugs_that_differ_in_case_only_survive_a_downgrade(app: Flask) -> None:
+    columns = "title, description, is_locked, header, created_at, modified_at, changed_at, version"
+    values = f"'Audits', '', false, false, {TIME}, {TIME}, {TIME}, 1"
+    with app.app_context():
+        with db.engine.begin() as connection:
+            for number, slug in enumerate(("Audit-Grid", "audit-grid", "audit-grid-2"), 1):
+                connection.exec_driver_sql(
+                    f"INSERT INTO grid (id, slug, {columns}) VALUES ({number}, '{slug}', {values})"
+                )
+        downgrade(revision="0007")
+        assert {row["id"]: row["slug"] for row in rows_of("grid")} == {
+            1: "Audit-Grid",
+            2: "audit-grid-3",
+            3: "audit-grid-2",
+        }
+        assert "uq_grid_slug_lower" in index_names()
+        db.session.rollback()
+        upgrade()
+        assert "ix_grid_slug_lower" in index_names()
+
+
 def rows_of(table: str) -> list[dict[str, Any]]:
     with db.engine.connect() as connection:
         return [dict(row) for row in connection.exec_driver_sql(f"SELECT * FROM {table}").mappings()]

@@ -53,7 +53,11 @@ def urls(app: Flask, session: Session) -> list[str]:
     paths = []
     for rule in app.url_map.iter_rules():
         noun = next((noun for noun in values if f"/{noun}" in rule.rule), "")
-        path = rule.rule.replace("<key:key>", "1").replace("<suffix:suffix>", "json")
+        path = (
+            rule.rule.replace("<key:key>", "1")
+            .replace("<suffix:suffix>", "json")
+            .replace("<dotted:dotted_key>", "1.json")
+        )
         path = path.replace("<path:filename>", "site.css")
         paths.append(re.sub(r"<[^>]+>", values.get(noun, ""), path))
     return [*paths, *ERROR_PATHS]

@@ -216,7 +216,7 @@ def test_a_webhook_without_its_guard_is_rejected(make_app: Callable[..., Flask],
 
 def api_paths(app: Flask) -> list[tuple[str, str, bool]]:
     """Return the method and path of each API endpoint that changes something, and whether it is below a grid."""
-    ids = {"key": "1", "package": "1", "feature": "1", "suffix": "json"}
+    ids = {"key": "1", "package": "1", "feature": "1", "suffix": "json", "dotted_key": "1.json"}
     found = []
     for rule in unsafe_rules(app):
         if is_of_api(rule):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pkgsite.rules.emails import email_problems
+from pkgsite.rules.emails import ascii_email, email_problems
 from pkgsite.rules.passwords import password_problems
 from pkgsite.rules.redirects import safe_redirect_path
 from pkgsite.rules.usernames import suggest_username, username_problems
@@ -80,6 +80,26 @@ def test_username_suggested_for_a_login_of_another_site() -> None:
 @pytest.mark.parametrize("address", ["ada@example.org", "a.b+c@sub.example.co", "x_y@1.example", "o'neil@example.org"])
 def test_valid_email_addresses_are_accepted(address: str) -> None:
     assert email_problems(address) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "stored"),
+    [
+        ("ada@bücher.example", "ada@xn--bcher-kva.example"),
+        ("Ada.B@BÜCHER.example", "Ada.B@xn--bcher-kva.example"),
+        ("ada@straße.example", "ada@xn--strae-oqa.example"),
+        ("ada@例え.jp", "ada@xn--r8jz45g.jp"),
+        ("ada@example.org", "ada@example.org"),
+    ],
+)
+def test_international_domains_are_stored_in_ascii(address: str, stored: str) -> None:
+    assert email_problems(address) == []
+    assert ascii_email(address) == stored
+
+
+@pytest.mark.parametrize("address", ["ada@bü..example", "ada@-ü.example", "ada@ü", "@bücher.example"])
+def test_invalid_international_domains_are_rejected(address: str) -> None:
+    assert email_problems(address)
 
 
 @pytest.mark.parametrize("address", ["", "a", "a@b", "a b@c.de", "a@b..c", "a@.b.c", ".a@b.de", "x" * 65 + "@b.de",

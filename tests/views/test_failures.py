@@ -5,8 +5,10 @@ from collections.abc import Callable
 import pytest
 from flask import Flask, abort
 from flask.testing import FlaskClient
+from sqlalchemy.orm import Session
 
 from pkgsite import errors
+from tests.factories import make_grid, make_package
 from tests.queries import recorded_queries
 
 
@@ -79,3 +81,41 @@ def test_a_large_request_body_gets_an_error_page(make_app: Callable[..., Flask])
 
 def test_the_not_found_page_has_a_search_form(client: FlaskClient) -> None:
     assert 'action="/search/"' in client.get("/nope/").text.partition("<main")[2]
+
+
+@pytest.mark.parametrize(
+    ("path", "target"),
+    [
+        ("/packages/p/Django-ModelCluster/", "/packages/p/django-modelcluster/"),
+        ("/packages/p/django_modelcluster/?a=1", "/packages/p/django-modelcluster/?a=1"),
+        ("/packages/p/Model.Cluster/", "/packages/p/django-modelcluster/"),
+        ("/packages/DJANGO-MODELCLUSTER/history/", "/packages/django-modelcluster/history/"),
+        ("/grids/g/CACHING/", "/grids/g/caching/"),
+        ("/grids/g/Rich_Text/packages/", "/grids/g/rich-text/packages/"),
+        ("/grids/g/AUDIT-GRID/", "/grids/g/audit-grid/"),
+    ],
+)
+def test_another_spelling_of_a_name_redirects(client: FlaskClient, session: Session, path: str, target: str) -> None:
+    make_package(session, "django-modelcluster", pypi_url="https://pypi.org/project/model-cluster/")
+    for slug in ("caching", "rich-text", "Audit-Grid", "audit-grid"):
+        make_grid(session, slug)
+    session.commit()
+    response = client.get(path)
+    assert (response.status_code, response.location) == (301, target)
+    assert client.get("/grids/g/Audit-Grid/").status_code == 200
+
+
+def test_a_404_lists_the_nearest_names(client: FlaskClient, session: Session) -> None:
+    make_package(session, "django-modelcluster")
+    make_grid(session, "caching", (make_package(session, "one"),))
+    session.commit()
+    page = client.get("/packages/p/djang-modelcluster/")
+    assert page.status_code == 404
+    assert '<a href="/packages/p/django-modelcluster/">' in page.text
+    assert 'value="djang modelcluster"' in page.text
+    assert '<a href="/grids/g/caching/">' in client.get("/grids/g/cachin/").text
+    assert client.get("/packages/p/zzzzzz/").status_code == 404
+
+
+def test_a_missing_package_is_not_searched_for_by_other_methods(client: FlaskClient, session: Session) -> None:
+    assert client.post("/packages/p/Nothing/").status_code == 405

@@ -81,10 +81,16 @@ def test_archived_packages_are_shown_on_request_and_marked(sample_packages: Sess
     assert "/packages/?q=caches" in link_targets(html)
 
 
-def test_an_invalid_filter_is_reported_and_the_others_apply(sample_packages: Session, fetch_page: FetchPage) -> None:
-    html = fetch_page("/packages/?q=caches&category=nope&sort=title")
-    assert "Ignored unknown category “nope”." in visible_text(html)
-    assert row_titles(html) == ["Alpha", "beta"]
+def test_an_unknown_category_has_no_packages(sample_packages: Session, fetch_page: FetchPage) -> None:
+    for query in ("category=nope", "q=caches&category=nope&sort=title&all=1"):
+        html = fetch_page(f"/packages/?{query}")
+        assert "There is no category “nope”." in visible_text(html)
+        assert row_titles(html) == []
+
+
+def test_an_invalid_sort_order_is_reported_and_the_others_apply(
+    sample_packages: Session, fetch_page: FetchPage
+) -> None:
     html = fetch_page("/packages/?q=caches&category=apps&sort=bogus&page=zz")
     assert "Ignored unknown sort order “bogus”." in visible_text(html)
     assert row_titles(html) == ["beta"]

@@ -107,7 +107,7 @@ def test_a_page_without_results_gives_advice(sample_packages: Session, fetch_pag
 def test_the_page_reports_how_the_query_was_interpreted(sample_packages: Session, fetch_page: FetchPage) -> None:
     assert "Showing results for “cache”" in visible_text(fetch_page("/search/?q=cahce"))
     assert "Showing results for “Query-cache”" in visible_text(fetch_page("/search/?q=Query-cahce"))
-    assert "No results contain all of these words." in visible_text(fetch_page("/search/?q=redis+ada"))
+    assert "No packages contain all of these words." in visible_text(fetch_page("/search/?q=redis+ada"))
     assert "Ignored invalid filter “stars:many”" in visible_text(fetch_page("/search/?q=cache+stars:many"))
     assert "Nothing matches the filter “licence:mit”." in visible_text(fetch_page("/search/?q=cache+licence:mit"))
 
@@ -152,6 +152,44 @@ def test_a_pasted_reference_redirects_to_its_package(session: Session, client: F
     session.commit()
     response = client.get("/search/", query_string={"q": pasted})
     assert (response.status_code, response.location) == (302, "/packages/p/ops/")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "django_cacheops==7.1",
+        "Django.CacheOps[redis]~=7.0 ; python_version >= '3.9'",
+        "django-cacheops==7.1 --hash=sha256:0a1b2c \\",
+        'django-cacheops = {version = "^7.1", extras = ["redis"]}',
+        '    "django-cacheops>=7",',
+        'name = "django-cacheops"',
+        "django-cacheops @ git+https://github.com/suor/django-cacheops@main",
+        "-e git+https://github.com/suor/django-cacheops#egg=cacheops",
+        "-e git+ssh://git@github.com/Suor/django-cacheops.git@v7#egg=other",
+        "https://files.pythonhosted.org/packages/0a/django_cacheops-7.1-py2.py3-none-any.whl",
+        "https://catalogue.example.org/packages/p/CACHEOPS/",
+        "github.com/Suor/django-cacheops",
+        "http://www.github.com/new-owner/cacheops/",
+    ],
+)
+def test_a_line_of_a_requirement_file_redirects_to_its_package(
+    session: Session, client: FlaskClient, line: str
+) -> None:
+    make_package(
+        session,
+        "cacheops",
+        repo_url="https://github.com/Suor/django-cacheops/",
+        repo_moved_to="https://github.com/New-Owner/cacheops",
+        pypi_url="http://pypi.python.org/pypi/django-cacheops",
+    )
+    session.commit()
+    response = client.get("/search/", query_string={"q": line})
+    assert (response.status_code, response.location) == (302, "/packages/p/cacheops/")
+
+
+@pytest.mark.parametrize("text", ["django>=4.2", "cacheops", "one 1.0", '"one",', "stars:>100", "caching redis==1 x"])
+def test_text_that_names_no_known_package_is_searched_for(session: Session, client: FlaskClient, text: str) -> None:
+    assert client.get("/search/", query_string={"q": text}).status_code == 200
 
 
 def test_suggestions_contain_packages_and_grids(sample_packages: Session, client: FlaskClient) -> None:

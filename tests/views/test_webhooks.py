@@ -184,6 +184,17 @@ def test_a_webhook_raises_the_priority_of_sources_already_due(github: Send, sess
     assert requeued_sources(session) == {"one": {"repo"}}
 
 
+@pytest.mark.parametrize("repo_url", ["https://github.com/Grace/Two/", "http://www.github.com/grace/two.git"])
+def test_a_package_whose_sources_are_not_planned_yet_is_found(github: Send, session: Session, repo_url: str) -> None:
+    package = make_package(session, "two", repo_url=repo_url, pypi_url="two")
+    session.commit()
+    assert body_of(github("push", github_payload("https://github.com/grace/TWO")))["packages"] == ["two"]
+    session.rollback()
+    states = session.scalars(select(SourceState).where(SourceState.package_id == package.id)).all()
+    assert {state.source: state.priority for state in states}[Source.REPO] == Priority.WEBHOOK
+    assert len(states) == len(Source)
+
+
 @pytest.mark.parametrize(
     "repository",
     [
@@ -379,4 +390,4 @@ def test_a_webhook_has_a_fixed_number_of_queries(github: Send, webhook_client: F
     for number in range(30):
         make_source_state(session, make_package(session, f"many-{number}"), "repo", target="ada/one", next_due_at=LATER)
     session.commit()
-    assert count_queries() == before <= 3
+    assert count_queries() == before <= 5

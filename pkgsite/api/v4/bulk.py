@@ -28,10 +28,10 @@ from pkgsite.services.api_queries import (
     grids_after,
     last_grid_change_at,
     last_package_change_at,
-    lookup_packages,
     packages_after,
     packages_by_id,
 )
+from pkgsite.services.packages.resolver import resolve
 
 BATCH_SIZE = 500  # records in memory at a time
 MAX_KEYS = 100
@@ -135,8 +135,8 @@ def lookup() -> Response:
     if not isinstance(keys, list) or not is_list or len(keys) > MAX_KEYS:
         message = f"Must be a list of up to {MAX_KEYS} strings: slugs, repository URLs or PyPI project names."
         raise Invalid({"keys": [message]})
-    ids_by_key = lookup_packages(db.session(), [key.replace("\0", "") for key in keys], gateways().host_kinds)
-    records = {record.id: record for record in packages_by_id(db.session(), set(ids_by_key.values()))}
+    ids = {key: refs[0].id for key, refs in resolve(db.session(), keys, gateways()).items()}
+    records = {record.id: record for record in packages_by_id(db.session(), set(ids.values()))}
     bodies = dict(zip(records, packages.serialize(list(records.values())), strict=True))
-    results = {key: bodies.get(ids_by_key.get(key.replace("\0", ""), 0)) for key in keys}
+    results = {key: bodies.get(ids.get(key, 0)) for key in keys}
     return json_response({"results": results}, ResponseFormat())

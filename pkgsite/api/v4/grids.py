@@ -67,6 +67,9 @@ class GridInstance(Editable):
     input_schema = GridInput
     is_single_record = True
 
+    def has_slug(self, slug: str) -> bool:
+        return not slug_problem(slug) and grids.is_known_slug(db.session(), slug)
+
     def get(self, key: str) -> Any:
         record = get_grid(key)
         g.changed_at = record.changed_at

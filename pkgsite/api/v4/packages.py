@@ -79,6 +79,9 @@ class PackageInstance(Editable):
     input_schema = PackageInput
     is_single_record = True
 
+    def has_slug(self, slug: str) -> bool:
+        return not slug_problem(slug) and packages.is_known_slug(db.session(), slug)
+
     def get(self, key: str) -> Any:
         record = get_package(key)
         g.changed_at = record.changed_at

@@ -15,6 +15,7 @@ from pkgsite.api.query_params import list_param
 from pkgsite.api.resource import Resource
 from pkgsite.clock import utc_now
 from pkgsite.extensions import db
+from pkgsite.rules.search.vocabulary import load_synonyms
 from pkgsite.services.search import query as search
 from pkgsite.services.search.hits import Hit, PersonHit
 
@@ -119,13 +120,21 @@ class Search(Resource):
     def get(self) -> Any:
         query = (request.args.getlist("q") or [""])[-1]
         ignored_prefixes, now = tuple(current_app.config["SEARCH_PREFIX"]), utc_now()
+        synonyms = load_synonyms(current_app.config["SEARCH_SYNONYMS"])
         if {"results", "all"}.intersection(list_param("expand")):
             offset = parse_limit_offset().offset
             results = search.search(
-                db.session(), query, ignored_prefixes=ignored_prefixes, now=now, offset=min(offset, search.MAX_RESULTS)
+                db.session(),
+                query,
+                ignored_prefixes=ignored_prefixes,
+                now=now,
+                offset=min(offset, search.MAX_RESULTS),
+                synonyms=synonyms,
             )
             return serialize_results(results)
-        hits = search.search_mixed(db.session(), query, ignored_prefixes=ignored_prefixes, now=now, limit=MAX_HITS)
+        hits = search.search_mixed(
+            db.session(), query, ignored_prefixes=ignored_prefixes, now=now, limit=MAX_HITS, synonyms=synonyms
+        )
         return HIT_SCHEMA.dump(hits, many=True)
 
 

@@ -30,6 +30,7 @@ RESOURCES: dict[str, type[Resource]] = {
     "categories/<key:key>": CategoryInstance,
     "search": Search,
 }
+DOTTED_KEYS = ("packages/<key:key>", "grids/<key:key>")  # records whose slugs can contain dots
 
 
 def make_blueprint() -> Blueprint:
@@ -43,6 +44,9 @@ def make_blueprint() -> Blueprint:
         view = resource.as_view(resource.__name__.lower())
         api_blueprint.add_url_rule(f"/{path}/" if path else "/", view_func=view, methods=METHODS)
         api_blueprint.add_url_rule(f"/{path}.<suffix:suffix>", view_func=view, methods=METHODS, strict_slashes=False)
+        if path in DOTTED_KEYS:
+            path = path.replace("<key:key>", "<dotted:dotted_key>")
+            api_blueprint.add_url_rule(f"/{path}", view_func=view, methods=METHODS, strict_slashes=False)
     return api_blueprint
 
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
+from itertools import combinations
 
 from pkgsite.rules.search.expressions import (
     TEXT_SECTIONS,
@@ -62,7 +63,7 @@ TIER_EXPLANATIONS = {
     Tier.NAME_AND_TEXT: "Some words are in the name, the rest in the description or topics.",
     Tier.TEXT: "All words are in the description or topics.",
     Tier.ANYWHERE: "All words match, some of them in grid, category or contributor names.",
-    Tier.SOME_WORDS: "Matches some of the words; no result has them all.",
+    Tier.SOME_WORDS: "Matches some of the words; no package has them all.",
 }
 SUBSET_TIERS = {Tier.ALL_IN_NAME, Tier.NAME_AND_TEXT, Tier.TEXT}  # their matches are matches of ANYWHERE too
 BROAD_MATCH_TIERS = {Tier.NAME_AND_TEXT, Tier.TEXT}  # ranked only among the most popular of ANYWHERE
@@ -73,6 +74,8 @@ RECENT_PERIOD = timedelta(days=365)
 _ITEM_BITS, _POPULARITY_BITS = 35, 10
 INACTIVE = 1 << (_ITEM_BITS + _POPULARITY_BITS)  # the bit of a rank key that is set for inactive packages
 _KIND_SHIFT = _ITEM_BITS + _POPULARITY_BITS + 1
+
+MAX_PARTIAL_WORDS = 5  # words whose combinations are ranked if no item contains all words; the rarest ones
 
 INDEXED_PREFIX_LENGTHS = (2, 3, 4)  # characters; name prefixes of these lengths are indexed as tokens
 
@@ -200,6 +203,33 @@ def _text_tiers(interpretations: Sequence[Interpretation]) -> list[tuple[Tier, l
         (Tier.TEXT, [_all_words(interpretation, name_and_text) for interpretation in interpretations]),
         (Tier.ANYWHERE, [_all_words(interpretation) for interpretation in interpretations]),
     ]
+
+
+def partial_expressions(
+    interpretations: Sequence[Interpretation], weights: Sequence[float]
+) -> list[tuple[Expression, float]]:
+    """Return the expressions of partial matches, best first, each with the total weight of its words.
+
+    More and rarer matches come first: each combination of the words is an expression, in the order of their total
+    weight. Of the same combination, items with one of the words in their name come first.
+
+    Args:
+        interpretations: The interpretations of the query, the main one first.
+        weights: The weights of the words of the main interpretation; 0 for those without matches.
+    """
+    weighted = sorted(
+        ((weight, choices) for weight, choices in zip(weights, interpretations[0].words, strict=True) if weight),
+        key=lambda pair: -pair[0],
+    )[:MAX_PARTIAL_WORDS]
+    subsets = [subset for size in range(len(weighted), 0, -1) for subset in combinations(weighted, size)]
+    subsets.sort(key=lambda subset: -sum(weight for weight, _ in subset))
+    expressions: list[tuple[Expression, float]] = []
+    for subset in subsets:
+        total = sum(weight for weight, _ in subset)
+        all_of_them = conjunction(_any_choice(choices, TEXT_SECTIONS) for _, choices in subset)
+        in_name = disjunction(_any_choice(choices, (Section.NAME,)) for _, choices in subset)
+        expressions += [(conjunction([all_of_them, in_name]), total), (all_of_them, total)]
+    return [*expressions, (any_word(interpretations), 0.0)]
 
 
 def any_word(interpretations: Sequence[Interpretation]) -> Expression:

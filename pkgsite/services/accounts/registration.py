@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from pkgsite.errors import Invalid, NotFound
 from pkgsite.models import User, begin_write
 from pkgsite.models.user import ROLES
-from pkgsite.rules.emails import email_problems
+from pkgsite.rules.emails import ascii_email, email_problems
 from pkgsite.rules.passwords import password_problems
 from pkgsite.rules.usernames import username_problems
 from pkgsite.services.accounts.emails import Email, existing_account_email, registration_email
@@ -41,14 +41,15 @@ def validate_username(session: Session, username: str, field: str = "username") 
         raise Invalid({field: problems})
 
 
-def validate_email(email: str, field: str = "email") -> None:
-    """Raise an error unless the text is a valid email address.
+def validate_email(email: str, field: str = "email") -> str:
+    """Return an email address in the form in which it is stored, with its domain in ASCII.
 
     Raises:
         Invalid: The errors, under `field`.
     """
     if problems := email_problems(email):
         raise Invalid({field: problems})
+    return ascii_email(email)
 
 
 def validate_new_password(password: str, *personal_values: str, field: str = "password") -> None:
@@ -69,7 +70,7 @@ def prepare_registration(session: Session, site: SiteContext, *, username: str, 
     Raises:
         Invalid: The username is invalid or already taken, or the email address is invalid.
     """
-    validate_email(email)
+    email = validate_email(email)
     validate_username(session, username)
     user = user_by_email(session, email)
     if user is None or user.email_confirmed_at is None or user.email is None:
@@ -123,14 +124,13 @@ def create_unconfirmed_user(
         Invalid: The username or the email address is invalid, or the username is already taken.
     """
     begin_write(session)
-    if registration.email:
-        validate_email(registration.email)
+    email = validate_email(registration.email) if registration.email else ""
     validate_username(session, registration.username)
-    is_email_available = registration.email and not user_by_email(session, registration.email)
+    is_email_available = email and not user_by_email(session, email)
     return create_user(
         session,
         registration.username,
-        registration.email if is_email_available else None,
+        email if is_email_available else None,
         password_hash,
         confirmed_at=None,
         now=now,
@@ -150,7 +150,7 @@ def create_user_as_operator(
     if role not in ROLES:
         raise Invalid({"role": [f"The role must be one of {', '.join(ROLES)}."]})
     if email:
-        validate_email(email)
+        email = validate_email(email)
         if user_by_email(session, email):
             raise Invalid({"email": [EMAIL_IN_USE_MESSAGE]})
     confirmed_at = now if email else None
@@ -190,14 +190,14 @@ def create_user(
 
 
 def user_by_email(session: Session, email: str) -> User | None:
-    return session.scalar(select(User).where(func.lower(User.email) == email.lower()))
+    return session.scalar(select(User).where(func.lower(User.email) == ascii_email(email).lower()))
 
 
 def clear_unconfirmed_email(session: Session, email: str) -> None:
     """Remove an email address from the account that never confirmed it."""
     session.execute(
         update(User)
-        .where(func.lower(User.email) == email.lower(), User.email_confirmed_at.is_(None))
+        .where(func.lower(User.email) == ascii_email(email).lower(), User.email_confirmed_at.is_(None))
         .values(email=None)
         .execution_options(synchronize_session=False)
     )

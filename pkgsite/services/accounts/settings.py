@@ -95,7 +95,7 @@ def prepare_email_change(session: Session, site: SiteContext, viewer: Viewer, ne
         Invalid: The address is invalid, or already the viewer's.
         Forbidden: The viewer is not logged in.
     """
-    validate_email(new_address)
+    new_address = validate_email(new_address)
     user = _get_user(session, viewer)
     if user.email and user.email.lower() == new_address.lower() and user.email_confirmed_at:
         raise Invalid({"email": ["This is already your email address."]})
@@ -143,7 +143,7 @@ def change_email_unconfirmed(session: Session, viewer: Viewer, new_address: str)
     begin_write(session)
     user = _get_user(session, viewer)
     if new_address:
-        validate_email(new_address)
+        new_address = validate_email(new_address)
         owner = user_by_email(session, new_address)
         if owner and owner.id != user.id:
             raise Invalid({"email": [EMAIL_IN_USE_MESSAGE]})
@@ -160,7 +160,7 @@ def prepare_password_reset(session: Session, site: SiteContext, email: str) -> E
     Raises:
         Invalid: The address is invalid.
     """
-    validate_email(email)
+    email = validate_email(email)
     user = user_by_email(session, email)
     if user is None or user.email is None or user.email_confirmed_at is None or not user.is_active:
         return no_account_email(site.title, email, site.build_url("accounts.register"))

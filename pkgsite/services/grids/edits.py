@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from pkgsite.errors import Forbidden, NotFound
 from pkgsite.models import Cell, Feature, Grid, GridPackage, GridSlugRedirect, Package, Revision
 from pkgsite.rules.slugs import MAX_LENGTH as MAX_SLUG_LENGTH
-from pkgsite.rules.slugs import unique_slug
+from pkgsite.rules.slugs import slug_key, unique_slug
 from pkgsite.rules.texts import FieldReader
 from pkgsite.services.changeset import Changeset, check_version
 from pkgsite.services.packages.edits import add_to_grid
@@ -356,8 +356,11 @@ def suggest_grid_slug(session: Session, title: str) -> str:
 
 
 def is_grid_slug_available(session: Session, slug: str, *, exclude_id: int | None = None) -> bool:
-    """Return whether no grid uses a slug, now or as a redirect; the grid `exclude_id` does not count."""
-    current, former = func.lower(Grid.slug) == slug.lower(), func.lower(GridSlugRedirect.slug) == slug.lower()
+    """Return whether no grid uses a slug, now or as a redirect; the grid `exclude_id` does not count.
+
+    New slugs are in lower case, so an imported slug with upper case doesn't block one.
+    """
+    current, former = Grid.slug == slug, GridSlugRedirect.slug == slug
     grid_ids = set(session.scalars(select(Grid.id).where(current))) | set(
         session.scalars(select(GridSlugRedirect.grid_id).where(former))
     )
@@ -398,6 +401,7 @@ def _read_slug(
     slug = reader.read_line("slug", value, MAX_SLUG_LENGTH)
     if "slug" in reader.problems or (grid and slug in {"", grid.slug}):
         return  # an imported slug can stay, even if it would not be accepted for a new grid
+    slug = slug_key(slug)
     if not slug:
         slug = suggest_grid_slug(changeset.session, values.get("title", ""))
     elif not _SLUG.fullmatch(slug):
@@ -406,7 +410,7 @@ def _read_slug(
         )
     elif slug.isdigit():
         reader.add_error("slug", "A slug can't consist of digits only.")
-    elif slug.lower() in RESERVED_SLUGS:
+    elif slug in RESERVED_SLUGS:
         reader.add_error("slug", "This slug is reserved. Choose another.")
     elif not is_grid_slug_available(changeset.session, slug, exclude_id=grid.id if grid else None):
         reader.add_error("slug", "This slug is or was used by another grid. Choose another.", already_exists=True)

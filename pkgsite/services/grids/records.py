@@ -7,11 +7,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select, union_all
 from sqlalchemy.orm import Session
 
 from pkgsite.errors import Moved, NotFound
 from pkgsite.models import Cell, Feature, Grid, GridPackage, GridSlugRedirect, Package
+from pkgsite.rules.slugs import slug_key
 from pkgsite.services.packages.records import VISIBLE, AnySelect
 
 
@@ -145,6 +146,29 @@ def grid_by_slug(session: Session, slug: str) -> GridRecord:
     if not records:
         raise missing_grid_slug_error(session, slug)
     return records[0]
+
+
+def is_known_slug(session: Session, slug: str) -> bool:
+    """Return whether a grid has this slug, or had it."""
+    current = select(Grid.id).where(Grid.slug == slug)
+    former = select(GridSlugRedirect.grid_id).where(GridSlugRedirect.slug == slug)
+    return session.execute(union_all(current, former).limit(1)).first() is not None
+
+
+def find_grid_slug(session: Session, slug: str) -> str | None:
+    """Return the slug of the grid that has this slug in another spelling, now or formerly; prefer lower case."""
+    spelling = slug_key(slug).replace("_", "-").replace(".", "-").replace(" ", "-")
+    spellings = {spelling, spelling.replace("-", "_"), slug_key(slug)}
+    current = session.scalars(select(Grid.slug).where(func.lower(Grid.slug).in_(spellings)).order_by(Grid.id)).all()
+    if current:
+        return min(current, key=lambda other: (slug_key(other) != slug_key(slug), other != slug_key(other)))
+    return session.scalar(
+        select(Grid.slug)
+        .join(GridSlugRedirect, GridSlugRedirect.grid_id == Grid.id)
+        .where(func.lower(GridSlugRedirect.slug).in_(spellings))
+        .order_by(Grid.id)
+        .limit(1)
+    )
 
 
 def missing_grid_slug_error(session: Session, slug: str) -> Moved | NotFound:

@@ -270,10 +270,11 @@ def _check_constraints(session: Session, key: Key, state: dict[str, Any]) -> Non
     kind, object_id = key
     model = TRACKED_MODELS[kind].model
     if kind in (PACKAGE.name, GRID.name) and "slug" in state:
-        slug_model = Package if kind == PACKAGE.name else Grid
-        duplicates = select(slug_model.id).where(
-            func.lower(slug_model.slug) == state["slug"].lower(), slug_model.id != object_id
-        )
+        if kind == PACKAGE.name:
+            has_slug = func.lower(Package.slug) == state["slug"].lower()
+            duplicates = select(Package.id).where(has_slug, Package.id != object_id)
+        else:
+            duplicates = select(Grid.id).where(Grid.slug == state["slug"], Grid.id != object_id)
         if session.scalar(duplicates) is not None:
             raise Conflict(f"Another {kind} now uses the slug {state['slug']}.")
     for column, parent in (("grid_id", GRID), ("feature_id", FEATURE), ("grid_package_id", MEMBERSHIP)):

@@ -188,8 +188,12 @@ class _Batch(Generic[Row, Facts]):
             .with_for_update()
         ).all()
         self._by_id: dict[int, Row] = {row.id: row for row in rows}
-        self._by_key: dict[str, Row] = {slug_key(row.slug): row for row in rows}
+        self._by_key: dict[str, Row] = {self._key(row.slug): row for row in rows}
         self._user_edits = user_edited_fields(session, noun, self.ids)
+
+    def _key(self, slug: str) -> str:
+        """Return what is equal for slugs that can't coexist: those of grids can differ in case only."""
+        return slug if issubclass(self._model, Grid) else slug_key(slug)
 
     def name(self, record: Facts | InvalidRecord) -> str:
         return describe_record(self._noun, record.id, record.slug)
@@ -210,7 +214,7 @@ class _Batch(Generic[Row, Facts]):
                 yield record
 
     def _conflict_reason(self, record: Facts) -> str | None:
-        row, same_slug = self.row(record), self._by_key.get(slug_key(record.slug))
+        row, same_slug = self.row(record), self._by_key.get(self._key(record.slug))
         if row is not None:
             if row.slug == record.slug or "slug" in self._user_edits.get(record.id, ()):
                 return None
@@ -225,7 +229,7 @@ class _Batch(Generic[Row, Facts]):
         if row is None:
             row = self._model(id=record.id, **values)
             self._session.add(row)
-            self._by_id[record.id] = self._by_key[slug_key(record.slug)] = row
+            self._by_id[record.id] = self._by_key[self._key(record.slug)] = row
             return _RowChange(row, True, set(values))
         user_edited = self._user_edits.get(record.id)
         if user_edited is not None:  # the later of the last edits on both sites

@@ -14,17 +14,16 @@ from sqlalchemy.orm import Session
 from pkgsite.clients.base import Fetched, Gateways, IndexFacts, RepoFacts, RepoRequest
 from pkgsite.errors import BadResponse, Gone, Invalid, NotAllowed, RateLimited, UpstreamError
 from pkgsite.rules.links import safe_url
-from pkgsite.rules.pypi_names import parse_pypi_name
+from pkgsite.rules.references import INDEX_HOSTS, parse_reference
 from pkgsite.rules.repo_urls import RepoRef, normalise_repo_url, parse_repo_ref, repo_key
 from pkgsite.rules.texts import FieldReader, is_blank
 from pkgsite.services.packages.fields import MAX_PYPI_LENGTH, MAX_TITLE_LENGTH, MAX_URL_LENGTH, parse_project_name
-from pkgsite.services.packages.lookup import find_by_index_name, find_by_repo_url
 from pkgsite.services.packages.records import Ref
+from pkgsite.services.packages.resolver import find_duplicate
 
 log = logging.getLogger(__name__)
 
 LOOKUP_TIMEOUT_S = 8.0  # per request; a user waits for the form
-INDEX_HOSTS = frozenset({"pypi.org", "pypi.python.org", "test.pypi.org"})
 # Labels of project URLs that point to the code, most reliable first.
 CODE_LABELS = ("source", "sourcecode", "repository", "code", "github", "gitlab", "homepage")
 # Limits concurrent lookups; their threads may outlive the timeout.
@@ -58,11 +57,11 @@ def draft_from_reference(reference: str, gateways: Gateways) -> PackageDraft:
     reader = FieldReader()
     text = reader.read_line("reference", reference, 10 * MAX_URL_LENGTH, is_required=True)
     reader.raise_if_invalid()
-    name = _project_name_in(text, gateways)
-    if name:
-        return PackageDraft(title=name[:MAX_TITLE_LENGTH], pypi_url=name[:MAX_PYPI_LENGTH])
+    found = parse_reference(text, INDEX_HOSTS | {gateways.package_index_host})
+    if found.project and not found.repo_url:
+        return PackageDraft(title=found.project[:MAX_TITLE_LENGTH], pypi_url=found.project[:MAX_PYPI_LENGTH])
     try:
-        url = normalise_repo_url(text, gateways.host_kinds)
+        url = normalise_repo_url(found.repo_url or text, gateways.host_kinds)
     except Invalid as error:
         raise Invalid({"reference": error.problems["repo_url"]}) from None
     if len(url) > MAX_URL_LENGTH:
@@ -72,8 +71,7 @@ def draft_from_reference(reference: str, gateways: Gateways) -> PackageDraft:
 
 def find_existing_package(session: Session, draft: PackageDraft, gateways: Gateways) -> Ref | None:
     """Return the existing package that a draft would duplicate."""
-    package = find_by_repo_url(session, draft.repo_url, gateways.host_kinds) if draft.repo_url else None
-    return package or (find_by_index_name(session, draft.pypi_url) if draft.pypi_url else None)
+    return find_duplicate(session, draft.repo_url, draft.pypi_url, gateways)
 
 
 def complete_draft(
@@ -238,15 +236,6 @@ def repository_of_project(facts: IndexFacts, gateways: Gateways) -> str:
         if len(normalised_url) <= MAX_URL_LENGTH:
             return normalised_url
     return ""
-
-
-def _project_name_in(text: str, gateways: Gateways) -> str:
-    """Return the project name in a name, an install command or a project's URL; "" for anything else."""
-    if " " in text or not ("/" in text or ":" in text):
-        return parse_project_name(text)
-    url = text if "://" in text else f"https://{text}"
-    host = _host_name(url).lower().removeprefix("www.")
-    return parse_project_name(parse_pypi_name(url)) if host in INDEX_HOSTS | {gateways.package_index_host} else ""
 
 
 def _host_name(url: str) -> str:

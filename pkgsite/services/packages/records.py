@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, literal_column, select
+from sqlalchemy import ColumnElement, Select, func, literal_column, select, union_all
 from sqlalchemy.orm import Session, aliased
 
 from pkgsite.errors import Moved, NotFound
@@ -231,6 +231,13 @@ def missing_slug_error(session: Session, slug: str) -> Moved | NotFound:
     ).one_or_none()
     target = None if row is None else row.slug if row.hidden_at is None else row.target_slug
     return Moved(target) if target and target != slug else NotFound("Package")
+
+
+def is_known_slug(session: Session, slug: str) -> bool:
+    """Return whether a visible package has this slug, or had it."""
+    current = select(Package.id).where(Package.slug == slug, VISIBLE)
+    former = select(PackageSlugRedirect.package_id).where(PackageSlugRedirect.slug == slug)
+    return session.execute(union_all(current, former).limit(1)).first() is not None
 
 
 def ids_by_slug(session: Session, slugs: Collection[str]) -> dict[str, int]:

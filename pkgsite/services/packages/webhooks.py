@@ -10,15 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
+from pkgsite.clients.base import Gateways
 from pkgsite.errors import Invalid, NotFound
-from pkgsite.models import Package, SourceState, begin_write
+from pkgsite.models import begin_write
 from pkgsite.rules.freshness import Priority, Source
-from pkgsite.rules.repo_urls import RepoRef, parse_repo_ref
-from pkgsite.services.packages.records import VISIBLE
-from pkgsite.services.refresh.sources import make_due
+from pkgsite.services.packages.resolver import packages_of_repositories
+from pkgsite.services.refresh.sources import make_due, packages_with_sources, sync_sources_in_transaction
 
 # Activity and participants are fetched anyway once the repository has new commits. The package index is fetched if
 # there may be a new release.
@@ -92,47 +91,28 @@ def parse_gitlab_change(payload: Mapping[str, Any]) -> RepositoryChange | None:
     return RepositoryChange((_require_url(_text_at(payload, "project", "web_url")),), sources)
 
 
-def apply_change(
-    session: Session, change: RepositoryChange, host_kinds: Mapping[str, str], *, now: datetime
-) -> WebhookResult:
+def apply_change(session: Session, change: RepositoryChange, gateways: Gateways, *, now: datetime) -> WebhookResult:
     """Make the sources of a changed repository's packages due with the highest priority, unless they are already.
 
     Args:
         session: The database session.
         change: The change of the repository.
-        host_kinds: The kinds of the supported code hosts, by host name.
+        gateways: The hosts that sources are fetched from.
         now: The current time.
 
     Raises:
         NotFound: No package has this repository.
     """
     begin_write(session)
-    refs = [ref for ref in (parse_repo_ref(url, host_kinds) for url in change.urls) if ref]
-    slugs = next(filter(None, (_packages_with_repo(session, ref) for ref in refs)), {})
-    if not slugs and refs:
-        slugs = _packages_moved_to(session, refs[0])
+    packages = packages_of_repositories(session, change.urls, gateways)
+    slugs = {ref.id: ref.slug for ref in next(filter(None, map(packages.get, change.urls)), [])}
     if not slugs:
         raise NotFound("Package")
+    unplanned = slugs.keys() - packages_with_sources(session, slugs)  # no scheduler has run since they were added
+    if unplanned:
+        sync_sources_in_transaction(session, gateways, now=now, package_ids=unplanned)
     requeued_count = make_due(session, priority=Priority.WEBHOOK, now=now, package_ids=slugs, sources=change.sources)
     return WebhookResult(sorted(slugs.values()), requeued_count)
-
-
-def _packages_with_repo(session: Session, ref: RepoRef) -> dict[int, str]:
-    """Return the slugs of the repository's packages, by id."""
-    package_ids = select(SourceState.package_id).where(
-        SourceState.source == Source.REPO, SourceState.host == ref.host, SourceState.target == ref.path.lower()
-    )
-    return _slugs(session, Package.id.in_(package_ids))
-
-
-def _packages_moved_to(session: Session, ref: RepoRef) -> dict[int, str]:
-    """Return the slugs, by id, of the packages whose former repository is known to have moved to this one."""
-    return _slugs(session, func.lower(Package.repo_moved_to) == f"https://{ref.key}")
-
-
-def _slugs(session: Session, condition: ColumnElement[bool]) -> dict[int, str]:
-    rows = session.execute(select(Package.id, Package.slug).where(condition, VISIBLE))
-    return {row.id: row.slug for row in rows}
 
 
 def _previous_urls(payload: Mapping[str, Any], url: str) -> list[str]:

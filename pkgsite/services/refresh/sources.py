@@ -124,6 +124,12 @@ def sync_sources_in_transaction(
     return changed
 
 
+def packages_with_sources(session: Session, package_ids: Collection[int]) -> set[int]:
+    """Return those of these packages that have sources."""
+    ids = select(SourceState.package_id).where(SourceState.package_id.in_(package_ids))
+    return set(session.scalars(ids.distinct()))
+
+
 def make_due(
     session: Session,
     *,

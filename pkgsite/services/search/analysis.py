@@ -5,9 +5,10 @@ Words are interpreted independently of the filters, so adding a filter can only 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice, pairwise, product
 
@@ -21,6 +22,7 @@ from pkgsite.rules.search.query import SINGLE_VALUED_FIELDS, Filter, ParsedQuery
 from pkgsite.rules.search.ranking import RECENT_PERIOD, Interpretation, is_indexed_prefix
 from pkgsite.rules.search.spelling import MAX_SUGGESTIONS, IndexedWord, affix_pairs, closest_words, max_edits
 from pkgsite.rules.search.tokenizer import MIN_PREFIX_LENGTH, fold, normalise_name, stem
+from pkgsite.rules.search.vocabulary import Synonyms, content_words, load_synonyms, words_of_synonyms
 from pkgsite.services.search.backend import MAX_SIMILAR_WORDS, RangeFilter
 from pkgsite.services.search.backends import backend_for
 
@@ -53,6 +55,7 @@ class QueryPlan:
         corrections: The likeliest correction of each word that is unknown and misspelt.
         suggestion: A query to suggest ("did you mean"); empty if there is none.
         unmatched_filters: Filters whose value no item has.
+        weights: How much each word of the main interpretation counts: the rarer, the more; 0 if no item has it.
         package_count: Number of all packages.
         upper_bound: Maximum number of packages that contain all words and match the filters.
         loose_upper_bound: The same, including packages found by completions of the last word or by similar names.
@@ -65,20 +68,34 @@ class QueryPlan:
     corrections: dict[str, str]
     suggestion: str
     unmatched_filters: tuple[Filter, ...]
+    weights: tuple[float, ...]
     package_count: int
     upper_bound: int
     loose_upper_bound: int
 
 
-def plan_query(session: Session, query: ParsedQuery, *, ignored_prefixes: tuple[str, ...], now: datetime) -> QueryPlan:
+def plan_query(
+    session: Session,
+    query: ParsedQuery,
+    *,
+    ignored_prefixes: tuple[str, ...],
+    now: datetime,
+    synonyms: Synonyms | None = None,
+) -> QueryPlan:
     """Return the plan of a search.
 
     Reads the list of words with one statement, one for the completions of the last word and up to two for similar
     names; if some words are unknown, with one more, and up to three for each of them.
     """
     filter_keywords = _filter_keywords(query.filters)
+    query = replace(query, words=content_words(query.words))
     name_key = normalise_name(query.text) if not query.phrases else ""
-    known = _look_up_query(session, query, [name_key, *(text for _, text in filter_keywords), ALL_PACKAGES_KEYWORD])
+    known = _look_up_query(
+        session,
+        query,
+        [name_key, *(text for _, text in filter_keywords), ALL_PACKAGES_KEYWORD],
+        load_synonyms(None) if synonyms is None else synonyms,
+    )
     counts, corrections = known.document_counts, known.replacements.corrections
     similar_names = _similar_names(session, name_key, ignored_prefixes) if name_key not in counts else ()
     conditions = _filter_conditions(session, filter_keywords, counts)
@@ -91,6 +108,7 @@ def plan_query(session: Session, query: ParsedQuery, *, ignored_prefixes: tuple[
         corrections=corrections,
         suggestion=_suggestion(session, query, counts) if not corrections else "",
         unmatched_filters=tuple(conditions.unmatched),
+        weights=bounds.weights(known.combinations[0]) + (1.0,) * len(query.phrases),
         package_count=bounds.package_count,
         upper_bound=bounds.with_all_words(known.combinations),
         loose_upper_bound=bounds.with_similar_names(
@@ -119,16 +137,22 @@ class _KnownWords:
     combinations: list[tuple[tuple[Choice, ...], ...]]
 
 
-def _look_up_query(session: Session, query: ParsedQuery, other_tokens: Collection[str]) -> _KnownWords:
-    """Return what the index knows of a query's words and of other tokens."""
+def _look_up_query(
+    session: Session, query: ParsedQuery, other_tokens: Collection[str], synonyms: Synonyms
+) -> _KnownWords:
+    """Return what the index knows of a query's words, their synonyms and other tokens."""
     joined_pairs = {first + second: index for index, (first, second) in enumerate(pairwise(query.words))}
-    rows = _look_up(session, [*query.words, *joined_pairs, *other_tokens], query.words)
+    synonym_words = words_of_synonyms(query.words, synonyms)
+    rows = _look_up(session, [*query.words, *joined_pairs, *synonym_words, *other_tokens], query.words)
     counts = {row.word: row.uses for row in rows}
-    unknown = [word for word in query.words if word not in counts]
+    known_terms = {word: _known_terms(synonyms.get(word, ()), counts) for word in query.words}
+    unknown = [word for word in query.words if word not in counts and not known_terms[word]]
     last_word = query.words[-1] if query.words and not query.phrases else ""
     completions = _load_completions(session, unknown, last_word)
     replacements = _replace_unknown(session, unknown, rows, completions)
-    choices = tuple(replacements.choices.get(word) or _word_forms(word, rows) for word in query.words)
+    choices = tuple(
+        replacements.choices.get(word) or (*_word_forms(word, rows), *known_terms[word]) for word in query.words
+    )
     is_prefix = len(last_word) >= MIN_PREFIX_LENGTH and last_word not in replacements.corrections
     return _KnownWords(
         document_counts=counts,
@@ -137,6 +161,12 @@ def _look_up_query(session: Session, query: ParsedQuery, other_tokens: Collectio
         last_prefix=last_word if is_prefix else "",
         combinations=[choices, *_joined_combinations(choices, joined_pairs, counts)],
     )
+
+
+def _known_terms(terms: Iterable[tuple[str, ...]], document_counts: Collection[str]) -> tuple[Choice, ...]:
+    """Return the synonyms whose words are all known."""
+    known = [term for term in terms if all(word in document_counts for word in term)]
+    return tuple(term[0] if len(term) == 1 else term for term in known)
 
 
 def _interpretations(
@@ -215,6 +245,11 @@ class _UpperBounds:
     def with_all_words(self, combinations: Sequence[tuple[tuple[Choice, ...], ...]]) -> int:
         counts = [min(map(self._any_choice_count, words), default=self.package_count) for words in combinations]
         return min(self._limit, sum(counts))
+
+    def weights(self, words: Sequence[tuple[Choice, ...]]) -> tuple[float, ...]:
+        """Return how much each word counts, from the number of items that contain one of its alternatives."""
+        counts = [self._any_choice_count(choices) for choices in words]
+        return tuple(math.log(1 + self.package_count / count) if count else 0.0 for count in counts)
 
     def with_similar_names(
         self,
@@ -381,8 +416,9 @@ def _name_keys(
 ) -> tuple[str, ...]:
     """Return the words as one normalised name; if words are corrected, one for each combination of corrections."""
     if not corrections:
-        text = " ".join([query.text, *(" ".join(phrase) for phrase in query.phrases)])
-        return (normalise_name(text),)
+        phrases = [" ".join(phrase) for phrase in query.phrases]
+        texts = (" ".join([query.text, *phrases]), " ".join([*query.words, *phrases]))
+        return tuple(dict.fromkeys(map(normalise_name, texts)))
     combinations = [
         [one for one in word_choices if isinstance(one, str)][:MAX_SUGGESTIONS] if word in corrections else [word]
         for word, word_choices in zip(query.words, choices, strict=True)

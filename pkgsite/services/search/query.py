@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -21,12 +22,13 @@ from pkgsite.rules.search.ranking import (
     Interpretation,
     Kind,
     Tier,
-    any_word,
     first_rank_key,
     is_indexed_prefix,
+    partial_expressions,
     tier_expressions,
 )
 from pkgsite.rules.search.tokenizer import name_words, split_words
+from pkgsite.rules.search.vocabulary import Synonyms
 from pkgsite.services.search.analysis import QueryPlan, apply_corrections, plan_query
 from pkgsite.services.search.backend import RankKeyRange, SubQuery
 from pkgsite.services.search.backends import backend_for
@@ -51,6 +53,7 @@ SIDEBAR_SIZE = 6  # grids, categories and people each that are shown with the pa
 RARE_THRESHOLD, RARE_THRESHOLD_WITH_RANGES = 10_000, 40_000
 RARE_TIERS = {Tier.NAME, Tier.BARE_NAME, Tier.ALL_IN_NAME, Tier.SIMILAR_NAME}  # names have few words
 # Each of these tiers starts a stage, which is only searched if the stages before it have too few matches.
+PARTIAL_STAGE_SIZE = 16  # subqueries of partial matches in one statement
 STAGE_TIERS = (Tier.ALL_IN_NAME, Tier.SIMILAR_NAME, Tier.NAME_AND_TEXT)
 
 _FILTERS_ONLY = 0  # key of the only subquery of a query without words, used instead of a tier
@@ -134,7 +137,7 @@ class _RankedMatches:
         return len(self.result_set.rank_keys)
 
     def slice(self, start: int, end: int) -> list[Match]:
-        return [Match(key, self.tiers[key]) for key in self.result_set.rank_keys[start:end]]
+        return [Match(key, min(self.tiers[key], int(Tier.SOME_WORDS))) for key in self.result_set.rank_keys[start:end]]
 
 
 def search(
@@ -145,6 +148,7 @@ def search(
     now: datetime,
     offset: int = 0,
     with_facets: bool = True,
+    synonyms: Synonyms | None = None,
 ) -> SearchResults:
     """Return a page of results; an empty query has none.
 
@@ -154,11 +158,11 @@ def search(
     query = parse_query(text)
     if query.is_empty:
         return SearchResults(query, offset)
-    plan = plan_query(session, query, ignored_prefixes=ignored_prefixes, now=now)
+    plan = plan_query(session, query, ignored_prefixes=ignored_prefixes, now=now, synonyms=synonyms)
     matches = _rank(session, plan, ignored_prefixes, _rank_key_range(Kind.PACKAGE))
     others = [] if query.filters else _rank_other_kinds(session, plan, ignored_prefixes)
     people = () if query.filters else load_people(session, query, _first_item_ids(others, Kind.PERSON))
-    is_partial = not matches.count and not others and not people and len(query.words) + len(query.phrases) > 1
+    is_partial = not matches.count and not people and _word_count(plan) > 1
     if is_partial:
         matches = _rank(session, plan, ignored_prefixes, _rank_key_range(Kind.PACKAGE), is_partial=True)
     packages = load_packages(session, matches.slice(offset, offset + PAGE_SIZE), now=now)
@@ -183,13 +187,19 @@ def search(
 
 
 def search_mixed(
-    session: Session, text: str, *, ignored_prefixes: tuple[str, ...], now: datetime, limit: int
+    session: Session,
+    text: str,
+    *,
+    ignored_prefixes: tuple[str, ...],
+    now: datetime,
+    limit: int,
+    synonyms: Synonyms | None = None,
 ) -> list[Hit]:
     """Return packages and grids in one list, best first; in the same tier, grids come before packages."""
     query = parse_query(text)
     if query.is_empty:
         return []
-    plan = plan_query(session, query, ignored_prefixes=ignored_prefixes, now=now)
+    plan = plan_query(session, query, ignored_prefixes=ignored_prefixes, now=now, synonyms=synonyms)
     matches = _rank(session, plan, ignored_prefixes, _rank_key_range(Kind.PACKAGE)).slice(0, limit)
     if not query.filters:
         matches += _of_kind(_rank_other_kinds(session, plan, ignored_prefixes), Kind.GRID)
@@ -208,6 +218,10 @@ def _of_kind(matches: list[Match], kind: Kind) -> list[Match]:
 def _first_item_ids(matches: list[Match], kind: Kind) -> list[int]:
     """Return the ids of the items of a kind that fit into the sidebar."""
     return [match.item_id for match in _of_kind(matches, kind)[:SIDEBAR_SIZE]]
+
+
+def _word_count(plan: QueryPlan) -> int:
+    return len(plan.interpretations[0].words) if plan.interpretations else 0
 
 
 def _rank_key_range(kind: Kind, last: Kind | None = None, limit: int | None = None) -> RankKeyRange:
@@ -240,7 +254,9 @@ def _rank(
         rank_keys=rank_keys[: key_range.limit - 1],
         is_complete=is_complete and len(rank_keys) < key_range.limit,
         upper_bound=plan.package_count if is_partial else plan.loose_upper_bound,
-        expression=disjunction([one.expression for one in subqueries if one.key not in SUBSET_TIERS]),
+        expression=subqueries[-1].expression
+        if is_partial
+        else disjunction([one.expression for one in subqueries if one.key not in SUBSET_TIERS]),
         ranges=plan.ranges,
         key_range=key_range,
     )
@@ -253,7 +269,12 @@ def _subqueries(plan: QueryPlan, ignored_prefixes: tuple[str, ...], *, is_partia
         is_rare = _is_rare(plan, _FILTERS_ONLY)
         return [SubQuery(_FILTERS_ONLY, _with_conditions(None, plan), plan.ranges, is_rare=is_rare)]
     if is_partial:
-        return [SubQuery(Tier.SOME_WORDS, _with_conditions(any_word(plan.interpretations), plan), plan.ranges)]
+        # About `package_count / exp(weight)` packages have all words of a combination, if the words are independent.
+        rare = math.log(1 + plan.package_count / RARE_THRESHOLD)
+        return [
+            SubQuery(Tier.SOME_WORDS + index, _with_conditions(expression, plan), plan.ranges, is_rare=weight > rare)
+            for index, (expression, weight) in enumerate(partial_expressions(plan.interpretations, plan.weights))
+        ]
     return [
         SubQuery(
             tier,
@@ -278,8 +299,14 @@ def _is_rare(plan: QueryPlan, tier: int) -> bool:
 
 def _group_by_stage(subqueries: list[SubQuery]) -> Iterator[list[SubQuery]]:
     """Return the subqueries in stages; once a stage reaches the limit, later ones need not be searched."""
-    for _, stage in groupby(subqueries, key=lambda one: bisect(STAGE_TIERS, one.key)):
+    for _, stage in groupby(subqueries, key=_stage):
         yield list(stage)
+
+
+def _stage(subquery: SubQuery) -> int:
+    if subquery.key > Tier.SOME_WORDS:
+        return len(STAGE_TIERS) + (subquery.key - Tier.SOME_WORDS) // PARTIAL_STAGE_SIZE
+    return bisect(STAGE_TIERS, subquery.key)
 
 
 def _with_conditions(expression: Expression | None, plan: QueryPlan) -> Expression:

@@ -10,8 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pkgsite.rules import pasted_references
-from pkgsite.rules.pasted_references import parse_pasted_reference
 from pkgsite.rules.search import query, spelling, tokenizer
 from pkgsite.rules.search.query import Filter, NumberRange, parse_query, parse_stars_range, parse_updated_range
 from pkgsite.rules.search.ranking import (
@@ -37,7 +35,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ALPHABET = "abcd"
 
 
-@pytest.mark.parametrize("module", [pasted_references, query, tokenizer, spelling])
+@pytest.mark.parametrize("module", [query, tokenizer, spelling])
 def test_docstring_examples_are_correct(module: ModuleType) -> None:
     results = doctest.testmod(module)
     assert results.failed == 0
@@ -136,30 +134,6 @@ def test_updated_filters_are_parsed() -> None:
     assert parse_updated_range("<2026-01-31", NOW) == NumberRange(maximum=day - 1)
     assert parse_updated_range("<=2026-01-31", NOW) == NumberRange(maximum=day + 86_399)
     assert [parse_updated_range(text, NOW) for text in ("soon", "2026-02-30", "<", "90")] == [None] * 4
-
-
-@pytest.mark.parametrize(
-    ("text", "reference"),
-    [
-        ("pip install django-cacheops", "django-cacheops"),
-        ("$ python3 -m pip install -U 'Django_Q[x]==1.0'", "Django_Q"),
-        ("uv add requests", "requests"),
-        ("pip install git+https://github.com/a/b.git@main#egg=b", "https://github.com/a/b.git"),
-        ("pip install -e", ""),
-        ("pip install -r requirements.txt", ""),
-        ("pip install -i https://index.example.org/simple --upgrade foo", "foo"),
-        ("conda install -c conda-forge foo", "foo"),
-        ("conda packages for django", ""),
-        ("https://gitlab.com/a/b/-/issues", "https://gitlab.com/a/b/-/issues"),
-        ("github.com/a/b", "github.com/a/b"),
-        ("git@github.com:a/b.git", "git@github.com:a/b.git"),
-        ("how to pip install things", ""),
-        ("rest framework", ""),
-        ("a/b", ""),
-    ],
-)
-def test_pasted_commands_and_urls_are_recognised(text: str, reference: str) -> None:
-    assert parse_pasted_reference(text) == reference
 
 
 def recursive_distance(one: str, other: str) -> int:
