@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Mapping
 from typing import Any, BinaryIO
@@ -69,7 +70,11 @@ def import_v4(url: str, time_zone: ZoneInfo) -> None:
     with status 0 if everything was read, even if some records were skipped, and 1 if the import failed.
     """
     require_tables()
-    client = JsonClient(user_agent=user_agent(current_app.config), timeouts=TIMEOUTS)
+    client = JsonClient(
+        user_agent=user_agent(current_app.config),
+        timeouts=TIMEOUTS,
+        retry_log_level=logging.WARNING,  # a person is waiting
+    )
     try:
         site = V4Site(url, client, time_zone=time_zone)
     except Invalid as error:

@@ -59,7 +59,20 @@ class Conflict(SiteError):
 
 
 class UpstreamError(SiteError):
-    """A request to another host failed. Clients raise only the five subclasses below."""
+    """A request to another host failed. Clients raise only the five subclasses below.
+
+    Attributes:
+        host_message: The explanation in the host's response, shortened; empty if there is none.
+    """
+
+    def __init__(self, message: str, *, host_message: str = "") -> None:
+        super().__init__(message)
+        self.host_message = host_message
+
+    @property
+    def stops_host(self) -> bool:
+        """Whether the failure is about the host, not the resource: no request should be sent to it for now."""
+        return isinstance(self, RateLimited) or (isinstance(self, NotAllowed) and self.is_host_wide)
 
 
 class RateLimited(UpstreamError):
@@ -67,19 +80,45 @@ class RateLimited(UpstreamError):
 
     Attributes:
         retry_after_s: Seconds to wait, or None if the host does not specify it.
+        is_minimum: Whether `retry_after_s` is only a lower bound, so that repeated limits need longer waits.
     """
 
-    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str, retry_after_s: float | None = None, *, is_minimum: bool = False, host_message: str = ""
+    ) -> None:
+        super().__init__(message, host_message=host_message)
         self.retry_after_s = retry_after_s
+        self.is_minimum = is_minimum
 
 
 class Gone(UpstreamError):
-    """The host reports that the resource does not exist."""
+    """The host reports that the resource does not exist.
+
+    Attributes:
+        is_taken_down: Whether the host states that it has removed the resource for everyone, for legal reasons or
+            because of its terms. A proxy without its server would not say so.
+    """
+
+    def __init__(self, message: str, *, is_taken_down: bool = False, host_message: str = "") -> None:
+        super().__init__(message, host_message=host_message)
+        self.is_taken_down = is_taken_down
 
 
 class NotAllowed(UpstreamError):
-    """The host denies access, or the site's own settings do not allow the request."""
+    """The host denies access, or the site's own settings do not allow the request.
+
+    Attributes:
+        is_host_wide: Whether all requests to the host would fail until the operator changes something: the host rejects
+            the site's token, account or address, or the settings do not allow the host.
+        log_detail: Details for the operator only; the message itself is public.
+    """
+
+    def __init__(
+        self, message: str, *, is_host_wide: bool = False, log_detail: str = "", host_message: str = ""
+    ) -> None:
+        super().__init__(message, host_message=host_message)
+        self.is_host_wide = is_host_wide
+        self.log_detail = log_detail
 
 
 class Unavailable(UpstreamError):

@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
 revision = "0010"
-down_revision = "0007"
+down_revision = "0009"
 
 COLUMNS: tuple[tuple[str, type[sa.types.TypeEngine[object]]], ...] = (
     ("archived_at_from_host", sa.Boolean),

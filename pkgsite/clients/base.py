@@ -105,6 +105,7 @@ class ParticipantFacts:
 
     participants: tuple[str, ...]
     is_complete: bool  # whether the list includes all participants
+    is_too_large: bool = False  # whether the host lists nobody because there are too many
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ allowed host that resolves to this machine or its network is rejected, after red
 from __future__ import annotations
 
 import ipaddress
-import logging
 import socket
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -21,8 +20,6 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from pkgsite.errors import NotAllowed
-
-log = logging.getLogger(__name__)
 
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # IPv4 addresses embedded in IPv6
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -53,7 +50,8 @@ class EgressPolicy:
         """
         parts = urlsplit(url)
         if parts.scheme not in DEFAULT_PORTS or not _host_names(url) & self.allowed_hosts:
-            raise NotAllowed(f"Requests to {parts.netloc} are not allowed (see the setting ALLOWED_HOSTS_OUT)")
+            message = f"Requests to {parts.netloc} are not allowed (see the setting ALLOWED_HOSTS_OUT)"
+            raise NotAllowed(message, is_host_wide=True)
 
     def allows_private(self, host: str, port: int) -> bool:
         return bool({host.lower(), f"{host.lower()}:{port}"} & self.private_hosts)
@@ -115,8 +113,8 @@ def connect_checked(host: str, port: int, timeout: Any, egress: EgressPolicy) ->
     for family, kind, protocol, _name, socket_address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
         if not allows_private and not is_public(str(socket_address[0])):
             # The address goes to the log only, because the error message is public.
-            log.warning("%s resolves to %s, which is not a public address", host, socket_address[0])
-            raise NotAllowed(f"{host} resolves to a non-public address")
+            message, address = f"{host} resolves to a non-public address", str(socket_address[0])
+            raise NotAllowed(message, is_host_wide=True, log_detail=address)
         connection = socket.socket(family, kind, protocol)
         try:
             connection.settimeout(timeout if isinstance(timeout, (int, float)) else None)

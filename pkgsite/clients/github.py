@@ -28,8 +28,9 @@ from pkgsite.clients.github_responses import (
     parse_rest_repo,
     parse_weekly_commits,
 )
-from pkgsite.clients.http import JsonClient, JsonResponse, retry_after_s
+from pkgsite.clients.http import JsonClient, JsonResponse, quota_reset_after_s, retry_after_s
 from pkgsite.clients.liveness import Liveness
+from pkgsite.clients.refusals import stated_limit_wait_s, states_too_many_to_list
 from pkgsite.clock import utc_now
 from pkgsite.errors import BadResponse, Gone, NotAllowed, RateLimited, Unavailable, UpstreamError
 from pkgsite.rules.activity import WEEKS
@@ -42,7 +43,6 @@ PROBE_PATH = "meta"  # a path that every GitHub API has (see `Liveness`)
 MAX_CONSECUTIVE_FAILURES = 3  # of single repositories; after these, the host itself is assumed to be down
 CONTRIBUTOR_PAGES = 5
 CONTRIBUTORS_PER_PAGE = 100
-DEFAULT_SECONDARY_WAIT_S = 60.0  # GitHub: "wait for at least one minute" without a Retry-After header
 
 
 @dataclass(slots=True)
@@ -120,11 +120,20 @@ class GitHub:
     def participant_facts(self, ref: RepoRef, *, validators: Mapping[str, str]) -> Fetched[ParticipantFacts]:
         """Return up to 500 accounts that have committed, most commits first; none for an empty repository.
 
+        GitHub does not list the contributors of the largest repositories: the facts then say that they are too many.
         Only the ETag of the first page is compared, because new commits reorder the contributors on it.
 
         Raises:
             UpstreamError: The request failed.
         """
+        try:
+            return self._listed_participants(ref, validators)
+        except (NotAllowed, BadResponse) as failure:
+            if states_too_many_to_list(failure):
+                return Fetched(ParticipantFacts((), is_complete=False, is_too_large=True))
+            raise
+
+    def _listed_participants(self, ref: RepoRef, validators: Mapping[str, str]) -> Fetched[ParticipantFacts]:
         url = f"{self._repo_url(ref)}/contributors?per_page={CONTRIBUTORS_PER_PAGE}&page="
         first = response = self._get(f"{url}1", utc_now(), validators)
         if first.status == HTTPStatus.NOT_MODIFIED:
@@ -189,7 +198,10 @@ class GitHub:
             return parse_batch(response.data, refs)
         except RateLimited as failure:
             wait_s = retry_after_s(response.headers)
-            raise RateLimited(str(failure), DEFAULT_SECONDARY_WAIT_S if wait_s is None else wait_s) from failure
+            if wait_s is not None:
+                raise RateLimited(str(failure), wait_s) from failure
+            wait_s = stated_limit_wait_s(quota_reset_after_s(response.headers))
+            raise RateLimited(str(failure), wait_s, is_minimum=True) from failure
 
     def _fetch_one_by_one(self, repo_requests: Sequence[RepoRequest], now: datetime) -> list[Outcome]:
         outcomes: list[Outcome] = []
@@ -201,7 +213,7 @@ class GitHub:
             except UpstreamError as failure:
                 outcomes.append(failure)
                 failed = failed + 1 if isinstance(failure, Unavailable) else 0
-                if isinstance(failure, RateLimited) or failed == MAX_CONSECUTIVE_FAILURES:
+                if failure.stops_host or failed == MAX_CONSECUTIVE_FAILURES:
                     outcomes += [failure] * (len(repo_requests) - len(outcomes))
                     break
         return outcomes
@@ -229,8 +241,9 @@ class GitHub:
         headers = self._headers() | ({"If-None-Match": etag} if etag else {})
         try:
             response = self._client.request(url, headers=headers, bodiless_codes=bodiless_codes)
-        except Gone:
-            self._liveness.ensure_alive(self._api, self._headers())
+        except Gone as failure:
+            if not failure.is_taken_down:
+                self._liveness.ensure_alive(self._api, self._headers())
             raise
         self._liveness.record_response(self._api)
         self._record_quota(response)

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from pkgsite.clients.base import Quota, RepoFacts, RepoRef
+from pkgsite.clients.refusals import states_rate_limit, states_taken_down
 from pkgsite.clients.rest import website_url
 from pkgsite.errors import BadResponse, Gone, NotAllowed, RateLimited, UpstreamError
 from pkgsite.rules.licences import host_licence
@@ -91,7 +92,7 @@ def parse_batch(response: Any, refs: Sequence[RepoRef]) -> list[BatchResult]:
     for error in errors:
         if not isinstance(error, dict):
             raise BadResponse(f"GitHub GraphQL returned an invalid error: {error!r:.80}")
-        if error.get("type") in RATE_LIMIT_ERROR_TYPES or "rate limit" in str(error.get("message")).lower():
+        if error.get("type") in RATE_LIMIT_ERROR_TYPES or states_rate_limit(str(error.get("message"))):
             raise RateLimited(f"GitHub GraphQL rate limit exceeded: {error.get('message')}")
         path = error.get("path")
         by_alias.setdefault(path[0] if isinstance(path, list) and path else None, []).append(error)
@@ -111,6 +112,8 @@ def _parse_result(
     if "NOT_FOUND" in types:
         return BatchResult(Gone(f"{ref.key}: repository not found on GitHub"))
     message = next((str(error.get("message")) for error in [*own_errors, *general_errors]), "no error message")
+    if own_errors and states_taken_down(message):
+        return BatchResult(Gone(f"{ref.key}: taken down by GitHub: {message}", is_taken_down=True))
     if types & FORBIDDEN_ERROR_TYPES:
         return BatchResult(NotAllowed(f"{ref.key}: access denied by GitHub: {message}"))
     return BatchResult(BadResponse(f"{ref.key}: no data from GitHub: {message}"), is_final=False)

@@ -9,9 +9,10 @@ from itertools import islice
 from urllib.parse import quote
 
 from pkgsite.clients.base import ActivityFacts, Fetched, ParticipantFacts, RepoFacts, RepoRef, RepoRequest
+from pkgsite.clients.refusals import states_too_many_to_list
 from pkgsite.clients.rest import Commit, JsonObject, clean_person_name, weekly_activity
 from pkgsite.clients.rest_host import RestHost, check_same_repository, hidden_code_error
-from pkgsite.errors import Gone, NotAllowed
+from pkgsite.errors import BadResponse, Gone, NotAllowed
 from pkgsite.rules.activity import window_start
 from pkgsite.rules.licences import host_licence
 
@@ -110,6 +111,10 @@ class GitLab(RestHost):
             )
         except Gone as failure:  # the commits were returned, so the project exists
             raise NotAllowed(f"{ref.host}/{ref.path}: the contributor list is not available") from failure
+        except (NotAllowed, BadResponse) as failure:
+            if states_too_many_to_list(failure):
+                return ParticipantFacts((), is_complete=False, is_too_large=True)
+            raise
         contributors = [
             (clean_person_name(record.text("name")), record.count("commits") or 0) for page in pages for record in page
         ]

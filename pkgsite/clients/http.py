@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import random
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -15,8 +16,9 @@ import requests
 import urllib3
 
 from pkgsite.clients.egress import EgressPolicy, restricted_session
+from pkgsite.clients.refusals import Refusal, refusal_error
 from pkgsite.clock import utc_now
-from pkgsite.errors import BadResponse, Gone, NotAllowed, RateLimited, Unavailable
+from pkgsite.errors import BadResponse, RateLimited, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -36,16 +38,17 @@ BODILESS_CODES = {HTTPStatus.ACCEPTED, HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MOD
 ObjectHook = Callable[[dict[str, Any]], Any]
 MAX_TIMESTAMP_DIGITS = 12  # of a Unix timestamp
 MAX_RETRY_AFTER_S = 366 * 24 * 3600.0  # hosts may send any number, even beyond timedelta's range
-TRANSIENT_CODES = {HTTPStatus.FORBIDDEN, HTTPStatus.SERVICE_UNAVAILABLE}  # rate limits if there is a Retry-After
+MAX_ERROR_BYTES = 64 * 2**10  # of the body of an unsuccessful response, which says why
+MAX_ERROR_READ_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
     """Timeouts and retries after transient failures.
 
-    Before each retry the client waits 0, 1, 2, 4, … times `backoff_s` plus up to `jitter_s`, so that several clients do
-    not retry at once. A Retry-After of the host takes precedence; if it is longer than `max_wait_s`, the failure is
-    final.
+    Before each retry the client waits 1, 2, 4, … times `backoff_s` plus up to `jitter_s`, so that several clients do
+    not retry at once. After a rate limit it waits at least as long as the host asks; if that is longer than
+    `max_wait_s`, the failure is final.
     """
 
     read_timeout_s: float = 30.0  # without receiving a byte
@@ -79,10 +82,23 @@ class JsonClient:
     """
 
     def __init__(
-        self, *, user_agent: str, timeouts: Timeouts | None = None, egress: EgressPolicy | None = None
+        self,
+        *,
+        user_agent: str,
+        timeouts: Timeouts | None = None,
+        egress: EgressPolicy | None = None,
+        retry_log_level: int = logging.INFO,
     ) -> None:
-        """Create the client; without `egress` it connects to any host, for URLs that an operator entered."""
+        """Create the client.
+
+        Args:
+            user_agent: The User-Agent header.
+            timeouts: Timeouts and retries.
+            egress: The hosts to which it may connect; any host without it, for URLs that an operator entered.
+            retry_log_level: Level of the log line before each retry.
+        """
         self._timeouts = timeouts or Timeouts()
+        self._retry_log_level = retry_log_level
         self._session = restricted_session(egress) if egress else requests.Session()
         self._session.headers.update({"User-Agent": user_agent, "Accept": "application/json"})
 
@@ -114,23 +130,27 @@ class JsonClient:
             RateLimited, Unavailable: The last attempt failed.
             Gone, NotAllowed, BadResponse: A retry would not help.
         """
-        timeouts = self._timeouts
-        retries = urllib3.Retry(
-            total=(attempts or timeouts.attempts) - 1,
-            backoff_factor=timeouts.backoff_s / 2,
-            backoff_jitter=timeouts.jitter_s,
-        )
+        attempt = 1
         while True:
             try:
                 return self._request_once(url, headers or {}, body, {*BODILESS_CODES, *bodiless_codes}, object_hook)
             except (RateLimited, Unavailable) as failure:
-                retry_after_s = failure.retry_after_s if isinstance(failure, RateLimited) else None
-                if not retries.total or (retry_after_s or 0) > timeouts.max_wait_s:
+                wait_s = self._retry_wait_s(failure, attempt)
+                if attempt >= (attempts or self._timeouts.attempts) or wait_s is None:
                     raise
-                retries = retries.increment(url=url)
-                wait_s = retries.get_backoff_time() if retry_after_s is None else retry_after_s
-                log.warning("%s; retrying in %.1f s", failure, wait_s)
+                attempt += 1
+                log.log(self._retry_log_level, "%s; retrying in %.1f s", failure, wait_s)
                 time.sleep(wait_s)
+
+    def _retry_wait_s(self, failure: RateLimited | Unavailable, attempt: int) -> float | None:
+        """Return the seconds to wait after a failed attempt (counted from 1); None if the failure is final."""
+        timeouts = self._timeouts
+        wait_s = timeouts.backoff_s * float(1 << (attempt - 1)) + random.random() * timeouts.jitter_s  # noqa: S311 - jitter
+        if not isinstance(failure, RateLimited):
+            return wait_s
+        if failure.retry_after_s is None:
+            return wait_s if timeouts.max_wait_s else None
+        return max(wait_s, failure.retry_after_s) if failure.retry_after_s <= timeouts.max_wait_s else None
 
     def _request_once(
         self,
@@ -156,7 +176,7 @@ class JsonClient:
                     if response.status_code not in REDIRECT_CODES:
                         if response.status_code in bodiless_codes:
                             return JsonResponse(response.status_code, response.headers, None, url)
-                        _raise_for_status(url, response)
+                        self._raise_for_status(url, response)
                         data = _parse_json(url, self._read_body(url, response), object_hook)
                         return JsonResponse(response.status_code, response.headers, data, url)
                     if method != "GET":
@@ -168,6 +188,36 @@ class JsonClient:
                 raise BadResponse(f"Could not read {url}: {_root_cause(error)}") from error
         raise BadResponse(f"{original_url}: too many redirects")
 
+    def _raise_for_status(self, url: str, response: requests.Response) -> None:
+        """Raise the error that a response indicates by its status, headers, body or content type, if any."""
+        if response.status_code != HTTPStatus.OK:
+            raise refusal_error(
+                Refusal(
+                    url,
+                    response.status_code,
+                    retry_after_s(response.headers),
+                    quota_reset_after_s(response.headers),
+                    self._read_error_body(response),
+                    response.request.headers.get("Authorization", "").rpartition(" ")[2],
+                )
+            )
+        kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if kind != "application/json" and not kind.endswith("+json"):
+            raise BadResponse(f"{url} returned {kind or 'no content type'} instead of JSON")
+
+    def _read_error_body(self, response: requests.Response) -> bytes:
+        """Return the start of an unsuccessful response's body, as far as it can be read: the status counts anyway."""
+        body, deadline = bytearray(), time.monotonic() + min(self._timeouts.total_timeout_s, MAX_ERROR_READ_S)
+        try:
+            while len(body) < MAX_ERROR_BYTES and time.monotonic() < deadline:
+                chunk = response.raw.read1(CHUNK_BYTES, decode_content=True)
+                if not chunk:
+                    break
+                body += chunk
+        except (*CONNECTION_ERRORS, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            log.info("incomplete body of status %s: %s", response.status_code, _root_cause(error))
+        return bytes(body[:MAX_ERROR_BYTES])
+
     def _read_body(self, url: str, response: requests.Response) -> bytearray:
         body, deadline = bytearray(), time.monotonic() + self._timeouts.total_timeout_s
         # read1 returns what has arrived: a slow body must not delay the deadline check until a chunk is full.
@@ -178,27 +228,6 @@ class JsonClient:
             if time.monotonic() > deadline:
                 raise Unavailable(f"{url} took longer than {self._timeouts.total_timeout_s:.0f} s to respond")
         return body
-
-
-def _raise_for_status(url: str, response: requests.Response) -> None:
-    """Raise the error that the status, headers or content type of a response indicate, if any."""
-    status = response.status_code
-    wait_s = retry_after_s(response.headers)
-    # Some hosts use 403 for rate limits; a permanent 403 has no Retry-After and leaves quota.
-    if status == HTTPStatus.TOO_MANY_REQUESTS or (wait_s is not None and status in TRANSIENT_CODES):
-        when = "" if wait_s is None else f", retry in {wait_s:.0f} s"
-        raise RateLimited(f"{url} returned {status}: rate limit exceeded{when}", wait_s)
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        raise Unavailable(f"{url} returned {status}")
-    if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
-        raise Gone(f"{url} returned {status}: not found")
-    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS}:
-        raise NotAllowed(f"{url} returned {status}: access denied")
-    if status != HTTPStatus.OK:
-        raise BadResponse(f"{url} returned {status}")
-    kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if kind != "application/json" and not kind.endswith("+json"):
-        raise BadResponse(f"{url} returned {kind or 'no content type'} instead of JSON")
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
@@ -213,16 +242,22 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
             return min(urllib3.Retry().parse_retry_after(retry_after), MAX_RETRY_AFTER_S)
     except (urllib3.exceptions.InvalidHeader, ValueError, OverflowError):
         log.info("invalid Retry-After header: %.80s", retry_after)
+    return next((reset_s for remaining, reset_s in _quota_resets(headers) if remaining == "0"), None)
+
+
+def quota_reset_after_s(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds until the quota in the headers is reset, even if it is not used up; None without a quota."""
+    return next((reset_s for _, reset_s in _quota_resets(headers)), None)
+
+
+def _quota_resets(headers: Mapping[str, str]) -> Iterator[tuple[str | None, float]]:
+    """Yield what remains of each quota in the headers, and the seconds until its reset."""
     for prefix in ("X-RateLimit", "RateLimit"):
         reset = headers.get(f"{prefix}-Reset", "")
-        if headers.get(f"{prefix}-Remaining") == "0" and reset.isdecimal():
+        if reset.isdecimal():
             is_valid_timestamp = len(reset) <= MAX_TIMESTAMP_DIGITS
-            return (
-                min(max(0.0, int(reset) - utc_now().timestamp()), MAX_RETRY_AFTER_S)
-                if is_valid_timestamp
-                else MAX_RETRY_AFTER_S
-            )
-    return None
+            reset_s = max(0.0, int(reset) - utc_now().timestamp()) if is_valid_timestamp else MAX_RETRY_AFTER_S
+            yield headers.get(f"{prefix}-Remaining"), min(reset_s, MAX_RETRY_AFTER_S)
 
 
 def _redirect_target(url: str, location: str) -> str:

@@ -44,8 +44,10 @@ class Liveness:
             return
         try:
             self._client.request(f"{api}/{self._probe_path}", headers=headers)
-        except NotAllowed:  # the API exists and requires authentication
-            pass
+        except NotAllowed as failure:
+            if failure.is_host_wide:
+                raise
+            # Otherwise the API exists and requires authentication.
         except Gone as failure:
             message = f"{api} is not this host's API: {self._probe_path} not found (see the setting CODE_HOSTS)"
             raise BadResponse(message) from failure

@@ -169,8 +169,9 @@ class RestApi:
         headers = self._auth_headers.get(host)
         try:
             response = self._client.request(url, headers=headers, bodiless_codes=empty_statuses)
-        except Gone:
-            self._liveness.ensure_alive(self._api(host), headers)
+        except Gone as failure:
+            if not failure.is_taken_down:
+                self._liveness.ensure_alive(self._api(host), headers)
             raise
         self._liveness.record_response(self._api(host))
         quota = parse_quota_headers(response.headers)

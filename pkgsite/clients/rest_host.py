@@ -10,7 +10,7 @@ from typing import ClassVar
 from pkgsite.clients.base import ActivityFacts, Fetched, ParticipantFacts, Quota, RepoFacts, RepoRef, RepoRequest
 from pkgsite.clients.http import JsonClient
 from pkgsite.clients.rest import RestApi
-from pkgsite.errors import Gone, NotAllowed, RateLimited, UpstreamError
+from pkgsite.errors import Gone, NotAllowed, UpstreamError
 
 
 class RestHost(ABC):
@@ -45,17 +45,16 @@ class RestHost(ABC):
         *,
         now: datetime,  # noqa: ARG002 - part of the interface
     ) -> list[Fetched[RepoFacts] | UpstreamError]:
-        """Return the result for each repository; after a rate limit, no further request is sent to that host."""
+        """Return the result for each repository; after a rate limit or a refusal, no further request is sent there."""
         outcomes: list[Fetched[RepoFacts] | UpstreamError] = []
-        rate_limited_hosts: dict[str, RateLimited] = {}
+        failed_hosts: dict[str, UpstreamError] = {}
         for repo_request in repo_requests:
             host = repo_request.ref.host
             try:
-                outcomes.append(rate_limited_hosts.get(host) or self._fetch_repo(repo_request))
-            except RateLimited as failure:
-                rate_limited_hosts[host] = failure
-                outcomes.append(failure)
+                outcomes.append(failed_hosts.get(host) or self._fetch_repo(repo_request))
             except UpstreamError as failure:
+                if failure.stops_host:
+                    failed_hosts[host] = failure
                 outcomes.append(failure)
         return outcomes
 

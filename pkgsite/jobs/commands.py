@@ -17,9 +17,18 @@ from pkgsite.clock import utc_now
 from pkgsite.extensions import db, gateways
 from pkgsite.jobs.refresh import Refresher, RefreshSummary
 from pkgsite.jobs.scheduler import Scheduler
+from pkgsite.jobs.workers import Worker
 from pkgsite.rules.freshness import Priority, Source
 from pkgsite.services.packages.records import ids_by_slug
-from pkgsite.services.refresh.queue import Claim, RefreshResult, SourceFilter, count_due, paused_hosts
+from pkgsite.services.refresh.queue import (
+    Claim,
+    ClaimedGroup,
+    RefreshResult,
+    SourceFilter,
+    claimed_groups,
+    count_due,
+    paused_hosts,
+)
 from pkgsite.services.refresh.sources import make_due, sync_sources
 
 SIGINT_EXIT_STATUS = 130  # what shells expect after Ctrl+C
@@ -81,11 +90,14 @@ def refresh(slugs: tuple[str, ...], sources: tuple[str, ...], everything: bool) 
         )
     session.commit()
     summary, was_stopped = refresh_with_progress(session, source_filter)
-    print_summary(session, summary, source_filter)
+    claimed = claimed_groups(session, now=utc_now(), source_filter=source_filter)
+    session.rollback()
+    print_summary(session, summary, source_filter, claimed)
     if was_stopped:
         click.echo("Stopped. The remaining sources are still due.", err=True)
         sys.exit(SIGINT_EXIT_STATUS)
-    if any(result in FAILURE_RESULTS for _, result in summary.counts) or has_due_left(session, now, source_filter):
+    has_failed = any(result in FAILURE_RESULTS for _, result in summary.counts)
+    if has_failed or claimed or has_due_left(session, now, source_filter):
         sys.exit(1)
 
 
@@ -135,10 +147,20 @@ def has_due_left(session: Session, since: datetime, source_filter: SourceFilter)
     return remaining > 0
 
 
-def print_summary(session: Session, summary: RefreshSummary, source_filter: SourceFilter) -> None:
-    """Print the counts of each source, the paused hosts and the failures."""
+def describe_claims(claimed: ClaimedGroup) -> str:
+    """Return a sentence about claims of another worker."""
+    sources = "1 source is" if claimed.count == 1 else f"{claimed.count:,} sources are"
+    worker = Worker.parse(claimed.holder)
+    by = f" by process {worker.pid} on {worker.hostname}" if worker else ""
+    return f"{claimed.host}, {claimed.source}: {sources} claimed{by} until {claimed.until:%H:%M} UTC."
+
+
+def print_summary(
+    session: Session, summary: RefreshSummary, source_filter: SourceFilter, claimed: Collection[ClaimedGroup]
+) -> None:
+    """Print the counts of each source, the claims of other workers, the paused hosts and the failures."""
     now = utc_now()
-    if not summary.counts:
+    if not summary.counts and not claimed:
         has_due = count_due(session, now=now, source_filter=source_filter)
         click.echo("No host is available at the moment." if has_due else "Nothing is due.")
     for source in Source:
@@ -146,6 +168,8 @@ def print_summary(session: Session, summary: RefreshSummary, source_filter: Sour
         if any(counts.values()):
             columns = ", ".join(f"{count} {result.label}" for result, count in counts.items() if count)
             click.echo(f"{source:10} {columns}")
+    for group in claimed:
+        click.echo(describe_claims(group))
     for host, until, reason in paused_hosts(session, now=now):
         click.echo(f"{host} paused until {until:%H:%M} UTC: {reason}")
     for (package_id, source), message in sorted(summary.failures.items()):

@@ -11,21 +11,20 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
-from apscheduler.triggers.interval import IntervalTrigger
 from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session
 
 from pkgsite.clock import utc_now
 from pkgsite.errors import UpstreamError
-from pkgsite.extensions import db, gateways
-from pkgsite.jobs.refresh import worker_name
+from pkgsite.extensions import gateways
+from pkgsite.jobs.refresh import retry_in_transaction, run_in_transaction, worker_name
 from pkgsite.jobs.timetable import JOB_FUNCTIONS, JobContext
+from pkgsite.rules.freshness import CLOCK_TOLERANCE
 from pkgsite.rules.timetable import Job
 from pkgsite.services.refresh.leases import acquire_lease, finish_run, release_lease, start_run
 
@@ -54,13 +53,15 @@ class Scheduler:
         self._app = app
         self._name = worker_name()
         self._stop = threading.Event()
+        self._lease_lock = threading.Lock()
+        # Not a job of APScheduler, which would wait until the same time again after the clock was set back.
+        self._heartbeat_thread = threading.Thread(target=self._beat, name="scheduler-heartbeat", daemon=True)
         self._lease_expires_at = 0.0  # time.monotonic, so that setting the clock back does not extend it
         with app.app_context():
             self._context = JobContext(app, gateways(), self._stop)
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
-            # A thread for each job and one for the heartbeat, so that no job delays the renewal of the lease.
-            executors={"default": ThreadPoolExecutor(len(JOB_FUNCTIONS) + 1)},
+            executors={"default": ThreadPoolExecutor(len(JOB_FUNCTIONS))},  # no job delays another one
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
 
@@ -72,60 +73,101 @@ class Scheduler:
         """Start the jobs in background threads."""
         # APScheduler warns about each tick that is skipped because the job is still running.
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
-        now = utc_now()
-        self._scheduler.add_job(self._heartbeat, IntervalTrigger(seconds=HEARTBEAT_INTERVAL.seconds), next_run_time=now)
         for job in JOB_FUNCTIONS:
             self._scheduler.add_job(self._run_job, TickTrigger(job), args=[job], id=job.name)
         self._scheduler.start()
+        self._heartbeat_thread.start()
 
     def stop(self) -> None:
         """Stop after the active requests, release the other claims, and release the lease."""
         self._stop.set()
-        self._scheduler.shutdown(wait=False)
-        if self.holds_lease:
-            self._lease_expires_at = 0.0
-            self._in_transaction(release_lease, LEASE, holder=self._name, now=utc_now())
+        with self._lease_lock:  # after an active heartbeat, which may have acquired the lease
+            self._scheduler.shutdown(wait=False)
+            self._release_lease()
+
+    def _beat(self) -> None:
+        """Run the heartbeat until the scheduler stops."""
+        while not self._stop.is_set():
+            try:
+                self._heartbeat()
+            except Exception:  # a bug must not end the heartbeat
+                log.exception("the scheduler's heartbeat failed")
+            self._stop.wait(HEARTBEAT_INTERVAL.total_seconds())
+
+    def _release_lease(self) -> None:
+        if not self.holds_lease:
+            return
+        self._lease_expires_at = 0.0
+        try:
+            self._retry_in_transaction(release_lease, LEASE, holder=self._name, now=utc_now())
+        except SQLAlchemyError:
+            log.exception("could not release the scheduler lease; it expires in %s s", LEASE_TTL.seconds)
 
     def _heartbeat(self) -> None:
-        """Acquire or renew the lease; after acquiring it, run each job whose last tick was missed."""
-        requested_at, had_lease = time.monotonic(), self.holds_lease
-        try:
-            has_lease = self._in_transaction(acquire_lease, LEASE, holder=self._name, ttl=LEASE_TTL, now=utc_now())
-        except SQLAlchemyError:
-            log.exception("could not renew the scheduler lease; retrying in %s s", HEARTBEAT_INTERVAL.seconds)
-            return
-        self._lease_expires_at = (
-            requested_at + LEASE_TTL.total_seconds() if has_lease and not self._stop.is_set() else 0.0
-        )
-        if has_lease and not had_lease:
-            log.info("%s holds the scheduler lease", self._name)
+        """Acquire or renew the lease; after acquiring it, run each job whose last tick was missed.
+
+        A scheduler that is stopping releases the lease instead. A job also runs if it waits for a time after its next
+        tick, which happens when the clock was ahead.
+        """
+        with self._lease_lock:
+            if self._stop.is_set():
+                self._release_lease()
+                return
+            had_lease = self.holds_lease
+            try:
+                self._acquire_lease()
+            except SQLAlchemyError:
+                log.exception("could not renew the scheduler lease; retrying in %s s", HEARTBEAT_INTERVAL.seconds)
+                return
+            is_new = self.holds_lease and not had_lease
+            if is_new:
+                log.info("%s holds the scheduler lease", self._name)
+            now = utc_now()
             for job in JOB_FUNCTIONS:
-                self._scheduler.modify_job(job.name, next_run_time=utc_now())
+                if is_new or self._waits_too_long(job, now):
+                    self._scheduler.modify_job(job.name, next_run_time=now)
+
+    def _waits_too_long(self, job: Job, now: datetime) -> bool:
+        scheduled = self._scheduler.get_job(job.name)
+        return scheduled is not None and scheduled.next_run_time > job.next_tick(now) + CLOCK_TOLERANCE
+
+    def _acquire_lease(self) -> None:
+        requested_at = time.monotonic()
+        has_lease = run_in_transaction(self._app, acquire_lease, LEASE, holder=self._name, ttl=LEASE_TTL, now=utc_now())
+        self._lease_expires_at = requested_at + LEASE_TTL.total_seconds() if has_lease else 0.0
 
     def _run_job(self, job: Job) -> None:
         """Run a job for the current tick, unless that has run already or another process holds the lease."""
         if not self.holds_lease or self._stop.is_set():
             return
+        try:
+            run_id = self._start_run(job)
+            if run_id is not None:
+                self._finish_run(job, run_id)
+        except SQLAlchemyError as error:  # the job runs again at the next tick
+            log.error("could not record the run of %s: %s", job.name, error)
+
+    def _start_run(self, job: Job) -> int | None:
+        """Record that the job starts, and return the run's id; None if it must not run."""
         now = utc_now()
-        run_id = self._in_transaction(start_run, job.name, job.last_tick(now), lease=LEASE, holder=self._name, now=now)
-        if run_id is None:
-            return
+        return self._retry_in_transaction(
+            start_run, job.name, job.last_tick(now), lease=LEASE, holder=self._name, now=now
+        )
+
+    def _finish_run(self, job: Job, run_id: int) -> None:
+        """Run the job and record its result or error."""
+        outcome: dict[str, Any]
         try:
             with self._app.app_context():
-                result = JOB_FUNCTIONS[job](self._context)
-        except UpstreamError as failure:
-            log.warning("%s: %s", job.name, failure)
-            self._in_transaction(finish_run, run_id, now=utc_now(), error=str(failure))
+                outcome = {"result": JOB_FUNCTIONS[job](self._context)}
+        except UpstreamError as failure:  # the pause of the host has been logged
+            log.info("%s: %s", job.name, failure)
+            outcome = {"error": str(failure)}
         except Exception as error:
             log.exception("%s failed", job.name)
-            self._in_transaction(finish_run, run_id, now=utc_now(), error=f"{type(error).__name__}: {error}")
-        else:
-            self._in_transaction(finish_run, run_id, now=utc_now(), result=result)
+            outcome = {"error": f"{type(error).__name__}: {error}"}
+        self._retry_in_transaction(finish_run, run_id, now=utc_now(), **outcome)
 
-    def _in_transaction(self, operation: Callable[..., T], *args: object, **options: object) -> T:
-        """Run an operation in its own transaction."""
-        with self._app.app_context():
-            session: Session = db.session()
-            result = operation(session, *args, **options)
-            session.commit()
-            return result
+    def _retry_in_transaction(self, operation: Callable[..., T], *args: object, **options: object) -> T:
+        """Run an operation in its own transaction, and again after transient database errors."""
+        return retry_in_transaction(self._app, self._stop, operation, *args, **options)

@@ -15,10 +15,12 @@ from pkgsite.clients.base import Gateways
 from pkgsite.clock import utc_now
 from pkgsite.errors import UpstreamError
 from pkgsite.extensions import db
+from pkgsite.jobs.pauses import record_pause
 from pkgsite.jobs.refresh import Refresher
+from pkgsite.rules.freshness import CLOCK_TOLERANCE
 from pkgsite.rules.timetable import HOUSEKEEPING, LOG_RETENTION, REFRESH, SAMPLES, SCORES, SEARCH, SERIALS, SOURCES, Job
 from pkgsite.services.refresh.leases import delete_old_runs
-from pkgsite.services.refresh.queue import pause_host
+from pkgsite.services.refresh.queue import pause_reason
 from pkgsite.services.refresh.samples import record_samples, update_all_scores
 from pkgsite.services.refresh.sources import apply_serials, index_names, index_validators, sync_sources
 from pkgsite.services.search.indexer import reindex_stale
@@ -59,6 +61,9 @@ def check_index_for_changes(gateways: Gateways, now: datetime) -> dict[str, Any]
         UpstreamError: The request failed; the index has been paused.
     """
     session, host = db.session(), gateways.package_index_host
+    if pause_reason(session, host, now=now) is not None:
+        session.rollback()
+        return {"paused hosts": 1}
     names, validators = index_names(session, host), index_validators(session, host)
     session.rollback()  # no transaction is open during the request
     if not names:
@@ -66,8 +71,7 @@ def check_index_for_changes(gateways: Gateways, now: datetime) -> dict[str, Any]
     try:
         fetched = gateways.index.serials(names, validators=validators)
     except UpstreamError as failure:
-        pause_host(session, host, failure, now=now)
-        session.commit()
+        record_pause(session, host, failure, now=now)
         raise
     changed = apply_serials(session, host, fetched.facts, fetched.validators, now=now)
     session.commit()
@@ -87,7 +91,8 @@ def rescore_packages(context: JobContext) -> dict[str, Any]:
 
 
 def clean_up(context: JobContext) -> dict[str, Any]:
-    deleted = delete_old_runs(db.session(), before=context.clock() - LOG_RETENTION)
+    now = context.clock()
+    deleted = delete_old_runs(db.session(), before=now - LOG_RETENTION, after=now + CLOCK_TOLERANCE)
     db.session.commit()
     return {"deleted": deleted}
 

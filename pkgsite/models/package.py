@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ForeignKey, Index, SmallInteger, String, func, literal_column, text
+from sqlalchemy import ForeignKey, Index, SmallInteger, String, false, func, literal_column, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from pkgsite.models.base import Base, BigInt, Id, Slug, Title
@@ -57,6 +57,8 @@ class Package(Base):
     commits_over_52: Mapped[list[Any]] = mapped_column(default=list)  # by week, oldest first; 52 values or none
     participants: Mapped[list[Any]] = mapped_column(default=list)  # usernames on the code host
     participants_complete: Mapped[bool] = mapped_column(default=True)
+    # Whether the code host lists no contributors because there are too many.
+    has_too_many_participants: Mapped[bool] = mapped_column(default=False, server_default=false())
 
     # Fetched from the package index
     pypi_version: Mapped[str | None] = mapped_column(String(100))

@@ -40,6 +40,8 @@ INITIAL_RETRY_DELAY = timedelta(minutes=10)
 MAX_RETRY_DELAY = timedelta(days=2)
 MISSING_MIN_MISSES = 4
 MISSING_MIN_DURATION = timedelta(days=3)
+MAX_RETRY_JITTER = 0.25  # of the delay
+CLOCK_TOLERANCE = timedelta(minutes=1)  # by which the clocks of machines may differ
 EPOCH = datetime.fromtimestamp(0, UTC)
 
 
@@ -65,7 +67,12 @@ def next_due_at(package_id: int, source: Source, *, now: datetime) -> datetime:
 def retry_at(failures: int, package_id: int, source: Source, *, now: datetime) -> datetime:
     """Return when to retry a source after consecutive failures, with exponential backoff and jitter."""
     wait = min(INITIAL_RETRY_DELAY * (1 << min(max(failures - 1, 0), 16)), MAX_RETRY_DELAY)
-    return now + wait * (1 + stable_fraction(package_id, f"{source}:{failures}") / 4)
+    return now + wait * (1 + stable_fraction(package_id, f"{source}:{failures}") * MAX_RETRY_JITTER)
+
+
+def latest_due_at(source: Source, *, now: datetime) -> datetime:
+    """Return the latest time that `next_due_at` or `retry_at` can have returned; later ones are from a wrong clock."""
+    return now + max(REFRESH_INTERVALS[source] * 1.5, MAX_RETRY_DELAY * (1 + MAX_RETRY_JITTER)) + CLOCK_TOLERANCE
 
 
 def is_missing(misses: int, first_missed_at: datetime | None, *, now: datetime) -> bool:

@@ -103,6 +103,7 @@ class HealthFacts:
     bot_count: int | None = 0  # bots among those who have committed
     time_zone: tzinfo | None = UTC  # of the dates in the evidence
     index_status: str | None = None  # the project's status on the package index, such as "archived"
+    has_too_many_participants: bool = False  # for the host to list them
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +249,9 @@ def _python(facts: HealthFacts) -> _CheckResult:
 def _people(facts: HealthFacts) -> _CheckResult:
     if not facts.has_repo:
         return _no_repository_result()
+    if facts.has_too_many_participants:
+        evidence = "Too many people have committed for the code host to list them."
+        return _CheckResult(State.GOOD, evidence, facts.participants_as_of, EvidenceSource.HOST)
     if not facts.participant_count:
         result = _unknown(EvidenceSource.HOST, "contributor data", facts.participants_as_of)
         return replace(result, evidence="The code host lists only bots.") if facts.bot_count else result

@@ -126,7 +126,11 @@ def status_page(session: Session, *, now: datetime) -> StatusPage:
 
 def _jobs(session: Session, holder: str | None, now: datetime) -> list[JobStatus]:
     last = [
-        select(JobRun.id).where(JobRun.job == job.name).order_by(JobRun.tick_at.desc()).limit(1).scalar_subquery()
+        select(JobRun.id)
+        .where(JobRun.job == job.name, JobRun.tick_at <= now)
+        .order_by(JobRun.tick_at.desc())
+        .limit(1)
+        .scalar_subquery()
         for job in TIMETABLE
     ]
     runs = {run.job: run for run in session.scalars(select(JobRun).where(JobRun.id.in_(last)))}

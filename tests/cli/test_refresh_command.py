@@ -9,6 +9,7 @@ import re
 import select
 import signal
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -282,6 +283,48 @@ def test_rate_limited_host_is_paused(site: RefreshedSite, fake_hosts: FakeHosts,
     assert result.exit_code == 1
     assert result.stdout.startswith("repo       1 fetched\n")
     assert run_command("whole").exit_code == 0
+
+
+def claim_all(site: RefreshedSite, holder: str) -> datetime:
+    """Claim every source for a worker, and return until when."""
+    until = utc_now() + timedelta(minutes=14)
+    with site.app.app_context():
+        db.session.execute(sa.update(SourceState).values(claimed_by=holder, claimed_until=until))
+        db.session.commit()
+    return until
+
+
+def test_claims_of_another_machine_are_reported(site: RefreshedSite, fake_hosts: FakeHosts, run_command: Run) -> None:
+    site.add_package("one", repo_url=GITLAB)
+    site.add_package("two", repo_url=GITLAB)
+    until = claim_all(site, "web1/4026531836:7142:5f3a09bc:gitlab.com")
+    result = run_command("--source", "repo", "--source", "people")
+    assert result.exit_code == 1
+    assert result.stdout.splitlines() == [
+        f"gitlab.com, people: 2 sources are claimed by process 7142 on web1 until {until:%H:%M} UTC.",
+        f"gitlab.com, repo: 2 sources are claimed by process 7142 on web1 until {until:%H:%M} UTC.",
+    ]
+    assert fake_hosts.gitlab.request_log == []
+    claim_all(site, "a name of another form")
+    result = run_command("one", "--source", "repo")
+    assert (result.exit_code, result.stdout) == (1, f"gitlab.com, repo: 1 source is claimed until {until:%H:%M} UTC.\n")
+
+
+@pytest.mark.long
+def test_claims_of_a_killed_refresh_are_taken_over(
+    site: RefreshedSite, fake_hosts: FakeHosts, start: Start, run_command: Run
+) -> None:
+    site.add_package("one", repo_url=GITLAB)
+    held = HeldResponse(fake_hosts.gitlab)
+    process = start("refresh")
+    await_effect(held.requested.is_set, process)
+    process.kill()
+    process.communicate()
+    held.released.set()
+    fake_hosts.gitlab.faults.clear()
+    assert count_states(site, SourceState.claimed_until > utc_now()) == 1
+    result = run_command()
+    assert (result.exit_code, result.stdout.splitlines()[0]) == (0, "repo       1 fetched")
 
 
 MANY_PACKAGES = 30

@@ -42,3 +42,9 @@ def refreshed_site(site: RefreshedSite) -> RefreshedSite:
 def _no_request_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     """Send requests to the download counts without waiting."""
     monkeypatch.setattr(refresh, "REQUEST_INTERVALS_S", {})
+
+
+@pytest.fixture(autouse=True)
+def _no_retry_delays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retry database operations without waiting."""
+    monkeypatch.setattr(refresh, "RETRY_DELAYS_S", (0.0,) * len(refresh.RETRY_DELAYS_S))

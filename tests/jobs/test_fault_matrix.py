@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pkgsite.errors import Gone, RateLimited, UpstreamError
+from pkgsite.errors import Gone, NotAllowed, RateLimited, UpstreamError
 from pkgsite.rules.freshness import Source
 from pkgsite.services.refresh.queue import RefreshResult
 from tests.fakes.rest_host import FAULTS
@@ -55,7 +55,8 @@ GOOD = {RefreshResult.FETCHED, RefreshResult.UNCHANGED}
 
 def expected(host: str, kind: type[UpstreamError]) -> set[RefreshResult]:
     """Return the expected results of a failure."""
-    if kind is RateLimited:
+    is_rejected_token = kind is NotAllowed and host == "github.com"  # the only one with a token
+    if kind is RateLimited or is_rejected_token:
         return {RefreshResult.PAUSED}
     if kind is Gone and host == "counts":
         return set()  # that host only knows projects with downloads: an unknown count is not a failure
@@ -101,7 +102,7 @@ def test_failing_host_affects_only_its_own_sources(
     if RefreshResult.PAUSED in failures:
         paused_until = site.host_state(state.host).paused_until
         assert paused_until is not None
-        assert paused_until > fake_hosts.now() + timedelta(minutes=5)
+        assert paused_until > fake_hosts.now() + timedelta(minutes=4)
         assert (state.failures, state.last_error) == (0, None)
         assert state.next_due_at <= fake_hosts.now()
     elif failures:

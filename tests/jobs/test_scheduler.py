@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.exc import OperationalError
 
+from pkgsite.clock import utc_now
 from pkgsite.errors import Unavailable
 from pkgsite.extensions import db
 from pkgsite.jobs import scheduler as scheduling
@@ -43,7 +45,7 @@ def start(site: RefreshedSite) -> Iterator[Start]:
 
 def threads() -> list[str]:
     """Return the threads of schedulers and jobs, which must end before the database is removed."""
-    names = ("APScheduler", "ThreadPoolExecutor")
+    names = ("APScheduler", "ThreadPoolExecutor", "scheduler-heartbeat")
     return [thread.name for thread in threading.enumerate() if thread.name.startswith(names)]
 
 
@@ -116,6 +118,22 @@ def test_lease_survives_one_database_failure(
     assert scheduler.holds_lease  # the lease has not expired yet
     scheduler._heartbeat()
     assert scheduler.holds_lease
+
+
+def test_jobs_run_after_a_clock_that_was_ahead_is_set_back(
+    site: RefreshedSite, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scheduler = start()
+    assert wait_until(lambda: all(ended_run(site, job.name) for job in JOB_FUNCTIONS))
+    later = utc_now() + timedelta(days=400)
+    for job in JOB_FUNCTIONS:
+        scheduler._scheduler.modify_job(job.name, next_run_time=later)
+    with site.app.app_context():
+        db.session.execute(delete(JobRun))
+        db.session.commit()
+        db.session.remove()
+    scheduler._heartbeat()
+    assert wait_until(lambda: all(ended_run(site, job.name) for job in JOB_FUNCTIONS))
 
 
 def test_only_serving_workers_start_the_scheduler(make_app: Callable[..., Flask]) -> None:

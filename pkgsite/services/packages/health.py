@@ -205,6 +205,7 @@ def health_report(
         participant_count=len(people),
         bot_count=len(bots),
         has_all_participants=package.participants_complete,
+        has_too_many_participants=package.has_too_many_participants,
         licence=package.licence,
         documentation_url=package.documentation_url,
         is_archived=_is_archived(package, sources),

@@ -77,6 +77,7 @@ class PackageRecord:
     commits_over_52: list[int]  # commits per week, oldest first; 52 numbers or none
     participants: list[str]
     participants_complete: bool
+    has_too_many_participants: bool
     pypi_version: str | None
     released_at: datetime | None
     pypi_downloads: int | None  # last month

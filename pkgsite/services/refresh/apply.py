@@ -40,7 +40,10 @@ def apply_facts(session: Session, package: Package, facts: Facts, *, now: dateti
         case ActivityFacts():
             package.commits_over_52 = list(facts.commits_over_52)
         case ParticipantFacts():
-            package.participants, package.participants_complete = list(facts.participants), facts.is_complete
+            if not facts.is_too_large:  # otherwise the known ones are still participants
+                package.participants = list(facts.participants)
+            package.participants_complete = facts.is_complete
+            package.has_too_many_participants = facts.is_too_large
         case IndexFacts():
             _apply_index_facts(session, package, facts, now)
         case DownloadFacts():

@@ -11,17 +11,21 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from pkgsite.models import JobRun, Lease, begin_write
+from pkgsite.rules.freshness import CLOCK_TOLERANCE
 
 MAX_ERROR_LENGTH = 500  # in characters
 
 
 def acquire_lease(session: Session, name: str, *, holder: str, ttl: timedelta, now: datetime) -> bool:
-    """Acquire or renew a lease; return False if another holder's lease has not expired."""
+    """Acquire or renew a lease; return False if another holder's lease has not expired.
+
+    A lease that ends later than `ttl` allows is from a holder whose clock was ahead, and is replaced.
+    """
     begin_write(session)
     lease = session.get(Lease, name, with_for_update=True)
     if lease is None:
         return _try_insert(session, Lease(name=name, holder=holder, held_until=now + ttl))
-    if lease.holder != holder and lease.held_until > now:
+    if lease.holder != holder and now < lease.held_until <= now + ttl + CLOCK_TOLERANCE:
         return False
     lease.holder, lease.held_until = holder, now + ttl
     return True
@@ -63,8 +67,19 @@ def finish_run(
     )
 
 
-def delete_old_runs(session: Session, *, before: datetime) -> int:
-    """Delete runs that started before a time, except the last of each job; return the number of deleted runs."""
+def delete_old_runs(session: Session, *, before: datetime, after: datetime | None = None) -> int:
+    """Delete the runs that started before one time, except the last of each job, or after another one.
+
+    Args:
+        session: Database session.
+        before: Older runs are deleted.
+        after: Later runs are from a process whose clock was ahead.
+
+    Returns:
+        The number of deleted runs.
+    """
+    if after is not None:
+        session.execute(delete(JobRun).where(JobRun.started_at > after))
     last = select(func.max(JobRun.id)).group_by(JobRun.job)
     result = session.execute(delete(JobRun).where(JobRun.started_at < before, JobRun.id.not_in(last)))
     return result.rowcount  # type: ignore[attr-defined,no-any-return]

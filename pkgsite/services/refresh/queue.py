@@ -12,19 +12,31 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from pkgsite.clients.base import Fetched, Quota
-from pkgsite.errors import Gone, RateLimited, UpstreamError
+from pkgsite.errors import Gone, NotAllowed, RateLimited, UpstreamError
 from pkgsite.models import HostState, Package, SourceState, begin_write
-from pkgsite.rules.freshness import Priority, Source, is_missing, next_due_at, retry_at
+from pkgsite.rules.freshness import (
+    CLOCK_TOLERANCE,
+    Priority,
+    Source,
+    is_missing,
+    latest_due_at,
+    next_due_at,
+    retry_at,
+)
 from pkgsite.services.refresh.apply import Facts, apply_facts, update_score
 
 CLAIM_TTL = timedelta(minutes=15)
 MAX_PAUSE = timedelta(days=1)
 DEFAULT_PAUSE = timedelta(minutes=15)  # after a rate limit without a time
-INITIAL_FAILURE_PAUSE = timedelta(minutes=5)  # of a failing host; doubles each time
+MIN_LIMIT_PAUSE = timedelta(minutes=1)  # after a rate limit that states only the shortest time
+INITIAL_FAILURE_PAUSE = timedelta(minutes=5)  # of a failing host
+# Pauses without a time from the host double each time, until the host has responded for this long after the last one.
+PAUSE_MEMORY = timedelta(hours=1)
+MAX_REFUSAL_PAUSE = timedelta(hours=1)  # so that the site recovers soon after the operator has changed something
 MAX_ERROR_LENGTH = 500  # in characters
 COMMIT_SOURCES = (Source.ACTIVITY, Source.PEOPLE)
 
@@ -67,6 +79,21 @@ ALL_SOURCES = SourceFilter()
 
 
 @dataclass(frozen=True, slots=True)
+class ClaimedGroup:
+    """Due sources of a host that a worker has claimed.
+
+    Attributes:
+        until: When the last of these claims expires.
+    """
+
+    host: str
+    source: Source
+    holder: str
+    count: int
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """A source that a worker may fetch until the claim expires."""
 
@@ -99,6 +126,47 @@ def paused_hosts(session: Session, *, now: datetime) -> list[tuple[str, datetime
     return [
         (host, until, reason or "") for host, until, reason in session.execute(rows.order_by(HostState.host)) if until
     ]
+
+
+def pause_reason(session: Session, host: str, *, now: datetime) -> str | None:
+    """Return the reason why a host is paused; None if it is not."""
+    return session.scalar(
+        select(func.coalesce(HostState.last_error, "")).where(HostState.host == host, HostState.paused_until > now)
+    )
+
+
+def claimed_groups(session: Session, *, now: datetime, source_filter: SourceFilter = ALL_SOURCES) -> list[ClaimedGroup]:
+    """Return the due sources that workers have claimed, by host, source and worker."""
+    names = (SourceState.host, SourceState.source, SourceState.claimed_by)
+    rows = session.execute(
+        select(*names, func.count(), func.max(SourceState.claimed_until))
+        .where(SourceState.next_due_at <= now, SourceState.claimed_until > now, *source_filter.conditions)
+        .group_by(*names)
+        .order_by(*names)
+    )
+    return [
+        ClaimedGroup(host, Source(source), holder or "", count, until)
+        for host, source, holder, count, until in rows
+        if until
+    ]
+
+
+def claim_holders(session: Session, *, now: datetime) -> list[tuple[str, datetime]]:
+    """Return the workers whose claims have not expired, and when they made the first of these."""
+    rows = session.execute(
+        select(SourceState.claimed_by, func.min(SourceState.claimed_until))
+        .where(SourceState.claimed_until > now)
+        .group_by(SourceState.claimed_by)
+    )
+    return [(holder, until - CLAIM_TTL) for holder, until in rows if holder and until]
+
+
+def release_claims_of(session: Session, holders: Collection[str]) -> None:
+    """Release all claims of workers that have ended; the sources stay due."""
+    begin_write(session)
+    session.execute(
+        update(SourceState).where(SourceState.claimed_by.in_(holders)).values(claimed_by=None, claimed_until=None)
+    )
 
 
 def claim_due(
@@ -147,8 +215,8 @@ def record_result(
 ) -> RefreshResult:
     """Record the outcome of a claim.
 
-    A failure keeps all known values. It delays the next request for this source, unless it is the host's rate limit:
-    then the source stays due.
+    A failure keeps all known values. It delays the next request for this source, unless it stops the host: then the
+    source stays due.
     """
     begin_write(session)
     # Lock the package first, as everywhere: a concurrent worker then sees these changes to the package.
@@ -173,32 +241,94 @@ def release_claims(session: Session, claims: Sequence[Claim]) -> None:
     )
 
 
+def has_leftovers(session: Session, *, now: datetime) -> bool:
+    """Return whether there are active claims, perhaps of workers that have ended, or times from a wrong clock."""
+    is_claimed = exists().where(SourceState.claimed_until > now)
+    wrong_times = [exists().where(condition) for condition in _wrong_times(now).values()]
+    return bool(session.scalar(select(or_(is_claimed, *wrong_times))))
+
+
+def reset_future_times(session: Session, *, now: datetime) -> int:
+    """Make sources with impossible due times due now, end impossible claims and pauses, and return their number.
+
+    Such times are further ahead than their rules can produce: they are from a process whose clock was ahead.
+    """
+    begin_write(session)
+    wrong = _wrong_times(now)
+    statements = (
+        update(SourceState).where(wrong["due"]).values(next_due_at=now),
+        update(SourceState).where(wrong["claim"]).values(claimed_by=None, claimed_until=None),
+        update(SourceState).where(wrong["miss"]).values(first_missed_at=now),
+        update(HostState).where(wrong["pause"]).values(paused_until=None, failures=0),
+    )
+    return sum(
+        session.execute(statement.execution_options(synchronize_session=False)).rowcount  # type: ignore[attr-defined]
+        for statement in statements
+    )
+
+
+def _wrong_times(now: datetime) -> dict[str, ColumnElement[bool]]:
+    return {
+        "due": or_(
+            *(
+                and_(SourceState.source == source, SourceState.next_due_at > latest_due_at(source, now=now))
+                for source in Source
+            )
+        ),
+        "claim": SourceState.claimed_until > now + CLAIM_TTL + CLOCK_TOLERANCE,
+        "miss": SourceState.first_missed_at > now + CLOCK_TOLERANCE,
+        "pause": HostState.paused_until > now + MAX_PAUSE + CLOCK_TOLERANCE,
+    }
+
+
 def record_response(session: Session, host: str, quotas: Mapping[str, Quota], *, now: datetime) -> None:
     """Record that a host has responded, and the quotas that it reported."""
+    was_paused = HostState.paused_until > now - PAUSE_MEMORY
     quota_values = {
         name: {"whole": quota.limit, "left": quota.remaining, "resets_at": quota.resets_at.isoformat()}
         for name, quota in quotas.items()
     }
-    values: dict[str, Any] = {"failures": 0, "last_answer_at": now} | ({"quotas": quota_values} if quota_values else {})
+    failures = case((was_paused, HostState.failures), else_=0)
+    values = {"failures": failures, "last_answer_at": now} | ({"quotas": quota_values} if quota_values else {})
     session.execute(update(HostState).where(HostState.host == host).values(values))
 
 
 def pause_host(session: Session, host: str, failure: UpstreamError, *, now: datetime) -> datetime:
-    """Pause a host and return the end of the pause: as long as it requests, or longer with each failure."""
+    """Pause a host, and return the end of the pause (see `start_pause`)."""
+    until, _ = start_pause(session, host, failure, now=now)
+    return until
+
+
+def start_pause(session: Session, host: str, failure: UpstreamError, *, now: datetime) -> tuple[datetime, bool]:
+    """Pause a host: as long as it requests, or longer each time.
+
+    A host that is paused already is paused for longer if it requests so.
+
+    Returns:
+        The end of the pause, and whether it is a new one.
+    """
     begin_write(session)
     state = session.scalar(select(HostState).where(HostState.host == host).with_for_update())
     if state is None:
         state = HostState(host=host, failures=0)
         session.add(state)
-    if isinstance(failure, RateLimited):
-        wait_s = failure.retry_after_s
-        wait = DEFAULT_PAUSE if wait_s is None else timedelta(seconds=min(max(wait_s, 1.0), MAX_PAUSE.total_seconds()))
-    else:
-        wait = INITIAL_FAILURE_PAUSE * (1 << min(state.failures, 10))
-        state.failures += 1
-    state.paused_until = max(state.paused_until or now, now + min(wait, MAX_PAUSE))
+    is_new = state.paused_until is None or state.paused_until <= now
+    wait = _pause_length(failure, state.failures if is_new else state.failures - 1)
+    state.failures += is_new
+    state.paused_until = max(state.paused_until or now, now + wait)
     state.last_error, state.last_error_at = str(failure)[:MAX_ERROR_LENGTH], now
-    return state.paused_until
+    return state.paused_until, is_new
+
+
+def _pause_length(failure: UpstreamError, previous_pauses: int) -> timedelta:
+    growth = 1 << min(max(previous_pauses, 0), 10)
+    if not isinstance(failure, RateLimited):
+        is_refusal = isinstance(failure, NotAllowed) and failure.is_host_wide
+        return min(INITIAL_FAILURE_PAUSE * growth, MAX_REFUSAL_PAUSE if is_refusal else MAX_PAUSE)
+    if failure.retry_after_s is None:
+        return min(DEFAULT_PAUSE * growth, MAX_PAUSE)
+    requested = timedelta(seconds=min(max(failure.retry_after_s, 1.0), MAX_PAUSE.total_seconds()))
+    return min(requested + MIN_LIMIT_PAUSE * (growth - 1), MAX_PAUSE) if failure.is_minimum else requested
 
 
 def _due(now: datetime) -> list[ColumnElement[bool]]:
@@ -252,16 +382,18 @@ def _record_success(
         package.missing_since = None
     has_new_commits = before not in ((None, None), (package.last_commit_at, package.commit_count))
     if state.source == Source.REPO and has_new_commits:  # after the first fetch, all are due anyway
-        _make_commit_sources_due(session, package.id, now)
+        # A list that is too long stays too long.
+        sources = [Source.ACTIVITY] if package.has_too_many_participants else COMMIT_SOURCES
+        _make_due_after_commits(session, package.id, sources, now)
 
 
-def _make_commit_sources_due(session: Session, package_id: int, now: datetime) -> None:
-    """Make the activity and the contributors due after new commits."""
+def _make_due_after_commits(session: Session, package_id: int, sources: Collection[Source], now: datetime) -> None:
+    """Make sources due that depend on the commits, after new commits."""
     session.execute(
         update(SourceState)
         .where(
             SourceState.package_id == package_id,
-            SourceState.source.in_(COMMIT_SOURCES),
+            SourceState.source.in_(sources),
             SourceState.failures == 0,
             or_(
                 SourceState.next_due_at > now, SourceState.claimed_until.is_not(None)
@@ -272,7 +404,7 @@ def _make_commit_sources_due(session: Session, package_id: int, now: datetime) -
 
 
 def _record_failure(state: SourceState, package: Package, failure: UpstreamError, now: datetime) -> RefreshResult:
-    if isinstance(failure, RateLimited):  # does not count as a failure of the source
+    if failure.stops_host:  # does not count as a failure of the source
         return RefreshResult.PAUSED
     state.last_error, state.last_error_at = str(failure)[:MAX_ERROR_LENGTH], now
     source = Source(state.source)

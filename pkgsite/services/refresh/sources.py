@@ -41,6 +41,7 @@ REPO_FACT_DEFAULTS: dict[str, Any] = {
     "commits_over_52": [],
     "participants": [],
     "participants_complete": True,
+    "has_too_many_participants": False,
 }
 INDEX_FACT_DEFAULTS: dict[str, Any] = {
     "pypi_version": None,

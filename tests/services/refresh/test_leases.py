@@ -45,6 +45,15 @@ def test_lease_is_exclusive_until_it_expires(acquire: Callable[..., bool]) -> No
     assert not acquire("one", 66 * SECOND)
 
 
+def test_lease_that_is_longer_than_any_is_replaced(acquire: Callable[..., bool]) -> None:
+    """It was acquired with a clock that was ahead; clocks may differ by a minute."""
+    assert acquire("ahead", 60 * SECOND)
+    assert not acquire("two", 0 * SECOND)
+    assert acquire("ahead", timedelta(days=400))
+    assert acquire("two", SECOND)
+    assert not acquire("ahead", 2 * SECOND)
+
+
 def test_released_lease_can_be_acquired(session: Session, acquire: Callable[..., bool]) -> None:
     assert acquire("one", 0 * SECOND)
     release_lease(session, "scheduler", holder="two", now=NOW)
@@ -157,7 +166,10 @@ def test_old_runs_are_deleted_except_the_last_of_each_job(session: Session) -> N
         started_at = NOW - timedelta(days=days)
         session.add(JobRun(job=job, tick_at=started_at, started_at=started_at, holder="one", ended_at=started_at))
         session.flush()
-    assert delete_old_runs(session, before=NOW - timedelta(days=14)) == 3
+    later = NOW + timedelta(days=400)
+    session.add(JobRun(job="often", tick_at=later, started_at=later, holder="ahead"))
+    session.flush()
+    assert delete_old_runs(session, before=NOW - timedelta(days=14), after=NOW) == 3
     session.commit()
     remaining = session.execute(select(JobRun.job, JobRun.started_at).order_by(JobRun.id)).all()
     assert [(job, (NOW - started_at).days) for job, started_at in remaining] == [("often", 1), ("rarely", 30)]
