@@ -7,22 +7,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from packaging.utils import canonicalize_name
-from sqlalchemy import ColumnElement, func, select, tuple_
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy import ColumnElement, case, func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
-from pkgsite.models import Category, Grid, GridPackage, Package, PackageSlugRedirect, Revision, SourceState
-from pkgsite.rules.freshness import Source
+from pkgsite.errors import Invalid
+from pkgsite.models import Category, Grid, GridPackage, Package, PackageSlugRedirect, Revision
 from pkgsite.rules.pypi_names import parse_pypi_name
-from pkgsite.rules.repo_urls import parse_repo_ref
+from pkgsite.rules.repo_urls import normalise_repo_url
 from pkgsite.rules.slugs import parse_id
 from pkgsite.services.grids.records import GridRecord, GridSlice, load_grids, select_grids
+from pkgsite.services.packages.lookup import find_by_index_name, packages_of_repository
 from pkgsite.services.packages.records import (
     VISIBLE,
     PackageRecord,
     PackageSlice,
     count_packages,
-    ids_by_slug,
     load_records,
     select_packages,
 )
@@ -200,8 +199,10 @@ def deleted_grids(session: Session, since: datetime | None) -> list[DeletedRecor
     return list(records.values())
 
 
-def lookup_packages(session: Session, keys: Sequence[str], host_kinds: Mapping[str, str]) -> dict[str, int]:
-    """Return the ids of the packages that these keys identify, by key; unknown keys are omitted.
+def lookup_packages(session: Session, keys: Sequence[str], host_kinds: Mapping[str, str]) -> dict[str, list[int]]:
+    """Return the ids of the packages that each key identifies, the oldest first; unknown keys are omitted.
+
+    A merged package counts as the package that it was merged into.
 
     Args:
         session: The database session.
@@ -210,40 +211,41 @@ def lookup_packages(session: Session, keys: Sequence[str], host_kinds: Mapping[s
     """
     stripped = {key: key.strip() for key in keys}
     by_slug = _ids_by_slug(session, set(stripped.values()))
-    repos = {key: ref for key, text in stripped.items() if (ref := parse_repo_ref(text, host_kinds))}
-    names = {key: str(canonicalize_name(parse_pypi_name(text))) for key, text in stripped.items() if key not in repos}
-    by_source = _ids_by_source(
-        session,
-        {(Source.REPO, ref.path.lower()) for ref in repos.values()} | {(Source.INDEX, name) for name in names.values()},
-    )
-    package_ids: dict[str, int] = {}
+    found: dict[str, list[int]] = {}
     for key, text in stripped.items():
-        ref = repos.get(key)
-        source_key = (Source.REPO, ref.path.lower(), ref.host) if ref else (Source.INDEX, names[key], "")
-        package_id = by_slug.get(text) or by_source.get(source_key)
-        if package_id:
-            package_ids[key] = package_id
-    return package_ids
+        ids = [by_slug[text]] if text in by_slug else _ids_of_reference(session, text, host_kinds)
+        if ids:
+            found[key] = ids
+    return found
 
 
 def _ids_by_slug(session: Session, slugs: Collection[str]) -> dict[str, int]:
-    redirects = session.execute(
-        select(PackageSlugRedirect.slug, Package.id)
+    """Return package ids by current and former slugs."""
+    target = aliased(Package)
+    package_id = case((VISIBLE, Package.id), else_=target.id)
+    merged = target.id == Package.merged_into_id
+    former = (
+        select(PackageSlugRedirect.slug, package_id)
         .join(Package, Package.id == PackageSlugRedirect.package_id)
-        .where(PackageSlugRedirect.slug.in_(slugs), VISIBLE)
+        .outerjoin(target, merged & target.hidden_at.is_(None))
+        .where(PackageSlugRedirect.slug.in_(slugs))
     )
-    return {row.slug: row.id for row in redirects} | ids_by_slug(session, slugs)
+    current = (
+        select(Package.slug, package_id)
+        .outerjoin(target, merged & target.hidden_at.is_(None))
+        .where(Package.slug.in_(slugs))
+    )
+    rows = [*session.execute(former), *session.execute(current)]
+    return {slug: found_id for slug, found_id in rows if found_id is not None}
 
 
-def _ids_by_source(session: Session, targets: Collection[tuple[Source, str]]) -> dict[tuple[Source, str, str], int]:
-    """Return package ids by source, target and host; the host is "" for the package index."""
-    rows = select(SourceState.source, SourceState.target, SourceState.host, SourceState.package_id)
-    targets_condition = tuple_(SourceState.source, SourceState.target).in_(
-        [(str(source), target) for source, target in targets]
-    )
-    package_ids: dict[tuple[Source, str, str], int] = {}
-    for source, target, host, package_id in session.execute(
-        rows.where(targets_condition).order_by(SourceState.package_id)
-    ):
-        package_ids.setdefault((Source(source), target, host if source == Source.REPO else ""), package_id)
-    return package_ids
+def _ids_of_reference(session: Session, text: str, host_kinds: Mapping[str, str]) -> list[int]:
+    """Return the ids of the packages with this repository URL or this name on the package index."""
+    try:
+        repo_url = normalise_repo_url(text, host_kinds)
+    except Invalid:
+        name = parse_pypi_name(text)
+        package = find_by_index_name(session, name) if name else None
+        return [package.id] if package else []
+    listed = packages_of_repository(session, repo_url, host_kinds)
+    return list(dict.fromkeys(package.ref.id for package in listed))

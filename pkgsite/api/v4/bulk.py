@@ -127,16 +127,26 @@ def _escape_formula(value: Any) -> Any:
 
 
 def lookup() -> Response:
-    """Return the package for each key in the body, or null if none matches."""
+    """Return the package for each key in the body, or null if none matches.
+
+    A repository can have several packages: `results` has the oldest one, and `others` the ids of the rest.
+    """
     if request.method == "OPTIONS":  # otherwise handled by the resource of a package with the slug "lookup"
         return Response(headers={"Allow": "POST, OPTIONS"})
+    keys = _parse_keys()
+    ids_by_key = lookup_packages(db.session(), [key.replace("\0", "") for key in keys], gateways().host_kinds)
+    ids = {key: ids_by_key.get(key.replace("\0", ""), []) for key in keys}
+    records = packages_by_id(db.session(), {found[0] for found in ids.values() if found})
+    bodies = dict(zip([record.id for record in records], packages.serialize(records), strict=True))
+    results = {key: bodies[found[0]] if found else None for key, found in ids.items()}
+    others = {key: found[1:] for key, found in ids.items() if found[1:]}
+    return json_response({"results": results, "others": others}, ResponseFormat())
+
+
+def _parse_keys() -> list[str]:
     keys = parse_json_body().get("keys")
     is_list = isinstance(keys, list) and all(isinstance(key, str) and len(key) <= MAX_KEY_LENGTH for key in keys)
     if not isinstance(keys, list) or not is_list or len(keys) > MAX_KEYS:
         message = f"Must be a list of up to {MAX_KEYS} strings: slugs, repository URLs or PyPI project names."
         raise Invalid({"keys": [message]})
-    ids_by_key = lookup_packages(db.session(), [key.replace("\0", "") for key in keys], gateways().host_kinds)
-    records = {record.id: record for record in packages_by_id(db.session(), set(ids_by_key.values()))}
-    bodies = dict(zip(records, packages.serialize(list(records.values())), strict=True))
-    results = {key: bodies.get(ids_by_key.get(key.replace("\0", ""), 0)) for key in keys}
-    return json_response({"results": results}, ResponseFormat())
+    return keys
