@@ -190,7 +190,7 @@ def test_an_invalid_merge_changes_nothing(session: Session, scenario: MergeScena
 
 def test_a_merged_package_can_be_shown_again(session: Session, scenario: MergeScenario) -> None:
     merge(session, scenario)
-    changeset = begin(session, scenario.moderator)
+    changeset = begin_changeset(session, scenario.moderator)
     with changeset:
         package = unhide_package(changeset, slug="duplicate")
     session.commit()
@@ -205,7 +205,7 @@ def test_packages_of_one_repository_can_be_shown_if_their_projects_differ(
     make_package(session, "first", repo_url="https://github.com/acme/mono", pypi_url="https://pypi.org/project/One/")
     make_package(session, "hidden", repo_url="https://github.com/acme/mono", pypi_url=project, hidden_at=NOW)
     session.commit()
-    changeset = begin(session, scenario.moderator)
+    changeset = begin_changeset(session, scenario.moderator)
     if is_shown:
         with changeset:
             assert unhide_package(changeset, slug="hidden").hidden_at is None
