@@ -141,6 +141,8 @@ class PackageInput(Input):
     read_only = frozenset(
         {"id", "last_updated", "last_fetched", "pypi_version", "created", "modified", "repo_forks", "repo_description"}
         | {"repo_watchers", "commits_over_52", "participants"}
+        # added by `?expand=`
+        | {"score", "downloads", "licence", "licences", "python", "status", "topics", "changed", "released", "releases"}
     )
     managed_elsewhere = {"grids": "Read-only here. Add the package to a grid at grids/{id}/packages/."}  # noqa: RUF012
     required_for_put = ("title", "slug", "category", "repo_url", "pypi_url", "documentation_url")

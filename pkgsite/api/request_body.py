@@ -11,7 +11,7 @@ from marshmallow import ValidationError
 from marshmallow.fields import Integer
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
-from pkgsite.api.inputs import BooleanField, Input
+from pkgsite.api.inputs import BooleanField, Input, ReferenceField, extract_key
 from pkgsite.errors import Invalid
 
 FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
@@ -67,6 +67,7 @@ def load_changes(input_schema: type[Input], current: Mapping[str, Any], *, is_fu
     """Return the validated fields in which the body differs from a record.
 
     Values are compared as serialized: sending a value back is not a change, even if it is stored in another form.
+    Links are compared by the record that they identify, since a response's links have the form of its own URL.
 
     Args:
         input_schema: The schema of the body.
@@ -82,12 +83,35 @@ def load_changes(input_schema: type[Input], current: Mapping[str, Any], *, is_fu
     if missing:
         message = "This field is required. PUT replaces the entire record; use PATCH to change some fields."
         raise Invalid({name: [message] for name in missing})
-    changed = {name: value for name, value in body.items() if name not in current or value != current[name]}
+    links = {*input_schema.managed_elsewhere, *_reference_names(input_schema)}
+    changed = {
+        name: value
+        for name, value in body.items()
+        if name not in current
+        or not (value == current[name] or (name in links and _identified(value) == _identified(current[name])))
+    }
     return _validate(input_schema, changed, partial=True)
 
 
+def _reference_names(input_schema: type[Input]) -> list[str]:
+    return [name for name, field in input_schema._declared_fields.items() if isinstance(field, ReferenceField)]
+
+
+def _identified(value: Any) -> Any:
+    """Return the ids or slugs of the records that links identify; a list has no order."""
+    if isinstance(value, list):
+        return sorted(str(_identified(link)) for link in value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return extract_key(value.strip()) if isinstance(value, str) else value
+
+
 def _validate(input_schema: type[Input], body: Mapping[str, Any], *, partial: bool) -> dict[str, Any]:
-    problems = {name: [message] for name, message in input_schema.managed_elsewhere.items() if body.get(name)}
+    problems = {
+        name: [message]
+        for name, message in input_schema.managed_elsewhere.items()
+        if body.get(name) or (partial and name in body)
+    }
     accepted = {
         name: value
         for name, value in body.items()

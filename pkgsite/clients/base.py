@@ -35,6 +35,9 @@ __all__ = [
 ]
 
 
+DEFAULT_INDEX_URL = "https://pypi.org"
+
+
 @dataclass(frozen=True, slots=True)
 class RecordPage:
     """A page of one of a site's lists."""
@@ -270,6 +273,7 @@ class Gateways:
         index: The package index and its download counts.
         package_index_host: The host name of the index.
         downloads_host: The host name of the download counts.
+        package_index_url: The URL of the index, without a trailing slash.
     """
 
     code_hosts: Mapping[str, CodeHost]
@@ -277,6 +281,7 @@ class Gateways:
     index: PackageIndex
     package_index_host: str
     downloads_host: str
+    package_index_url: str = DEFAULT_INDEX_URL
 
 
 @dataclass(frozen=True, slots=True)

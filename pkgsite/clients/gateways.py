@@ -64,6 +64,7 @@ def open_gateways(settings: Mapping[str, Any], *, timeouts: Timeouts = TIMEOUTS)
         ),
         package_index_host=netloc(index_url),
         downloads_host=netloc(downloads_url),
+        package_index_url=index_url,
     )
 
 

@@ -50,6 +50,9 @@ class _PackageForm(FlaskForm):  # type: ignore[misc]
     repo_url = StringField(
         "Repository URL", [Optional()], [strip_whitespace], render_kw={"inputmode": "url", **PLAIN_TEXT_ATTRIBUTES}
     )
+    repo_directory = StringField(
+        "Directory in the repository", [Optional()], [strip_whitespace], render_kw=_plain_text(MAX_URL_LENGTH)
+    )
     pypi_url = StringField(
         "PyPI project name", [Optional()], [strip_whitespace], render_kw=_plain_text(MAX_PYPI_LENGTH)
     )
@@ -78,10 +81,14 @@ class _PackageForm(FlaskForm):  # type: ignore[misc]
 
 class AddPackageForm(_PackageForm):
     grid = HiddenField()
+    is_another_package = BooleanField("This is another package in the same repository")
 
     def changes(self) -> PackageChanges:
         """Return the submitted values."""
-        return self.submitted()
+        changes = self.submitted()
+        if self.repo_directory.data:  # it can also be part of the repository URL
+            changes["repo_directory"] = self.repo_directory.data
+        return changes
 
 
 class EditPackageForm(_PackageForm):
@@ -92,6 +99,7 @@ class EditPackageForm(_PackageForm):
     reason = StringField(
         "Reason", [Optional()], [strip_whitespace], render_kw={"maxlength": str(MAX_EDIT_REASON_LENGTH)}
     )
+    is_another_package = BooleanField("This is another package in the same repository")
     package_id = HiddenField()
     version = HiddenField()
 
@@ -99,6 +107,7 @@ class EditPackageForm(_PackageForm):
         """Return the submitted values that differ from the package's."""
         submitted: PackageChanges = {
             **self.submitted(),
+            "repo_directory": self.repo_directory.data or None,
             "is_deprecated": bool(self.is_deprecated.data),
             "replaced_by": self.replaced_by.data or None,
         }
@@ -148,13 +157,30 @@ class FlagReplyForm(FlaskForm):  # type: ignore[misc]
 
 def add_form(draft: PackageDraft, slug: str, grid: str | None) -> AddPackageForm:
     """Return the form for a new package, filled in from a draft."""
-    initial = {"title": draft.title, "slug": slug, "repo_url": draft.repo_url, "pypi_url": draft.pypi_url, "grid": grid}
+    initial = {
+        "title": draft.title,
+        "slug": slug,
+        "repo_url": draft.repo_url,
+        "repo_directory": draft.repo_directory,
+        "pypi_url": draft.pypi_url,
+        "grid": grid,
+    }
     return AddPackageForm(formdata=None, data=initial)
 
 
 def edit_form(package: EditablePackage) -> EditPackageForm:
     """Return the form filled in with a package's editable fields."""
-    names = ("title", "slug", "category", "repo_url", "pypi_url", "documentation_url", "is_deprecated", "replaced_by")
+    names = (
+        "title",
+        "slug",
+        "category",
+        "repo_url",
+        "repo_directory",
+        "pypi_url",
+        "documentation_url",
+        "is_deprecated",
+        "replaced_by",
+    )
     form = EditPackageForm(formdata=None, data={name: package.field(name) for name in names})
     form.set_version(package)
     return form

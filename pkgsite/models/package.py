@@ -29,6 +29,7 @@ class Package(Base):
 
     # Entered by users
     repo_url: Mapped[str] = mapped_column(String(200), default="", index=True)
+    repo_directory: Mapped[str] = mapped_column(String(200), default="")  # where the package is in it; "" for its root
     pypi_url: Mapped[str] = mapped_column(String(255), default="")  # a project name, or the URL of a project page
     documentation_url: Mapped[str | None] = mapped_column(String(200))
     deprecated_at: Mapped[datetime | None]

@@ -23,6 +23,15 @@ def parse_pypi_name(text: str) -> str:
     return "" if "://" in text else text.strip("/")
 
 
+def project_url(index_url: str, name: str) -> str | None:
+    """Return the URL of a project's page on the package index, or None if the name is not a valid project name.
+
+    >>> project_url("https://pypi.org", "django-q")
+    'https://pypi.org/project/django-q/'
+    """
+    return f"{index_url}/project/{name}/" if is_pypi_name(name) else None
+
+
 def is_pypi_name(name: str) -> bool:
     """Return whether a name is a valid project name, and therefore safe to show in a command."""
     return bool(_NAME.fullmatch(name))

@@ -60,8 +60,8 @@ MAX_EDIT_REASON_LENGTH = 300  # characters
 PACKAGE = TrackedModel(
     "package",
     Package,
-    ("title", "slug", "category_id", "repo_url", "pypi_url", "documentation_url", "deprecated_at", "replaced_by_id",
-     "hidden_at", "merged_into_id"),
+    ("title", "slug", "category_id", "repo_url", "repo_directory", "pypi_url", "documentation_url", "deprecated_at",
+     "replaced_by_id", "hidden_at", "merged_into_id"),
     ("created_at", "created_by_id"),
 )  # fmt: skip
 GRID = TrackedModel(

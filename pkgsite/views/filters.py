@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from urllib.parse import quote
 
 from flask import Flask, current_app
 from markupsafe import Markup
@@ -15,7 +14,7 @@ from pkgsite.rules.charts import LineChart, activity_bars, line_chart, sparkline
 from pkgsite.rules.freshness import REFRESH_INTERVALS, Source
 from pkgsite.rules.grid_cells import CellView, parse_cell
 from pkgsite.rules.links import host_title, profile_url, safe_url, without_scheme
-from pkgsite.rules.pypi_names import is_pypi_name
+from pkgsite.rules.pypi_names import project_url
 from pkgsite.rules.shortcodes import expand_shortcodes
 from pkgsite.services.packages.health import DailyNumbers
 
@@ -138,9 +137,7 @@ def format_development_status(value: int | None) -> str:
 
 def index_url(name: str) -> str | None:
     """Return the URL of a project on PyPI, or None if the name is not a valid project name."""
-    if not is_pypi_name(name):
-        return None
-    return f"{current_app.config['PACKAGE_INDEX_URL']}/project/{quote(name)}/"
+    return project_url(current_app.config["PACKAGE_INDEX_URL"], name)
 
 
 def cell_examples() -> list[tuple[str, CellView, str]]:

@@ -27,11 +27,13 @@ from pkgsite.services.packages.edits import (
     EditablePackage,
     EditDocumentation,
     EditPackage,
+    SharedRepository,
     category_choices,
     find_open_grid_title,
     get_package_for_editing,
+    shared_repository,
 )
-from pkgsite.services.packages.fields import suggest_slug
+from pkgsite.services.packages.fields import PackageChanges, suggest_slug
 from pkgsite.views.editing import (
     ViewResponse,
     applied,
@@ -51,6 +53,7 @@ FIELD_LABELS = (
     ("slug", "Slug"),
     ("category", "Category"),
     ("repo_url", "Repository URL"),
+    ("repo_directory", "Directory in the repository"),
     ("pypi_url", "PyPI project name"),
     ("documentation_url", "Documentation URL"),
     ("is_deprecated", "Deprecated"),
@@ -71,7 +74,8 @@ class TargetGrid:
 @login_required
 def add() -> ViewResponse:
     if bool_param("by_hand"):
-        return _add_page(add_form(PackageDraft(), "", _requested_grid()), PackageDraft())
+        draft = PackageDraft(repo_url=param("repo_url"))
+        return _add_page(add_form(draft, "", _requested_grid()), PackageDraft())
     form = PackageLookupForm(formdata=None, data={"reference": param("where")})
     return render_template("packages/add.html", form=form, grid=_target_grid(_requested_grid()), existing_package=None)
 
@@ -93,7 +97,13 @@ def lookup() -> ViewResponse:
         draft = complete_draft(draft, code_hosts, now=utc_now())
         existing = find_existing_package(db.session(), draft, code_hosts)
     if existing is not None:
-        return render_template("packages/add.html", form=form, grid=_target_grid(grid_slug), existing_package=existing)
+        return render_template(
+            "packages/add.html",
+            form=form,
+            grid=_target_grid(grid_slug),
+            existing_package=existing,
+            repo_url=draft.repo_url,
+        )
     return _add_page(add_form(draft, suggest_slug(db.session(), draft.title), grid_slug), draft)
 
 
@@ -102,6 +112,8 @@ def lookup() -> ViewResponse:
 def create() -> ViewResponse:
     form = AddPackageForm()
     grid = _target_grid(form.grid.data or None)
+    if not form.is_another_package.data and _shared_repository(form.changes()).needs_confirmation:
+        return _add_page(form, PackageDraft(), 422)
     edit = AddPackage(form.changes(), grid.slug if grid and grid.slug else None)
     try:
         outcome = submit_edit(edit, title=f"Add “{form.title.data}”")
@@ -137,6 +149,9 @@ def update(slug: str) -> ViewResponse:
             or parse_hidden_int(form.version.data) != package.version
         ):
             raise Conflict("The package has changed.")
+        shared = _shared_repository(form.changes(package), package)
+        if shared.needs_confirmation and not form.is_another_package.data:
+            return _edit_page(package, form, 422)
         edit = EditPackage(package.id, form.changes(package), package.version)
         outcome = submit_edit(edit, title=f"Edit “{package.title}”", reason=form.reason.data or "")
     except Invalid as error:
@@ -207,16 +222,30 @@ def _edit_page(
     differences: Sequence[tuple[str, str, str]] = (),
 ) -> ViewResponse:
     form.set_categories(category_choices(db.session()), has_placeholder=False)
-    is_conflict = status == 409
     return render_template(
-        "packages/edit.html", package=package, form=form, is_conflict=is_conflict, differences=differences
+        "packages/edit.html",
+        package=package,
+        form=form,
+        is_conflict=status == 409,
+        differences=differences,
+        shared_with=_shared_repository(form.changes(package), package).packages if status != 200 else [],
     ), status
 
 
 def _add_page(form: AddPackageForm, package_draft: PackageDraft, status: int = 200) -> ViewResponse:
     form.set_categories(category_choices(db.session()), has_placeholder=True)
-    grid = _target_grid(form.grid.data or None)
-    return render_template("packages/add_form.html", form=form, package_draft=package_draft, grid=grid), status
+    page = {
+        "form": form,
+        "package_draft": package_draft,
+        "grid": _target_grid(form.grid.data or None),
+        "shared_with": _shared_repository(form.changes()).packages,
+    }
+    return render_template("packages/add_form.html", **page), status
+
+
+def _shared_repository(changes: PackageChanges, package: EditablePackage | None = None) -> SharedRepository:
+    """Return the packages that are already in the repository of the form."""
+    return shared_repository(db.session(), changes, gateways(), package=package)
 
 
 def _requested_grid() -> str | None:

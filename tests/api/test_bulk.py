@@ -153,6 +153,29 @@ def test_a_lookup_takes_the_same_number_of_statements_for_any_number_of_keys(app
     assert counts[1] == counts[2]
 
 
+def test_lookup_follows_merges_and_moved_repositories(client: FlaskClient, session: Session) -> None:
+    survivor = make_package(session, "survivor", repo_moved_to="https://github.com/Ada/New")
+    merged = make_package(session, "merged", repo_url="https://example.org/old", pypi_url="merged-project")
+    hidden = make_package(session, "hidden")
+    merged.hidden_at = hidden.hidden_at = NOW
+    merged.merged_into_id = survivor.id
+    session.add(PackageSlugRedirect(slug="older", package_id=merged.id, created_at=NOW))
+    session.commit()
+    keys = ["merged", "older", "https://example.org/old.git", "merged_project", "git@github.com:ada/new.git", "hidden"]
+    body = client.post("/api/v4/packages/lookup/", json={"keys": keys}).get_json()
+    slugs = {key: record and record["slug"] for key, record in body["results"].items()}
+    assert slugs == dict.fromkeys(keys, "survivor") | {"hidden": None}
+
+
+def test_lookup_lists_the_other_packages_of_a_repository(client: FlaskClient, session: Session) -> None:
+    second = make_package(session, "second", repo_url="https://github.com/ada/one")
+    session.commit()
+    keys = ["https://github.com/Ada/One/tree/main/second", "p-1", "second"]
+    body = client.post("/api/v4/packages/lookup/", json={"keys": keys}).get_json()
+    assert [body["results"][key]["slug"] for key in keys] == ["p-0", "p-1", "second"]
+    assert body["others"] == {keys[0]: [second.id]}
+
+
 @pytest.mark.parametrize("body", [{}, {"keys": "one"}, {"keys": [1]}, {"keys": ["x"] * 101}, {"keys": ["x" * 501]}])
 def test_lookup_rejects_invalid_keys(client: FlaskClient, body: object) -> None:
     response = client.post("/api/v4/packages/lookup/", json=body)

@@ -93,6 +93,34 @@ def test_sending_a_record_back_changes_nothing(ada_client: ApiClient, session: S
     assert ada_client.put("grids/10/features/20/", feature).get_json() == feature
 
 
+@pytest.mark.parametrize(
+    ("read", "written"),
+    [
+        ("packages/1.json", "packages/1/"),
+        ("packages/django-one.json", "packages/1.json"),
+        ("packages/1/?format=json", "packages/django-one/"),
+        ("packages/1/?expand=all", "packages/1/"),
+        ("grids/10.json", "grids/10/"),
+        ("grids/10/features/20.json", "grids/10/features/20/"),
+    ],
+)
+def test_a_record_is_accepted_as_it_was_read(ada_client: ApiClient, session: Session, read: str, written: str) -> None:
+    record = ada_client.get(read).get_json()
+    response = ada_client.put(written, record)
+    assert (response.status_code, response.get_json()["title"]) == (200, record["title"])
+    assert ada_client.patch(written, record).status_code == 200
+    assert session.scalar(select(func.count()).select_from(Revision)) == 0
+
+
+def test_other_links_than_the_records_are_refused(ada_client: ApiClient) -> None:
+    record = ada_client.get("packages/1.json").get_json()
+    for grids in ([], [*record["grids"], "/api/v4/grids/11/"], ["/api/v4/grids/9.json"]):
+        response = ada_client.put("packages/1/", record | {"grids": grids})
+        assert (response.status_code, list(response.get_json())) == (400, ["grids"])
+    relative = record | {"grids": [10], "category": "/api/v4/categories/apps.json"}
+    assert ada_client.put("packages/1/", relative).status_code == 200
+
+
 def test_put_requires_every_field(ada_client: ApiClient) -> None:
     messages = ["This field is required. PUT replaces the entire record; use PATCH to change some fields."]
     response = ada_client.put("packages/1/", {"title": "x", "slug": "one", "category": "apps"})
@@ -153,13 +181,28 @@ def test_the_body_can_be_form_data(ada_client: ApiClient) -> None:
 
 
 def test_a_duplicate_repository_or_slug_is_a_conflict(ada_client: ApiClient) -> None:
-    response = ada_client.post("packages/", NEW_PACKAGE | {"repo_url": "http://www.github.com/us/one.git"})
-    assert response.status_code == 409
-    assert "already listed" in response.get_json()["repo_url"][0]
+    for project in ("", "django-one", "https://pypi.org/project/Django_One/"):
+        same = NEW_PACKAGE | {"repo_url": "http://www.github.com/us/one.git", "pypi_url": project}
+        response = ada_client.post("packages/", same)
+        assert response.status_code == 409
+        assert all("already listed" in messages[0] for messages in response.get_json().values())
     assert ada_client.patch("packages/2/", {"slug": "django-one"}).status_code == 409
     assert ada_client.post("grids/", {"title": "Again", "slug": "caching"}).status_code == 409
     both = ada_client.post("packages/", {"title": "", "category": "apps", "repo_url": "https://github.com/us/one"})
     assert (both.status_code, sorted(both.get_json())) == (400, ["repo_url", "title"])
+
+
+def test_a_repository_can_have_several_packages_with_different_projects(ada_client: ApiClient) -> None:
+    core = NEW_PACKAGE | {"repo_url": "https://github.com/us/one/tree/main/packages/core", "pypi_url": "one-core"}
+    response = ada_client.post("packages/", core)
+    assert response.status_code == 201
+    assert response.get_json()["repo_url"] == "https://github.com/us/one"
+    assert response.get_json()["pypi_url"] == "https://pypi.org/project/one-core/"
+    created = f"packages/{response.get_json()['id']}/"
+    for pypi_url in ("", "django-one"):
+        refused = ada_client.patch(created, {"pypi_url": pypi_url})
+        assert (refused.status_code, list(refused.get_json())) == (400 if not pypi_url else 409, ["pypi_url"])
+    assert ada_client.patch(created, {"pypi_url": "one-core-2"}).status_code == 200
 
 
 def test_unknown_and_hidden_records_are_not_found(ada_client: ApiClient, session: Session) -> None:

@@ -1,13 +1,21 @@
-"""Repository URLs: all forms that users paste are normalised to one."""
+"""Repository URLs: all forms that users paste are normalised to one.
+
+`repo_urls.tsv` lists hundreds of URLs of all kinds of hosts with what each one names.
+"""
 
 from __future__ import annotations
+
+import json
+from importlib.resources import files
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pkgsite.errors import Invalid
-from pkgsite.rules.repo_urls import RepoRef, normalise_repo_url, parse_repo_ref, repo_key
+from pkgsite.rules.repo_urls import RepoRef, normalise_repo_url, parse_repo_address, parse_repo_ref, repo_key
 
 KINDS = {
     "github.com": "github",
@@ -15,7 +23,44 @@ KINDS = {
     "bitbucket.org": "bitbucket",
     "codeberg.org": "forgejo",
     "git.example.com:3000": "forgejo",
+    "git.example.net:3000": "forgejo",
 }
+TABLE = [
+    (*line.split("\t"), "")[:3]
+    for line in Path(__file__).with_name("repo_urls.tsv").read_text().splitlines()
+    if line and not line.startswith("# ")
+]
+ACCEPTED = [(url, url if expected == "=" else expected, path) for url, expected, path in TABLE if expected != "-"]
+REFUSED = [(url, message) for url, expected, message in TABLE if expected == "-"]
+
+
+@pytest.mark.parametrize(("url", "expected", "directory"), ACCEPTED, ids=[row[0] for row in ACCEPTED])
+def test_the_url_names_this_repository(url: str, expected: str, directory: str) -> None:
+    address = parse_repo_address(url, KINDS)
+    assert (address.url, address.directory) == (expected, directory)
+    again = parse_repo_address(address.url, KINDS)
+    assert (again.url, again.path) == (address.url, address.path)
+
+
+@pytest.mark.parametrize(("url", "message"), REFUSED, ids=[row[0] for row in REFUSED])
+def test_the_url_is_refused_with_what_it_is_and_what_to_enter(url: str, message: str) -> None:
+    with pytest.raises(Invalid) as error:
+        parse_repo_address(url, KINDS)
+    (text,) = error.value.problems["repo_url"]
+    assert message in text
+    assert "Enter " in text or "contains characters" in text
+    assert parse_repo_ref(url, KINDS) is None
+
+
+def test_the_repositories_of_the_catalogue_are_accepted_as_they_are() -> None:
+    catalogue = json.loads(files("pkgsite.data").joinpath("catalogue.json").read_text())
+    for url in (package["repo_url"] for package in catalogue["packages"]):
+        assert normalise_repo_url(url, KINDS) == url.rstrip("/")
+
+
+def test_the_table_has_many_urls_of_many_hosts() -> None:
+    assert len(TABLE) >= 300
+    assert len({urlsplit(expected).netloc for _, expected, _ in ACCEPTED}) >= 25
 
 
 @pytest.mark.parametrize(
@@ -79,8 +124,6 @@ def test_other_hosts_ports_and_case(url: str, normalised: str) -> None:
         "https://github.com/",
         "https://github.com/owner",
         "https://github.com/owner/",
-        "https://github.com/tree/x",
-        "https://gitlab.com/g/tags",
         "https://github.com/o/r%20x",
         "https://github.com/o/..",
         "https://github.com/o/r\x00",

@@ -57,7 +57,17 @@ def count(session: Session, model: type[Any]) -> int:
 def edit_form_data(visitor: CsrfClient, current_slug: str = "one", **submitted: str) -> dict[str, str]:
     """Return the data of a package's edit form with some fields changed."""
     response = visitor.get(f"/packages/{current_slug}/edit/")
-    names = ("title", "slug", "repo_url", "pypi_url", "documentation_url", "replaced_by", "package_id", "version")
+    names = (
+        "title",
+        "slug",
+        "repo_url",
+        "repo_directory",
+        "pypi_url",
+        "documentation_url",
+        "replaced_by",
+        "package_id",
+        "version",
+    )
     return {name: field_value(response, name) for name in names} | {"category": "apps"} | submitted
 
 
@@ -174,6 +184,39 @@ def test_the_lookup_links_to_an_existing_package(ada: CsrfClient, session: Sessi
     assert response.status_code == 200
     assert 'href="/packages/p/one/"' in response.get_data(as_text=True)
     assert "This package is already listed: The one" in page_text(response)
+
+
+def test_another_package_of_a_listed_repository_is_confirmed(ada: CsrfClient, session: Session) -> None:
+    make_package(session, "core", title="The core", repo_url="https://github.com/acme/mono", pypi_url="mono-core")
+    session.commit()
+    listed = ada.post("/packages/add/validate/", {"reference": "https://github.com/acme/mono"})
+    link = "/packages/add/?by_hand=1&amp;repo_url=https://github.com/acme/mono"
+    assert link in listed.get_data(as_text=True).replace("%3A", ":").replace("%2F", "/")
+    form = ada.get("/packages/add/?by_hand=1&repo_url=https://github.com/acme/mono")
+    assert "This repository is already listed as The core" in page_text(form)
+    assert field_value(form, "repo_url") == "https://github.com/acme/mono"
+    other = {**PACKAGE_FORM, "repo_url": "https://github.com/acme/mono/tree/main/extra", "pypi_url": "mono-extra"}
+    unconfirmed = ada.post("/packages/add/", other)
+    assert unconfirmed.status_code == 422
+    assert "This repository is already listed as The core" in page_text(unconfirmed)
+    assert ada.post("/packages/add/", {**other, "is_another_package": "y"}).status_code == 303
+    assert re.search(r"Directory\s+extra", page_text(ada.get("/packages/p/one/")))
+    duplicate = ada.post("/packages/add/", {**other, "title": "Again", "is_another_package": "y", "pypi_url": ""})
+    assert (duplicate.status_code, "enter the PyPI project" in page_text(duplicate)) == (422, True)
+
+
+def test_moving_a_package_into_a_listed_repository_is_confirmed(ada: CsrfClient, session: Session) -> None:
+    make_package(session, "core", title="The core", repo_url="https://github.com/acme/mono", pypi_url="mono-core")
+    make_package(session, "one", pypi_url="mono-extra")
+    session.commit()
+    edited = edit_form_data(ada, repo_url="https://github.com/acme/mono", repo_directory="extra")
+    unconfirmed = ada.post("/packages/one/edit/", edited)
+    assert (unconfirmed.status_code, "already listed as The core" in page_text(unconfirmed)) == (422, True)
+    assert ada.post("/packages/one/edit/", {**edited, "is_another_package": "y"}).status_code == 303
+    session.rollback()
+    package = session.scalars(select(Package).where(Package.slug == "one")).one()
+    assert (package.repo_url, package.repo_directory) == ("https://github.com/acme/mono", "extra")
+    assert 'name="is_another_package"' not in ada.get("/packages/one/edit/").get_data(as_text=True)
 
 
 @pytest.mark.parametrize("reference", ["", "javascript:alert(1)//a", "<script>", "https://github.com/one", *HOSTILE])

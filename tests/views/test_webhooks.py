@@ -244,9 +244,9 @@ def test_the_new_name_takes_precedence_over_the_old_one(github: Send, session: S
 
 
 def test_a_known_new_location_is_matched(github: Send, session: Session) -> None:
-    make_package(session, "elsewhere", repo_moved_to="https://github.com/New/Home")
+    make_package(session, "elsewhere", repo_moved_to="https://github.com/Other/Home")
     session.commit()
-    response = github("push", github_payload("https://github.com/new/home"))
+    response = github("push", github_payload("https://github.com/other/home"))
     assert (response.status_code, body_of(response)["packages"]) == (200, ["elsewhere"])
 
 
@@ -254,7 +254,7 @@ def test_a_known_new_location_is_matched(github: Send, session: Session) -> None
     "url",
     ["https://github.com/no/body", "https://evil.example/ada/one", "https://gitlab.com/ada/one", "https://github.com/ada",
      "javascript:alert(1)", "https://[::1", "https://github.com/a%00b/c", "ada/one", "https://github.com/\ud800/x",
-     "https://api.github.com/repos/ada/one", "https://github.com:99999/ada/one", "%", "https://github.com/../one"],
+     "https://api.github.com/users/ada", "https://github.com:99999/ada/one", "%", "https://github.com/../one"],
 )  # fmt: skip
 def test_an_unknown_repository_is_not_found(github: Send, gitlab: Send, session: Session, url: str) -> None:
     for response in (

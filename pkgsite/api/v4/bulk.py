@@ -127,16 +127,25 @@ def _escape_formula(value: Any) -> Any:
 
 
 def lookup() -> Response:
-    """Return the package for each key in the body, or null if none matches."""
+    """Return the package for each key in the body, or null if none matches.
+
+    A repository can have several packages: `results` has the oldest one, and `others` the ids of the rest.
+    """
     if request.method == "OPTIONS":  # otherwise handled by the resource of a package with the slug "lookup"
         return Response(headers={"Allow": "POST, OPTIONS"})
+    keys = _parse_keys()
+    found = resolve(db.session(), keys, gateways())
+    records = packages_by_id(db.session(), {refs[0].id for refs in found.values()})
+    bodies = dict(zip([record.id for record in records], packages.serialize(records), strict=True))
+    results = {key: bodies.get(found[key][0].id) if key in found else None for key in keys}
+    others = {key: [ref.id for ref in refs[1:]] for key, refs in found.items() if refs[1:]}
+    return json_response({"results": results, "others": others}, ResponseFormat())
+
+
+def _parse_keys() -> list[str]:
     keys = parse_json_body().get("keys")
     is_list = isinstance(keys, list) and all(isinstance(key, str) and len(key) <= MAX_KEY_LENGTH for key in keys)
     if not isinstance(keys, list) or not is_list or len(keys) > MAX_KEYS:
         message = f"Must be a list of up to {MAX_KEYS} strings: slugs, repository URLs or PyPI project names."
         raise Invalid({"keys": [message]})
-    ids = {key: refs[0].id for key, refs in resolve(db.session(), keys, gateways()).items()}
-    records = {record.id: record for record in packages_by_id(db.session(), set(ids.values()))}
-    bodies = dict(zip(records, packages.serialize(list(records.values())), strict=True))
-    results = {key: bodies.get(ids.get(key, 0)) for key in keys}
-    return json_response({"results": results}, ResponseFormat())
+    return keys

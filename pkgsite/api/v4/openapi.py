@@ -292,7 +292,12 @@ def _bulk_paths() -> dict[str, Json]:
     packages_by_key = {
         "type": "object",
         "properties": {
-            "results": {"type": "object", "additionalProperties": {"anyOf": [_ref("Package"), {"type": "null"}]}}
+            "results": {"type": "object", "additionalProperties": {"anyOf": [_ref("Package"), {"type": "null"}]}},
+            "others": {
+                "type": "object",
+                "description": "The ids of the other packages of a repository, for keys that have several.",
+                "additionalProperties": {"type": "array", "items": {"type": "integer"}},
+            },
         },
     }
     read = {"tags": ["bulk"], "parameters": FILTER_PARAMETERS, "security": [{}]}

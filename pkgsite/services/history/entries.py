@@ -24,6 +24,7 @@ FIELD_LABELS = {
     "slug": "slug",
     "category_id": "category",
     "repo_url": "repository",
+    "repo_directory": "directory",
     "pypi_url": "PyPI project",
     "documentation_url": "documentation",
     "deprecated_at": "deprecated since",

@@ -16,7 +16,7 @@ from pkgsite.services.changeset import Changeset
 from pkgsite.services.packages.edits import EditPackage
 from pkgsite.services.packages.fields import PackageChanges
 from pkgsite.services.packages.flags import FlagRecord, close_flags, open_flags
-from pkgsite.services.packages.lookup import find_by_index_name, find_by_repo_url, lock_package_references
+from pkgsite.services.packages.lookup import find_by_index_name, find_in_repository, lock_package_references
 from pkgsite.services.packages.merge import merge_packages
 from pkgsite.services.permissions import Viewer, require_moderator
 from pkgsite.services.refresh.sources import sync_sources_in_transaction
@@ -85,7 +85,7 @@ def unhide_package(changeset: Changeset, *, slug: str) -> Package:
     package = _lock_package(changeset, slug)
     kinds = changeset.gateways.host_kinds if changeset.gateways else {}
     conflicting = (
-        find_by_repo_url(changeset.session, package.repo_url, kinds, exclude_id=package.id)
+        find_in_repository(changeset.session, package.repo_url, package.pypi_url, kinds, exclude_id=package.id)
         if package.repo_url
         else None
     )

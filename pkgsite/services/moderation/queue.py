@@ -24,8 +24,9 @@ PAGE_SIZE = 20
 # The labels under which the queue shows the values of pending edits.
 LABELS = {
     "title": "Title", "slug": "Slug", "category": "Category", "repo_url": "Repository URL",
-    "pypi_url": "PyPI project name", "documentation_url": "Documentation URL", "is_deprecated": "Deprecated",
-    "replaced_by": "Replaced by", "url": "URL", "grid": "Grid", "description": "Description", "text": "Text",
+    "repo_directory": "Directory", "pypi_url": "PyPI project name", "documentation_url": "Documentation URL",
+    "is_deprecated": "Deprecated", "replaced_by": "Replaced by", "url": "URL", "grid": "Grid",
+    "description": "Description", "text": "Text",
 }  # fmt: skip
 
 

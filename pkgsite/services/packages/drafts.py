@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
+from urllib.parse import unquote
 
+from packaging.utils import canonicalize_name
 from sqlalchemy.orm import Session
 
 from pkgsite.clients.base import Fetched, Gateways, IndexFacts, RepoFacts, RepoRequest
 from pkgsite.errors import BadResponse, Gone, Invalid, NotAllowed, RateLimited, UpstreamError
 from pkgsite.rules.links import safe_url
 from pkgsite.rules.references import INDEX_HOSTS, parse_reference
-from pkgsite.rules.repo_urls import RepoRef, normalise_repo_url, parse_repo_ref, repo_key
+from pkgsite.rules.repo_urls import RepoRef, normalise_repo_url, parse_repo_address, parse_repo_ref, repo_key
 from pkgsite.rules.texts import FieldReader, is_blank
 from pkgsite.services.packages.fields import MAX_PYPI_LENGTH, MAX_TITLE_LENGTH, MAX_URL_LENGTH, parse_project_name
+from pkgsite.services.packages.lookup import find_by_index_name, find_in_repository, packages_of_repository
 from pkgsite.services.packages.records import Ref
-from pkgsite.services.packages.resolver import find_duplicate
 
 log = logging.getLogger(__name__)
 
 LOOKUP_TIMEOUT_S = 8.0  # per request; a user waits for the form
 # Labels of project URLs that point to the code, most reliable first.
 CODE_LABELS = ("source", "sourcecode", "repository", "code", "github", "gitlab", "homepage")
+FUNDING_WORDS = frozenset({"donate", "donation", "donations", "fund", "funding", "sponsor", "sponsors", "sponsorship"})
+DOCUMENTATION_WORDS = frozenset({"doc", "docs", "documentation", "manual", "guide", "tutorial"})
 # Limits concurrent lookups; their threads may outlive the timeout.
 _LOOKUP_SLOTS = threading.BoundedSemaphore(8)
 
@@ -42,6 +47,7 @@ class PackageDraft:
 
     title: str = ""
     repo_url: str = ""
+    repo_directory: str = ""  # the package's directory in the repository
     pypi_url: str = ""
     documentation_url: str | None = None  # from the package index; the user need not enter it
     description: str = ""
@@ -61,17 +67,25 @@ def draft_from_reference(reference: str, gateways: Gateways) -> PackageDraft:
     if found.project and not found.repo_url:
         return PackageDraft(title=found.project[:MAX_TITLE_LENGTH], pypi_url=found.project[:MAX_PYPI_LENGTH])
     try:
-        url = normalise_repo_url(found.repo_url or text, gateways.host_kinds)
+        address = parse_repo_address(found.repo_url or text, gateways.host_kinds)
     except Invalid as error:
         raise Invalid({"reference": error.problems["repo_url"]}) from None
-    if len(url) > MAX_URL_LENGTH:
+    if max(len(address.url), len(address.directory)) > MAX_URL_LENGTH:
         raise Invalid({"reference": ["This URL is too long."]})
-    return PackageDraft(title=url.rpartition("/")[2][:MAX_TITLE_LENGTH], repo_url=url)
+    title = (address.directory or unquote(address.path)).rpartition("/")[2][:MAX_TITLE_LENGTH]
+    return PackageDraft(title=title, repo_url=address.url, repo_directory=address.directory)
 
 
 def find_existing_package(session: Session, draft: PackageDraft, gateways: Gateways) -> Ref | None:
     """Return the existing package that a draft would duplicate."""
-    return find_duplicate(session, draft.repo_url, draft.pypi_url, gateways)
+    if draft.pypi_url and (package := find_by_index_name(session, draft.pypi_url)):
+        return package
+    if not draft.repo_url:
+        return None
+    if draft.repo_directory and not draft.pypi_url:
+        listed = packages_of_repository(session, draft.repo_url, gateways.host_kinds)
+        return next((package.ref for package in listed if package.directory == draft.repo_directory), None)
+    return find_in_repository(session, draft.repo_url, draft.pypi_url, gateways.host_kinds)
 
 
 def complete_draft(
@@ -126,7 +140,7 @@ class _Lookup:
     def from_repo(self) -> PackageDraft:
         """Look up the repository, and a project with its name, which must link back to the repository."""
         url, draft = self.draft.repo_url, self.draft
-        guessed_name = parse_project_name(url.rpartition("/")[2])
+        guessed_name = parse_project_name((draft.repo_directory or url).rpartition("/")[2])
         index_lookup = self._pool.submit(self._fetch_index_facts, guessed_name) if guessed_name else None
         ref = parse_repo_ref(url, self.gateways.host_kinds)
         if ref:
@@ -224,7 +238,9 @@ def failure_message(error: UpstreamError, host: str, noun: str) -> str:
 def repository_of_project(facts: IndexFacts, gateways: Gateways) -> str:
     """Return the normalised URL of a project's repository, or "" if it lists none; prefer supported code hosts."""
     urls_by_label = {
-        "".join(filter(str.isalpha, label.lower())): url for label, url in (facts.project_urls or {}).items()
+        "".join(filter(str.isalpha, label.lower())): url
+        for label, url in (facts.project_urls or {}).items()
+        if _can_be_repository(label, url, facts.name)
     }
     urls = [urls_by_label[label] for label in CODE_LABELS if label in urls_by_label] + list(urls_by_label.values())
     supported = [url for url in urls if safe_url(url) and parse_repo_ref(url, gateways.host_kinds)]
@@ -236,6 +252,18 @@ def repository_of_project(facts: IndexFacts, gateways: Gateways) -> str:
         if len(normalised_url) <= MAX_URL_LENGTH:
             return normalised_url
     return ""
+
+
+def _can_be_repository(label: str, url: str, project: str) -> bool:
+    """Return whether a project URL can be that of the project's repository, by its label.
+
+    Sponsors and documentation can be in someone else's repository, or in one of their own.
+    """
+    words = set(re.findall(r"[a-z]+", label.lower()))
+    if words & FUNDING_WORDS:
+        return False
+    name = url.partition("#")[0].rstrip("/").split("/")[4:5]
+    return not words & DOCUMENTATION_WORDS or [canonicalize_name(part) for part in name] == [canonicalize_name(project)]
 
 
 def _host_name(url: str) -> str:

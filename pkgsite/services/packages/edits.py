@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, load_only
 
+from pkgsite.clients.base import DEFAULT_INDEX_URL, Gateways
 from pkgsite.errors import Forbidden, Invalid, NotFound
 from pkgsite.models import Category, Grid, GridPackage, Package, Revision, User
 from pkgsite.rules.freshness import Priority
+from pkgsite.rules.repo_urls import normalise_repo_url, repo_key
 from pkgsite.services.changeset import PACKAGE, Changeset, check_version
-from pkgsite.services.packages.fields import PackageChanges, read_changes
-from pkgsite.services.packages.lookup import lock_package_references
-from pkgsite.services.packages.records import missing_slug_error
+from pkgsite.services.packages.fields import PackageChanges, parse_project_name, read_changes
+from pkgsite.services.packages.lookup import find_duplicate, lock_package_references, packages_of_repository
+from pkgsite.services.packages.records import Ref, missing_slug_error
 from pkgsite.services.permissions import Viewer
 from pkgsite.services.refresh.sources import make_due, sync_sources_in_transaction
 
@@ -39,7 +41,7 @@ class AddPackage:
             NotFound: The grid does not exist.
         """
         lock_package_references(changeset.session)
-        values = read_changes(changeset.session, self.changes, kinds=_host_kinds(changeset), now=changeset.now)
+        values = read_changes(changeset.session, self.changes, **_hosts(changeset), now=changeset.now)
         package = Package(**values)
         changeset.add(package)
         if self.grid:
@@ -68,9 +70,7 @@ class EditPackage:
             lock_package_references(changeset.session)
         package = lock_package(changeset, self.package_id)
         check_version(package, self.expected_version)
-        values = read_changes(
-            changeset.session, self.changes, kinds=_host_kinds(changeset), now=changeset.now, package=package
-        )
+        values = read_changes(changeset.session, self.changes, **_hosts(changeset), now=changeset.now, package=package)
         source_urls = (package.repo_url, package.pypi_url)
         changeset.edit(package, values)
         if source_urls != (package.repo_url, package.pypi_url):
@@ -148,6 +148,7 @@ class EditablePackage:
     slug: str
     category: str
     repo_url: str
+    repo_directory: str
     pypi_url: str
     documentation_url: str
     index_documentation_url: str | None
@@ -191,6 +192,7 @@ def get_package_for_editing(session: Session, slug: str, viewer: Viewer) -> Edit
         slug=package.slug,
         category=row[1],
         repo_url=package.repo_url,
+        repo_directory=package.repo_directory,
         pypi_url=package.pypi_url,
         documentation_url=package.documentation_url or "",
         index_documentation_url=package.index_documentation_url,
@@ -201,6 +203,39 @@ def get_package_for_editing(session: Session, slug: str, viewer: Viewer) -> Edit
         changed_by=last_change[0] if last_change else None,
         changed_at=last_change[1] if last_change else None,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class SharedRepository:
+    """The packages that are already in the repository that a package gets.
+
+    Attributes:
+        has_duplicate: Whether one of them can be the same package, so that it can't be added.
+    """
+
+    packages: list[Ref]
+    has_duplicate: bool = False
+
+    @property
+    def needs_confirmation(self) -> bool:
+        """Whether the user has to confirm that the package is another one."""
+        return bool(self.packages) and not self.has_duplicate
+
+
+def shared_repository(
+    session: Session, changes: PackageChanges, gateways: Gateways, *, package: EditablePackage | None = None
+) -> SharedRepository:
+    """Return the packages in the repository that changes enter; none if it is the package's own one or invalid."""
+    try:
+        repo_url = normalise_repo_url(changes.get("repo_url") or "", gateways.host_kinds)
+    except Invalid:  # reported when the changes are applied
+        return SharedRepository([])
+    if package and repo_key(repo_url) == repo_key(package.repo_url):
+        return SharedRepository([])
+    project = changes.get("pypi_url") or (package.pypi_url if package and "pypi_url" not in changes else "")
+    listed = packages_of_repository(session, repo_url, gateways.host_kinds, exclude_id=package.id if package else None)
+    duplicate = find_duplicate(listed, parse_project_name(project))
+    return SharedRepository(list(dict.fromkeys(other.ref for other in listed)), duplicate is not None)
 
 
 def category_choices(session: Session) -> list[tuple[str, str]]:
@@ -223,8 +258,16 @@ def find_open_grid_title(session: Session, slug: str, viewer: Viewer) -> str | N
     return str(row.title)
 
 
-def _host_kinds(changeset: Changeset) -> Mapping[str, str]:
-    return changeset.gateways.host_kinds if changeset.gateways else {}
+class _Hosts(TypedDict):
+    kinds: Mapping[str, str]
+    index_url: str
+
+
+def _hosts(changeset: Changeset) -> _Hosts:
+    gateways = changeset.gateways
+    if gateways is None:
+        return {"kinds": {}, "index_url": DEFAULT_INDEX_URL}
+    return {"kinds": gateways.host_kinds, "index_url": gateways.package_index_url}
 
 
 def _refresh_soon(changeset: Changeset, package: Package) -> None:

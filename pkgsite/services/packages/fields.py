@@ -13,15 +13,15 @@ from sqlalchemy.orm import Session
 from pkgsite.errors import Invalid
 from pkgsite.models import Category, Package
 from pkgsite.rules.links import safe_url
-from pkgsite.rules.pypi_names import is_pypi_name, parse_pypi_name
-from pkgsite.rules.repo_urls import normalise_repo_url
+from pkgsite.rules.pypi_names import is_pypi_name, parse_pypi_name, project_url
+from pkgsite.rules.repo_urls import parse_repo_address, repo_key
 from pkgsite.rules.slugs import MAX_LENGTH as MAX_SLUG_LENGTH
 from pkgsite.rules.slugs import unique_slug
 from pkgsite.rules.texts import FieldReader
 from pkgsite.services.packages.lookup import (
     find_by_index_name,
     find_by_reference,
-    find_by_repo_url,
+    find_in_repository,
     is_replaced_by,
     is_slug_available,
 )
@@ -37,6 +37,17 @@ _COMMAND = re.compile(
     re.IGNORECASE,
 )
 _REQUIREMENT = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*?) *(?:\[[^\]]*\])? *(?:[=<>!~@;].*)?$")
+# The order in which fields are validated: a directory that is entered replaces the one in the repository URL.
+READING_ORDER = (
+    "title",
+    "category",
+    "repo_url",
+    "repo_directory",
+    "pypi_url",
+    "documentation_url",
+    "is_deprecated",
+    "replaced_by",
+)
 RESERVED_SLUGS = frozenset({"p", "usage", "add"})  # path segments that would be ambiguous with a slug
 
 
@@ -47,6 +58,7 @@ class PackageChanges(TypedDict, total=False):
     slug: str | None  # for a new package, None to derive it from the title
     category: str  # its slug
     repo_url: str | None
+    repo_directory: str | None  # the package's directory in the repository
     pypi_url: str | None  # a project name, the URL of its page, or an install command
     documentation_url: str | None
     is_deprecated: bool
@@ -84,6 +96,7 @@ def read_changes(
     changes: Mapping[str, Any],
     *,
     kinds: Mapping[str, str],
+    index_url: str,
     now: datetime,
     package: Package | None = None,
 ) -> dict[str, Any]:
@@ -92,24 +105,26 @@ def read_changes(
     Args:
         changes: The changes, as in `PackageChanges`.
         kinds: The kinds of the supported code hosts, by host name.
+        index_url: The URL of the package index.
         now: The current time, for `deprecated_at`.
         package: The package to change; None for a new one.
 
     Raises:
         Invalid: A value is invalid, or another package has it.
     """
-    package_reader = _PackageReader(session, kinds, now, package)
+    package_reader = _PackageReader(session, kinds, index_url, now, package)
     for name in changes:
         if name not in PackageChanges.__annotations__:
             package_reader.fields.add_error(name, "Unknown field.")
     if package is None:
         changes = {"title": "", "slug": None, "category": "", "repo_url": None, "pypi_url": None, **changes}
-    for name in ("title", "category", "repo_url", "pypi_url", "documentation_url", "is_deprecated", "replaced_by"):
+    for name in READING_ORDER:
         if name in changes:
             getattr(package_reader, name)(changes[name])
     if "slug" in changes:
         package_reader.slug(changes["slug"])
     package_reader.require_reference(changes)
+    package_reader.require_own_project()
     package_reader.fields.raise_if_invalid()
     return package_reader.values
 
@@ -117,8 +132,11 @@ def read_changes(
 class _PackageReader:
     """Validates fields one by one; each method has the name of its field, and sets values of columns."""
 
-    def __init__(self, session: Session, host_kinds: Mapping[str, str], now: datetime, package: Package | None) -> None:
-        self.session, self.host_kinds, self.now, self.package = session, host_kinds, now, package
+    def __init__(
+        self, session: Session, host_kinds: Mapping[str, str], index_url: str, now: datetime, package: Package | None
+    ) -> None:
+        self.session, self.host_kinds, self.index_url, self.now = session, host_kinds, index_url, now
+        self.package = package
         self.id = package.id if package else None
         self.fields = FieldReader()
         self.values: dict[str, Any] = {}
@@ -155,22 +173,31 @@ class _PackageReader:
         self.values["category_id"] = category_id
 
     def repo_url(self, value: str | None) -> None:
-        url = self.fields.read_line("repo_url", value, 10 * MAX_URL_LENGTH)
-        if url and not (self.package and url == self.package.repo_url):
+        url, directory = self.fields.read_line("repo_url", value, 10 * MAX_URL_LENGTH), ""
+        if self.package and url == self.package.repo_url:
+            return  # keep an existing URL, even if it is no longer valid
+        if url:
             try:
-                url = normalise_repo_url(url, self.host_kinds)
+                address = parse_repo_address(url, self.host_kinds)
             except Invalid as error:
                 self.fields.add_error("repo_url", " ".join(error.problems["repo_url"]))
                 return
+            url, directory = address.url, address.directory
             if len(url) > MAX_URL_LENGTH:
                 self.fields.add_error(
                     "repo_url", f"The URL must be {MAX_URL_LENGTH} characters or fewer (currently {len(url)})."
                 )
-            existing = find_by_repo_url(self.session, url, self.host_kinds, exclude_id=self.id)
-            if existing:
-                message = f"This repository is already listed as “{existing.title}” ({existing.slug})."
-                self.fields.add_error("repo_url", message, already_exists=True)
         self.values["repo_url"] = url
+        if directory or not self.package or repo_key(url) != repo_key(self.package.repo_url):
+            self.repo_directory(directory)
+
+    def repo_directory(self, value: str | None) -> None:
+        text = self.fields.read_line("repo_directory", value, MAX_URL_LENGTH)
+        parts = [part for part in text.split("/") if part not in {"", "."}]
+        if ".." in parts or "://" in text:
+            message = "Enter the path of a directory in the repository, such as packages/core."
+            self.fields.add_error("repo_directory", message)
+        self.values["repo_directory"] = "/".join(parts)
 
     def pypi_url(self, value: str | None) -> None:
         text = self.fields.read_line("pypi_url", value, MAX_PYPI_LENGTH)
@@ -181,7 +208,8 @@ class _PackageReader:
             elif existing := find_by_index_name(self.session, name, exclude_id=self.id):
                 message = f"This project is already listed as “{existing.title}” ({existing.slug})."
                 self.fields.add_error("pypi_url", message, already_exists=True)
-            text = name
+            url = project_url(self.index_url, name) or ""
+            text = url if parse_pypi_name(url) == name and len(url) <= MAX_PYPI_LENGTH else name
         self.values["pypi_url"] = text
 
     def documentation_url(self, value: str | None) -> None:
@@ -217,6 +245,29 @@ class _PackageReader:
             return
         if not any(self.values.get(name, getattr(self.package, name, "")) for name in names):
             self.fields.add_error("repo_url", "Enter a repository URL, a PyPI project name, or both.")
+
+    def require_own_project(self) -> None:
+        """Add an error if another package with the same repository could be the same package.
+
+        What distinguishes the packages in one repository is their projects on the package index.
+        """
+        names = {"repo_url", "pypi_url"}
+        if not names & self.values.keys() or names & self.fields.problems.keys():
+            return
+        old_url, old_project = (self.package.repo_url, self.package.pypi_url) if self.package else ("", "")
+        url, project = self.values.get("repo_url", old_url), self.values.get("pypi_url", old_project)
+        has_new_repo = repo_key(url) != repo_key(old_url)
+        if not url or not (has_new_repo or (old_project and not project)):
+            return
+        existing = find_in_repository(self.session, url, project, self.host_kinds, exclude_id=self.id)
+        if existing is None:
+            return
+        listed = f"This repository is already listed as “{existing.title}” ({existing.slug})."
+        if has_new_repo:
+            hint = " If it has several packages, enter the PyPI project of each one." if not project else ""
+            self.fields.add_error("repo_url", listed + hint, already_exists=True)
+        else:
+            self.fields.add_error("pypi_url", f"{listed} Packages in one repository need different PyPI projects.")
 
 
 def read_url(reader: FieldReader, name: str, value: str | None, *, is_required: bool = False) -> str | None:

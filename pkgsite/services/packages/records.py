@@ -53,6 +53,7 @@ class PackageRecord:
     category: Ref
     grids: tuple[Ref, ...]  # in the order in which the package was added to them
     repo_url: str
+    repo_directory: str
     pypi_url: str
     documentation_url: str | None  # entered by a user, otherwise from the package index
     has_index_documentation: bool

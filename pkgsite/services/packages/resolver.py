@@ -72,14 +72,6 @@ def resolve_name(session: Session, name: str, gateways: Gateways) -> Ref | None:
     return next((ref for key in keys for ref in packages.get(key)), None)
 
 
-def find_duplicate(session: Session, repo_url: str, project: str, gateways: Gateways) -> Ref | None:
-    """Return the package that has, or had, this repository or this project on the package index."""
-    keys = repository_keys(repo_url, gateways.host_kinds) if repo_url else []
-    keys += [key for key in name_keys(project) if key[0] == PROJECT]
-    packages = _load(session, keys, gateways)
-    return next((ref for key in keys for ref in packages.get(key)), None)
-
-
 def packages_of_repositories(session: Session, urls: Collection[str], gateways: Gateways) -> dict[str, list[Ref]]:
     """Return the visible packages of each of these repositories, the oldest first; unknown URLs are omitted."""
     keys = {url: repository_keys(url, gateways.host_kinds) for url in urls}

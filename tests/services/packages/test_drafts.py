@@ -64,6 +64,8 @@ GITHUB = PackageDraft(title="one", repo_url="https://github.com/ada/one")
         ("git@gitlab.com:group/sub/one.git", "https://gitlab.com/group/sub/one", ""),
         ("https://gitlab.com/project/one", "https://gitlab.com/project/one", ""),
         ("https://git.example.org:8443/a/b", "https://git.example.org:8443/a/b", ""),
+        ("https://github.com/acme/mono/tree/main/packages/one", "https://github.com/acme/mono", ""),
+        ("https://pagure.io/one", "https://pagure.io/one", ""),
         ("django-one", "", "django-one"),
         ("pypi.org/project/django-one/", "", "django-one"),
         ("python -m pip install django-one==1", "", "django-one"),
@@ -82,6 +84,11 @@ def test_an_invalid_reference_is_an_error(reference: str) -> None:
     with pytest.raises(Invalid) as error:
         draft_from_reference(reference, gateways(FakeHost()))
     assert list(error.value.problems) == ["reference"]
+
+
+def test_the_draft_of_a_directory_is_called_after_it() -> None:
+    draft = draft_from_reference("https://github.com/acme/mono/tree/main/packages/one", gateways(FakeHost()))
+    assert (draft.title, draft.repo_directory) == ("one", "packages/one")
 
 
 @pytest.mark.parametrize(
@@ -144,6 +151,10 @@ def test_a_moved_repository_is_added_with_its_new_url() -> None:
         ({"Repository": "https://git.example.org/a/b"}, "https://git.example.org/a/b"),
         ({"Homepage": "https://b.example/a/b"}, ""),
         ({"Source": "javascript:alert(1)"}, ""),
+        ({"Funding": "https://github.com/sponsors/ada", "Documentation": "https://one.readthedocs.io/"}, ""),
+        ({"Sponsor us": "https://github.com/ada/fund", "Docs: RTD": "https://github.com/ada/manual"}, ""),
+        ({"Documentation": "https://github.com/ada/One#readme"}, "https://github.com/ada/One"),
+        ({"Homepage": "https://github.com/orgs/jazzband/repositories"}, ""),
         (None, ""),
     ],
 )

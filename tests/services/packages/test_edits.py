@@ -70,7 +70,11 @@ def problems(session: Session, user: User, package: Package | None = None, **cha
 
 def test_a_new_package_has_its_creator_and_is_refreshed_first(session: Session, ada: User) -> None:
     package = add(session, ada, title="  Django\x00 One ", pypi_url="pip install Django_One")
-    assert (package.title, package.slug, package.pypi_url) == ("Django One", "django-one", "Django_One")
+    assert (package.title, package.slug, package.pypi_url) == (
+        "Django One",
+        "django-one",
+        "https://pypi.org/project/Django_One/",
+    )
     assert (package.repo_url, package.created_by_id) == ("https://github.com/Owner/One", ada.id)
     states = session.scalars(select(SourceState).where(SourceState.package_id == package.id)).all()
     assert {state.source for state in states} == {"repo", "activity", "people", "index", "downloads"}
@@ -91,6 +95,58 @@ def test_a_new_package_has_its_creator_and_is_refreshed_first(session: Session, 
 )
 def test_repository_urls_are_normalised(session: Session, ada: User, written: str, kept: str) -> None:
     assert add(session, ada, repo_url=written).repo_url == kept
+
+
+@pytest.mark.parametrize(
+    ("written", "directory"),
+    [
+        ({"repo_url": "https://github.com/Owner/One/tree/main/packages/core"}, "packages/core"),
+        (
+            {"repo_url": "https://github.com/Owner/One/tree/main/x", "repo_directory": "/packages//core/"},
+            "packages/core",
+        ),
+        ({"repo_directory": "./core"}, "core"),
+        ({"repo_url": "https://github.com/Owner/One/tree/main"}, ""),
+    ],
+)
+def test_the_directory_is_kept_beside_the_repository(
+    session: Session, ada: User, written: dict[str, Any], directory: str
+) -> None:
+    package = add(session, ada, **written)
+    assert (package.repo_url, package.repo_directory) == ("https://github.com/Owner/One", directory)
+    assert change(session, ada, package, repo_url="http://github.com/owner/one").repo_directory == directory
+    assert change(session, ada, package, repo_url="https://github.com/owner/one/tree/main/b").repo_directory == "b"
+    assert change(session, ada, package, repo_directory=None).repo_directory == ""
+    change(session, ada, package, repo_directory="c")
+    assert change(session, ada, package, repo_url="https://github.com/owner/two").repo_directory == ""
+
+
+@pytest.mark.parametrize("directory", ["../x", "https://github.com/a/b", "x" * 201])
+def test_invalid_directories_are_rejected(session: Session, ada: User, directory: str) -> None:
+    assert list(problems(session, ada, repo_directory=directory)) == ["repo_directory"]
+
+
+@pytest.mark.parametrize(
+    ("projects", "is_allowed"),
+    [
+        (("one", "two"), True),
+        (("One.x", "one-x"), False),
+        (("one", ""), False),
+        (("", "two"), False),
+        (("", ""), False),
+    ],
+)
+def test_packages_in_one_repository_need_different_projects(
+    session: Session, ada: User, projects: tuple[str, str], is_allowed: bool
+) -> None:
+    first = add(session, ada, pypi_url=projects[0])
+    other = {"title": "Two", "repo_url": "git@github.com:owner/one.git", "pypi_url": projects[1]}
+    if is_allowed:
+        second = add(session, ada, **cast("dict[str, Any]", other))
+        assert (first.repo_url, second.repo_url) == (HERE["repo_url"], "https://github.com/owner/one")
+        assert "need different PyPI projects" in problems(session, ada, second, pypi_url="")["pypi_url"][0]
+    else:
+        assert "“One” (one)" in str(problems(session, ada, **cast("dict[str, Any]", other)))
 
 
 @pytest.mark.parametrize(

@@ -188,6 +188,32 @@ def test_an_invalid_merge_changes_nothing(session: Session, scenario: MergeScena
     assert session.scalars(select(Revision)).all() == []
 
 
+def test_a_merged_package_can_be_shown_again(session: Session, scenario: MergeScenario) -> None:
+    merge(session, scenario)
+    changeset = begin_changeset(session, scenario.moderator)
+    with changeset:
+        package = unhide_package(changeset, slug="duplicate")
+    session.commit()
+    assert (package.hidden_at, package.merged_into_id) == (None, None)
+    assert package_by_slug(session, "duplicate").slug == "duplicate"
+
+
+@pytest.mark.parametrize(("project", "is_shown"), [("two", True), ("one", False), ("", False)])
+def test_packages_of_one_repository_can_be_shown_if_their_projects_differ(
+    session: Session, scenario: MergeScenario, project: str, is_shown: bool
+) -> None:
+    make_package(session, "first", repo_url="https://github.com/acme/mono", pypi_url="https://pypi.org/project/One/")
+    make_package(session, "hidden", repo_url="https://github.com/acme/mono", pypi_url=project, hidden_at=NOW)
+    session.commit()
+    changeset = begin_changeset(session, scenario.moderator)
+    if is_shown:
+        with changeset:
+            assert unhide_package(changeset, slug="hidden").hidden_at is None
+    else:
+        with pytest.raises(Invalid, match="first"), changeset:
+            unhide_package(changeset, slug="hidden")
+
+
 def test_a_package_cannot_be_unhidden_if_another_has_its_repository(session: Session, scenario: MergeScenario) -> None:
     make_package(session, "hidden", hidden_at=NOW, repo_url="http://github.com/A/C/")
     session.commit()
