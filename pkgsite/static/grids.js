@@ -38,10 +38,10 @@ async function openCell(link) {
     return;
   }
   let version = data.version;
-  const form = element("form", { class: "cell-form" });
-  const input = element("textarea", { maxlength: "1000", "aria-label": link.dataset.name });
+  const form = element("form", { class: "cell-form", dir: "ltr" });
+  const input = element("textarea", { maxlength: "1000", dir: "auto", "aria-label": link.dataset.name });
   const errorText = element("p", { class: "error", role: "alert" });
-  const preview = element("div", { class: "cell-preview", "aria-label": "Preview" });
+  const preview = element("div", { class: "cell-preview", dir: "auto", "aria-label": "Preview" });
   const save = element("button", { class: "button", type: "submit" }, "Save");
   const cancel = element("button", { class: "button quiet", type: "button" }, "Cancel");
   input.value = data.text;
@@ -79,7 +79,7 @@ async function openCell(link) {
       } else if (saveStatus === 409) {
         version = result.version;
         form.querySelector(".cell-current")?.remove();
-        const current = element("p", { class: "cell-current" }, result.current || "(empty)");
+        const current = element("p", { class: "cell-current", dir: "auto" }, result.current || "(empty)");
         form.insertBefore(current, save);
         errorText.textContent = `${result.by ?? "Someone else"} changed this cell while you were editing. The current text is shown below; yours is kept above. Save again to replace it.`;
       } else {
