@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, abort, current_app, g, request
 from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
-from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException, ServiceUnavailable
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -15,7 +14,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from pkgsite import content_encoding
 from pkgsite.api import errors as api_errors
 from pkgsite.api.cors import add_cors_headers
-from pkgsite.errors import Forbidden, SiteError
+from pkgsite.errors import SiteError
 from pkgsite.extensions import compress, db
 from pkgsite.limits import strip_uncounted_headers
 from pkgsite.outages import RETRY_AFTER_S, is_outage, lost_race, report_outage
@@ -56,9 +55,6 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(HTTPException, error_response)
     app.register_error_handler(SiteError, error_response)
     app.register_error_handler(DBAPIError, handle_database_error)
-    app.register_error_handler(
-        CSRFError, lambda _error: error_response(Forbidden("The CSRF token is missing or invalid."))
-    )
     app.before_request(prepare_body)
     app.after_request(finalise_response)
 

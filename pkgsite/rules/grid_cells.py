@@ -133,11 +133,12 @@ def _trim_url(text: str, *, before: str) -> str:
     for index, char in enumerate(text):
         if char in _BRACKETS.values():
             open_brackets.append(char)
-        elif char in _BRACKETS and (not open_brackets or open_brackets.pop() != _BRACKETS[char]):
-            end = index
-            break
+        elif char in _BRACKETS:
+            is_unmatched = not open_brackets or open_brackets.pop() != _BRACKETS[char]
+            end = index if is_unmatched else end
         elif char == end_quote or _ends_url(char):
             end = index
+        if end == index:
             break
     return text[:end].rstrip(_AFTER_URL + "([{")
 

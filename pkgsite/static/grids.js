@@ -28,6 +28,15 @@ function debounce(callback, wait) {
   };
 }
 
+// Sends a cell as the page without scripts does. The site then asks the user to log in, or to submit it again.
+function submitAsPage(form, path, input, version) {
+  for (const [name, value] of Object.entries({ csrf_token: token(), version })) form.append(element("input", { type: "hidden", name, value }));
+  input.name = "text";
+  form.method = "post";
+  form.action = path;
+  form.submit();
+}
+
 async function openCell(link) {
   const cell = link.closest("td");
   const table = cell.closest("table");
@@ -82,6 +91,10 @@ async function openCell(link) {
         const current = element("p", { class: "cell-current", dir: "auto" }, result.current || "(empty)");
         form.insertBefore(current, save);
         errorText.textContent = `${result.by ?? "Someone else"} changed this cell while you were editing. The current text is shown below; yours is kept above. Save again to replace it.`;
+      } else if (result.resubmit) {
+        submitAsPage(form, link.href, input, version);
+      } else if (saveStatus === 404) {
+        errorText.textContent = "This cell no longer exists: its feature or package has been removed. Copy your text before you leave this page.";
       } else {
         errorText.textContent = Object.values(result.problems ?? {}).flat().join(" ") || "Could not save the cell. Your text has been kept.";
       }

@@ -9,6 +9,7 @@ from typing import ParamSpec, TypeVar
 from flask import Flask, abort, redirect, request
 from flask import session as cookie
 from flask_login import UserMixin, current_user, login_user
+from werkzeug.exceptions import Unauthorized
 from werkzeug.local import LocalProxy
 from werkzeug.wrappers import Response
 
@@ -18,6 +19,7 @@ from pkgsite.services.accounts.users import AuthenticatedSession, authenticate_s
 from pkgsite.services.changeset import Changeset
 from pkgsite.services.permissions import ANONYMOUS, Viewer
 from pkgsite.views.links import link
+from pkgsite.views.submitted import current_url
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -66,18 +68,26 @@ def log_in_user(user_id: int) -> None:
     cookie.permanent = True
 
 
+class LoginRequired(Unauthorized):
+    """A form was sent by someone who is not logged in. The login page carries it until they have logged in."""
+
+
 def login_required(view: Callable[P, R]) -> Callable[P, R | Response]:
-    """Redirect anonymous visitors to the login page, and then back. Respond 403 to other methods than GET and HEAD."""
+    """Redirect anonymous visitors to the login page, and then back.
+
+    Raises:
+        LoginRequired: An anonymous visitor has sent a form.
+    """
 
     @wraps(view)
     def guarded(*args: P.args, **values: P.kwargs) -> R | Response:
         if current_viewer().is_authenticated:
             return view(*args, **values)
         if request.method not in {"GET", "HEAD"}:
-            abort(403)
-        current_path = request.full_path.rstrip("?")
-        return redirect(link("accounts.login", next=current_path))
+            raise LoginRequired
+        return redirect(link("accounts.login", next=current_url()))
 
+    guarded.requires_login = True  # type: ignore[attr-defined]  # for requests without a valid CSRF token
     return guarded
 
 
