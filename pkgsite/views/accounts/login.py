@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import flash, redirect, render_template, request
+from flask import flash, make_response, redirect, render_template, request
 from flask import session as cookie
 from flask_login import logout_user
 from werkzeug.wrappers import Response
@@ -69,7 +69,9 @@ def log_in_with_password() -> Response | tuple[str, int]:
         if not form.resume.data:
             raise
         form.form_errors.append(f"There have been too many attempts. Try again in {error.retry_after_minutes} min.")
-        return login_page(form), 429
+        response = make_response(login_page(form), 429)
+        response.headers["Retry-After"] = str(error.retry_after_s)
+        return response
     resume_path = saved_submission_path(form.resume.data, user_id=current_viewer().user_id)
     return redirect(resume_path or next_path or link("site.home"), 303)
 

@@ -6,6 +6,8 @@ form without a valid token is shown again with a new one.
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from flask import Response, current_app, flash, jsonify, make_response, redirect, render_template, request
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import MethodNotAllowed
@@ -14,7 +16,7 @@ from werkzeug.routing import RequestRedirect
 from werkzeug.wrappers import Response as AnyResponse
 
 from pkgsite.clock import utc_now
-from pkgsite.errors import NotFound
+from pkgsite.errors import Forbidden, NotFound
 from pkgsite.extensions import account_gateways, db
 from pkgsite.forms.accounts import LoginForm
 from pkgsite.rules.redirects import safe_redirect_path
@@ -28,6 +30,7 @@ from pkgsite.services.accounts.submissions import (
 )
 from pkgsite.services.accounts.throttling import SUBMISSIONS_FROM_ADDRESS, ThrottleKey, network_of, record_attempt
 from pkgsite.views.accounts.base import client_address, fresh_session, pages, site_context
+from pkgsite.views.errors import error_response
 from pkgsite.views.links import link
 from pkgsite.views.submitted import current_fields, current_url
 from pkgsite.views.viewer import LoginRequired, current_viewer, login_required
@@ -36,6 +39,18 @@ EXPIRED_MESSAGE = (
     "What you entered before logging in was kept for one hour, which has passed. Your browser's Back button may still "
     "show it."
 )
+# What the forms do in which nothing is typed, by endpoint.
+ACTION_LABELS = {
+    "package_edits.set_favourite": "Change your favourites",
+    "favourites.set_favourite_by_path": "Change your favourites",
+    "package_edits.set_usage": "Change the packages that you use",
+    "package_edits.set_usage_by_path": "Change the packages that you use",
+    "package_edits.withdraw": "Withdraw your flag",
+    "grid_edits.add_member": "Add a package to a grid",
+    "grid_edits.move_feature": "Move a feature",
+    "grid_edits.lock": "Lock or unlock a grid",
+    "history.revert_change": "Undo a change",
+}
 # Browsers ignore unknown schemes; RFC 9110 requires a challenge in every response with status 401.
 CHALLENGE = 'Cookie realm="session"'
 
@@ -43,6 +58,8 @@ CHALLENGE = 'Cookie realm="session"'
 @pages.app_errorhandler(LoginRequired)
 def ask_to_log_in(_error: LoginRequired) -> AnyResponse:
     """Show the login page, which carries the form, or redirect to it if nothing would be lost."""
+    if _is_cross_site():
+        return error_response(Forbidden("The form was sent by another site."))
     fields = current_fields()
     if _is_script():
         return _uncached({"detail": "Log in to continue.", "resubmit": True}, 401)
@@ -57,6 +74,8 @@ def ask_to_log_in(_error: LoginRequired) -> AnyResponse:
 @pages.app_errorhandler(CSRFError)
 def ask_to_resubmit(_error: CSRFError) -> AnyResponse:
     """Show the form again with a new CSRF token."""
+    if _is_cross_site():
+        return error_response(Forbidden("The form was sent by another site."))
     view = current_app.view_functions[str(request.endpoint)]
     if getattr(view, "requires_login", False) and not current_viewer().is_authenticated:
         return ask_to_log_in(LoginRequired())
@@ -125,7 +144,9 @@ def keep_for_new_account() -> AnyResponse:
 def resume(key: str) -> str:
     """Show a form that was sent before the login, filled in and with a new CSRF token."""
     submission = get_submission(db.session(), key, user_id=current_viewer().user_id, now=utc_now())
-    return render_template("accounts/resume.html", submission=submission)
+    return render_template(
+        "accounts/resume.html", submission=submission, action_label=ACTION_LABELS.get(_endpoint(submission.path))
+    )
 
 
 def _is_script() -> bool:
@@ -134,13 +155,33 @@ def _is_script() -> bool:
     return accepted["application/json"] > accepted["text/html"]
 
 
+def _is_cross_site() -> bool:
+    """Return whether a page of another site has sent this form.
+
+    Browsers leave out the session cookie then. Such a form is neither kept nor shown again with a token, and the
+    response sets no cookie, which would replace the one of a user who is logged in.
+    """
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site not in {"same-origin", "none"}
+    origin = request.headers.get("Origin")
+    own_hosts = {request.host, urlsplit(current_app.config["PUBLIC_URL"]).netloc} - {""}  # the Origin can be "null"
+    return origin is not None and urlsplit(origin).netloc not in own_hosts
+
+
 def _has_page() -> bool:
     """Return whether this URL also shows a page."""
+    return _endpoint(request.path, method="GET") is not None
+
+
+def _endpoint(path: str, method: str = "POST") -> str | None:
+    """Return the endpoint of a path, with or without a query; None if it does not accept the method."""
+    adapter = current_app.url_map.bind("site")
     try:
-        current_app.url_map.bind("site").match(request.path, method="GET")
+        endpoint, _values = adapter.match(path.removeprefix(request.script_root).partition("?")[0], method=method)
     except (MethodNotAllowed, UnknownUrl, RequestRedirect):
-        return False
-    return True
+        return None
+    return str(endpoint)
 
 
 def _uncached(body: str | dict[str, object], status: int) -> Response:
