@@ -42,7 +42,7 @@ async function openCell(link) {
   const table = cell.closest("table");
   const cellContent = cell.querySelector("[data-cell-content]");
   const { status, data } = await request(link.href);
-  if (status !== 200) {
+  if (status !== 200 || data.version === undefined) { // such as the login page, after the session has expired
     location.assign(link.href);
     return;
   }

@@ -9,11 +9,11 @@ from typing import ParamSpec, TypeVar
 from flask import Flask, abort, redirect, request
 from flask import session as cookie
 from flask_login import UserMixin, current_user, login_user
-from werkzeug.exceptions import Unauthorized
 from werkzeug.local import LocalProxy
 from werkzeug.wrappers import Response
 
 from pkgsite.clock import utc_now
+from pkgsite.errors import LoginRequired
 from pkgsite.extensions import db, gateways, login_manager
 from pkgsite.services.accounts.users import AuthenticatedSession, authenticate_session, start_session
 from pkgsite.services.changeset import Changeset
@@ -68,10 +68,6 @@ def log_in_user(user_id: int) -> None:
     cookie.permanent = True
 
 
-class LoginRequired(Unauthorized):
-    """A form was sent by someone who is not logged in. The login page carries it until they have logged in."""
-
-
 def login_required(view: Callable[P, R]) -> Callable[P, R | Response]:
     """Redirect anonymous visitors to the login page, and then back.
 
@@ -84,7 +80,7 @@ def login_required(view: Callable[P, R]) -> Callable[P, R | Response]:
         if current_viewer().is_authenticated:
             return view(*args, **values)
         if request.method not in {"GET", "HEAD"}:
-            raise LoginRequired
+            raise LoginRequired("Log in to continue.")
         return redirect(link("accounts.login", next=current_url()))
 
     guarded.requires_login = True  # type: ignore[attr-defined]  # for requests without a valid CSRF token

@@ -434,3 +434,24 @@ def test_forms_saved_by_visitors_are_throttled(
     assert [browser.send(form).status_code for _ in range(3)] == [303, 303, 429]
     session.rollback()
     assert session.query(SavedSubmission).count() == 2
+
+
+def test_forms_of_the_browsable_api_are_kept_too(browser: PlainBrowser, session: Session) -> None:
+    browser.log_in("ada")
+    headers = {"Accept": "text/html"}
+    page = browser.client.get("/api/v4/packages/1/", headers=headers)
+    form = next(form for form in forms_of(page) if form.fields.get("_method") == "PATCH")
+    browser.end_session()
+    fields = form.fields | {"title": "Uno"}
+    asked = browser.client.post(form.action, data=fields, headers=headers)
+    assert asked.status_code == 401
+    filled_in = form_to(browser.log_in("ada", asked), form.action)
+    assert filled_in.fields["title"] == "Uno"
+    session.rollback()
+    saved = browser.client.post(filled_in.action, data=filled_in.fields, headers=headers)
+    assert saved.status_code == 303
+    session.rollback()
+    assert session.query(Package).filter_by(title="Uno").count() == 1
+    browser.end_session()
+    program = browser.client.post("/api/v4/packages/1/", json={"title": "x"}, headers=headers)
+    assert program.status_code == 405, "programs get the same answers as before"

@@ -16,7 +16,7 @@ from werkzeug.routing import RequestRedirect
 from werkzeug.wrappers import Response as AnyResponse
 
 from pkgsite.clock import utc_now
-from pkgsite.errors import Forbidden, NotFound
+from pkgsite.errors import Forbidden, LoginRequired, NotFound
 from pkgsite.extensions import account_gateways, db
 from pkgsite.forms.accounts import LoginForm
 from pkgsite.rules.redirects import safe_redirect_path
@@ -33,7 +33,7 @@ from pkgsite.views.accounts.base import client_address, fresh_session, pages, si
 from pkgsite.views.errors import error_response
 from pkgsite.views.links import link
 from pkgsite.views.submitted import current_fields, current_url
-from pkgsite.views.viewer import LoginRequired, current_viewer, login_required
+from pkgsite.views.viewer import current_viewer, login_required
 
 EXPIRED_MESSAGE = (
     "What you entered before logging in was kept for one hour, which has passed. Your browser's Back button may still "
@@ -78,7 +78,7 @@ def ask_to_resubmit(_error: CSRFError) -> AnyResponse:
         return error_response(Forbidden("The form was sent by another site."))
     view = current_app.view_functions[str(request.endpoint)]
     if getattr(view, "requires_login", False) and not current_viewer().is_authenticated:
-        return ask_to_log_in(LoginRequired())
+        return ask_to_log_in(LoginRequired("Log in to continue."))
     if _is_script():
         return _uncached({"detail": "The CSRF token is missing or invalid.", "resubmit": True}, 403)
     page = render_template(
@@ -145,7 +145,7 @@ def resume(key: str) -> str:
     """Show a form that was sent before the login, filled in and with a new CSRF token."""
     submission = get_submission(db.session(), key, user_id=current_viewer().user_id, now=utc_now())
     return render_template(
-        "accounts/resume.html", submission=submission, action_label=ACTION_LABELS.get(_endpoint(submission.path))
+        "accounts/resume.html", submission=submission, action_label=ACTION_LABELS.get(_endpoint(submission.path) or "")
     )
 
 
