@@ -257,10 +257,10 @@ def test_a_cell_is_edited_with_the_keyboard_only(two_users: tuple[Page, Page]) -
 @pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without scripts"])
 @pytest.mark.parametrize("is_logged_in_again", [False, True], ids=["expired session", "new session"])
 def test_a_cell_is_saved_after_the_session_has_expired(
-    two_users: tuple[Page, Page], open_browser: OpenBrowser, scripts: bool, is_logged_in_again: bool
+    two_users: tuple[Page, Page], open_page: OpenPage, scripts: bool, is_logged_in_again: bool
 ) -> None:
     assert two_users
-    page = open_browser(scripts=scripts)
+    page = open_page(scripts=scripts)
     log_in(page, "ada")
     page.goto("/grids/g/caching/")
     page.get_by_role("link", name="edit One: Is fast").click()
@@ -312,7 +312,7 @@ def test_a_cell_that_is_gone_keeps_the_text_in_the_editor(two_users: tuple[Page,
 def test_hebrew_cells_are_laid_out_from_right_to_left(two_users: tuple[Page, Page]) -> None:
     page = two_users[0]
     page.goto("/grids/g/caching/")
-    write_cell(page, "One: Is fast", "yes שלום עולם https://example.org/", scripts=True)
+    edit_cell(page, "One: Is fast", "yes שלום עולם https://example.org/", scripts=True)
     page.reload()
     cell = page.locator("#features td").first
     assert cell.evaluate("cell => getComputedStyle(cell).direction") == "rtl"

@@ -65,7 +65,7 @@ def save_submission(session: Session, submission: Submission, *, user_id: int | 
     Args:
         session: The database session.
         submission: The form.
-        user_id: The only user who can read it; None if whoever logs in next has yet to claim it.
+        user_id: The only user who can read it; None if the user who logs in next has yet to claim it.
         now: The current time.
     """
     key = secrets.token_urlsafe(32)

@@ -205,9 +205,7 @@ def _new_user_page(form: UsernameForm, identity: ExternalIdentity) -> str:
     )
 
 
-def _failure_page(
-    provider_client: LoginProvider, error_code: str, status: int, next_path: str = ""
-) -> tuple[str, int]:
+def _failure_page(provider_client: LoginProvider, error_code: str, status: int, next_path: str = "") -> tuple[str, int]:
     db.session.rollback()
     page = {"title": provider_client.title, "error_code": error_code, "next_path": next_path}
     return render_template("accounts/oauth_failed.html", **page), status
