@@ -51,6 +51,10 @@ class Forbidden(SiteError):
     """The user does not have permission to do this. The message, a sentence, is shown to the user."""
 
 
+class LoginRequired(Forbidden):
+    """A form was sent by someone who is not logged in. The login page carries it until they have logged in."""
+
+
 class Conflict(SiteError):
     """The action conflicts with the current state: the record has changed, or another one is in the way.
 

@@ -7,14 +7,14 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, abort, current_app, g, request
 from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
-from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DBAPIError
 from werkzeug.exceptions import HTTPException, ServiceUnavailable
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from pkgsite import content_encoding
 from pkgsite.api import errors as api_errors
 from pkgsite.api.cors import add_cors_headers
-from pkgsite.errors import Forbidden, SiteError
+from pkgsite.errors import SiteError
 from pkgsite.extensions import compress, db
 from pkgsite.limits import strip_uncounted_headers
 from pkgsite.outages import RETRY_AFTER_S, is_outage, lost_race, report_outage
@@ -55,10 +55,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(HTTPException, error_response)
     app.register_error_handler(SiteError, error_response)
     app.register_error_handler(DBAPIError, handle_database_error)
-    app.register_error_handler(
-        CSRFError, lambda _error: error_response(Forbidden("The CSRF token is missing or invalid."))
-    )
-    app.before_request(reject_body)
+    app.before_request(prepare_body)
     app.after_request(finalise_response)
 
 
@@ -92,12 +89,14 @@ def handle_database_error(error: DBAPIError) -> ResponseReturnValue:
         return current_app.handle_user_exception(second_error)
 
 
-def reject_body() -> None:
-    """Reject a request whose body is too large, has not arrived in time or has too many form fields."""
+def prepare_body() -> None:
+    """Decompress the body, and reject it if it is too large, has not arrived in time or has too many form fields."""
     if request.environ.get(BODY_TIMED_OUT):
         abort(408)
     if (request.content_length or 0) > current_app.config["MAX_CONTENT_LENGTH"]:
         abort(413)
+    if "Content-Encoding" in request.headers:
+        content_encoding.decode_request_body()
     if request.mimetype == "application/x-www-form-urlencoded" and request.get_data().count(b"&") >= MAX_FORM_FIELDS:
         abort(413)
 
@@ -108,6 +107,8 @@ def finalise_response(response: Response) -> Response:
         strip_uncounted_headers(response)
     if "retry_after_s" in g:
         response.headers["Retry-After"] = str(g.retry_after_s)
+    if response.status_code == 415 and "Content-Encoding" in request.headers:
+        response.headers["Accept-Encoding"] = content_encoding.ACCEPTED
     if request.path.startswith("/api/") and request.method in READ_METHODS:
         add_cors_headers(response)
     if request.method == "GET" and getattr(g.get("_login_user"), "is_activity_due", False):

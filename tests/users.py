@@ -36,6 +36,7 @@ class CsrfClient:
 
     def __init__(self, app: Flask, user: User | None = None) -> None:
         self.client: FlaskClient = app.test_client()
+        self.is_logged_in = user is not None
         self._token = URLSafeTimedSerializer(str(app.secret_key), salt="wtf-csrf-token").dumps(CSRF_SEED)
         user_id = user.id if user else None  # before the rollback expires the user
         _end_transaction()

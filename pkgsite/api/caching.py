@@ -20,11 +20,19 @@ def make_etag(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()[:32]
 
 
-def matches_etag(etag: str, header: str) -> bool:
-    """Return whether an `If-Match` or `If-None-Match` header includes an entity tag, in any content encoding."""
+def matches_etag(etag: str, header: str, *, weak: bool = False) -> bool:
+    """Return whether an `If-Match` or `If-None-Match` header includes an entity tag, in any content encoding.
+
+    Args:
+        etag: The entity tag, without quotes.
+        header: The value of the header.
+        weak: Whether weak tags (`W/"x"`) match too. They do in `If-None-Match`, but not in `If-Match` (RFC 9110,
+            sections 13.1.1 and 13.1.2). Proxies that compress responses make their tags weak.
+    """
     if header.strip() == "*":
         return True
-    return etag in {_CONTENT_ENCODING.sub("", tag) for tag in parse_etags(header).as_set() if tag}
+    tags = parse_etags(header).as_set(include_weak=weak)
+    return etag in {_CONTENT_ENCODING.sub("", tag) for tag in tags if tag}
 
 
 def make_conditional(response: Response, *, changed_at: datetime | None, is_single_record: bool) -> Response:
@@ -44,7 +52,7 @@ def make_conditional(response: Response, *, changed_at: datetime | None, is_sing
         "private, no-cache" if current_principal().is_authenticated else "public, no-cache"
     )
     if "If-None-Match" in request.headers:
-        is_not_modified = matches_etag(tag, request.headers["If-None-Match"])
+        is_not_modified = matches_etag(tag, request.headers["If-None-Match"], weak=True)
     else:
         since = request.if_modified_since
         is_not_modified = (

@@ -67,6 +67,7 @@ def _acceptable_types(available_types: tuple[str, ...]) -> list[tuple[tuple[int,
     candidates = []
     for part in (request.headers.get("Accept") or "*/*").split(","):
         media, parameters = parse_options_header(part.strip())
+        media = media.lower()
         kind, _, subtype = media.partition("/")
         for position, media_type in enumerate(available_types):
             if media == media_type:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,7 +31,7 @@ def parse_json_body() -> dict[str, Any]:
     if content_type != "application/json" and not content_type.endswith("+json"):
         raise UnsupportedMediaType("Send JSON with Content-Type: application/json.")
     try:
-        body = orjson.loads(request.get_data())
+        body = orjson.loads(request.get_data().removeprefix(BOM_UTF8))
     except orjson.JSONDecodeError as error:
         raise BadRequest(f"Invalid JSON: {error}.") from None
     if not isinstance(body, dict):

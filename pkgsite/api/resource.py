@@ -20,8 +20,9 @@ from pkgsite.api.inputs import Input
 from pkgsite.api.mutations import ApiResult, is_dry_run
 from pkgsite.api.negotiation import READ_METHODS, ResponseFormat, json_response, negotiate
 from pkgsite.api.request_body import FORM_TYPES
-from pkgsite.errors import Moved, SiteError
+from pkgsite.errors import LoginRequired, Moved, SiteError
 from pkgsite.extensions import db
+from pkgsite.rules.submissions import CSRF_FIELD
 from pkgsite.services.permissions import Viewer
 
 UNSAFE_METHODS = ("POST", "PUT", "PATCH", "DELETE")
@@ -176,6 +177,8 @@ class Resource(View):
 
     def _html_response(self, result: ApiResult, response: Response, keys: dict[str, str]) -> Response:
         """Return the response as an HTML page; after a successful form, a redirect to the current record."""
+        if not current_principal().is_authenticated and is_own_form():
+            raise LoginRequired("Log in to continue.")  # the login page carries the form
         allowed = response.headers["Allow"]
         if requested_method() in UNSAFE_METHODS and result.status in SUCCESS_CODES and not is_dry_run():
             return redirect_after_edit(result)
@@ -219,6 +222,11 @@ def requested_method() -> str:
     """
     override = request.form.get("_method", "") if request.method == "POST" and request.mimetype in FORM_TYPES else ""
     return override if override in {"PUT", "PATCH", "DELETE"} else request.method
+
+
+def is_own_form() -> bool:
+    """Return whether this request comes from a form of the HTML pages; only those have a CSRF token."""
+    return request.method == "POST" and request.mimetype in FORM_TYPES and CSRF_FIELD in request.form
 
 
 def _to_response(result: ApiResult, response_format: ResponseFormat) -> Response:

@@ -35,6 +35,7 @@ class LoginForm(FlaskForm):  # type: ignore[misc]  # Flask-WTF has no types
     )
     password = PasswordField("Password", [REQUIRED], render_kw=CURRENT_PASSWORD)
     next = HiddenField()
+    resume = HiddenField()  # a signed form to send after the login
 
 
 class RegistrationForm(FlaskForm):  # type: ignore[misc]
@@ -42,6 +43,7 @@ class RegistrationForm(FlaskForm):  # type: ignore[misc]
 
     username = StringField("Username", [REQUIRED], [strip_whitespace], render_kw=USERNAME)
     email = EmailField("Email address", [REQUIRED], [strip_whitespace], render_kw=EMAIL)
+    next = HiddenField()
 
 
 class ImmediateRegistrationForm(FlaskForm):  # type: ignore[misc]
@@ -50,11 +52,13 @@ class ImmediateRegistrationForm(FlaskForm):  # type: ignore[misc]
     username = StringField("Username", [REQUIRED], [strip_whitespace], render_kw=USERNAME)
     email = EmailField("Email address", [Optional()], [strip_whitespace], render_kw=EMAIL)
     password = PasswordField("Password", [REQUIRED], render_kw=NEW_PASSWORD)
+    next = HiddenField()
 
 
 class CompleteRegistrationForm(FlaskForm):  # type: ignore[misc]
     username = StringField("Username", [REQUIRED], [strip_whitespace], render_kw=USERNAME)
     password = PasswordField("Password", [REQUIRED], render_kw=NEW_PASSWORD)
+    next = HiddenField()
 
 
 class UsernameForm(FlaskForm):  # type: ignore[misc]

@@ -11,7 +11,16 @@ from pkgsite.models.revision import Revision
 from pkgsite.models.search import SearchEntry, SearchStale, SearchWord
 from pkgsite.models.source import DailySample, HostState, ImportProgress, SourceState
 from pkgsite.models.usage import Favourite, Flag, Usage, UsingSite
-from pkgsite.models.user import ApiToken, IdempotentResponse, Identity, LoginAttempt, LoginSession, OutboxMessage, User
+from pkgsite.models.user import (
+    ApiToken,
+    IdempotentResponse,
+    Identity,
+    LoginAttempt,
+    LoginSession,
+    OutboxMessage,
+    SavedSubmission,
+    User,
+)
 
 __all__ = [
     "ApiToken",
@@ -39,6 +48,7 @@ __all__ = [
     "PendingEdit",
     "Release",
     "Revision",
+    "SavedSubmission",
     "SearchEntry",
     "SearchStale",
     "SearchWord",

@@ -113,6 +113,19 @@ class IdempotentResponse(Base):
     body: Mapped[str | None]  # as it was sent
 
 
+class SavedSubmission(Base):
+    """A form that someone sent before logging in, kept for an hour; of its key, only the SHA-256 is stored."""
+
+    __tablename__ = "saved_submission"
+
+    id: Mapped[Id]
+    key_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="CASCADE"), index=True)
+    at: Mapped[datetime] = mapped_column(index=True)
+    path: Mapped[str]
+    fields: Mapped[list[Any]]  # pairs of name and value
+
+
 Index("ix_login_attempt_key", LoginAttempt.key, LoginAttempt.at)
 Index("uq_user_username_lower", func.lower(User.username), unique=True)
 Index("uq_user_email_lower", func.lower(User.email), unique=True)

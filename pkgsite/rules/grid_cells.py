@@ -9,6 +9,7 @@ The result is not HTML: templates escape the text.
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,9 +22,19 @@ MAX_STRENGTH = 3
 _WORD = re.compile(rf"({'|'.join((*YES_WORDS, *NO_WORDS))})(?![\w'’/-])", re.IGNORECASE)
 _SIGNS = re.compile(r"(\++|-+)")
 _NUMBER = re.compile(r"([+-])([0-9]+)")
-_URL = re.compile(r"https?://[^\s<>\"]+", re.IGNORECASE)
+_URL = re.compile(r"https?://[^\s<>\"`]+", re.IGNORECASE)
 _AFTER_WORD = re.compile(r"[\s,;:.–—]+")
-_AFTER_URL = ".,;:!?'’)]}"
+# The end of a URL in a text, much as in Unicode's linkification (UTS #58). Some characters always end it: punctuation
+# and brackets of scripts that are written without spaces, quotation marks, and invisible formatting characters.
+# Others end it only as the last characters, because they also occur within URLs.
+_PUNCTUATION = {"Po", "Ps", "Pe", "Pi", "Pf"}
+_INVISIBLE = set("\u200b\u200e\u200f\u2028\u2029\u2060\u2066\u2067\u2068\u2069\ufeff") | set(
+    "\u202a\u202b\u202c\u202d\u202e"
+)
+_WITHIN_URL = set("·・’‰‱′″†‡•※")  # non-ASCII punctuation that is common in the paths of international URLs
+_AFTER_URL = ".,;:!?'’–—"
+_BRACKETS = {")": "(", "]": "[", "}": "{"}
+_QUOTES = {"'": "'", "‘": "’"}  # these also occur within words, so they only end a URL that they precede
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +108,7 @@ def _parse_line(line: str) -> list[CellSegment]:
     segments: list[CellSegment] = []
     end = 0
     for match in _URL.finditer(line):
-        url = match.group().rstrip(_AFTER_URL)
-        if match.group()[len(url) :].startswith(")") and "(" in url:
-            url += ")"
+        url = _trim_url(match.group(), before=line[: match.start()][-1:])
         if safe_url(url) is None:
             continue
         if match.start() > end:
@@ -109,3 +118,33 @@ def _parse_line(line: str) -> list[CellSegment]:
     if end < len(line):
         segments.append(CellSegment("text", line[end:]))
     return segments
+
+
+def _trim_url(text: str, *, before: str) -> str:
+    """Return the URL at the start of a text without spaces.
+
+    Args:
+        text: The text, up to the next space.
+        before: The character before it, if there is one.
+    """
+    end_quote = _QUOTES.get(before)
+    open_brackets: list[str] = []
+    end = len(text)
+    for index, char in enumerate(text):
+        if char in _BRACKETS.values():
+            open_brackets.append(char)
+        elif char in _BRACKETS:
+            is_unmatched = not open_brackets or open_brackets.pop() != _BRACKETS[char]
+            end = index if is_unmatched else end
+        elif char == end_quote or _ends_url(char):
+            end = index
+        if end == index:
+            break
+    return text[:end].rstrip(_AFTER_URL + "([{")
+
+
+def _ends_url(char: str) -> bool:
+    """Return whether a character always ends a URL."""
+    if char.isascii() or char in _WITHIN_URL:
+        return False
+    return char in _INVISIBLE or unicodedata.category(char) in _PUNCTUATION

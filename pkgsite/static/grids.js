@@ -28,20 +28,29 @@ function debounce(callback, wait) {
   };
 }
 
+// Sends a cell as the page without scripts does. The site then asks the user to log in, or to submit it again.
+function submitAsPage(form, path, input, version) {
+  for (const [name, value] of Object.entries({ csrf_token: token(), version })) form.append(element("input", { type: "hidden", name, value }));
+  input.name = "text";
+  form.method = "post";
+  form.action = path;
+  form.submit();
+}
+
 async function openCell(link) {
   const cell = link.closest("td");
   const table = cell.closest("table");
   const cellContent = cell.querySelector("[data-cell-content]");
   const { status, data } = await request(link.href);
-  if (status !== 200) {
+  if (status !== 200 || data.version === undefined) { // such as the login page, after the session has expired
     location.assign(link.href);
     return;
   }
   let version = data.version;
-  const form = element("form", { class: "cell-form" });
-  const input = element("textarea", { maxlength: "1000", "aria-label": link.dataset.name });
+  const form = element("form", { class: "cell-form", dir: "ltr" });
+  const input = element("textarea", { maxlength: "1000", dir: "auto", "aria-label": link.dataset.name });
   const errorText = element("p", { class: "error", role: "alert" });
-  const preview = element("div", { class: "cell-preview", "aria-label": "Preview" });
+  const preview = element("div", { class: "cell-preview", dir: "auto", "aria-label": "Preview" });
   const save = element("button", { class: "button", type: "submit" }, "Save");
   const cancel = element("button", { class: "button quiet", type: "button" }, "Cancel");
   input.value = data.text;
@@ -79,9 +88,13 @@ async function openCell(link) {
       } else if (saveStatus === 409) {
         version = result.version;
         form.querySelector(".cell-current")?.remove();
-        const current = element("p", { class: "cell-current" }, result.current || "(empty)");
+        const current = element("p", { class: "cell-current", dir: "auto" }, result.current || "(empty)");
         form.insertBefore(current, save);
         errorText.textContent = `${result.by ?? "Someone else"} changed this cell while you were editing. The current text is shown below; yours is kept above. Save again to replace it.`;
+      } else if (result.resubmit) {
+        submitAsPage(form, link.href, input, version);
+      } else if (saveStatus === 404) {
+        errorText.textContent = "This cell no longer exists: its feature or package has been removed. Copy your text before you leave this page.";
       } else {
         errorText.textContent = Object.values(result.problems ?? {}).flat().join(" ") || "Could not save the cell. Your text has been kept.";
       }

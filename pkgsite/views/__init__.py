@@ -52,7 +52,9 @@ def _redirect_old_slugs(blueprint: Blueprint) -> None:
 
     def redirect_to_current_slug(moved: Moved) -> Response:
         path = links.link(str(request.endpoint), **(request.view_args or {}) | {"slug": moved.slug})
-        return redirect(path + links.query_string(), 301)  # type: ignore[return-value]
+        # With status 308 the browser sends the form again; with 301 what was typed would be lost.
+        status = 301 if request.method in {"GET", "HEAD"} else 308
+        return redirect(path + links.query_string(), status)  # type: ignore[return-value]
 
     blueprint.register_error_handler(Moved, redirect_to_current_slug)
 

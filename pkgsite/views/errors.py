@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 
 from pkgsite.errors import Conflict, Forbidden, Invalid, NotFound, SiteError, UpstreamError
 from pkgsite.services.permissions import ANONYMOUS
+from pkgsite.views.submitted import current_fields, current_url
 
 STATUS_CODES: dict[type[SiteError], int] = {
     NotFound: 404,
@@ -21,6 +22,7 @@ STATUS_CODES: dict[type[SiteError], int] = {
     Invalid: 422,
     UpstreamError: 502,
 }
+RETRYABLE = {429, 500, 502, 503}  # the same form may be accepted later
 DROPPED_HEADERS = {"content-type", "content-length", "location"}
 
 
@@ -41,6 +43,7 @@ def error_response(
     message = str(error) if isinstance(error, Forbidden) else ""
     # Loading the current user needs the database, which may be what failed.
     context: dict[str, Any] = {"viewer": ANONYMOUS} if status >= 500 else {}
+    context |= {"fields": current_fields(), "action": current_url(), "can_retry": status in RETRYABLE}
     context |= {"status": status, "noun": noun, "message": message, "query_text": query_text, "nearest": nearest}
     response = make_response(render_template("errors/error.html", **context), status)
     if isinstance(error, HTTPException):  # for example, a 405 lists the allowed methods

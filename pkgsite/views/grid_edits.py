@@ -331,7 +331,7 @@ def render_cell(text: str) -> str:
 
 
 def accepts_json() -> bool:
-    return request.accept_mimetypes.best == "application/json"
+    return (request.accept_mimetypes.best or "").lower() == "application/json"
 
 
 def json_response(body: dict[str, Any], status: int) -> Response:

@@ -8,6 +8,7 @@ from pkgsite.extensions import db
 from pkgsite.rules import health, scores
 from pkgsite.services.home import home_page
 from pkgsite.services.packages.health import score_examples
+from pkgsite.views.links import link
 
 pages = Blueprint("site", __name__)
 
@@ -37,6 +38,12 @@ def explain_scores() -> str:
 def favicon() -> Response:
     url = current_app.jinja_env.globals["static_file"]("icon.svg")  # type: ignore[operator]
     return redirect(url, 301)  # type: ignore[return-value]
+
+
+@pages.get("/.well-known/change-password")
+def change_password() -> Response:
+    """Redirect password managers to the password page (https://w3c.github.io/webappsec-change-password-url/)."""
+    return redirect(link("accounts.password"), 302)  # type: ignore[return-value]
 
 
 @pages.get("/robots.txt")

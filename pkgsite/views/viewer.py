@@ -13,11 +13,13 @@ from werkzeug.local import LocalProxy
 from werkzeug.wrappers import Response
 
 from pkgsite.clock import utc_now
+from pkgsite.errors import LoginRequired
 from pkgsite.extensions import db, gateways, login_manager
 from pkgsite.services.accounts.users import AuthenticatedSession, authenticate_session, start_session
 from pkgsite.services.changeset import Changeset
 from pkgsite.services.permissions import ANONYMOUS, Viewer
 from pkgsite.views.links import link
+from pkgsite.views.submitted import current_url
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -67,17 +69,21 @@ def log_in_user(user_id: int) -> None:
 
 
 def login_required(view: Callable[P, R]) -> Callable[P, R | Response]:
-    """Redirect anonymous visitors to the login page, and then back. Respond 403 to other methods than GET and HEAD."""
+    """Redirect anonymous visitors to the login page, and then back.
+
+    Raises:
+        LoginRequired: An anonymous visitor has sent a form.
+    """
 
     @wraps(view)
     def guarded(*args: P.args, **values: P.kwargs) -> R | Response:
         if current_viewer().is_authenticated:
             return view(*args, **values)
         if request.method not in {"GET", "HEAD"}:
-            abort(403)
-        current_path = request.full_path.rstrip("?")
-        return redirect(link("accounts.login", next=current_path))
+            raise LoginRequired("Log in to continue.")
+        return redirect(link("accounts.login", next=current_url()))
 
+    guarded.requires_login = True  # type: ignore[attr-defined]  # for requests without a valid CSRF token
     return guarded
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -81,7 +82,7 @@ def read_payload() -> dict[str, Any]:
     Raises:
         Invalid: The payload is missing or malformed.
     """
-    body: bytes | str = request.get_data()
+    body: bytes | str = request.get_data().removeprefix(BOM_UTF8)
     if request.mimetype == FORM_TYPE:
         body = _form_field(request.get_data())
     if not body:

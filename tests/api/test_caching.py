@@ -9,6 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
+from pkgsite.api.caching import matches_etag
 from tests.factories import NOW, make_grid, make_package
 from tests.users import CsrfClient, make_user
 
@@ -43,6 +44,24 @@ def test_a_compressed_response_has_a_different_etag_and_both_match(client: Flask
         for encoding in ("gzip", ""):
             headers = {"If-None-Match": etag, "Accept-Encoding": encoding}
             assert client.get("/api/v4/packages/1/", headers=headers).status_code == 304
+
+
+@pytest.mark.parametrize("url", [*URLS, "/api/v4/packages.ndjson", "/api/v4/grids.csv", "/api/v4/openapi.json"])
+def test_if_none_match_compares_weakly(client: FlaskClient, url: str) -> None:
+    etag = client.get(url).headers["ETag"]
+    gzip_etag = etag.removesuffix('"') + ':gzip"'
+    for header in (f"W/{etag}", f'"x", W/{etag}', f'W/"x",{etag} , "y"', "*", f"W/{gzip_etag}"):
+        with client.get(url, headers={"If-None-Match": header}) as response:
+            assert (response.status_code, response.data) == (304, b""), header
+    for header in ('W/"x"', f'W/{etag[:-2]}"', "W/*"):
+        with client.get(url, headers={"If-None-Match": header}) as response:
+            assert response.status_code == 200, header
+
+
+def test_if_match_compares_strongly() -> None:
+    assert matches_etag("T", '"x", "T"')
+    assert not matches_etag("T", 'W/"T"')
+    assert matches_etag("T", 'W/"T"', weak=True)
 
 
 def test_a_change_changes_the_etags_of_the_responses_it_affects(client: FlaskClient, session: Session) -> None:

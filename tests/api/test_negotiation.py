@@ -65,7 +65,18 @@ def test_options_of_packages_match_the_contract(client: FlaskClient) -> None:
 
 @pytest.mark.parametrize(
     "accept",
-    ["", "*/*", "application/json", "application/*;q=0.5, image/png", "text/html, application/json", "image/png, */*"],
+    [
+        "",
+        "*/*",
+        "application/json",
+        "application/*;q=0.5, image/png",
+        "text/html, application/json",
+        "image/png, */*",
+        "Application/Json",
+        "APPLICATION/JSON;Q=0.9",
+        "Text/HTML, application/JSON",
+        "APPLICATION/*",
+    ],
 )
 def test_json_is_preferred(client: FlaskClient, accept: str) -> None:
     response = client.get("/api/v4/packages/1/", headers={"Accept": accept})
@@ -93,6 +104,11 @@ def test_json_is_indented_on_request(client: FlaskClient, requested: str, indent
     assert response.get_data(as_text=True) == json.dumps(
         response.get_json(), indent=indent, separators=separators, ensure_ascii=False
     )
+
+
+@pytest.mark.parametrize("accept", ["text/html", "Text/HTML", "TEXT/*, image/png"])
+def test_html_is_returned_on_request(client: FlaskClient, accept: str) -> None:
+    assert client.get("/api/v4/packages/1/", headers={"Accept": accept}).mimetype == "text/html"
 
 
 def test_errors_are_indented_too(client: FlaskClient) -> None:

@@ -72,6 +72,6 @@ def populate_site(session: Session) -> SampleSite:
         "flag_id": flag.id, "edit_id": edit.id, "identity_id": identity.id, "session_id": login.id, "revision_id": 1,
         "kind": "package", "object_id": package.id, "token": "x.y.z", "provider": "github", "decision": "approve",
         "list_name": "added", "what": "edit", "filename": "site.css", "name": "swagger-ui.css", "value": "add",
-        "rest": "x",
+        "rest": "x", "key": "x",
     }  # fmt: skip
     return SampleSite(owner, stranger, moderator, values)

@@ -13,8 +13,10 @@ from sqlalchemy.orm import Session
 from werkzeug.routing import Rule
 
 from pkgsite.models import Base
+from pkgsite.services.accounts.submissions import verify_submission
 from tests.api.api_client import ApiClient
 from tests.architecture.sample_site import SampleSite, populate_site
+from tests.html_forms import form_to
 from tests.users import CsrfClient
 
 SAFE = {"GET", "HEAD", "OPTIONS"}
@@ -41,6 +43,7 @@ GUARDS = {
     "/account/oauth/<provider>/": (EVERYONE, TOKEN),
     "/account/oauth/new/": (EVERYONE, TOKEN),
     "/account/confirm/<token>/": (LOGGED_IN, TOKEN),
+    "/account/resume/": (EVERYONE, TOKEN),
     "/account/logout/": (EVERYONE, TOKEN),
     "/account/delete/": (LOGGED_IN, TOKEN),
     "/account/email/": (LOGGED_IN, TOKEN),
@@ -162,7 +165,9 @@ def test_no_request_without_a_csrf_token_changes_anything(
         path = sample_site.path(app, rule)
         for visitor in visitors:
             for token in ({}, {"csrf_token": ""}, {"csrf_token": "forged"}):
-                assert visitor.client.post(path, data=token).status_code == 403, path
+                response = visitor.client.post(path, data=token)
+                assert response.status_code in ({403} if visitor.is_logged_in else {401, 303, 403}), path
+                assert response.status_code != 303 or response.location.startswith("/account/login/?next="), path
     assert database_snapshot(session) == before
 
 
@@ -170,7 +175,40 @@ def test_anonymous_users_change_nothing(app: Flask, session: Session, sample_sit
     before, nobody = database_snapshot(session), CsrfClient(app)
     for rule in csrf_guarded_rules(app, LOGGED_IN, OWNER_OR_MODERATOR, OWNER_ONLY, MODERATORS):
         path = sample_site.path(app, rule)
-        assert nobody.post(path, FORM).status_code in DENIED_CODES, path
+        assert nobody.post(path, FORM).status_code == 401, path
+    assert database_snapshot(session) == before
+
+
+@pytest.mark.parametrize("has_token", [True, False])
+def test_no_form_of_an_anonymous_user_is_lost(
+    app: Flask, session: Session, sample_site: SampleSite, has_token: bool
+) -> None:
+    """Each form is in the login page, to copy and to send after the login."""
+    before, nobody = database_snapshot(session), CsrfClient(app)
+    key = str(app.secret_key)
+    for rule in csrf_guarded_rules(app, LOGGED_IN, OWNER_OR_MODERATOR, OWNER_ONLY, MODERATORS):
+        path = sample_site.path(app, rule)
+        secret = {"current_password": "secret one", "password": "secret two"}
+        response = nobody.post(path, FORM | secret | ({} if has_token else {"csrf_token": "forged"}))
+        assert response.status_code == 401, path
+        submission = verify_submission(key, form_to(response, "/account/login/").fields["resume"])
+        assert submission.path == path
+        assert {field.name: field.value for field in submission.fields} == FORM | dict.fromkeys(secret, "")
+        assert "What you entered" in response.text
+        assert "secret" not in response.text
+    assert database_snapshot(session) == before
+
+
+@pytest.mark.long
+def test_no_form_of_a_user_without_a_valid_token_is_lost(app: Flask, session: Session, sample_site: SampleSite) -> None:
+    before = database_snapshot(session)
+    for who, user in ((EVERYONE, None), (LOGGED_IN, sample_site.stranger), (MODERATORS, sample_site.moderator)):
+        visitor = CsrfClient(app, user)
+        for rule in csrf_guarded_rules(app, who):
+            path = sample_site.path(app, rule)
+            response = visitor.post(path, FORM | {"csrf_token": "forged"})
+            assert response.status_code == 403, path
+            assert form_to(response, path).fields.items() >= FORM.items(), path
     assert database_snapshot(session) == before
 
 

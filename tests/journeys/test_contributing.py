@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 from playwright.sync_api import Browser, BrowserContext, Page, expect
+from sqlalchemy import delete
 from werkzeug.serving import make_server
 
 from pkgsite import create_app
 from pkgsite.extensions import db
+from pkgsite.models import Cell, Feature
 from tests.conftest import make_config
 from tests.databases import DatabaseTemplate, free_port
 from tests.factories import fill_cell, make_category, make_feature, make_grid, make_package
@@ -250,3 +252,68 @@ def test_a_cell_is_edited_with_the_keyboard_only(two_users: tuple[Page, Page]) -
     page.keyboard.press("Control+Enter")
     expect(page.locator("#features td")).to_contain_text("way")
     expect(page.get_by_role("link", name="edit One: Is fast")).to_be_focused()
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without scripts"])
+@pytest.mark.parametrize("is_logged_in_again", [False, True], ids=["expired session", "new session"])
+def test_a_cell_is_saved_after_the_session_has_expired(
+    two_users: tuple[Page, Page], open_page: OpenPage, scripts: bool, is_logged_in_again: bool
+) -> None:
+    assert two_users
+    page = open_page(scripts=scripts)
+    log_in(page, "ada")
+    page.goto("/grids/g/caching/")
+    page.get_by_role("link", name="edit One: Is fast").click()
+    page.get_by_label("One: Is fast" if scripts else "Cell text", exact=scripts).fill("first\nsecond <b>שלום</b>")
+    page.context.clear_cookies()
+    if is_logged_in_again:
+        log_in(page.context.new_page(), "ada")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("main")).to_contain_text("Nothing has been saved")
+    if not is_logged_in_again:
+        expect(page.locator(".submitted-text")).to_contain_text("second <b>שלום</b>")
+        page.get_by_label("Username or email address").fill("ada")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.locator("main").get_by_role("button", name="Log in").click()
+    expect(page.get_by_label("Cell text")).to_have_value("first\nsecond <b>שלום</b>")
+    page.get_by_role("button", name="Submit", exact=True).click()
+    expect(page).to_have_url(re.compile("/grids/g/caching/$"))
+    expect(page.locator("#features td")).to_contain_text("second <b>שלום</b>")
+
+
+def test_an_expired_session_does_not_open_an_empty_editor(two_users: tuple[Page, Page]) -> None:
+    page = two_users[0]
+    page.goto("/grids/g/caching/")
+    page.context.clear_cookies()
+    page.get_by_role("link", name="edit One: Is fast").click()
+    expect(page).to_have_url(re.compile("/account/login/"))
+    page.get_by_label("Username or email address").fill("ada")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.locator("main").get_by_role("button", name="Log in").click()
+    expect(page.get_by_label("Cell text")).to_have_value("yes")
+
+
+def test_a_cell_that_is_gone_keeps_the_text_in_the_editor(two_users: tuple[Page, Page], site: tuple[str, Any]) -> None:
+    page = two_users[0]
+    page.goto("/grids/g/caching/")
+    page.get_by_role("link", name="edit One: Is fast").click()
+    box = page.get_by_label("One: Is fast", exact=True)
+    box.fill("typed")
+    with site[1].app_context():
+        db.session.execute(delete(Cell))
+        db.session.execute(delete(Feature))
+        db.session.commit()
+        db.session.remove()
+    page.locator(".cell-form").get_by_role("button", name="Save").click()
+    expect(page.locator(".cell-form .error")).to_contain_text("no longer exists")
+    expect(box).to_have_value("typed")
+
+
+def test_hebrew_cells_are_laid_out_from_right_to_left(two_users: tuple[Page, Page]) -> None:
+    page = two_users[0]
+    page.goto("/grids/g/caching/")
+    edit_cell(page, "One: Is fast", "yes שלום עולם https://example.org/", scripts=True)
+    page.reload()
+    cell = page.locator("#features td").first
+    assert cell.evaluate("cell => getComputedStyle(cell).direction") == "rtl"
+    assert page.locator("#features tr th").last.evaluate("cell => getComputedStyle(cell).direction") == "ltr"

@@ -89,6 +89,80 @@ def test_urls_become_links_without_the_punctuation_after_them() -> None:
 
 
 @pytest.mark.parametrize(
+    ("before", "url", "after"),
+    [
+        # Sentences in scripts without spaces
+        ("", "https://example.org/a", "。次"),
+        ("见", "https://example.org/a", "，然后"),
+        ("", "https://example.org/a", "！"),
+        ("", "https://example.org/a", "？次"),
+        ("", "https://example.org/a", "、次"),
+        ("", "https://example.org/a", "；次"),
+        ("", "https://example.org/a", "：次"),
+        ("", "https://example.org/a", "｡次"),
+        ("", "https://example.org/a", "．次"),
+        ("", "https://example.org/a", "…次"),
+        # Punctuation of other scripts
+        ("", "https://example.org/a", "؟"),
+        ("", "https://example.org/a", "، ثم"),
+        ("", "https://example.org/a", "۔"),
+        ("", "https://example.org/a", "।"),
+        ("", "https://example.org/a", "։"),
+        ("", "https://example.org/a", "።"),
+        # Quotation marks and backticks
+        ('"', "https://example.org/a", '"'),
+        ("“", "https://example.org/a", "”次"),
+        ("„", "https://example.org/a", "“."),
+        ("«", "https://example.org/a", "»."),
+        ("'", "https://example.org/a", "'s"),
+        ("‘", "https://example.org/a", "’次"),
+        ("‹", "https://example.org/a", "›"),
+        ("`", "https://example.org/a", "`"),
+        ("`", "https://example.org/a", "`."),
+        # Brackets of all widths
+        ("(", "https://example.org/a", ")"),
+        ("(", "https://example.org/a", "),b"),
+        ("(", "https://example.org/a_(b)", ")."),
+        ("[", "https://example.org/a", "]"),
+        ("{", "https://example.org/a", "}"),
+        ("<", "https://example.org/a", ">"),
+        ("「", "https://example.org/a", "」次"),
+        ("『", "https://example.org/a", "』"),
+        ("（", "https://example.org/a", "）次"),
+        ("", "https://example.org/a", "（次）"),
+        ("【", "https://example.org/a", "】"),
+        ("《", "https://example.org/a", "》"),
+        ("〈", "https://example.org/a", "〉"),
+        ("［", "https://example.org/a", "］"),
+        ("⟨", "https://example.org/a", "⟩"),
+        # ASCII punctuation
+        ("", "https://example.org/a", "."),
+        ("", "https://example.org/a", "?!"),
+        ("", "https://example.org/a", "..."),
+        ("", "https://example.org/a", ");"),
+        ("", "https://example.org/a", " (b)"),
+        # Invisible characters
+        ("", "https://example.org/a", "\u200b次"),
+        ("\u2067", "https://example.org/a", "\u2069 x"),
+        ("", "https://example.org/a", "\u3000次"),
+        # Punctuation within URLs
+        ("", "https://example.org/a?b=c;d,e:f!g'h&i=[1]#{j}", ""),
+        ("", "https://[2001:db8::1]:8000/a", ""),
+        ("", "https://ja.wikipedia.org/wiki/スティーブ・ジョブズ", ""),
+        ("", "https://fr.wikipedia.org/wiki/L’Équipe", "."),
+        ("", "https://ca.wikipedia.org/wiki/Col·lecció", "."),
+        ("", "https://en.wikipedia.org/wiki/Lotka–Volterra_equations", " – see"),
+        ("", "https://zh.wikipedia.org/wiki/Python_(程式語言)", "。"),
+        ("", "https://fa.wikipedia.org/wiki/می\u200cخواهم", "."),
+    ],
+)
+def test_a_link_ends_before_the_punctuation_of_its_sentence(before: str, url: str, after: str) -> None:
+    pieces = parse_cell(before + url + after).pieces
+    assert [piece.text for piece in pieces if piece.kind == "link"] == [url]
+    assert "".join(piece.text for piece in pieces) == before + url + after
+
+
+@pytest.mark.parametrize(
     "text", ["javascript:alert(1)", "data:text/html,x", "ftp://example.org/", "https://", "//host/"]
 )
 def test_urls_with_other_schemes_are_text(text: str) -> None:

@@ -54,7 +54,7 @@ def render(markup: str) -> FragmentParser:
 def test_cell_text_is_always_escaped(markup: str) -> None:
     fragment = render(markup)
     assert fragment.elements <= ALLOWED_ELEMENTS
-    assert fragment.attributes <= {"class", "aria-hidden", "focusable", "href", "rel"}
+    assert fragment.attributes <= {"class", "aria-hidden", "dir", "focusable", "href", "rel"}
     assert all(link.lower().startswith(("http://", "https://")) for link in fragment.links)
     for piece in parse_cell(markup).pieces:
         assert piece.text in fragment.text
@@ -64,3 +64,9 @@ def test_icons_have_text_alternatives() -> None:
     assert "yes, very strongly" in render("+++").text
     assert "no" in render("no").text
     assert "unknown" in render("").text
+
+
+def test_the_icon_of_a_cell_does_not_decide_the_direction_of_its_text() -> None:
+    html = str(macros.cell_content(parse_cell("yes שלום https://example.org/")))  # type: ignore[attr-defined]
+    assert 'class="verdict yes" dir="ltr"' in html
+    assert '<span dir="ltr"><a href="https://example.org/"' in html

@@ -97,6 +97,14 @@ def test_missing_records_get_a_404_page(varied_site: Session, client: FlaskClien
         assert b" not found</h1>" in response.data
 
 
+def test_password_managers_find_the_password_page(client: FlaskClient) -> None:
+    response = client.get("/.well-known/change-password")
+    assert (response.status_code, response.location) == (302, "/account/password/")
+    assert (
+        client.get("/.well-known/resource-that-should-not-exist-whose-status-code-should-not-be-200").status_code == 404
+    )
+
+
 def test_the_favicon_and_robots_txt_are_served(client: FlaskClient) -> None:
     icon = client.get("/favicon.ico")
     assert icon.status_code == 301

@@ -80,7 +80,7 @@ def test_legacy_urls_still_work(scenario: FlagScenario, session: Session) -> Non
     for path in ("/packages/usage/one/remove/", f"/favorites/remove/{scenario.id}/"):
         assert [scenario.ada.post(path).status_code for _ in range(2)] == [303, 303]
         assert scenario.ada.get(path).status_code == 405
-        assert scenario.anonymous.post(path).status_code == 403
+        assert scenario.anonymous.post(path).status_code == 401
     assert (count(session, Usage), count(session, Favourite)) == (0, 0)
     assert scenario.ada.post("/favorites/add/2147483648/").status_code == 404
     assert scenario.ada.post("/favorites/add/999/").status_code == 404

@@ -190,4 +190,4 @@ def test_anonymous_visitors_are_asked_to_log_in(app: Flask, cell_path: str) -> N
     assert "data-cell data-name=" not in page
     for path in ("/grids/add/", "/grids/caching/edit/", cell_path, "/grids/caching/package/add/"):
         assert "/account/login/?next=" in anonymous.get(path).location
-        assert anonymous.post(path, {"title": "x"}).status_code == 403
+        assert anonymous.post(path, {"title": "x"}).status_code == 401

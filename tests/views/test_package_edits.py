@@ -80,10 +80,10 @@ def test_anonymous_visitors_are_sent_to_the_login_page(app: Flask, session: Sess
         response = anonymous.get(path)
         assert response.status_code == 302
         assert "login" in response.headers["Location"]
-        assert anonymous.post(path, {"title": "x"}).status_code == 403
+        assert anonymous.post(path, {"title": "x"}).status_code == 401
     for path in ("/packages/add/validate/", "/packages/one/usage/", "/packages/one/favourite/",
                  "/packages/one/flag/withdraw/", "/packages/usage/one/add/", "/favorites/add/1/"):  # fmt: skip
-        assert anonymous.post(path, {"value": "add"}).status_code == 403
+        assert anonymous.post(path, {"value": "add"}).status_code == 401
     assert "Log in to edit" in page_text(anonymous.get("/packages/p/one/"))
     assert count(session, Revision) == 0
 

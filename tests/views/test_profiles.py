@@ -133,7 +133,7 @@ def test_only_the_user_can_edit_their_profile(session: Session, app: Flask, clie
     ada = make_user(session, "ada")
     session.commit()
     assert client.get("/profiles/edit/").headers["Location"] == "/account/login/?next=/profiles/edit/"
-    assert CsrfClient(app).post("/profiles/edit/", {"shares_favourites": "y"}).status_code == 403
+    assert CsrfClient(app).post("/profiles/edit/", {"shares_favourites": "y"}).status_code == 401
     assert CsrfClient(app, ada).client.post("/profiles/edit/", data={"shares_favourites": "y"}).status_code == 403
 
 

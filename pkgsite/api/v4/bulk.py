@@ -104,7 +104,7 @@ def stream_response(chunks: Iterator[bytes], content_type: str, changed_at: date
     """Return a streamed response, with an ETag computed from the URL and the time of the last change."""
     fingerprint = f"{request.url}|{changed_at}"
     etag = hashlib.sha256(fingerprint.encode()).hexdigest()[:32]
-    if matches_etag(etag, request.headers.get("If-None-Match", "")):
+    if matches_etag(etag, request.headers.get("If-None-Match", ""), weak=True):
         response = Response(status=304)
     else:
         response = Response(stream_with_context(chunks), content_type=content_type)

@@ -62,10 +62,19 @@ def validate_new_password(password: str, *personal_values: str, field: str = "pa
         raise Invalid({field: problems})
 
 
-def prepare_registration(session: Session, site: SiteContext, *, username: str, email: str) -> Email:
+def prepare_registration(
+    session: Session, site: SiteContext, *, username: str, email: str, next_path: str = ""
+) -> Email:
     """Return the email that continues a registration; nothing is stored until its link is opened.
 
     Only the email says whether the address already has an account, so that others can't find out.
+
+    Args:
+        session: The database session.
+        site: The site that sends the email.
+        username: The requested username.
+        email: The email address.
+        next_path: The path of this site to go to after the registration.
 
     Raises:
         Invalid: The username is invalid or already taken, or the email address is invalid.
@@ -74,7 +83,8 @@ def prepare_registration(session: Session, site: SiteContext, *, username: str, 
     validate_username(session, username)
     user = user_by_email(session, email)
     if user is None or user.email_confirmed_at is None or user.email is None:
-        url = site.build_url("accounts.finish_registration", token=sign_registration(site.signing_key, username, email))
+        token = sign_registration(site.signing_key, username, email)
+        url = site.build_url("accounts.finish_registration", token=token, next=next_path or None)
         return registration_email(site.title, email, username, url)
     url = site.build_url(
         "accounts.reset_password_form", token=sign_account_link(site.signing_key, RESET, user, user.email)

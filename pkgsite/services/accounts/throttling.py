@@ -34,6 +34,7 @@ LOGIN_FROM_ADDRESS = Throttle("address", 50, timedelta(minutes=15))
 EMAILS_TO_ADDRESS = Throttle("letters to", 5, timedelta(hours=1))
 EMAILS_FROM_ADDRESS = Throttle("letters from", 20, timedelta(hours=1))
 ACCOUNTS_FROM_ADDRESS = Throttle("accounts from", 20, timedelta(hours=1))
+SUBMISSIONS_FROM_ADDRESS = Throttle("submissions from", 40, timedelta(hours=1))
 
 
 class TooManyAttempts(SiteError):
@@ -46,6 +47,11 @@ class TooManyAttempts(SiteError):
     def __init__(self, retry_after_s: int) -> None:
         super().__init__(f"too many attempts; try again in {retry_after_s} s")
         self.retry_after_s = retry_after_s
+
+    @property
+    def retry_after_minutes(self) -> int:
+        """The wait in minutes, rounded up."""
+        return -(-self.retry_after_s // 60)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from pkgsite.views.accounts import login, oauth, outbox, registration, settings, tokens
+from pkgsite.views.accounts import login, oauth, outbox, registration, settings, submissions, tokens
 from pkgsite.views.accounts.base import pages
 
-SUBMODULES = (login, oauth, outbox, registration, settings, tokens)  # importing them adds their views to the blueprint
+# Importing them adds their views to the blueprint.
+SUBMODULES = (login, oauth, outbox, registration, settings, submissions, tokens)
 
 __all__ = ["SUBMODULES", "pages"]

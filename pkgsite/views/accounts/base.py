@@ -23,6 +23,7 @@ from pkgsite.services.accounts.throttling import (
 )
 from pkgsite.services.accounts.users import Account, SiteContext, record_activity
 from pkgsite.views.links import absolute_url
+from pkgsite.views.submitted import current_fields
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +47,10 @@ def record_session_activity() -> None:
 @pages.errorhandler(TooManyAttempts)
 def too_many_attempts(error: TooManyAttempts) -> Response:
     db.session.rollback()
-    minutes = -(-error.retry_after_s // 60)
-    response = make_response(render_template("accounts/too_many_attempts.html", minutes=minutes), 429)
+    page = render_template(
+        "accounts/too_many_attempts.html", minutes=error.retry_after_minutes, fields=current_fields()
+    )
+    response = make_response(page, 429)
     response.headers["Retry-After"] = str(error.retry_after_s)
     return response
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from flask import flash, redirect, render_template, request
+from flask import flash, make_response, redirect, render_template, request
 from flask import session as cookie
 from flask_login import logout_user
 from werkzeug.wrappers import Response
 
 from pkgsite.errors import Invalid, NotFound, UpstreamError
-from pkgsite.extensions import account_gateways, db
+from pkgsite.extensions import db
 from pkgsite.forms import show_errors
 from pkgsite.forms.accounts import ForgotPasswordForm, LoginForm, ResetPasswordForm
 from pkgsite.rules.redirects import safe_redirect_path
@@ -16,7 +16,8 @@ from pkgsite.services.accounts.passwords import hash_password, needs_rehash
 from pkgsite.services.accounts.registration import validate_new_password
 from pkgsite.services.accounts.settings import prepare_password_reset, reset_password
 from pkgsite.services.accounts.signed_links import RESET, verify_account_link
-from pkgsite.services.accounts.throttling import login_throttles, reset
+from pkgsite.services.accounts.submissions import claim_submission
+from pkgsite.services.accounts.throttling import TooManyAttempts, login_throttles, reset
 from pkgsite.services.accounts.users import delete_session, find_account, update_password_hash
 from pkgsite.views.accounts.base import (
     EMAIL_FAILED_MESSAGE,
@@ -29,6 +30,7 @@ from pkgsite.views.accounts.base import (
     send_throttled,
     site_context,
 )
+from pkgsite.views.accounts.submissions import login_page, saved_submission_path
 from pkgsite.views.limits import rate_limited
 from pkgsite.views.links import link, query_string
 from pkgsite.views.viewer import current_viewer, log_in_user
@@ -47,7 +49,7 @@ def login() -> str | Response:
     next_path = safe_redirect_path(request.args.get("next"))
     if current_viewer().is_authenticated:
         return redirect(next_path or link("accounts.settings"), 303)
-    return _login_page(LoginForm(data={"next": next_path or ""}))
+    return login_page(LoginForm(data={"next": next_path or ""}))
 
 
 @pages.post("/account/login/")
@@ -57,16 +59,24 @@ def log_in_with_password() -> Response | tuple[str, int]:
     next_path = safe_redirect_path(form.next.data)
     form.next.data = next_path or ""
     if not form.validate_on_submit():
-        return _login_page(form), 422
+        return login_page(form), 422
     try:
-        authenticate_with_password(form.login.data, form.password.data)
+        authenticate_with_password(form.login.data, form.password.data, next_path or "")
     except Invalid as error:
         show_errors(form, error)
-        return _login_page(form), 422
-    return redirect(next_path or link("site.home"), 303)
+        return login_page(form), 422
+    except TooManyAttempts as error:
+        if not form.resume.data:
+            raise
+        form.form_errors.append(f"There have been too many attempts. Try again in {error.retry_after_minutes} min.")
+        response = make_response(login_page(form), 429)
+        response.headers["Retry-After"] = str(error.retry_after_s)
+        return response
+    resume_path = saved_submission_path(form.resume.data, user_id=current_viewer().user_id)
+    return redirect(resume_path or next_path or link("site.home"), 303)
 
 
-def authenticate_with_password(identifier: str, password: str) -> None:
+def authenticate_with_password(identifier: str, password: str, next_path: str = "") -> None:
     """Log a user in by username or email address and password.
 
     Raises:
@@ -80,12 +90,18 @@ def authenticate_with_password(identifier: str, password: str) -> None:
     if account.password_hash and needs_rehash(account.password_hash):
         new_hash = hash_password(password)
         update_password_hash(fresh_session(), account.user_id, new_hash)
-    start_login(account.user_id)
+    start_login(account.user_id, next_path)
 
 
-def start_login(user_id: int) -> None:
-    """Log a user in and end the previous session of this browser."""
+def start_login(user_id: int, next_path: str = "") -> None:
+    """Log a user in and end the previous session of this browser.
+
+    Args:
+        user_id: The user's id.
+        next_path: Where the browser goes next. A saved form that it refers to now belongs to this user.
+    """
     delete_session(db.session(), current_session_id())
+    claim_submission(db.session(), next_path, user_id)
     log_in_user(user_id)
 
 
@@ -154,7 +170,3 @@ def save_reset_password(token: str) -> Response | tuple[str, int]:
     except Invalid as error:
         show_errors(form, error)
     return render_template("accounts/reset_password.html", form=form, claims=claims, token=token), 422
-
-
-def _login_page(form: LoginForm) -> str:
-    return render_template("accounts/login.html", form=form, providers=account_gateways().providers)

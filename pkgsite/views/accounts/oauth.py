@@ -21,6 +21,7 @@ from pkgsite.extensions import account_gateways, db
 from pkgsite.forms import show_errors
 from pkgsite.forms.accounts import UsernameForm
 from pkgsite.rules.redirects import safe_redirect_path
+from pkgsite.rules.submissions import RESUME_FIELD
 from pkgsite.services.accounts.identities import (
     ExternalIdentity,
     LoginProvider,
@@ -33,6 +34,7 @@ from pkgsite.services.accounts.identities import (
 )
 from pkgsite.views.accounts.base import fresh_session, log, pages
 from pkgsite.views.accounts.login import start_login
+from pkgsite.views.accounts.submissions import saved_submission_path
 from pkgsite.views.links import absolute_url, link
 from pkgsite.views.viewer import current_viewer, login_required
 
@@ -46,12 +48,14 @@ MAX_CODE_LENGTH = 2000  # characters
 def oauth_start(provider: str) -> str:
     """Start a login, or for logged-in users, the linking of an account."""
     provider_client = _provider(provider)
+    saved_path = saved_submission_path(request.form.get(RESUME_FIELD), user_id=current_viewer().user_id)
+    next_path = saved_path or safe_redirect_path(request.form.get("next"))
     state, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(64)
     cookie[FLOW_KEY] = {
         "provider": provider,
         "state": state,
         "verifier": verifier,
-        "next": safe_redirect_path(request.form.get("next")) or "",
+        "next": next_path or "",
         "user_id": current_viewer().user_id,
         "at": int(utc_now().timestamp()),
     }
@@ -61,28 +65,28 @@ def oauth_start(provider: str) -> str:
 
 @pages.get("/account/oauth/<provider>/callback/")
 def oauth_callback(provider: str) -> Response | tuple[str, int]:
-    provider_client, flow = _provider(provider), _pop_flow()
-    state = request.args.get("state", "")
+    provider_client, next_path = _provider(provider), _started_next_path(FLOW_KEY)
+    flow, state = _pop_flow(), request.args.get("state", "")
     if (
         not flow
         or flow["provider"] != provider
         or flow["user_id"] != current_viewer().user_id
         or not hmac.compare_digest(flow["state"].encode(), state.encode("utf-8", "replace"))
     ):
-        return _failure_page(provider_client, "invalid_state", 403)
+        return _failure_page(provider_client, "invalid_state", 403, next_path)
     if "code" not in request.args:
         error_code = "denied" if request.args.get("error") == "access_denied" else "rejected"
-        return _failure_page(provider_client, error_code, 403)
+        return _failure_page(provider_client, error_code, 403, next_path)
     try:
         identity = provider_client.fetch_identity(
             code=request.args["code"][:MAX_CODE_LENGTH], verifier=flow["verifier"], callback=_callback(provider)
         )
     except NotAllowed as error:
         log.warning("%s", error)
-        return _failure_page(provider_client, "rejected", 403)
+        return _failure_page(provider_client, "rejected", 403, next_path)
     except UpstreamError as error:
         log.warning("%s", error)
-        return _failure_page(provider_client, "unavailable", 502)
+        return _failure_page(provider_client, "unavailable", 502, next_path)
     if flow["user_id"]:
         return _link_account(provider_client, identity)
     return _log_in(provider_client, identity, flow["next"])
@@ -92,12 +96,12 @@ def _log_in(provider_client: LoginProvider, identity: ExternalIdentity, next_pat
     try:
         user_id = find_user_id(fresh_session(), identity)
     except Forbidden:
-        return _failure_page(provider_client, "account_disabled", 403)
+        return _failure_page(provider_client, "account_disabled", 403, next_path)
     if user_id:
-        start_login(user_id)
+        start_login(user_id, next_path)
         return redirect(safe_redirect_path(next_path) or link("site.home"), 303)
     if has_account_with_email(fresh_session(), identity):
-        return _failure_page(provider_client, "email_in_use", 409)
+        return _failure_page(provider_client, "email_in_use", 409, next_path)
     cookie[NEW_USER_KEY] = {
         "identity": [identity.provider, identity.subject, identity.login, identity.email],
         "next": next_path,
@@ -131,7 +135,7 @@ def oauth_register() -> Response | tuple[str, int]:
     identity, next_path = _pending_identity()
     if identity is None or current_viewer().is_authenticated:
         flash("Your login has timed out. Try again.", "error")
-        return redirect(link("accounts.login"), 303)
+        return redirect(link("accounts.login", next=_started_next_path(NEW_USER_KEY) or None), 303)
     form = UsernameForm()
     try:
         if not form.validate_on_submit():
@@ -142,8 +146,8 @@ def oauth_register() -> Response | tuple[str, int]:
         return _new_user_page(form, identity), 422
     except Conflict:
         cookie.pop(NEW_USER_KEY, None)
-        return _failure_page(_provider(identity.provider), "email_in_use", 409)
-    start_login(user_id)  # also clears the pending identity from the cookie
+        return _failure_page(_provider(identity.provider), "email_in_use", 409, next_path)
+    start_login(user_id, next_path)  # also clears the pending identity from the cookie
     flash("Your account has been created, and you are logged in.")
     return redirect(safe_redirect_path(next_path) or link("site.home"), 303)
 
@@ -173,6 +177,12 @@ def _callback(provider: str) -> str:
     return absolute_url("accounts.oauth_callback", provider=provider)
 
 
+def _started_next_path(cookie_key: str) -> str:
+    """Return the path to go to after a login that was started in this browser, even if the login has expired."""
+    started = cookie.get(cookie_key)
+    return str(started.get("next", "")) if isinstance(started, dict) else ""
+
+
 def _pop_flow() -> dict[str, Any] | None:
     """Remove the started flow from the cookie session and return it, unless it has expired."""
     flow = cookie.pop(FLOW_KEY, None)
@@ -195,6 +205,7 @@ def _new_user_page(form: UsernameForm, identity: ExternalIdentity) -> str:
     )
 
 
-def _failure_page(provider_client: LoginProvider, error_code: str, status: int) -> tuple[str, int]:
+def _failure_page(provider_client: LoginProvider, error_code: str, status: int, next_path: str = "") -> tuple[str, int]:
     db.session.rollback()
-    return render_template("accounts/oauth_failed.html", title=provider_client.title, error_code=error_code), status
+    page = {"title": provider_client.title, "error_code": error_code, "next_path": next_path}
+    return render_template("accounts/oauth_failed.html", **page), status

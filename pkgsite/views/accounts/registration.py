@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import flash, redirect, render_template
+from flask import flash, redirect, render_template, request
 from flask_wtf import FlaskForm
 from werkzeug.wrappers import Response
 
@@ -11,6 +11,7 @@ from pkgsite.errors import Forbidden, Invalid, NotFound, UpstreamError
 from pkgsite.extensions import account_gateways, db
 from pkgsite.forms import show_errors
 from pkgsite.forms.accounts import CompleteRegistrationForm, ImmediateRegistrationForm, RegistrationForm
+from pkgsite.rules.redirects import safe_redirect_path
 from pkgsite.services.accounts.passwords import hash_password
 from pkgsite.services.accounts.registration import (
     create_confirmed_user,
@@ -44,30 +45,38 @@ from pkgsite.views.viewer import current_viewer, login_required
 def register() -> str | Response:
     if current_viewer().is_authenticated:
         return redirect(link("accounts.settings"), 303)
-    return _registration_page(_registration_form())
+    form = _registration_form()
+    form.next.data = safe_redirect_path(request.args.get("next")) or ""
+    return _registration_page(form)
 
 
 @pages.post("/account/register/")
 def start_registration() -> Response | tuple[str, int]:
     form = _registration_form()
+    next_path = form.next.data = safe_redirect_path(form.next.data) or ""
     if not form.validate_on_submit():
         return _registration_page(form), 422
     try:
         if is_email_enabled():
             registration = RegistrationClaims(form.username.data, form.email.data)
             email = prepare_registration(
-                fresh_session(), site_context(), username=registration.username, email=registration.email
+                fresh_session(),
+                site_context(),
+                username=registration.username,
+                email=registration.email,
+                next_path=next_path,
             )
             send_throttled(email, registration.email)
             return redirect(link("accounts.check_your_email"), 303)
-        _register_immediately(RegistrationClaims(form.username.data, form.email.data or ""), form.password.data)
+        registration = RegistrationClaims(form.username.data, form.email.data or "")
+        _register_immediately(registration, form.password.data, next_path)
     except Invalid as error:
         show_errors(form, error)
         return _registration_page(form), 422
     except UpstreamError:
         form.form_errors.append(EMAIL_FAILED_MESSAGE)
         return _registration_page(form), 503
-    return redirect(link("accounts.settings"), 303)
+    return redirect(next_path or link("accounts.settings"), 303)
 
 
 @pages.get("/account/check-your-email/")
@@ -87,13 +96,15 @@ def finish_registration(token: str) -> str | tuple[str, int]:
         registration = verify_pending_registration(fresh_session(), site_context().signing_key, token)
     except NotFound:
         return invalid_link_page()
-    form = CompleteRegistrationForm(formdata=None, data={"username": registration.username})
+    next_path = safe_redirect_path(request.args.get("next")) or ""
+    form = CompleteRegistrationForm(formdata=None, data={"username": registration.username, "next": next_path})
     return render_template("accounts/complete_registration.html", form=form, registration=registration, token=token)
 
 
 @pages.post("/account/register/<token>/")
 def complete_registration(token: str) -> Response | tuple[str, int]:
     form = CompleteRegistrationForm()
+    next_path = form.next.data = safe_redirect_path(form.next.data) or ""
     try:
         registration = verify_pending_registration(fresh_session(), site_context().signing_key, token)
         if form.validate_on_submit():
@@ -102,9 +113,9 @@ def complete_registration(token: str) -> Response | tuple[str, int]:
             validate_new_password(form.password.data, final_claims.username, final_claims.email)
             password_hash = hash_password(form.password.data)
             user_id = create_confirmed_user(fresh_session(), final_claims, password_hash, now=utc_now())
-            start_login(user_id)
+            start_login(user_id, next_path)
             flash("Your account has been created, and you are logged in.")
-            return redirect(link("site.home"), 303)
+            return redirect(next_path or link("site.home"), 303)
     except NotFound:
         return invalid_link_page()
     except Invalid as error:
@@ -149,7 +160,7 @@ def _verify_own_link(token: str) -> AccountLinkClaims:
     return claims
 
 
-def _register_immediately(registration: RegistrationClaims, password: str) -> None:
+def _register_immediately(registration: RegistrationClaims, password: str, next_path: str) -> None:
     """Create an account without confirming its email address, and log the user in.
 
     Raises:
@@ -164,7 +175,7 @@ def _register_immediately(registration: RegistrationClaims, password: str) -> No
     db.session.commit()
     password_hash = hash_password(password)
     user_id = create_unconfirmed_user(fresh_session(), registration, password_hash, now=utc_now())
-    start_login(user_id)
+    start_login(user_id, next_path)
     flash("Your account has been created, and you are logged in.")
 
 
