@@ -228,12 +228,20 @@ class Refresher:
         """Claim and fetch the due sources of a host until none is left."""
         holder, sizes = f"{self._name}:{host}"[:100], self._claim_sizes(host)
         while not self._should_stop():
-            claims = self._in_transaction(
-                claim_due, host, holder=holder, sizes=sizes, now=self._clock(), source_filter=self._source_filter
-            )
+            claims = self._claim_due(host, holder, sizes)
             if not claims:
                 break
             self._process_claims(host, claims)
+
+    def _claim_due(self, host: str, holder: str, sizes: Mapping[Source, int]) -> list[Claim]:
+        with self._app.app_context():  # rolls back after an error
+            session, now = db.session(), self._clock()
+            claims = claim_due(session, host, holder=holder, sizes=sizes, now=now, source_filter=self._source_filter)
+            if claims:
+                session.commit()
+            else:
+                session.rollback()  # nothing was written
+            return claims
 
     def _process_claims(self, host: str, claims: Sequence[Claim]) -> None:
         """Fetch the claimed sources and record the results; release the claims that can't be fetched now."""
