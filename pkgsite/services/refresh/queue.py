@@ -11,15 +11,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
+from urllib.parse import urlsplit
 
 from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from pkgsite.clients.base import Fetched, Quota
+from pkgsite.clients.base import Fetched, Quota, identity_of
 from pkgsite.errors import Gone, RateLimited, UpstreamError
 from pkgsite.models import HostState, Package, SourceState, begin_write
 from pkgsite.rules.freshness import Priority, Source, is_missing, next_due_at, retry_at
-from pkgsite.services.refresh.apply import Facts, apply_facts, update_score
+from pkgsite.services.refresh.apply import Facts, apply_facts, unstated_columns, update_score
 
 CLAIM_TTL = timedelta(minutes=15)
 MAX_PAUSE = timedelta(days=1)
@@ -27,6 +28,7 @@ DEFAULT_PAUSE = timedelta(minutes=15)  # after a rate limit without a time
 INITIAL_FAILURE_PAUSE = timedelta(minutes=5)  # of a failing host; doubles each time
 MAX_ERROR_LENGTH = 500  # in characters
 COMMIT_SOURCES = (Source.ACTIVITY, Source.PEOPLE)
+REPO_SOURCES = (Source.REPO, *COMMIT_SOURCES)
 
 
 class RefreshResult(StrEnum):
@@ -137,9 +139,8 @@ def claim_due(
         skipped.append(source)
     for state in states:
         state.claimed_by, state.claimed_until = holder, now + CLAIM_TTL
-    claims = [_claim(state) for state in states]
     session.flush()
-    return claims
+    return _claims(session, states)
 
 
 def record_result(
@@ -210,17 +211,36 @@ def _is_paused(now: datetime) -> ColumnElement[bool]:
     return select(HostState.host).where(HostState.host == SourceState.host, HostState.paused_until > now).exists()
 
 
-def _claim(state: SourceState) -> Claim:
+def _claims(session: Session, states: Sequence[SourceState]) -> list[Claim]:
+    """Return the claims of these sources, with the identity and the current address of their repositories."""
+    rows = session.execute(
+        select(Package.id, Package.repo_identity, Package.repo_moved_to).where(
+            Package.id.in_([state.package_id for state in states])
+        )
+    )
+    packages = {row.id: row for row in rows}
+    return [_claim(state, packages[state.package_id]) for state in states]
+
+
+def _claim(state: SourceState, package: Any) -> Claim:
+    is_of_repo = state.source in REPO_SOURCES
+    moved_path = _path_on_host(package.repo_moved_to, state.host) if is_of_repo else None
     return Claim(
         id=state.id,
         package_id=state.package_id,
         source=Source(state.source),
         host=state.host,
-        resource=state.target,
+        resource=moved_path or state.target,
         holder=str(state.claimed_by),
         expires_at=state.claimed_until,  # type: ignore[arg-type]
-        validators=dict(state.validators),
+        validators={**state.validators, **((package.repo_identity or {}) if is_of_repo else {})},
     )
+
+
+def _path_on_host(url: str | None, host: str) -> str | None:
+    """Return the path of a repository's URL in lower case, or None if it is on another host."""
+    parts = urlsplit(url or "")
+    return parts.path.strip("/").lower() if parts.netloc.lower() == host else None
 
 
 def _record_outcome(
@@ -239,10 +259,13 @@ def _record_outcome(
 def _record_success(
     session: Session, state: SourceState, package: Package, outcome: Fetched[Facts], now: datetime
 ) -> None:
-    before = (package.last_commit_at, package.commit_count)
+    commits_before = (package.last_commit_at, package.commit_count)
     if outcome.facts is not None:
         apply_facts(session, package, outcome.facts, now=now)
         update_score(package, now=now)
+        state.stated_at = _stated_at(state, package, outcome.facts)
+    if state.source == Source.REPO:
+        package.repo_identity = identity_of(outcome.validators) or package.repo_identity
     state.validators = dict(outcome.validators)
     state.fetched_at, state.failures, state.misses = now, 0, 0
     state.first_missed_at = state.last_error = state.last_error_at = None
@@ -250,9 +273,16 @@ def _record_success(
     package.last_fetched_at = package.changed_at = now
     if _decides_if_missing(state, package):
         package.missing_since = None
-    has_new_commits = before not in ((None, None), (package.last_commit_at, package.commit_count))
+    has_new_commits = commits_before not in ((None, None), (package.last_commit_at, package.commit_count))
     if state.source == Source.REPO and has_new_commits:  # after the first fetch, all are due anyway
         _make_commit_sources_due(session, package.id, now)
+
+
+def _stated_at(state: SourceState, package: Package, facts: Facts) -> dict[str, str]:
+    """Return when the known facts that this response does not mention were last stated, by column."""
+    known, last_at = state.stated_at or {}, state.fetched_at or package.last_fetched_at
+    unstated = {name: known.get(name) or (last_at and last_at.isoformat()) for name in unstated_columns(package, facts)}
+    return {name: at for name, at in unstated.items() if at}
 
 
 def _make_commit_sources_due(session: Session, package_id: int, now: datetime) -> None:
