@@ -6,6 +6,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
+from pkgsite.models.base import UtcDateTime
+
 revision = "0012"
 down_revision = "0010"
 
@@ -34,6 +36,7 @@ def upgrade() -> None:
     for name, kind in (("repo_identity", JSON), ("repo_description", sa.String), ("index_summary", sa.String)):
         op.add_column("package", sa.Column(name, kind, nullable=True))
     op.add_column("package", sa.Column("declared", JSON, nullable=True))
+    op.add_column("package", sa.Column("scored_at", UtcDateTime(), nullable=True))
     op.add_column("source_state", sa.Column("stated_at", JSON, nullable=True))
     copy_descriptions()
     copy_identities()
@@ -42,7 +45,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_column("source_state", "stated_at")
-    for name in ("declared", "index_summary", "repo_description", "repo_identity"):
+    for name in ("scored_at", "declared", "index_summary", "repo_description", "repo_identity"):
         op.drop_column("package", name)
 
 

@@ -81,6 +81,7 @@ class Package(Base):
     declared: Mapped[dict[str, Any] | None]  # what the packaging files declare, until facts are fetched
 
     score: Mapped[int | None] = mapped_column(index=True)  # by rules.scores, from the facts above
+    scored_at: Mapped[datetime | None]
 
     created_at: Mapped[datetime] = mapped_column(index=True)
     created_by_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"), index=True)

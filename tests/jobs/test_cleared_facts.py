@@ -35,7 +35,7 @@ LICENCE = {"key": "bsd-3-clause", "name": 'BSD 3-clause "New" or "Revised" Licen
 UNNAMED_LICENCE = {"key": "other", "name": "Other", "spdx_id": "NOASSERTION", "url": None}
 
 # Two responses of PyPI about one project, from the releases 1.11.0 and 1.12.0 of six; reduced.
-PYPI_INFO = {
+PYPI_INFO: dict[str, Any] = {
     "name": "example",
     "version": "1.0",
     "summary": "A library",
@@ -254,8 +254,10 @@ def test_another_project_drops_all_facts_of_the_old_one(site: RefreshedSite, fak
     site.update_package("one", pypi_url="three", supports_python3=False, score=-5)
     site.sync_sources()
     package = site.package("one")
-    index_facts = ("pypi_version", "released_at", "pypi_downloads", "licences", "classifiers", "requires_python")
-    index_facts += ("requires_dist", "supports_python3", "project_urls", "index_documentation_url", "index_summary")
+    index_facts = (
+        *("pypi_version", "released_at", "pypi_downloads", "licences", "classifiers", "requires_python"),
+        *("requires_dist", "supports_python3", "project_urls", "index_documentation_url", "index_summary"),
+    )
     assert {getattr(package, name) for name in index_facts} == {None}
     assert (package.description, package.licence) == ("", "BSD-3-Clause")
     now = fake_hosts.now()

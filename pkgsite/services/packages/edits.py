@@ -18,6 +18,7 @@ from pkgsite.services.packages.fields import PackageChanges, read_changes
 from pkgsite.services.packages.lookup import lock_package_references
 from pkgsite.services.packages.records import missing_slug_error
 from pkgsite.services.permissions import Viewer
+from pkgsite.services.refresh.apply import update_score
 from pkgsite.services.refresh.sources import make_due, sync_sources_in_transaction
 
 REFERENCE_FIELDS = {"slug", "repo_url", "pypi_url", "replaced_by"}  # compared with those of other packages
@@ -41,6 +42,7 @@ class AddPackage:
         lock_package_references(changeset.session)
         values = read_changes(changeset.session, self.changes, kinds=_host_kinds(changeset), now=changeset.now)
         package = Package(**values)
+        update_score(package, now=changeset.now)
         changeset.add(package)
         if self.grid:
             add_to_grid(changeset, self.grid, package)

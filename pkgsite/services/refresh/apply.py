@@ -92,6 +92,7 @@ def update_score(package: Package, *, now: datetime) -> None:
         supports_python3=package.supports_python3,
         now=now,
     )
+    package.scored_at = now
 
 
 def update_scores(session: Session, package_ids: Collection[int], *, now: datetime) -> None:
@@ -152,6 +153,8 @@ def _apply_repo_facts(package: Package, facts: RepoFacts, now: datetime) -> None
         choose_description(package)
     if "licence" in stated:
         choose_licence(package)
+    if not package.pypi_url:
+        package.declared = None  # there is no project whose facts would replace it
     if facts.has_issues is False:  # no issue tracker, so that there is no figure
         package.open_issues = None
     if facts.is_fork is False:
@@ -181,6 +184,7 @@ def _apply_index_facts(session: Session, package: Package, facts: IndexFacts, no
         for name in RELEASE_FIELDS:
             setattr(package, name, None)
     stated = _set_stated(package, INDEX_COLUMNS, facts)
+    package.declared = None
     if "summary" in stated:
         choose_description(package)
     if is_other_release or "licences" in stated:

@@ -137,6 +137,7 @@ def test_a_package_is_imported_with_all_its_values(session: Session, fake: FakeV
         "index_status": None,
         "index_status_reason": None,
         "score": 511,  # calculated by this site from the facts above
+        "scored_at": NOW,
         "created_at": datetime(2014, 2, 18, 14, 0, 3, 904872, UTC),
         "created_by_id": None,
         "modified_at": datetime(2026, 1, 28, 18, 56, 56, 732864, UTC),
