@@ -28,6 +28,8 @@ source_state = sa.table(
     sa.column("id", sa.Integer),
     sa.column("package_id", sa.Integer),
     sa.column("source", sa.String),
+    sa.column("host", sa.String),
+    sa.column("target", sa.String),
     sa.column("validators", JSON),
 )
 
@@ -59,11 +61,14 @@ def copy_descriptions() -> None:
 def copy_identities() -> None:
     connection = op.get_bind()
     rows = connection.execute(
-        sa.select(source_state.c.package_id, source_state.c.validators).where(source_state.c.source == "repo")
+        sa.select(
+            source_state.c.package_id, source_state.c.validators, source_state.c.host, source_state.c.target
+        ).where(source_state.c.source == "repo")
     )
-    for package_id, validators in rows.all():
+    for package_id, validators, host, target in rows.all():
         identity = {key: validators[key] for key in IDENTITY_KEYS if key in (validators or {})}
         if identity:
+            identity["target"] = f"{host}/{target}"
             connection.execute(package.update().where(package.c.id == package_id).values(repo_identity=identity))
 
 

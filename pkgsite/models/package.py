@@ -37,7 +37,8 @@ class Package(Base):
     merged_into_id: Mapped[int | None] = mapped_column(index=True)  # no foreign key: SQLite can't add one
 
     # Fetched from the code host
-    repo_identity: Mapped[dict[str, Any] | None]  # the host's ids of the repository, which survive a rename
+    # The host's ids of the repository, which survive a rename, and the "target" (host and path) that they belong to
+    repo_identity: Mapped[dict[str, Any] | None]
     repo_moved_to: Mapped[str | None]  # current URL of the repository, if it differs from `repo_url`
     missing_since: Mapped[datetime | None]  # since when the code host has repeatedly reported no such repository
     description: Mapped[str] = mapped_column(default="")  # `repo_description`, or else `index_summary`

@@ -218,7 +218,7 @@ def test_fact_origins_are_filled_from_the_known_facts(app: Flask) -> None:
         with_repo, without_repo = sorted(rows_of("package"), key=itemgetter("id"))
         assert (with_repo["repo_description"], with_repo["index_summary"]) == ("Text", None)
         assert (without_repo["repo_description"], without_repo["index_summary"]) == (None, "Text")
-        assert as_json(with_repo["repo_identity"]) == {"node_id": "R_1", "database_id": "7"}
+        assert as_json(with_repo["repo_identity"]) == {"node_id": "R_1", "database_id": "7", "target": "host/target"}
         assert without_repo["repo_identity"] is None
         validators = {row["source"]: as_json(row["validators"]) for row in rows_of("source_state")}
         assert validators == {

@@ -141,6 +141,29 @@ def test_a_hidden_package_keeps_the_identity_of_its_repository(moved: MovedPacka
     assert package.repo_moved_to == "https://github.com/acme/moved2"
 
 
+def test_a_repository_that_is_replaced_while_the_package_is_hidden_is_another_one(moved: MovedPackage) -> None:
+    site = moved.site
+    moved.fake_hosts.github.add("ada/two", stars=2, people=["cleo"])
+    set_hidden(site, is_hidden=True)
+    site.update_package("moved", repo_url="https://github.com/ada/two")
+    set_hidden(site, is_hidden=False)
+    assert site.package("moved").stars is None
+    package = moved.refresh_days(2)
+    assert (package.stars, package.participants, package.repo_moved_to) == (2, ["cleo"], None)
+
+
+def test_the_new_url_of_a_moved_repository_keeps_its_facts(moved: MovedPackage) -> None:
+    moved.rename()
+    before = repo_facts(moved.refresh_days(2))
+    moved.recreate()
+    moved.site.update_package("moved", repo_url="https://github.com/acme/moved2")
+    moved.site.sync_sources()
+    package = moved.site.package("moved")
+    assert (repo_facts(package), package.repo_moved_to) == (before, None)
+    assert moved.site.refresh().totals() == {"fetched": 3}
+    assert repo_facts(moved.site.package("moved")) == before
+
+
 def set_hidden(site: RefreshedSite, *, is_hidden: bool) -> None:
     site.update_package("moved", hidden_at=site.fake_hosts.now() if is_hidden else None)
     site.sync_sources()

@@ -96,7 +96,7 @@ def page_figures(html: str) -> Figures:
         for name, value in re.findall(r"<div><dt>(Stars|Forks|Version|Last commit)</dt><dd>(.*?)</dd></div>", html)
     }
     facts["last commit"] = re.sub(r" \d+ \w+ ago$", "", facts["last commit"])
-    (score,) = re.findall(r'<h2 id="score">Score <span class="figure">(.*?)</span>', html)
+    (score,) = re.findall(r'<h2 id="score">Score <span class="numeric">(.*?)</span>', html)
     return {**facts, "score": score, **activity_figures(section(html, "activity"))}
 
 

@@ -132,15 +132,22 @@ def claim_due(
         )
         if source is None:
             return []
-        candidates = select(SourceState).where(*due, SourceState.source == source).order_by(*order)
-        states = session.scalars(candidates.limit(sizes[Source(source)]).with_for_update(skip_locked=True)).all()
-        if states:
+        candidates = (
+            select(SourceState, Package.repo_identity, Package.repo_moved_to)
+            .join(Package, Package.id == SourceState.package_id)
+            .where(*due, SourceState.source == source)
+            .order_by(*order)
+            .limit(sizes[Source(source)])
+        )
+        rows = session.execute(candidates.with_for_update(skip_locked=True, of=SourceState)).all()
+        if rows:
             break
         skipped.append(source)
-    for state in states:
+    for state, _, _ in rows:
         state.claimed_by, state.claimed_until = holder, now + CLAIM_TTL
+    claims = [_claim(state, identity or {}, moved_to) for state, identity, moved_to in rows]
     session.flush()
-    return _claims(session, states)
+    return claims
 
 
 def record_result(
@@ -211,20 +218,10 @@ def _is_paused(now: datetime) -> ColumnElement[bool]:
     return select(HostState.host).where(HostState.host == SourceState.host, HostState.paused_until > now).exists()
 
 
-def _claims(session: Session, states: Sequence[SourceState]) -> list[Claim]:
-    """Return the claims of these sources, with the identity and the current address of their repositories."""
-    rows = session.execute(
-        select(Package.id, Package.repo_identity, Package.repo_moved_to).where(
-            Package.id.in_([state.package_id for state in states])
-        )
-    )
-    packages = {row.id: row for row in rows}
-    return [_claim(state, packages[state.package_id]) for state in states]
-
-
-def _claim(state: SourceState, package: Any) -> Claim:
-    is_of_repo = state.source in REPO_SOURCES
-    moved_path = _path_on_host(package.repo_moved_to, state.host) if is_of_repo else None
+def _claim(state: SourceState, identity: Mapping[str, str], moved_to: str | None) -> Claim:
+    """Return the claim of a source, with the identity and the current address of the repository if they are known."""
+    is_identified = state.source in REPO_SOURCES and identity.get("target") == f"{state.host}/{state.target}"
+    moved_path = _path_on_host(moved_to, state.host) if is_identified else None
     return Claim(
         id=state.id,
         package_id=state.package_id,
@@ -233,7 +230,7 @@ def _claim(state: SourceState, package: Any) -> Claim:
         resource=moved_path or state.target,
         holder=str(state.claimed_by),
         expires_at=state.claimed_until,  # type: ignore[arg-type]
-        validators={**state.validators, **((package.repo_identity or {}) if is_of_repo else {})},
+        validators={**state.validators, **(identity_of(identity) if is_identified else {})},
     )
 
 
@@ -265,7 +262,8 @@ def _record_success(
         update_score(package, now=now)
         state.stated_at = _stated_at(state, package, outcome.facts)
     if state.source == Source.REPO:
-        package.repo_identity = identity_of(outcome.validators) or package.repo_identity
+        identity = identity_of(outcome.validators)
+        package.repo_identity = {**identity, "target": f"{state.host}/{state.target}"} if identity else None
     state.validators = dict(outcome.validators)
     state.fetched_at, state.failures, state.misses = now, 0, 0
     state.first_missed_at = state.last_error = state.last_error_at = None

@@ -16,7 +16,7 @@ from pkgsite.clients.base import Gateways
 from pkgsite.models import DailySample, HostState, Package, Release, SourceState, begin_write
 from pkgsite.rules.freshness import Priority, Source
 from pkgsite.rules.pypi_names import is_pypi_name, parse_pypi_name
-from pkgsite.rules.repo_urls import parse_repo_ref
+from pkgsite.rules.repo_urls import parse_repo_ref, repo_key
 from pkgsite.services.refresh.apply import choose_description, choose_licence, update_score
 
 REPO_SOURCES = (Source.REPO, Source.ACTIVITY, Source.PEOPLE)
@@ -221,7 +221,11 @@ def _sync_package_sources(
     )
     if is_hidden:
         return
-    defaults = (REPO_FACT_DEFAULTS if Source.REPO in changed_sources else {}) | (
+    is_other_repo = Source.REPO in changed_sources or not _belongs_to(package.repo_identity, expected)
+    if is_other_repo and _has_moved_to(package, expected):
+        _accept_new_address(package, expected[Source.REPO])
+        is_other_repo = False
+    defaults = (REPO_FACT_DEFAULTS if is_other_repo else {}) | (
         INDEX_FACT_DEFAULTS if Source.INDEX in changed_sources else {}
     )
     if defaults:
@@ -229,6 +233,27 @@ def _sync_package_sources(
     if Source.INDEX in changed_sources:
         session.execute(delete(Release).where(Release.package_id == package_id))
         session.execute(update(DailySample).where(DailySample.package_id == package_id).values(downloads=None))
+
+
+def _belongs_to(identity: Mapping[str, str] | None, expected: Mapping[Source, SourceLocation]) -> bool:
+    """Return whether the facts are those of the expected repository, as far as its identity is known.
+
+    They can be those of another one if the URL was edited while the package was hidden.
+    """
+    location = expected.get(Source.REPO)
+    return not identity or not location or identity["target"] == f"{location.host}/{location.target}"
+
+
+def _has_moved_to(package: Package, expected: Mapping[Source, SourceLocation]) -> bool:
+    """Return whether the expected repository is the one that the package's repository has moved to."""
+    return Source.REPO in expected and repo_key(package.repo_moved_to or "") == repo_key(package.repo_url)
+
+
+def _accept_new_address(package: Package, location: SourceLocation) -> None:
+    """Keep the facts of a repository whose URL has been replaced by the one that it has moved to."""
+    package.repo_moved_to = None
+    if package.repo_identity:
+        package.repo_identity = {**package.repo_identity, "target": f"{location.host}/{location.target}"}
 
 
 def _reset_facts(package: Package, defaults: Mapping[str, Any], now: datetime) -> None:
