@@ -45,7 +45,7 @@ RECORDS_AT_0006 = (
     f"""INSERT INTO flag (id, package_id, user_id, kind, reason, created_at, answer, answered_at, answered_by_id)
         VALUES (1, 1, 1, 'dead', 'No commits', {TIME}, 'It is stable', {TIME}, 1)""",
 )
-RECORDS_AT_0007 = (
+RECORDS_AT_0010 = (
     RECORDS_AT_0006[1],
     *(
         f"""INSERT INTO package (id, title, slug, category_id, repo_url, pypi_url, description, commits_over_52,
@@ -207,9 +207,9 @@ def rows_of(table: str) -> list[dict[str, Any]]:
 def test_fact_origins_are_filled_from_the_known_facts(app: Flask) -> None:
     with app.app_context():
         downgrade(revision="base")
-        upgrade(revision="0007")
+        upgrade(revision="0010")
         with db.engine.begin() as connection:
-            for statement in RECORDS_AT_0007:
+            for statement in RECORDS_AT_0010:
                 connection.exec_driver_sql(statement)
         db.session.rollback()
         before = {table: rows_of(table) for table in ("package", "source_state")}
@@ -226,7 +226,7 @@ def test_fact_origins_are_filled_from_the_known_facts(app: Flask) -> None:
             "index": {"serial": "5"},
         }
 
-        downgrade(revision="0007")
+        downgrade(revision="0010")
         after = {table: rows_of(table) for table in before}
         assert [row.keys() for row in after["package"]] == [row.keys() for row in before["package"]]
         assert sorted(after["package"], key=itemgetter("id")) == sorted(before["package"], key=itemgetter("id"))
