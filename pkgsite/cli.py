@@ -150,7 +150,7 @@ def progress_message(session: Session, site: RecordSite) -> str:
 def load_catalogue_file(file: BinaryIO | None) -> None:
     """Load a catalogue from FILE, or the bundled one. Edits made on this site are kept."""
     require_tables()
-    content, name = (file.read(), file.name) if file else (BUNDLED_CATALOGUE.read_bytes(), str(BUNDLED_CATALOGUE))
+    content, name = (file.read(), file.name) if file else (None, str(BUNDLED_CATALOGUE))
     session = db.session()
     try:
         tallies = load_catalogue(session, content, now=utc_now())

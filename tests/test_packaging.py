@@ -158,6 +158,7 @@ def test_the_wheel_contains_all_files_of_the_site(wheel: Path) -> None:
     packaged = {name for name in ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert packaged == expected
     assert {"config.py", "wsgi.py", "pkgsite/migrations/env.py", "pkgsite/data/catalogue.json"} <= packaged
+    assert "pkgsite/data/declarations.json" in packaged
 
 
 @pytest.mark.slow

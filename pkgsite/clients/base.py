@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 
-from pkgsite.errors import UpstreamError
+from pkgsite.errors import Gone, UpstreamError
 from pkgsite.rules.records import CategoryFacts, GridFacts, InvalidRecord, PackageFacts
 from pkgsite.rules.repo_urls import RepoRef
 
@@ -15,6 +15,7 @@ __all__ = [
     "ActivityFacts",
     "CategoryFacts",
     "CodeHost",
+    "DifferentRepository",
     "DownloadFacts",
     "Fetched",
     "Gateways",
@@ -32,6 +33,9 @@ __all__ = [
     "RepoRef",
     "RepoRequest",
     "Vulnerability",
+    "check_identity",
+    "identity_of",
+    "with_empty",
 ]
 
 
@@ -72,7 +76,10 @@ class RecordSite(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RepoFacts:
-    """Facts about a repository from its code host. `None` means "unknown" and never overwrites a known value."""
+    """Facts about a repository from its code host.
+
+    A fact that is `None` is not in this response, and never overwrites a known value, unless `empty` names it.
+    """
 
     node_id: str | None = None  # the host's own id, which survives a rename
     web_url: str | None = None  # the repository's current URL
@@ -93,6 +100,8 @@ class RepoFacts:
     parent_url: str | None = None  # URL of the repository that it was forked from
     is_mirror: bool | None = None
     homepage_url: str | None = None  # empty if it has none
+    # The names of the facts that the response states to be empty or unknown; not part of the facts themselves.
+    empty: frozenset[str] = field(default=frozenset(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +145,10 @@ class Vulnerability:
 
 @dataclass(frozen=True, slots=True)
 class IndexFacts:
-    """Facts about a project from the package index. `None` means "unknown" and never overwrites a known value."""
+    """Facts about a project from the package index.
+
+    A fact that is `None` is not in this response, and never overwrites a known value, unless `empty` names it.
+    """
 
     name: str  # as spelled by the project
     version: str | None  # newest release that is not yanked; a final release if there is one
@@ -156,6 +168,8 @@ class IndexFacts:
     has_all_releases: bool = True  # whether `releases` are all of them
     status: str | None = None  # "active", "archived", "quarantined" or "deprecated"
     status_reason: str | None = None  # why it has this status; empty if no reason is given
+    # The names of the facts that the response states to be empty or unknown; not part of the facts themselves.
+    empty: frozenset[str] = field(default=frozenset(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +177,21 @@ class DownloadFacts:
     """Download counts of a project."""
 
     last_month: int | None  # None if the host has no count
+    empty: frozenset[str] = field(default=frozenset(), compare=False)  # {"last_month"} if the host says so
 
 
 FactsT = TypeVar("FactsT")
+ClearableT = TypeVar("ClearableT", RepoFacts, IndexFacts, DownloadFacts)
+
+
+def with_empty(facts: ClearableT, stated: Iterable[str]) -> ClearableT:
+    """Return the facts with `empty` set.
+
+    Args:
+        facts: The facts.
+        stated: The names of the facts whose fields are in the response, whatever their values.
+    """
+    return replace(facts, empty=frozenset(name for name in stated if getattr(facts, name) is None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +226,30 @@ class RepoRequest:
     validators: Mapping[str, str] = field(default_factory=dict)
 
 
+# The host's ids of a repository, among the validators. They survive a rename; only GitHub has two.
+IDENTITY_KEYS = ("node_id", "database_id")
+
+
+class DifferentRepository(Gone):
+    """A repository's name now belongs to another one: after a rename, anyone can create one with the old name."""
+
+
+def identity_of(validators: Mapping[str, str]) -> dict[str, str]:
+    """Return the ids of the repository among its validators."""
+    return {key: validators[key] for key in IDENTITY_KEYS if key in validators}
+
+
+def check_identity(ref: RepoRef, known: Mapping[str, str], current: Mapping[str, str]) -> None:
+    """Raise `DifferentRepository` if the known ids are those of another repository than the current ones.
+
+    Without known ids, any repository is accepted. Of two ids, either identifies a repository, because GitHub may
+    change the format of node ids.
+    """
+    common = [key for key in IDENTITY_KEYS if key in known and key in current]
+    if common and all(known[key] != current[key] for key in common):
+        raise DifferentRepository(f"{ref.host}/{ref.path}: the name now belongs to a different repository")
+
+
 class CodeHost(Protocol):
     """A kind of code host, such as GitHub."""
 
@@ -220,7 +270,7 @@ class CodeHost(Protocol):
         """Return the commits of the last 52 weeks.
 
         Raises:
-            UpstreamError: The request failed.
+            UpstreamError: The request failed (`Gone` if the name belongs to another repository than the validators).
         """
         ...
 
@@ -228,7 +278,7 @@ class CodeHost(Protocol):
         """Return the people who have committed.
 
         Raises:
-            UpstreamError: The request failed.
+            UpstreamError: The request failed (`Gone` if the name belongs to another repository than the validators).
         """
         ...
 

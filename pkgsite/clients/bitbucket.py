@@ -6,9 +6,18 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from urllib.parse import quote
 
-from pkgsite.clients.base import ActivityFacts, Fetched, ParticipantFacts, RepoFacts, RepoRef, RepoRequest
+from pkgsite.clients.base import (
+    ActivityFacts,
+    Fetched,
+    ParticipantFacts,
+    RepoFacts,
+    RepoRef,
+    RepoRequest,
+    check_identity,
+    with_empty,
+)
 from pkgsite.clients.rest import Commit, JsonObject, clean_person_name, commit_authors, weekly_activity
-from pkgsite.clients.rest_host import RestHost, check_same_repository, hidden_code_error
+from pkgsite.clients.rest_host import RestHost, hidden_code_error
 from pkgsite.errors import BadResponse, Gone, NotAllowed
 
 COMMITS_PER_PAGE = 100  # the API's limit
@@ -30,16 +39,17 @@ class Bitbucket(RestHost):
         return f"https://api.{host}/2.0"
 
     def activity_facts(self, ref: RepoRef, *, validators: Mapping[str, str], now: datetime) -> Fetched[ActivityFacts]:
-        return weekly_activity(self._commits(ref), validators=validators, now=now)
+        fetched = weekly_activity(self._commits(ref), validators=validators, now=now)
+        return self._of_same_repository(ref, validators, fetched)
 
     def participant_facts(self, ref: RepoRef, *, validators: Mapping[str, str]) -> Fetched[ParticipantFacts]:
-        return commit_authors(self._commits(ref), validators=validators)
+        return self._of_same_repository(ref, validators, commit_authors(self._commits(ref), validators=validators))
 
     def _fetch_repo(self, repo_request: RepoRequest) -> Fetched[RepoFacts]:
         ref = repo_request.ref
         record = self._api.get_object(ref.host, _path(ref))
         node_id = record.required_text("uuid")
-        check_same_repository(repo_request, node_id)
+        check_identity(ref, repo_request.validators, {"node_id": node_id})
         branch = _main_branch(record)
         facts = RepoFacts(
             node_id=node_id,
@@ -55,7 +65,18 @@ class Bitbucket(RestHost):
             parent_url=record.child("parent").child("links").child("html").web_url("href"),
             homepage_url=record.homepage_url("website"),
         )
-        return Fetched(facts, {"node_id": node_id})
+        # An empty repository has no branch, a repository without an issue tracker no open issues.
+        stated = [] if branch else ["default_branch", "last_commit_at"]
+        stated += ["open_issues"] if record.flag("has_issues") is False else []
+        return Fetched(with_empty(facts, stated), {"node_id": node_id})
+
+    def _node_id(self, ref: RepoRef) -> str:
+        return self._api.get_object(ref.host, _path(ref)).required_text("uuid")
+
+    def _path_of(self, host: str, node_id: str) -> str:
+        # The id of a repository is unique among all workspaces, so the workspace can be empty braces.
+        record = self._api.get_object(host, f"repositories/{quote('{}')}/{quote(node_id, safe='')}")
+        return record.required_text("full_name")
 
     def _count(self, ref: RepoRef, noun: str, query: Mapping[str, object]) -> int | None:
         """Return the length of one of the repository's lists, or None if it is not public."""

@@ -7,9 +7,18 @@ from datetime import datetime
 from http import HTTPStatus
 from urllib.parse import quote
 
-from pkgsite.clients.base import ActivityFacts, Fetched, ParticipantFacts, RepoFacts, RepoRef, RepoRequest
+from pkgsite.clients.base import (
+    ActivityFacts,
+    Fetched,
+    ParticipantFacts,
+    RepoFacts,
+    RepoRef,
+    RepoRequest,
+    check_identity,
+    with_empty,
+)
 from pkgsite.clients.rest import Commit, JsonObject, clean_person_name, commit_authors, parse_objects, weekly_activity
-from pkgsite.clients.rest_host import RestHost, check_same_repository, hidden_code_error
+from pkgsite.clients.rest_host import RestHost, hidden_code_error
 from pkgsite.errors import Gone, NotAllowed
 from pkgsite.rules.activity import window_start
 from pkgsite.rules.licences import host_licence
@@ -17,6 +26,15 @@ from pkgsite.rules.licences import host_licence
 COMMITS_PER_PAGE = 50  # the default limit of the hosts
 # Skips the diff and the signature check of each commit, which are expensive for the host.
 LIGHT_COMMITS_QUERY = {"stat": "false", "verification": "false", "files": "false"}
+# The names of the facts, each with the field of the response that states it.
+REPO_FIELDS = {
+    "stars": "stars_count",
+    "forks": "forks_count",
+    "open_issues": "open_issues_count",
+    "default_branch": "default_branch",
+    "licence": "licenses",
+    "topics": "topics",
+}
 EMPTY_REPOSITORY_STATUSES = {HTTPStatus.CONFLICT}
 
 
@@ -33,15 +51,16 @@ class Forgejo(RestHost):
     def activity_facts(self, ref: RepoRef, *, validators: Mapping[str, str], now: datetime) -> Fetched[ActivityFacts]:
         # Older hosts ignore `since` and return all commits.
         pages = self._commits(ref, {"since": window_start(now).strftime("%Y-%m-%dT%H:%M:%SZ")})
-        return weekly_activity(pages, validators=validators, now=now)
+        return self._of_same_repository(ref, validators, weekly_activity(pages, validators=validators, now=now))
 
     def participant_facts(self, ref: RepoRef, *, validators: Mapping[str, str]) -> Fetched[ParticipantFacts]:
-        return commit_authors(self._commits(ref, {}), validators=validators)
+        fetched = commit_authors(self._commits(ref, {}), validators=validators)
+        return self._of_same_repository(ref, validators, fetched)
 
     def _fetch_repo(self, repo_request: RepoRequest) -> Fetched[RepoFacts]:
         record = self._api.get_object(repo_request.ref.host, _path(repo_request.ref))
         node_id = str(record.required_count("id"))
-        check_same_repository(repo_request, node_id)
+        check_identity(repo_request.ref, repo_request.validators, {"node_id": node_id})
         last_commit_at, commit_count = (None, 0) if record.flag("empty") else self._last_commit(repo_request.ref)
         has_issues = _has_issues(record)
         facts = RepoFacts(
@@ -64,7 +83,14 @@ class Forgejo(RestHost):
             is_mirror=record.flag("mirror"),
             homepage_url=record.homepage_url("website"),
         )
-        return Fetched(facts, {"node_id": node_id})
+        stated = record.stated(REPO_FIELDS) + (["last_commit_at"] if commit_count == 0 else [])
+        return Fetched(with_empty(facts, stated), {"node_id": node_id})
+
+    def _node_id(self, ref: RepoRef) -> str:
+        return str(self._api.get_object(ref.host, _path(ref)).required_count("id"))
+
+    def _path_of(self, host: str, node_id: str) -> str:
+        return self._api.get_object(host, f"repositories/{quote(node_id, safe='')}").required_text("full_name")
 
     def _last_commit(self, ref: RepoRef) -> tuple[datetime | None, int | None]:
         """Return the time of the last commit and the number of commits; None for what is not public."""

@@ -7,15 +7,27 @@ https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from http import HTTPStatus
 from urllib.parse import quote
 
 from requests.utils import parse_header_links
 
-from pkgsite.clients.base import ActivityFacts, Fetched, ParticipantFacts, Quota, RepoFacts, RepoRef, RepoRequest
+from pkgsite.clients.base import (
+    ActivityFacts,
+    DifferentRepository,
+    FactsT,
+    Fetched,
+    ParticipantFacts,
+    Quota,
+    RepoFacts,
+    RepoRef,
+    RepoRequest,
+    check_identity,
+    identity_of,
+)
 from pkgsite.clients.github_responses import (
     BatchResult,
     GitHubRepo,
@@ -99,7 +111,10 @@ class GitHub:
 
         After a rate limit or a rejected token, the remaining repositories get the same error without a request.
         """
-        return self._fetch_in_batches(repo_requests, now) if self._token else self._fetch_one_by_one(repo_requests, now)
+        return [
+            self._follow_rename(repo_request, outcome, now)
+            for repo_request, outcome in zip(repo_requests, self._fetch_all(repo_requests, now), strict=True)
+        ]
 
     def activity_facts(self, ref: RepoRef, *, validators: Mapping[str, str], now: datetime) -> Fetched[ActivityFacts]:
         """Return the commits of the last 52 weeks to the default branch, without merges, as GitHub counts them.
@@ -109,13 +124,17 @@ class GitHub:
         Raises:
             UpstreamError: The request failed.
         """
-        url = f"{self._repo_url(ref)}/stats/participation"
-        response = self._get(url, now, validators)
-        if response.status == HTTPStatus.NOT_MODIFIED:
-            return Fetched(None, validators)
-        if response.status == HTTPStatus.ACCEPTED:
-            return Fetched(None, validators, is_pending=True)
-        return Fetched(ActivityFacts(parse_weekly_commits(response.data, WEEKS)), self._etag(url, response))
+
+        def fetch(repo_url: str) -> Fetched[ActivityFacts]:
+            url = f"{repo_url}/stats/participation"
+            response = self._get(url, now, validators)
+            if response.status == HTTPStatus.NOT_MODIFIED:
+                return Fetched(None, validators)
+            if response.status == HTTPStatus.ACCEPTED:
+                return Fetched(None, validators, is_pending=True)
+            return Fetched(ActivityFacts(parse_weekly_commits(response.data, WEEKS)), self._etag(url, response))
+
+        return self._of_same_repository(ref, validators, now, fetch)
 
     def participant_facts(self, ref: RepoRef, *, validators: Mapping[str, str]) -> Fetched[ParticipantFacts]:
         """Return up to 500 accounts that have committed, most commits first; none for an empty repository.
@@ -126,27 +145,70 @@ class GitHub:
         Raises:
             UpstreamError: The request failed.
         """
-        try:
-            return self._listed_participants(ref, validators)
-        except (NotAllowed, BadResponse) as failure:
-            if states_too_many_to_list(failure):
-                return Fetched(ParticipantFacts((), is_complete=False, is_too_large=True))
-            raise
 
-    def _listed_participants(self, ref: RepoRef, validators: Mapping[str, str]) -> Fetched[ParticipantFacts]:
-        url = f"{self._repo_url(ref)}/contributors?per_page={CONTRIBUTORS_PER_PAGE}&page="
-        first = response = self._get(f"{url}1", utc_now(), validators)
-        if first.status == HTTPStatus.NOT_MODIFIED:
-            return Fetched(None, validators)
-        logins = dict.fromkeys(parse_logins(first.data or []))
-        for page in range(2, CONTRIBUTOR_PAGES + 1):
-            if not _has_next(response):
-                break
-            response = self._get(f"{url}{page}", utc_now())
-            logins.update(dict.fromkeys(parse_logins(response.data or [])))
-        return Fetched(
-            ParticipantFacts(tuple(logins), is_complete=not _has_next(response)), self._etag(f"{url}1", first)
-        )
+        def fetch(repo_url: str) -> Fetched[ParticipantFacts]:
+            url = f"{repo_url}/contributors?per_page={CONTRIBUTORS_PER_PAGE}&page="
+            first = response = self._get(f"{url}1", utc_now(), validators)
+            if first.status == HTTPStatus.NOT_MODIFIED:
+                return Fetched(None, validators)
+            logins = dict.fromkeys(parse_logins(first.data or []))
+            for page in range(2, CONTRIBUTOR_PAGES + 1):
+                if not _has_next(response):
+                    break
+                response = self._get(f"{url}{page}", utc_now())
+                logins.update(dict.fromkeys(parse_logins(response.data or [])))
+            return Fetched(
+                ParticipantFacts(tuple(logins), is_complete=not _has_next(response)), self._etag(f"{url}1", first)
+            )
+
+        def fetch_unless_too_large(repo_url: str) -> Fetched[ParticipantFacts]:
+            try:
+                return fetch(repo_url)
+            except (NotAllowed, BadResponse) as failure:
+                if states_too_many_to_list(failure):
+                    return Fetched(ParticipantFacts((), is_complete=False, is_too_large=True))
+                raise
+
+        return self._of_same_repository(ref, validators, utc_now(), fetch_unless_too_large)
+
+    def _of_same_repository(
+        self, ref: RepoRef, validators: Mapping[str, str], now: datetime, fetch: Callable[[str], Fetched[FactsT]]
+    ) -> Fetched[FactsT]:
+        """Return the result of `fetch` for the API URL of the repository that the validators identify.
+
+        Facts that are fetched by name are accepted only if the name still belongs to that repository afterwards.
+
+        Raises:
+            DifferentRepository: The name now belongs to another repository.
+        """
+        database_id = validators.get("database_id")
+        if database_id:
+            try:
+                return fetch(self._id_url(database_id))
+            except Gone:  # it is deleted, or this server does not have these URLs, which are not documented
+                pass
+        fetched = fetch(self._repo_url(ref))
+        if fetched.facts is not None and identity_of(validators):
+            repo = parse_rest_repo(self._get(self._repo_url(ref), now).data, None)
+            check_identity(ref, validators, repo.validators)
+        return fetched
+
+    def _fetch_all(self, repo_requests: Sequence[RepoRequest], now: datetime) -> list[Outcome]:
+        return self._fetch_in_batches(repo_requests, now) if self._token else self._fetch_one_by_one(repo_requests, now)
+
+    def _follow_rename(self, repo_request: RepoRequest, outcome: Outcome, now: datetime) -> Outcome:
+        """Return the outcome, or the facts under the repository's new name if its name belongs to another one."""
+        database_id = repo_request.validators.get("database_id")
+        if database_id is None or not isinstance(outcome, DifferentRepository):
+            return outcome
+        try:
+            current = parse_rest_repo(self._get(self._id_url(database_id), now).data, None)
+        except Gone:
+            return outcome
+        except UpstreamError as failure:
+            return failure
+        ref = replace(repo_request.ref, path=current.name)
+        return self._fetch_all([replace(repo_request, ref=ref)], now)[0]
 
     def _fetch_in_batches(self, repo_requests: Sequence[RepoRequest], now: datetime) -> list[Outcome]:
         outcomes: dict[int, Outcome] = {}
@@ -174,7 +236,7 @@ class GitHub:
             pending = retries + pending
             for index, result in zip(batch, results, strict=True):
                 if index not in retries:
-                    outcomes[index] = _check_identity(repo_requests[index], result.outcome)
+                    outcomes[index] = _checked_outcome(repo_requests[index], result.outcome)
         return [outcomes[index] for index in range(len(repo_requests))]
 
     @staticmethod
@@ -226,7 +288,7 @@ class GitHub:
         empty_codes = {HTTPStatus.CONFLICT}  # 409 for an empty repository
         commits = self._get(f"{url}/commits?per_page=1", now, bodiless_codes=empty_codes)
         repo = parse_rest_repo(response.data, None if commits.data is None else parse_last_commit_at(commits.data))
-        return _check_identity(repo_request, repo, self._etag(url, response))
+        return _checked_outcome(repo_request, repo, self._etag(url, response))
 
     def _get(
         self,
@@ -263,6 +325,10 @@ class GitHub:
             raise Gone(f"{ref.key}: not a valid GitHub repository name")
         return f"{self._api}/repos/{'/'.join(quote(segment, safe='') for segment in segments)}"
 
+    def _id_url(self, database_id: str) -> str:
+        """Return the URL of a repository by its id: GitHub redirects renamed repositories to such URLs."""
+        return f"{self._api}/repositories/{quote(database_id, safe='')}"
+
     def _etag_name(self, url: str) -> str:
         """Return the name of the validator that stores the ETag of a URL for this token."""
         return f"etag:{hashlib.sha256(f'{self._token} {url}'.encode()).hexdigest()[:12]}"
@@ -285,18 +351,17 @@ class GitHub:
             self.quotas = {**self.quotas, name: quota}
 
 
-def _check_identity(
+def _checked_outcome(
     repo_request: RepoRequest, result: GitHubRepo | UpstreamError, etags: Mapping[str, str] | None = None
 ) -> Outcome:
-    """Return the facts, or `Gone` if the name now belongs to another repository."""
+    """Return the facts, or `DifferentRepository` if the name now belongs to another repository."""
     if isinstance(result, UpstreamError):
         return result
-    known, validators = repo_request.validators, result.validators
-    # GitHub may change the format of node ids; the database id then still identifies the repository.
-    has_same_id = known.get("database_id") is not None and known.get("database_id") == validators.get("database_id")
-    if known.get("node_id", validators["node_id"]) != validators["node_id"] and not has_same_id:
-        return Gone(f"{repo_request.ref.key}: the name now belongs to a different, newer repository, {result.name}")
-    return Fetched(result.facts, {**validators, **(etags or {})})
+    try:
+        check_identity(repo_request.ref, repo_request.validators, result.validators)
+    except DifferentRepository as failure:
+        return failure
+    return Fetched(result.facts, {**result.validators, **(etags or {})})
 
 
 def _has_next(response: JsonResponse) -> bool:

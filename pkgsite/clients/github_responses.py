@@ -6,12 +6,12 @@ https://docs.github.com/en/rest/repos/repos#get-a-repository
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from pkgsite.clients.base import Quota, RepoFacts, RepoRef
+from pkgsite.clients.base import Quota, RepoFacts, RepoRef, with_empty
 from pkgsite.clients.refusals import states_rate_limit, states_taken_down
 from pkgsite.clients.rest import website_url
 from pkgsite.errors import BadResponse, Gone, NotAllowed, RateLimited, UpstreamError
@@ -29,6 +29,27 @@ REPOSITORY_FRAGMENT = """fragment Facts on Repository {
   latestRelease { tagName }
   repositoryTopics(first: 20) { nodes { topic { name } } }
 }"""
+# The names of the facts, each with the field of the response that states it.
+GRAPHQL_FIELDS = {
+    "description": "description",
+    "stars": "stargazerCount",
+    "forks": "forkCount",
+    "open_issues": "issues",
+    "default_branch": "defaultBranchRef",
+    "last_commit_at": "defaultBranchRef",
+    "commit_count": "defaultBranchRef",
+    "licence": "licenseInfo",
+    "latest_release": "latestRelease",
+    "topics": "repositoryTopics",
+}
+REST_FIELDS = {
+    "description": "description",
+    "stars": "stargazers_count",
+    "forks": "forks_count",
+    "default_branch": "default_branch",
+    "licence": "license",
+    "topics": "topics",
+}
 UNKNOWN_LICENCES = {None, "", "NOASSERTION"}  # GitHub could not identify the licence
 FORBIDDEN_ERROR_TYPES = {"FORBIDDEN", "UNAUTHORIZED", "INSUFFICIENT_SCOPES"}
 RATE_LIMIT_ERROR_TYPES = {"RATE_LIMITED", "RATE_LIMIT"}
@@ -107,7 +128,8 @@ def _parse_result(
 ) -> BatchResult:
     if node is not None:
         # A failed field is null, which means "unknown"; a smaller batch may return it.
-        return BatchResult(_parse_repo_or_error(node), is_final=not own_errors)
+        failed = {path[1] for error in own_errors if len(path := error["path"]) > 1}
+        return BatchResult(_parse_repo_or_error(node, failed), is_final=not own_errors)
     types = {error.get("type") for error in own_errors}
     if "NOT_FOUND" in types:
         return BatchResult(Gone(f"{ref.key}: repository not found on GitHub"))
@@ -119,15 +141,19 @@ def _parse_result(
     return BatchResult(BadResponse(f"{ref.key}: no data from GitHub: {message}"), is_final=False)
 
 
-def _parse_repo_or_error(node: Any) -> GitHubRepo | UpstreamError:
+def _parse_repo_or_error(node: Any, failed_fields: Collection[str]) -> GitHubRepo | UpstreamError:
     try:
-        return parse_graphql_repo(node)
+        return parse_graphql_repo(node, failed_fields)
     except BadResponse as failure:
         return failure
 
 
-def parse_graphql_repo(node: Any) -> GitHubRepo:
+def parse_graphql_repo(node: Any, failed_fields: Collection[str] = ()) -> GitHubRepo:
     """Return a repository from a GraphQL response.
+
+    Args:
+        node: The repository.
+        failed_fields: Fields that are null because of an error: they state nothing.
 
     Raises:
         BadResponse: A field has an unexpected type.
@@ -139,7 +165,7 @@ def parse_graphql_repo(node: Any) -> GitHubRepo:
     facts = RepoFacts(
         node_id=_required(node, "id"),
         web_url=_required(node, "url"),
-        description=read_path(node, "description", str) or "",  # null if it has none
+        description=None if "description" in failed_fields else _description(node),
         stars=read_path(node, "stargazerCount", int),
         forks=read_path(node, "forkCount", int),
         open_issues=read_path(node, "issues.totalCount", int) if has_issues is not False else None,
@@ -159,11 +185,18 @@ def parse_graphql_repo(node: Any) -> GitHubRepo:
         is_mirror=read_path(node, "isMirror", bool),
         homepage_url=_homepage_url(node, "homepageUrl"),
     )
-    return GitHubRepo(facts, _required(node, "nameWithOwner"), _optional_id(node, "databaseId"))
+    stated = [
+        name for name, wire_name in GRAPHQL_FIELDS.items() if wire_name in node and wire_name not in failed_fields
+    ]
+    return GitHubRepo(with_empty(facts, stated), _required(node, "nameWithOwner"), _optional_id(node, "databaseId"))
 
 
 def parse_rest_repo(record: Any, last_commit_at: datetime | None) -> GitHubRepo:
     """Return a repository from a REST response, without open issues, which would include pull requests.
+
+    Args:
+        record: The repository.
+        last_commit_at: The time of the last commit; None if it has no commits.
 
     Raises:
         BadResponse: A field has an unexpected type.
@@ -172,7 +205,7 @@ def parse_rest_repo(record: Any, last_commit_at: datetime | None) -> GitHubRepo:
     facts = RepoFacts(
         node_id=_required(record, "node_id"),
         web_url=_required(record, "html_url"),
-        description=read_path(record, "description", str) or "",  # null if it has none
+        description=_description(record),
         stars=read_path(record, "stargazers_count", int),
         forks=read_path(record, "forks_count", int),
         is_archived=read_path(record, "archived", bool),
@@ -187,6 +220,8 @@ def parse_rest_repo(record: Any, last_commit_at: datetime | None) -> GitHubRepo:
         is_mirror=bool(read_path(record, "mirror_url", str)) if "mirror_url" in record else None,
         homepage_url=_homepage_url(record, "homepage"),
     )
+    stated = [name for name, wire_name in REST_FIELDS.items() if wire_name in record]
+    facts = with_empty(facts, [*stated, "last_commit_at"])
     return GitHubRepo(facts, _required(record, "full_name"), _optional_id(record, "id"))
 
 
@@ -263,6 +298,12 @@ def _homepage_url(record: Any, name: str) -> str | None:
     """Return the URL of the website, empty if there is none, or None if the field is missing."""
     url = read_path(record, name, str)
     return website_url(url) if name in record else None
+
+
+def _description(record: Any) -> str | None:
+    """Return the description: empty if it is null, None if the field is missing."""
+    text = read_path(record, "description", str)
+    return (text or "") if "description" in record else None
 
 
 def _licence(text: str | None) -> str | None:

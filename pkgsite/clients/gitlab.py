@@ -8,16 +8,34 @@ from datetime import datetime
 from itertools import islice
 from urllib.parse import quote
 
-from pkgsite.clients.base import ActivityFacts, Fetched, ParticipantFacts, RepoFacts, RepoRef, RepoRequest
+from pkgsite.clients.base import (
+    ActivityFacts,
+    Fetched,
+    ParticipantFacts,
+    RepoFacts,
+    RepoRef,
+    RepoRequest,
+    check_identity,
+    with_empty,
+)
 from pkgsite.clients.refusals import states_too_many_to_list
 from pkgsite.clients.rest import Commit, JsonObject, clean_person_name, weekly_activity
-from pkgsite.clients.rest_host import RestHost, check_same_repository, hidden_code_error
+from pkgsite.clients.rest_host import RestHost, hidden_code_error
 from pkgsite.errors import BadResponse, Gone, NotAllowed
 from pkgsite.rules.activity import window_start
 from pkgsite.rules.licences import host_licence
 
 RECORDS_PER_PAGE = 100  # the API's limit
 CONTRIBUTOR_PAGES = 10  # the top 1,000; the others are not listed
+# The names of the facts, each with the field of the response that states it.
+REPO_FIELDS = {
+    "stars": "star_count",
+    "forks": "forks_count",
+    "open_issues": "open_issues_count",
+    "default_branch": "default_branch",
+    "licence": "license",
+    "topics": "topics",
+}
 
 
 class GitLab(RestHost):
@@ -31,7 +49,8 @@ class GitLab(RestHost):
 
     def activity_facts(self, ref: RepoRef, *, validators: Mapping[str, str], now: datetime) -> Fetched[ActivityFacts]:
         since = window_start(now).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return weekly_activity(self._commits(ref, {"since": since}), validators=validators, now=now)
+        fetched = weekly_activity(self._commits(ref, {"since": since}), validators=validators, now=now)
+        return self._of_same_repository(ref, validators, fetched)
 
     def participant_facts(self, ref: RepoRef, *, validators: Mapping[str, str]) -> Fetched[ParticipantFacts]:
         # Listing contributors makes the host read the entire history, so it is requested only after new commits.
@@ -39,12 +58,13 @@ class GitLab(RestHost):
         new_validators = {"newest": newest[0].sha if newest else ""}
         if validators.get("newest") == new_validators["newest"]:
             return Fetched(None, new_validators)
-        return Fetched(self._contributors(ref) if newest else ParticipantFacts((), is_complete=True), new_validators)
+        facts = self._contributors(ref) if newest else ParticipantFacts((), is_complete=True)
+        return self._of_same_repository(ref, validators, Fetched(facts, new_validators))
 
     def _fetch_repo(self, repo_request: RepoRequest) -> Fetched[RepoFacts]:
         record = self._api.get_object(repo_request.ref.host, _path(repo_request.ref), {"license": "true"})
         node_id = str(record.required_count("id"))
-        check_same_repository(repo_request, node_id)
+        check_identity(repo_request.ref, repo_request.validators, {"node_id": node_id})
         last_commit_at, commit_count = (None, 0) if record.flag("empty_repo") else self._last_commit(repo_request.ref)
         has_issues = _has_issues(record)
         facts = RepoFacts(
@@ -66,7 +86,14 @@ class GitLab(RestHost):
             parent_url=record.child("forked_from_project").web_url("web_url"),
             is_mirror=record.flag("mirror"),
         )
-        return Fetched(facts, {"node_id": node_id})
+        stated = record.stated(REPO_FIELDS) + (["last_commit_at"] if commit_count == 0 else [])
+        return Fetched(with_empty(facts, stated), {"node_id": node_id})
+
+    def _node_id(self, ref: RepoRef) -> str:
+        return str(self._api.get_object(ref.host, _path(ref)).required_count("id"))
+
+    def _path_of(self, host: str, node_id: str) -> str:
+        return self._api.get_object(host, f"projects/{quote(node_id, safe='')}").required_text("path_with_namespace")
 
     def _last_commit(self, ref: RepoRef) -> tuple[datetime | None, int | None]:
         """Return the time of the last commit and the number of commits; None for what is not public."""

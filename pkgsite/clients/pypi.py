@@ -14,12 +14,13 @@ from urllib.parse import quote
 
 from packaging.utils import canonicalize_name
 
-from pkgsite.clients.base import DownloadFacts, Fetched, IndexFacts
+from pkgsite.clients.base import DownloadFacts, Fetched, IndexFacts, with_empty
 from pkgsite.clients.http import JsonClient, JsonResponse
 from pkgsite.clients.pypi_responses import MAX_BIGINT, IndexObject, parse_project, project_status
 from pkgsite.errors import BadResponse, Gone, NotAllowed, Unavailable
 from pkgsite.rules.pypi_names import is_pypi_name
 
+NO_DOWNLOAD_COUNT = with_empty(DownloadFacts(None), ["last_month"])
 SERIAL_HEADER = "X-PyPI-Last-Serial"
 STATUS_VALIDATORS = ("status", "status_reason", "status_etag")
 SIMPLE_INDEX_TYPE = "application/vnd.pypi.simple.v1+json"  # the default is HTML, without serials
@@ -96,14 +97,16 @@ class PyPI:
 
     def download_facts(self, name: str) -> Fetched[DownloadFacts]:
         if not is_pypi_name(name):
-            return Fetched(DownloadFacts(None))
+            return Fetched(NO_DOWNLOAD_COUNT)
         url = f"{self._downloads_url}/api/packages/{quote(canonicalize_name(name))}/recent"
         try:
             response = self._client.request(url)
         except Gone:  # the host only knows projects that have been downloaded
-            return Fetched(DownloadFacts(None))
-        metadata = IndexObject(response.url, response.data)
-        return Fetched(DownloadFacts(metadata.child("data").count("last_month")))
+            return Fetched(NO_DOWNLOAD_COUNT)
+        counts = IndexObject(response.url, response.data).child("data")
+        return Fetched(
+            with_empty(DownloadFacts(counts.count("last_month")), counts.stated({"last_month": "last_month"}))
+        )
 
     def _project(self, name: str, validators: Mapping[str, str]) -> JsonResponse:
         url = f"{self._index}/pypi/{quote(name, safe='')}/json"

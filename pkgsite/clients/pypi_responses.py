@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from packaging.utils import canonicalize_name
 
-from pkgsite.clients.base import IndexFacts, ReleaseFacts, Vulnerability
+from pkgsite.clients.base import IndexFacts, ReleaseFacts, Vulnerability, with_empty
 from pkgsite.clients.rest import JsonObject
 from pkgsite.errors import BadResponse
 from pkgsite.rules.licences import licences
@@ -21,6 +21,24 @@ MAX_VERSION_LENGTH = 100  # in characters; longer versions are ignored
 MAX_SUMMARY_LENGTH = 300  # of a vulnerability, in characters
 PROJECT_STATUSES = frozenset({"active", "archived", "quarantined", "deprecated"})
 PLACEHOLDERS = {"", "UNKNOWN"}  # written by old tools for missing metadata
+
+# The names of the facts, each with the fields of `info` that state it: those of the project …
+PROJECT_FIELDS = {
+    "version": ("version",),
+    "summary": ("summary",),
+    "documentation_url": ("project_urls", "docs_url"),
+    "project_urls": ("project_urls",),
+}
+# … and those of the described release.
+RELEASE_FIELDS = {
+    "licence": ("license_expression", "license", "classifiers"),
+    "licences": ("license_expression", "license", "classifiers"),
+    "classifiers": ("classifiers",),
+    "requires_python": ("requires_python",),
+    "supports_python3": ("requires_python", "classifiers"),
+    "development_status": ("classifiers",),
+    "requires_dist": ("requires_dist",),
+}
 
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 
@@ -109,7 +127,7 @@ def parse_project(name: str, metadata: IndexObject) -> IndexFacts:
     else:
         requires_python, python3 = current.requires_python, current.supports_python3
     status, status_reason = project_status(metadata)
-    return IndexFacts(
+    facts = IndexFacts(
         name=index_name,
         version=version,
         released_at=current.uploaded_at if current else None,
@@ -129,6 +147,7 @@ def parse_project(name: str, metadata: IndexObject) -> IndexFacts:
         status=status,
         status_reason=status_reason,
     )
+    return with_empty(facts, _stated_facts(metadata, info, is_described=version == described_version))
 
 
 def project_status(metadata: IndexObject) -> tuple[str | None, str | None]:
@@ -149,6 +168,22 @@ def _has_statuses(metadata: IndexObject) -> bool:
     return "project-status" in metadata or (
         major.isdecimal() and minor.isdecimal() and (int(major), int(minor)) >= (1, 4)
     )
+
+
+def _stated_facts(metadata: IndexObject, info: IndexObject, *, is_described: bool) -> Iterator[str]:
+    """Yield the names of the facts that the response states, even if they are empty.
+
+    Args:
+        metadata: The response.
+        info: Its description of one release.
+        is_described: Whether that is the current release; otherwise it says nothing about the current one.
+    """
+    fields = PROJECT_FIELDS | (RELEASE_FIELDS if is_described else {})
+    yield from (name for name, wire_names in fields.items() if any(name in info for name in wire_names))
+    if "releases" in metadata or "urls" in metadata:
+        yield "released_at"
+    if is_described and "vulnerabilities" in metadata:
+        yield "vulnerabilities"
 
 
 def _licences(info: IndexObject) -> tuple[str, ...] | None:

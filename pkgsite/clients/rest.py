@@ -42,6 +42,14 @@ class JsonObject:
     def __contains__(self, name: str) -> bool:
         return name in self._data
 
+    def stated(self, fields: Mapping[str, str]) -> list[str]:
+        """Return the names whose fields are in this object, whatever their values.
+
+        Args:
+            fields: The field of each name.
+        """
+        return [name for name, field in fields.items() if field in self._data]
+
     def _get(self, kind: type, name: str) -> Any:
         value = self._data.get(name)
         if value is not None and type(value) is not kind:

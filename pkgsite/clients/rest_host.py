@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import ClassVar
 
-from pkgsite.clients.base import ActivityFacts, Fetched, ParticipantFacts, Quota, RepoFacts, RepoRef, RepoRequest
+from pkgsite.clients.base import (
+    ActivityFacts,
+    DifferentRepository,
+    FactsT,
+    Fetched,
+    ParticipantFacts,
+    Quota,
+    RepoFacts,
+    RepoRef,
+    RepoRequest,
+    check_identity,
+)
 from pkgsite.clients.http import JsonClient
 from pkgsite.clients.rest import RestApi
 from pkgsite.errors import Gone, NotAllowed, UpstreamError
@@ -51,7 +63,7 @@ class RestHost(ABC):
         for repo_request in repo_requests:
             host = repo_request.ref.host
             try:
-                outcomes.append(failed_hosts.get(host) or self._fetch_repo(repo_request))
+                outcomes.append(failed_hosts.get(host) or self._fetch_or_follow(repo_request))
             except UpstreamError as failure:
                 if failure.stops_host:
                     failed_hosts[host] = failure
@@ -67,14 +79,48 @@ class RestHost(ABC):
     def participant_facts(self, ref: RepoRef, *, validators: Mapping[str, str]) -> Fetched[ParticipantFacts]: ...
 
     @abstractmethod
-    def _fetch_repo(self, repo_request: RepoRequest) -> Fetched[RepoFacts]: ...
+    def _fetch_repo(self, repo_request: RepoRequest) -> Fetched[RepoFacts]:
+        """Return the facts.
 
+        Raises:
+            DifferentRepository: The name now belongs to another repository.
+        """
 
-def check_same_repository(repo_request: RepoRequest, node_id: str) -> None:
-    """Raise `Gone` if the name now belongs to a repository with another id than the last time."""
-    known_id = repo_request.validators.get("node_id", node_id)
-    if known_id != node_id:
-        raise Gone(f"{repo_request.ref.host}/{repo_request.ref.path}: the name now belongs to a different repository")
+    @abstractmethod
+    def _node_id(self, ref: RepoRef) -> str:
+        """Return the id of the repository that has this name now."""
+
+    @abstractmethod
+    def _path_of(self, host: str, node_id: str) -> str:
+        """Return the path that the repository with this id has now.
+
+        Raises:
+            Gone: There is no such repository.
+        """
+
+    def _fetch_or_follow(self, repo_request: RepoRequest) -> Fetched[RepoFacts]:
+        """Return the facts, under the repository's new name if its name now belongs to another one."""
+        try:
+            return self._fetch_repo(repo_request)
+        except DifferentRepository as failure:
+            ref = repo_request.ref
+            try:
+                path = self._path_of(ref.host, repo_request.validators["node_id"])
+            except Gone:
+                raise failure from None
+            return self._fetch_repo(replace(repo_request, ref=replace(ref, path=path)))
+
+    def _of_same_repository(
+        self, ref: RepoRef, validators: Mapping[str, str], fetched: Fetched[FactsT]
+    ) -> Fetched[FactsT]:
+        """Return facts that were fetched by name, if the name still belongs to the repository of the validators.
+
+        Raises:
+            DifferentRepository: It belongs to another repository.
+        """
+        if fetched.facts is not None and "node_id" in validators:
+            check_identity(ref, validators, {"node_id": self._node_id(ref)})
+        return fetched
 
 
 def hidden_code_error(ref: RepoRef) -> NotAllowed:

@@ -38,9 +38,12 @@ class Package(Base):
     merged_into_id: Mapped[int | None] = mapped_column(index=True)  # no foreign key: SQLite can't add one
 
     # Fetched from the code host
+    # The host's ids of the repository, which survive a rename, and the "target" (host and path) that they belong to
+    repo_identity: Mapped[dict[str, Any] | None]
     repo_moved_to: Mapped[str | None]  # current URL of the repository, if it differs from `repo_url`
     missing_since: Mapped[datetime | None]  # since when the code host has repeatedly reported no such repository
-    description: Mapped[str] = mapped_column(default="")
+    description: Mapped[str] = mapped_column(default="")  # `repo_description`, or else `index_summary`
+    repo_description: Mapped[str | None]  # empty if the repository has none
     stars: Mapped[int | None]
     forks: Mapped[int | None]
     open_issues: Mapped[int | None]
@@ -73,12 +76,16 @@ class Package(Base):
     supports_python3: Mapped[bool | None]
     development_status: Mapped[int | None] = mapped_column(SmallInteger)  # 1 planning … 5 stable … 7 inactive
     project_urls: Mapped[dict[str, Any] | None]
+    index_summary: Mapped[str | None]  # empty if the project has none
     index_documentation_url: Mapped[str | None]  # shown if users have entered none
     vulnerabilities: Mapped[list[Any] | None]  # of the current release; None if unknown
     index_status: Mapped[str | None]  # "active", "archived", "quarantined" or "deprecated"; None if unknown
     index_status_reason: Mapped[str | None]
 
+    declared: Mapped[dict[str, Any] | None]  # what the packaging files declare, until facts are fetched
+
     score: Mapped[int | None] = mapped_column(index=True)  # by rules.scores, from the facts above
+    scored_at: Mapped[datetime | None]
 
     created_at: Mapped[datetime] = mapped_column(index=True)
     created_by_id: Mapped[int | None] = mapped_column(ForeignKey("user.id", ondelete="SET NULL"), index=True)

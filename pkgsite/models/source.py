@@ -28,6 +28,8 @@ class SourceState(Base):
     target: Mapped[str] = mapped_column(String(255))  # path of the repository, or name of the project
     validators: Mapped[dict[str, Any]] = mapped_column(default=dict)  # ETags, serials and ids for the next request
     fetched_at: Mapped[datetime | None]  # last successful fetch, even if nothing had changed
+    # The facts that the last response did not mention, with the time (ISO 8601) of the last one that did.
+    stated_at: Mapped[dict[str, Any] | None]
     next_due_at: Mapped[datetime]
     priority: Mapped[int] = mapped_column(SmallInteger, default=0)  # higher values are fetched first
     failures: Mapped[int] = mapped_column(default=0)  # consecutive failures

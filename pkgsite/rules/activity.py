@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 WEEKS = 52
@@ -30,6 +30,11 @@ def weekly_counts(commits: Iterable[datetime], *, now: datetime) -> list[int]:
         if 0 <= index < WEEKS:
             counts[index] += 1
     return counts
+
+
+def yearly_commits(counts: Sequence[int]) -> int | None:
+    """Return the number of commits in the 52 weeks of these counts, or None if the counts are unknown."""
+    return sum(counts) if len(counts) == WEEKS else None
 
 
 def week_starts(now: datetime) -> list[datetime]:

@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, tzinfo
 from enum import StrEnum
 from textwrap import shorten
 
-from pkgsite.rules.activity import WEEKS, week_starts
+from pkgsite.rules.activity import WEEKS, week_starts, yearly_commits
 from pkgsite.rules.python_requirements import allowed_minors
 from pkgsite.rules.versions import supports_python3
 
@@ -440,7 +440,7 @@ def _last_active_week(facts: HealthFacts) -> datetime | None:
 
 
 def _yearly_commits_phrase(facts: HealthFacts) -> str:
-    commits = sum(facts.commits_over_52)
+    commits = yearly_commits(facts.commits_over_52)
     if not commits or facts.activity_as_of is None:
         return ""
     counted_on = _format_date(facts.activity_as_of, facts)

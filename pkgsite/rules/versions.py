@@ -12,6 +12,7 @@ from pkgsite.rules.python_requirements import allowed_minors
 PYTHON_3 = "Programming Language :: Python :: 3"
 PYTHON_2_ONLY = "Programming Language :: Python :: 2 :: Only"
 _STATUS = re.compile(r"Development Status :: ([1-7]) - ")
+_MINOR_VERSION = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}")
 
 
 def version_key(version: str) -> tuple[int, Version, str]:
@@ -49,6 +50,17 @@ def development_status(classifiers: Iterable[str]) -> int | None:
     """Return the highest development status in the classifiers: 1 planning … 5 stable, 6 mature, 7 inactive."""
     statuses = [int(match.group(1)) for name in classifiers if (match := _STATUS.match(name))]
     return max(statuses, default=None)
+
+
+def classified_versions(classifiers: Iterable[str], category: str) -> list[str]:
+    """Return the versions that the classifiers of a category list, oldest first, without bare major versions.
+
+    >>> classified_versions(["Framework :: Django", "Framework :: Django :: 5.2"], "Framework :: Django")
+    ['5.2']
+    """
+    numbers = [name.removeprefix(f"{category} :: ") for name in classifiers if name.startswith(f"{category} :: ")]
+    versions = {number for number in numbers if _MINOR_VERSION.fullmatch(number)}
+    return sorted(versions, key=version_key)
 
 
 def _parse_version(version: str) -> Version | None:

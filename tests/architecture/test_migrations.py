@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from operator import itemgetter
 from typing import Any
 
 import pytest
@@ -43,6 +44,25 @@ RECORDS_AT_0006 = (
         VALUES (1, 1, 'Shop', 'https://shop.example', true, {TIME}, 1, 2)""",
     f"""INSERT INTO flag (id, package_id, user_id, kind, reason, created_at, answer, answered_at, answered_by_id)
         VALUES (1, 1, 1, 'dead', 'No commits', {TIME}, 'It is stable', {TIME}, 1)""",
+)
+RECORDS_AT_0010 = (
+    RECORDS_AT_0006[1],
+    *(
+        f"""INSERT INTO package (id, title, slug, category_id, repo_url, pypi_url, description, commits_over_52,
+                participants, participants_complete, created_at, modified_at, changed_at, version)
+            VALUES ({number}, 'P{number}', 'p{number}', 1, '{repo_url}', '', 'Text', '[]', '[]', true,
+                {TIME}, {TIME}, {TIME}, 1)"""
+        for number, repo_url in ((1, "https://github.com/a/b"), (2, ""))
+    ),
+    *(
+        f"""INSERT INTO source_state (id, package_id, source, host, target, validators, next_due_at, priority,
+                failures, misses)
+            VALUES ({number}, 1, '{source}', 'host', 'target', '{validators}', {TIME}, 0, 0, 0)"""
+        for number, source, validators in (
+            (1, "repo", '{"node_id": "R_1", "database_id": "7", "etag:1": "x"}'),
+            (2, "index", '{"etag": "x", "serial": "5"}'),
+        )
+    ),
 )
 TABLES_RENAMED_BY_0007 = {
     "flag": "flag",
@@ -203,3 +223,36 @@ def test_grid_slugs_that_differ_in_case_only_survive_a_downgrade(app: Flask) -> 
 def rows_of(table: str) -> list[dict[str, Any]]:
     with db.engine.connect() as connection:
         return [dict(row) for row in connection.exec_driver_sql(f"SELECT * FROM {table}").mappings()]
+
+
+def test_fact_origins_are_filled_from_the_known_facts(app: Flask) -> None:
+    with app.app_context():
+        downgrade(revision="base")
+        upgrade(revision="0010")
+        with db.engine.begin() as connection:
+            for statement in RECORDS_AT_0010:
+                connection.exec_driver_sql(statement)
+        db.session.rollback()
+        before = {table: rows_of(table) for table in ("package", "source_state")}
+
+        upgrade(revision="0012")
+        with_repo, without_repo = sorted(rows_of("package"), key=itemgetter("id"))
+        assert (with_repo["repo_description"], with_repo["index_summary"]) == ("Text", None)
+        assert (without_repo["repo_description"], without_repo["index_summary"]) == (None, "Text")
+        assert as_json(with_repo["repo_identity"]) == {"node_id": "R_1", "database_id": "7", "target": "host/target"}
+        assert without_repo["repo_identity"] is None
+        validators = {row["source"]: as_json(row["validators"]) for row in rows_of("source_state")}
+        assert validators == {
+            "repo": {"node_id": "R_1", "database_id": "7", "etag:1": "x"},
+            "index": {"serial": "5"},
+        }
+
+        downgrade(revision="0010")
+        after = {table: rows_of(table) for table in before}
+        assert [row.keys() for row in after["package"]] == [row.keys() for row in before["package"]]
+        assert sorted(after["package"], key=itemgetter("id")) == sorted(before["package"], key=itemgetter("id"))
+        upgrade()
+
+
+def as_json(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, str) else value

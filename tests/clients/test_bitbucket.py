@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, timedelta
+from typing import Any
 
 import pytest
 
@@ -91,8 +92,10 @@ def test_denied_access_to_a_part_leaves_only_that_part_unknown(
     fake.faults[part] = fault
     (outcome,) = bitbucket.repo_facts(repo_requests("bitbucket", HOST, PATH), now=NOW)
     if kind is NotAllowed:
-        name = {"/forks": "forks", "/issues": "open_issues", "/commits": "last_commit_at"}[part]
-        assert single_facts([outcome]) == replace(complete, **{name: None})
+        unknown: dict[str, Any] = {
+            {"/forks": "forks", "/issues": "open_issues", "/commits": "last_commit_at"}[part]: None
+        }
+        assert single_facts([outcome]) == replace(complete, **unknown)
     else:
         assert type(outcome) is kind
 

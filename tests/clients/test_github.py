@@ -184,7 +184,7 @@ def test_name_that_belongs_to_another_repository_is_gone(
     host.add("a/name", stars=1)
     (second,) = fetch_repos(connect(token), ["a/name"], {"a/name": first.validators})
     assert isinstance(second, Gone)
-    assert str(second) == "github.com/a/name: the name now belongs to a different, newer repository, a/name"
+    assert str(second) == "github.com/a/name: the name now belongs to a different repository"
 
 
 def test_new_node_id_format_is_still_the_same_repository(host: FakeGitHub, github: GitHub) -> None:
@@ -561,3 +561,16 @@ def test_malformed_record_is_a_bad_response(damage: dict[str, Any]) -> None:
 @pytest.mark.parametrize("headers", [{}, {"X-RateLimit-Limit": "5000"}])
 def test_headers_without_quota(headers: dict[str, str]) -> None:
     assert github_responses.parse_quota_headers(headers) is None
+
+
+@pytest.mark.parametrize("failed", [True, False])
+def test_null_field_of_graphql_is_empty_unless_it_failed(host: FakeGitHub, failed: bool) -> None:
+    node = host.add("a/name", licence=None, description=None).graphql()
+    node["issues"] = node["repositoryTopics"] = None
+    paths = [["r0", name] for name in ("licenseInfo", "description", "issues")]
+    errors = [{"path": path, "message": "Something went wrong"} for path in paths] if failed else []
+    (result,) = github_responses.parse_batch({"data": {"r0": node}, "errors": errors}, [ref("a/name")])
+    assert isinstance(result.outcome, github_responses.GitHubRepo)
+    facts = result.outcome.facts
+    assert facts.empty == frozenset({"topics"} if failed else {"topics", "licence", "open_issues"})
+    assert facts.description == (None if failed else "")

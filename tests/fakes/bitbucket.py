@@ -28,7 +28,8 @@ class FakeBitbucket(FakeHost):
         if moved:
             location = "/".join([f"/2.0/repositories/{moved.path}", *rest])
             return response("301 Moved Permanently", b"", Location=f"{location}?{urlencode(query)}".rstrip("?"))
-        repository = self.repositories.get(f"{workspace}/{slug}")
+        by_uuid = {uuid(repository.id): repository for repository in self.repositories.values()}
+        repository = by_uuid.get(slug) if workspace == "{}" else self.repositories.get(f"{workspace}/{slug}")
         if not repository or (rest == ["commits"] and repository.hides_code):
             return error_response(f"Repository {workspace}/{slug} not found")
         body = repository_body(repository) | repository.fields

@@ -23,6 +23,9 @@ class FakeForgejo(FakeHost):
     probe_path = "/api/v1/version"
 
     def respond(self, root: str, path: str, query: dict[str, str]) -> WsgiApp:
+        if path.startswith("/api/v1/repositories/"):
+            repository = self.by_id(int(path.rpartition("/")[2]))
+            return response("200 OK", repository_body(repository)) if repository else self.missing(root)
         owner, name, *rest = unquote(path).removeprefix("/api/v1/repos/").split("/")
         moved = self.moved.get(f"{owner}/{name}")
         if moved:
@@ -30,15 +33,16 @@ class FakeForgejo(FakeHost):
             return response("307 Temporary Redirect", b"", Location=f"{location}?{urlencode(query)}".rstrip("?"))
         repository = self.repositories.get(f"{owner}/{name}")
         if not repository or (rest and repository.hides_code):
-            return response(
-                "404 Not Found",
-                {"errors": None, "message": "The target couldn't be found.", "url": f"{root}/api/swagger"},
-            )
+            return self.missing(root)
         return (
             self.commits(root, path, repository, query)
             if rest == ["commits"]
             else response("200 OK", repository_body(repository))
         )
+
+    def missing(self, root: str) -> WsgiApp:
+        body = {"errors": None, "message": "The target couldn't be found.", "url": f"{root}/api/swagger"}
+        return response("404 Not Found", body)
 
     def commits(self, root: str, path: str, repository: FakeRepository, query: dict[str, str]) -> WsgiApp:
         if not repository.commits:

@@ -39,7 +39,9 @@ class FakeGitLab(FakeHost):
         if moved:
             location = "/".join([f"{root}/api/v4/projects/{moved.id}", *rest])
             return response("301 Moved Permanently", b"", Location=f"{location}?{urlencode(query)}".rstrip("?"))
-        repository = self.by_id(project_id) if project_id.isdecimal() else self.repositories.get(unquote(project_id))
+        repository = (
+            self.by_id(int(project_id)) if project_id.isdecimal() else self.repositories.get(unquote(project_id))
+        )
         if not repository:
             return error_response("404 Not Found", "Project")
         if not rest:
@@ -55,9 +57,6 @@ class FakeGitLab(FakeHost):
             case ["repository", "contributors"]:
                 return self.contributors(root, path, repository, query)
         return error_response("404 Not Found", "")
-
-    def by_id(self, project_id: str) -> FakeRepository | None:
-        return next((repo for repo in self.repositories.values() if repo.id == int(project_id)), None)
 
     def project_body(self, repository: FakeRepository, query: dict[str, str]) -> dict[str, Any]:
         body = project_record(repository)

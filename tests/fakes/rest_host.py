@@ -90,6 +90,9 @@ class FakeHost:
         root = f"http://{environ['HTTP_HOST']}"
         return self.respond(root, parts.path, query)(environ, start_response)
 
+    def by_id(self, repository_id: int) -> FakeRepository | None:
+        return next((repo for repo in self.repositories.values() if repo.id == repository_id), None)
+
     def probe_response(self, environ: dict[str, Any]) -> WsgiApp:  # noqa: ARG002 - GitLab's depends on the token
         """Return the response for `probe_path`."""
         return response("200 OK", {})

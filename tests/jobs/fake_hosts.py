@@ -112,6 +112,11 @@ class RefreshedSite:
         self.sync_sources()
         return package_id
 
+    def update_package(self, slug: str, **fields: Any) -> None:
+        with self.app.app_context():
+            db.session.execute(update(Package).where(Package.slug == slug).values(**fields))
+            db.session.commit()
+
     def sync_sources(self) -> int:
         with self.app.app_context():
             changed = sync_sources(db.session(), self.gateways, now=self.fake_hosts.now())

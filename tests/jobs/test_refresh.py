@@ -440,7 +440,7 @@ def test_facts_of_the_previous_release_are_reset(site: RefreshedSite, fake_hosts
 
 def test_empty_repository_description_keeps_that_of_the_index(site: RefreshedSite, fake_hosts: FakeHosts) -> None:
     fake_hosts.github.add("ada/two", description="")
-    site.add_package("one", repo_url="https://github.com/ada/two", description="From the index")
+    site.add_package("one", repo_url="https://github.com/ada/two", index_summary="From the index")
     site.refresh()
     assert site.package("one").description == "From the index"
 

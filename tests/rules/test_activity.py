@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pkgsite.rules.activity import WEEKS, week_starts, weekly_counts
+from pkgsite.rules.activity import WEEKS, week_starts, weekly_counts, yearly_commits
 
 NOWS = st.timedeltas(timedelta(0), timedelta(days=40 * 365)).map(lambda age: datetime(2000, 1, 1, tzinfo=UTC) + age)
 ZONES = st.one_of(
@@ -58,3 +59,8 @@ def test_weeks_start_on_mondays(now: datetime) -> None:
     assert len(starts) == WEEKS
     assert all(start.weekday() == 0 and start.time() == datetime.min.time() for start in starts)
     assert starts[-1] <= now < starts[-1] + timedelta(weeks=1)
+
+
+@pytest.mark.parametrize(("counts", "total"), [([], None), ([1] * 51, None), ([0] * 52, 0), ([1] * 52, 52)])
+def test_the_commits_of_a_year_are_the_sum_of_all_weeks(counts: list[int], total: int | None) -> None:
+    assert yearly_commits(counts) == total

@@ -312,6 +312,36 @@ def test_all_dates_of_a_page_are_in_one_time_zone(varied_site: Session, fetch_pa
     assert "20 Feb" not in visible_text(html)
 
 
+def test_a_fact_that_is_no_longer_stated_has_its_date(varied_site: Session, fetch_page: FetchPage) -> None:
+    package = make_package(
+        varied_site, "older", repo_url="https://github.com/a/b", stars=5, pypi_url="older", licences=["MIT"],
+        licence="MIT", project_urls={"Source": "https://github.com/a/b"},
+    )  # fmt: skip
+    stated_at = {"stars": (NOW - timedelta(days=40)).isoformat()}
+    make_source_state(varied_site, package, "repo", stated_at=stated_at)
+    stated_at = dict.fromkeys(("licences", "project_urls"), (NOW - timedelta(days=50)).isoformat())
+    make_source_state(varied_site, package, "index", "pypi.org", stated_at=stated_at)
+    varied_site.commit()
+    html = fetch_page("/packages/p/older/")
+    text = visible_text(html)
+    assert "Stars 5 as of 20 Jan 2026" in text
+    assert "Licence MIT as of 10 Jan 2026" in text
+    assert "Project links as of 10 Jan 2026" in text
+    assert "Licensed under MIT. PyPI, 1 month ago" in section(html, "health")
+
+
+def test_the_score_is_the_stored_one(varied_site: Session, fetch_page: FetchPage) -> None:
+    """Until a job updates it after the turn of a month, as in lists and in the API."""
+    last_commit_at = NOW - timedelta(days=80)
+    make_package(
+        varied_site, "scored", stars=100, last_commit_at=last_commit_at, score=100, scored_at=NOW - timedelta(days=20)
+    )
+    make_package(varied_site, "unscored", stars=100, last_commit_at=NOW)
+    varied_site.commit()
+    assert "Score 100" in visible_text(fetch_page("/packages/p/scored/"))
+    assert "Score 100" in visible_text(fetch_page("/packages/p/unscored/"))
+
+
 def test_commit_counts_name_the_host_that_reported_them(varied_site: Session, fetch_page: FetchPage) -> None:
     package = make_package(varied_site, "hub", repo_url="https://github.com/a/b", commits_over_52=[1] * 52)
     make_source_state(varied_site, package, "activity")

@@ -65,6 +65,11 @@ class Comparison:
     def sorted_by(self) -> str:
         return self.query.sort
 
+    def has_fact(self, name: str) -> bool:
+        """Return whether any package has or declares this fact."""
+        packages = [column.package for column in self.columns]
+        return any(getattr(package, name) or getattr(package.declared, name, None) for package in packages)
+
     @property
     def count(self) -> int:
         """Number of packages in the grid, whether or not they match the query."""
@@ -102,9 +107,9 @@ def _columns(session: Session, grid: GridRecord, query: ComparisonQuery) -> list
         statement = statement.where(
             Package.title.icontains(query.q, autoescape=True) | Package.description.icontains(query.q, autoescape=True)
         )
-    if query.stable_only:
-        statement = statement.where(Package.development_status == STABLE_STATUS)
     records = load_records(session, statement)
+    if query.stable_only:
+        records = [record for record in records if record.shown_development_status == STABLE_STATUS]
     usage = usage_counts(session, [record.id for record in records])
     order = ORDERS[query.sort]
     records.sort(key=lambda record: (_activity_rank(record), order(record), record.id))

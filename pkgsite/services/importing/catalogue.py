@@ -15,9 +15,11 @@ from sqlalchemy.orm import Session
 
 from pkgsite.models import Category, Cell, Feature, Grid, GridPackage, Package
 from pkgsite.rules.catalogue_files import Catalogue, FeatureFacts, parse_catalogue
+from pkgsite.rules.declarations import parse_declarations
 from pkgsite.services.history.authorship import deleted_by_users, former_titles, user_edited_fields
 from pkgsite.services.importing.records import (
     ImportTally,
+    Outcome,
     begin_exclusive_import,
     import_categories,
     import_grids,
@@ -27,17 +29,23 @@ from pkgsite.services.importing.records import (
 from pkgsite.services.refresh.apply import update_scores
 
 BUNDLED_CATALOGUE = resources.files("pkgsite") / "data" / "catalogue.json"
+BUNDLED_DECLARATIONS = resources.files("pkgsite") / "data" / "declarations.json"
 
 
-def load_catalogue(session: Session, content: bytes, *, now: datetime) -> dict[str, ImportTally]:
+def load_catalogue(session: Session, content: bytes | None, *, now: datetime) -> dict[str, ImportTally]:
     """Load a catalogue file, and return a tally for each kind of record.
+
+    Args:
+        session: The database session.
+        content: The file; None for the bundled catalogue.
+        now: The current time.
 
     Raises:
         Invalid: The file is invalid; nothing has changed.
     """
-    catalogue = parse_catalogue(content)
+    catalogue = parse_catalogue(content) if content is not None else None
     begin_exclusive_import(session)
-    return _load(session, catalogue, now)
+    return _load(session, catalogue, now) if catalogue else _load_bundled(session, now)
 
 
 def load_bundled_catalogue_if_empty(session: Session, *, now: datetime) -> dict[str, ImportTally] | None:
@@ -48,7 +56,18 @@ def load_bundled_catalogue_if_empty(session: Session, *, now: datetime) -> dict[
     begin_exclusive_import(session)
     if any(session.scalar(select(exists().select_from(model))) for model in (Category, Grid, Package)):
         return None
-    return _load(session, parse_catalogue(BUNDLED_CATALOGUE.read_bytes()), now)
+    return _load_bundled(session, now)
+
+
+def _load_bundled(session: Session, now: datetime) -> dict[str, ImportTally]:
+    """Load the bundled catalogue, with the declarations of the packages that are new."""
+    tallies = _load(session, parse_catalogue(BUNDLED_CATALOGUE.read_bytes()), now)
+    declarations = parse_declarations(BUNDLED_DECLARATIONS.read_bytes())
+    added = [package_id for package_id, outcome in tallies["packages"].outcomes.items() if outcome is Outcome.ADDED]
+    is_declared = Package.id.in_(added) & Package.slug.in_(declarations)
+    for package in session.scalars(select(Package).where(is_declared)):
+        package.declared = declarations[package.slug].as_record()
+    return tallies
 
 
 def _load(session: Session, catalogue: Catalogue, now: datetime) -> dict[str, ImportTally]:

@@ -355,6 +355,7 @@ def _column_values(record: CategoryFacts | GridFacts | PackageFacts, names: tupl
 def _package_values(record: PackageFacts, row: Package | None, tally: ImportTally) -> dict[str, Any]:
     """Return the values of a package's columns, without the fetched facts if this site's are newer."""
     values, fetched = _column_values(record, USER_FIELDS), _column_values(record, FETCHED_FIELDS)
+    fetched["repo_description"] = record.description
     if row is not None and _is_earlier(record.last_fetched_at, row.last_fetched_at):
         tally.newer_facts_kept += any(getattr(row, name) != value for name, value in fetched.items())
         return values

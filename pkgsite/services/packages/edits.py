@@ -20,6 +20,7 @@ from pkgsite.services.packages.fields import PackageChanges, parse_project_name,
 from pkgsite.services.packages.lookup import find_duplicate, lock_package_references, packages_of_repository
 from pkgsite.services.packages.records import Ref, missing_slug_error
 from pkgsite.services.permissions import Viewer
+from pkgsite.services.refresh.apply import update_score
 from pkgsite.services.refresh.sources import make_due, sync_sources_in_transaction
 
 REFERENCE_FIELDS = {"slug", "repo_url", "pypi_url", "replaced_by"}  # compared with those of other packages
@@ -43,6 +44,7 @@ class AddPackage:
         lock_package_references(changeset.session)
         values = read_changes(changeset.session, self.changes, **_hosts(changeset), now=changeset.now)
         package = Package(**values)
+        update_score(package, now=changeset.now)
         changeset.add(package)
         if self.grid:
             add_to_grid(changeset, self.grid, package)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any
 
@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from pkgsite.models import DailySample, HostState, SourceState
 from pkgsite.rules import health as checks
-from pkgsite.rules.activity import WEEKS
+from pkgsite.rules.activity import yearly_commits
 from pkgsite.rules.freshness import Source, is_missing
 from pkgsite.rules.health import Check, HealthFacts, HealthReport, check_health
 from pkgsite.rules.links import host_of
@@ -34,6 +34,16 @@ REPO_SOURCES = frozenset({Source.REPO, Source.ACTIVITY, Source.PEOPLE})
 IMPORTED_SOURCES = REPO_SOURCES | {Source.INDEX}  # sources whose facts an imported record includes
 
 
+# The fact that decides each check, for the checks that are based on a single fact.
+_EVIDENCE: Mapping[str, tuple[Source, str]] = {
+    "release": (Source.INDEX, "released_at"),
+    "commits": (Source.REPO, "last_commit_at"),
+    "python": (Source.INDEX, "requires_python"),
+    "licence": (Source.INDEX, "licences"),
+    "vulnerabilities": (Source.INDEX, "vulnerabilities"),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class SourceFreshness:
     """The freshness of one source of a package's facts."""
@@ -47,6 +57,8 @@ class SourceFreshness:
     is_missing: bool = False  # whether the host has reported "not found" repeatedly and for a long time
     next_due_at: datetime | None = None  # None if it is not fetched
     confirmed_at: datetime | None = None  # when the host last confirmed that nothing has changed since `fetched_at`
+    # The facts, by column, that the last response did not mention, with the time of the last one that did.
+    stated_at: Mapping[str, datetime] = field(default_factory=dict)
 
     @property
     def is_failing(self) -> bool:
@@ -81,13 +93,21 @@ class DailyNumbers:
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """Commits per week in the 52 weeks up to the last count."""
+    """Commits per week in the 52 weeks to the last count."""
 
     weeks: list[int]  # oldest first; empty if unknown
-    total: int | None  # number of commits in these weeks, or None if unknown
     counted_at: datetime | None  # None if unknown; then the weeks' dates are unknown, too
-    ends_on: date | None  # a day (UTC) of the last week
     is_counted_by_host: bool | None  # False if counted by this site, None if unknown
+
+    @property
+    def total(self) -> int | None:
+        """Number of commits in all weeks, or None if unknown."""
+        return yearly_commits(self.weeks)
+
+    @property
+    def ends_on(self) -> date | None:
+        """A day (UTC) of the last week."""
+        return self.counted_at.astimezone(UTC).date() if self.counted_at else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +137,7 @@ def load_freshness(session: Session, package: PackageRecord, *, now: datetime) -
             SourceState.first_missed_at,
             SourceState.next_due_at,
             SourceState.validators,
+            SourceState.stated_at,
             HostState.checked_at,
         )
         .outerjoin(HostState, (HostState.host == SourceState.host) & (SourceState.source == Source.INDEX))
@@ -135,6 +156,7 @@ def load_freshness(session: Session, package: PackageRecord, *, now: datetime) -
             is_missing=is_missing(state.misses, state.first_missed_at, now=now),
             next_due_at=state.next_due_at,
             confirmed_at=_confirmed_at(state, now),
+            stated_at={name: datetime.fromisoformat(at) for name, at in (state.stated_at or {}).items()},
         )
         for state in states
     }
@@ -158,17 +180,12 @@ def load_samples(session: Session, package_id: int, *, now: datetime) -> list[Da
 
 
 def package_activity(package: PackageRecord, sources: FreshnessBySource) -> Activity:
-    """Return the commits of the 52 weeks up to the last count, as far as they are known."""
+    """Return the commits of the 52 weeks to the last count."""
     freshness = sources[Source.ACTIVITY]
-    if len(package.commits_over_52) != WEEKS:
-        return Activity([], None, None, None, None)
-    return Activity(
-        weeks=list(package.commits_over_52),
-        total=package.commits_last_year,
-        counted_at=freshness.fetched_at,
-        ends_on=freshness.fetched_at.astimezone(UTC).date() if freshness.fetched_at else None,
-        is_counted_by_host=freshness.host in HOSTS_COUNTING_WEEKS if freshness.fetched_here_at else None,
-    )
+    if package.commits_last_year is None:
+        return Activity([], None, None)
+    counted_by_host = freshness.host in HOSTS_COUNTING_WEEKS if freshness.fetched_here_at else None
+    return Activity(list(package.commits_over_52), freshness.fetched_at, counted_by_host)
 
 
 def known_vulnerabilities(package: PackageRecord) -> list[Vulnerability] | None:
@@ -222,16 +239,30 @@ def health_report(
         time_zone=time_zone,
         index_status=package.index_status,
     )
-    return HealthReport(tuple(_credit_index(check, package, sources) for check in check_health(facts, now=now).checks))
+    report = check_health(facts, now=now)
+    return HealthReport(
+        tuple(_date_evidence(_credit_index(check, package, sources), package, sources) for check in report.checks)
+    )
 
 
 def package_score(package: PackageRecord, *, now: datetime) -> ScoreParts:
-    """Return a package's score and its parts."""
+    """Return how a package's score is calculated.
+
+    Scores decrease with time, and lists and the API have the stored one. Until it is updated, its parts are those of
+    the time when it was calculated, so that the total is the same everywhere.
+    """
+    parts = _score_parts(package, now)
+    if package.scored_at is None or parts.total == package.score:
+        return parts
+    return _score_parts(package, package.scored_at)
+
+
+def _score_parts(package: PackageRecord, at: datetime) -> ScoreParts:
     return score_parts(
         stars=package.stars,
         last_commit_at=package.last_commit_at,
         supports_python3=package.supports_python3,
-        now=now,
+        now=at,
     )
 
 
@@ -271,6 +302,15 @@ def _is_archived(package: PackageRecord, sources: FreshnessBySource) -> bool | N
     if package.is_archived:
         return True
     return None if sources[Source.REPO].fetched_here_at is None else False
+
+
+def _date_evidence(check: Check, package: PackageRecord, sources: FreshnessBySource) -> Check:
+    """Return the check with the date of its fact, if its source no longer states the fact and it is therefore older."""
+    source, column = _EVIDENCE.get(check.name, (None, ""))
+    if check.name == "licence" and not package.licences:
+        source, column = Source.REPO, "repo_licence"
+    stated_at = sources[source].stated_at.get(column) if source else None
+    return replace(check, as_of=stated_at) if stated_at else check
 
 
 def _credit_index(check: Check, package: PackageRecord, sources: FreshnessBySource) -> Check:

@@ -20,12 +20,20 @@ from pkgsite.models import (
     PackageSlugRedirect,
     Usage,
 )
+from pkgsite.rules.activity import yearly_commits
 from pkgsite.rules.bots import split_bots
+from pkgsite.rules.declarations import (
+    DJANGO_CLASSIFIER,
+    PYTHON_CLASSIFIER,
+    Declaration,
+    from_record,
+)
 from pkgsite.rules.links import safe_url
 from pkgsite.rules.project_links import homepage_url, sponsor_links
 from pkgsite.rules.pypi_names import parse_pypi_name
 from pkgsite.rules.python_requirements import is_readable
 from pkgsite.rules.repo_urls import repo_key
+from pkgsite.rules.versions import classified_versions
 
 AnySelect = Select[*tuple[Any, ...]]
 
@@ -92,7 +100,9 @@ class PackageRecord:
     vulnerabilities: list[dict[str, Any]] | None  # of the current release
     index_status: str | None
     index_status_reason: str | None
-    score: int | None  # as of the last fetch
+    declared: Declaration | None  # shown on pages until the package index has been fetched
+    score: int | None
+    scored_at: datetime | None  # when the score was calculated
     created_at: datetime
     modified_at: datetime
     changed_at: datetime
@@ -132,8 +142,25 @@ class PackageRecord:
 
     @property
     def commits_last_year(self) -> int | None:
-        """Number of commits in the last 52 weeks, or None if unknown."""
-        return sum(self.commits_over_52) if self.commits_over_52 else None
+        """Number of commits in the 52 weeks to the last count, or None if unknown."""
+        return yearly_commits(self.commits_over_52)
+
+    @property
+    def python_versions(self) -> str | None:
+        """The range of Python versions of the current release, or else the versions in its classifiers."""
+        return self.requires_python or ", ".join(classified_versions(self.classifiers or (), PYTHON_CLASSIFIER)) or None
+
+    @property
+    def django_versions(self) -> str | None:
+        """The Django versions in the classifiers of the current release."""
+        return ", ".join(classified_versions(self.classifiers or (), DJANGO_CLASSIFIER)) or None
+
+    @property
+    def shown_development_status(self) -> int | None:
+        """The development status, or the declared one until it is known."""
+        if self.development_status is None and self.declared:
+            return self.declared.development_status
+        return self.development_status
 
     @property
     def project_links(self) -> list[tuple[str, str]]:
@@ -152,11 +179,12 @@ class PackageRecord:
         return None if url and repo_key(url) == repo_key(self.repo_url) else url
 
 
-_COMPUTED_FIELDS = {"category", "grids", "documentation_url", "has_index_documentation"}
+_COMPUTED_FIELDS = {"category", "grids", "documentation_url", "has_index_documentation", "declared"}
 _COLUMN_FIELDS = [field.name for field in fields(PackageRecord) if field.name not in _COMPUTED_FIELDS]
 _COLUMNS = [getattr(Package, name) for name in _COLUMN_FIELDS] + [
     Package.documentation_url,
     Package.index_documentation_url,
+    Package.declared,
 ]
 
 
@@ -184,6 +212,7 @@ def load_records(session: Session, statement: AnySelect) -> list[PackageRecord]:
             **{name: getattr(row, name) for name in _COLUMN_FIELDS},
             documentation_url=row.documentation_url or row.index_documentation_url or row.documentation_url,
             has_index_documentation=bool(row.index_documentation_url and not row.documentation_url),
+            declared=from_record(row.declared) if row.declared else None,
             category=Ref(row.category_id, row.category_title, row.category_slug),
             grids=tuple(grids[row.id]),
         )

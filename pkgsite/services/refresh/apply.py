@@ -1,9 +1,13 @@
-"""Stores facts in the packages' records. `None` means "unknown" and does not overwrite a known value."""
+"""Stores facts in the packages' records.
+
+A fact that a response does not mention keeps its known value; one that the response states to be empty is cleared.
+Values that users have entered are never changed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
 from datetime import datetime
 from typing import Any
 
@@ -29,6 +33,39 @@ RELEASE_FIELDS = (
     "vulnerabilities",
 )
 
+# The columns of the facts, by name of the fact.
+REPO_COLUMNS = {
+    "description": "repo_description",
+    "stars": "stars",
+    "forks": "forks",
+    "open_issues": "open_issues",
+    "topics": "topics",
+    "default_branch": "default_branch",
+    "last_commit_at": "last_commit_at",
+    "commit_count": "commit_count",
+    "licence": "repo_licence",
+    "is_fork": "is_fork",
+    "parent_url": "parent_url",
+    "is_mirror": "is_mirror",
+}
+INDEX_COLUMNS = {
+    "version": "pypi_version",
+    "released_at": "released_at",
+    "summary": "index_summary",
+    "licences": "licences",
+    "classifiers": "classifiers",
+    "requires_python": "requires_python",
+    "requires_dist": "requires_dist",
+    "supports_python3": "supports_python3",
+    "development_status": "development_status",
+    "project_urls": "project_urls",
+    "documentation_url": "index_documentation_url",
+    "vulnerabilities": "vulnerabilities",
+    "status": "index_status",
+    "status_reason": "index_status_reason",
+}
+DOWNLOAD_COLUMNS = {"last_month": "pypi_downloads"}
+
 Facts = RepoFacts | ActivityFacts | ParticipantFacts | IndexFacts | DownloadFacts
 
 
@@ -47,7 +84,7 @@ def apply_facts(session: Session, package: Package, facts: Facts, *, now: dateti
         case IndexFacts():
             _apply_index_facts(session, package, facts, now)
         case DownloadFacts():
-            _set_known(package, {"pypi_downloads": facts.last_month})
+            _set_stated(package, DOWNLOAD_COLUMNS, facts)
 
 
 def update_score(package: Package, *, now: datetime) -> None:
@@ -58,6 +95,7 @@ def update_score(package: Package, *, now: datetime) -> None:
         supports_python3=package.supports_python3,
         now=now,
     )
+    package.scored_at = now
 
 
 def update_scores(session: Session, package_ids: Collection[int], *, now: datetime) -> None:
@@ -68,34 +106,58 @@ def update_scores(session: Session, package_ids: Collection[int], *, now: dateti
             update_score(package, now=now)
 
 
-def _set_known(record: object, values: Mapping[str, Any]) -> None:
-    for name, value in values.items():
-        if value is not None:
-            setattr(record, name, value)
+def unstated_columns(package: Package, facts: Facts) -> set[str]:
+    """Return the columns with known values that these facts, which have just been stored, do not mention."""
+    match facts:
+        case RepoFacts():
+            columns = REPO_COLUMNS
+        case IndexFacts():
+            columns = INDEX_COLUMNS
+        case DownloadFacts():
+            columns = DOWNLOAD_COLUMNS
+        case _:
+            return set()
+    return {
+        column
+        for name, column in columns.items()
+        if getattr(facts, name) is None and name not in facts.empty and getattr(package, column) is not None
+    }
+
+
+def choose_description(package: Package) -> None:
+    """Set the description: the repository's own takes precedence over the project's summary."""
+    package.description = package.repo_description or package.index_summary or ""
+
+
+def choose_licence(package: Package) -> None:
+    """Set the main licence: the index's takes precedence over the code host's."""
+    package.licence = package.licences[0] if package.licences else package.repo_licence
+
+
+def _set_stated(
+    package: Package, columns: Mapping[str, str], facts: RepoFacts | IndexFacts | DownloadFacts
+) -> Collection[str]:
+    """Set the columns of the facts that the response states, even to be empty; return the names of these facts."""
+    stated = [name for name in columns if getattr(facts, name) is not None or name in facts.empty]
+    for name in stated:
+        setattr(package, columns[name], _storable(getattr(facts, name)))
+    return stated
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [asdict(item) if is_dataclass(item) and not isinstance(item, type) else item for item in value]
+    return dict(value) if isinstance(value, Mapping) else value
 
 
 def _apply_repo_facts(package: Package, facts: RepoFacts, now: datetime) -> None:
-    # The index's licence takes precedence over the code host's.
-    is_from_host = not package.licences and package.licence in {None, package.repo_licence}
-    licence = facts.licence if is_from_host else None
-    _set_known(
-        package,
-        {
-            "description": facts.description or None,  # an empty description keeps the index's summary
-            "stars": facts.stars,
-            "forks": facts.forks,
-            "open_issues": facts.open_issues,
-            "topics": None if facts.topics is None else list(facts.topics),
-            "default_branch": facts.default_branch,
-            "last_commit_at": facts.last_commit_at,
-            "commit_count": facts.commit_count,
-            "licence": licence,
-            "repo_licence": facts.licence,
-            "is_fork": facts.is_fork,
-            "parent_url": facts.parent_url,
-            "is_mirror": facts.is_mirror,
-        },
-    )
+    stated = _set_stated(package, REPO_COLUMNS, facts)
+    if "description" in stated:
+        choose_description(package)
+    if "licence" in stated:
+        choose_licence(package)
+    if not package.pypi_url:
+        package.declared = None  # there is no project whose facts would replace it
     if facts.has_issues is False:  # no issue tracker, so that there is no figure
         package.open_issues = None
     if facts.is_fork is False:
@@ -120,33 +182,16 @@ def _apply_archiving(package: Package, facts: RepoFacts, now: datetime) -> None:
 
 
 def _apply_index_facts(session: Session, package: Package, facts: IndexFacts, now: datetime) -> None:
-    if facts.version not in {None, package.pypi_version}:
-        for name in RELEASE_FIELDS:  # the known values are those of another release
+    is_other_release = facts.version != package.pypi_version and (facts.version or "version" in facts.empty)
+    if is_other_release:  # the known values are those of another release
+        for name in RELEASE_FIELDS:
             setattr(package, name, None)
-        package.licence = package.repo_licence
-    _set_known(
-        package,
-        {
-            "pypi_version": facts.version,
-            "released_at": facts.released_at,
-            "licence": facts.licence,
-            "licences": _as_list(facts.licences),
-            "classifiers": _as_list(facts.classifiers),
-            "requires_python": facts.requires_python,
-            "requires_dist": _as_list(facts.requires_dist),
-            "supports_python3": facts.supports_python3,
-            "development_status": facts.development_status,
-            "project_urls": None if facts.project_urls is None else dict(facts.project_urls),
-            "index_documentation_url": facts.documentation_url,
-            "vulnerabilities": None
-            if facts.vulnerabilities is None
-            else [asdict(vulnerability) for vulnerability in facts.vulnerabilities],
-            "index_status": facts.status,
-            "index_status_reason": facts.status_reason,
-        },
-    )
-    if not package.description and facts.summary:
-        package.description = facts.summary
+    stated = _set_stated(package, INDEX_COLUMNS, facts)
+    package.declared = None
+    if "summary" in stated:
+        choose_description(package)
+    if is_other_release or "licences" in stated:
+        choose_licence(package)
     _apply_releases(session, package, facts, now)
 
 
@@ -172,13 +217,17 @@ def _apply_release(row: Release, release: ReleaseFacts, facts: IndexFacts) -> No
         "requires_python": release.requires_python,
         "supports_python3": release.supports_python3,
     }
+    empty: Collection[str] = ()
     if release.number == facts.version:  # the other facts are those of the current release
+        empty = facts.empty
         values |= {
             "licence": facts.licence,
             "licences": _as_list(facts.licences),
             "development_status": facts.development_status,
         }
-    _set_known(row, values)
+    for name, value in values.items():
+        if value is not None or name in empty:
+            setattr(row, name, value)
 
 
 def _as_list(values: tuple[str, ...] | None) -> list[str] | None:

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
+from urllib.parse import urlsplit
 
 from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from pkgsite.clients.base import Fetched, Quota
+from pkgsite.clients.base import Fetched, Quota, identity_of
 from pkgsite.errors import Gone, NotAllowed, RateLimited, UpstreamError
 from pkgsite.models import HostState, Package, SourceState, begin_write
 from pkgsite.rules.freshness import (
@@ -27,7 +28,7 @@ from pkgsite.rules.freshness import (
     next_due_at,
     retry_at,
 )
-from pkgsite.services.refresh.apply import Facts, apply_facts, update_score
+from pkgsite.services.refresh.apply import Facts, apply_facts, unstated_columns, update_score
 
 CLAIM_TTL = timedelta(minutes=15)
 MAX_PAUSE = timedelta(days=1)
@@ -39,6 +40,7 @@ PAUSE_MEMORY = timedelta(hours=1)
 MAX_REFUSAL_PAUSE = timedelta(hours=1)  # so that the site recovers soon after the operator has changed something
 MAX_ERROR_LENGTH = 500  # in characters
 COMMIT_SOURCES = (Source.ACTIVITY, Source.PEOPLE)
+REPO_SOURCES = (Source.REPO, *COMMIT_SOURCES)
 
 
 class RefreshResult(StrEnum):
@@ -198,14 +200,20 @@ def claim_due(
         )
         if source is None:
             return []
-        candidates = select(SourceState).where(*due, SourceState.source == source).order_by(*order)
-        states = session.scalars(candidates.limit(sizes[Source(source)]).with_for_update(skip_locked=True)).all()
-        if states:
+        candidates = (
+            select(SourceState, Package.repo_identity, Package.repo_moved_to)
+            .join(Package, Package.id == SourceState.package_id)
+            .where(*due, SourceState.source == source)
+            .order_by(*order)
+            .limit(sizes[Source(source)])
+        )
+        rows = session.execute(candidates.with_for_update(skip_locked=True, of=SourceState)).all()
+        if rows:
             break
         skipped.append(source)
-    for state in states:
+    for state, _, _ in rows:
         state.claimed_by, state.claimed_until = holder, now + CLAIM_TTL
-    claims = [_claim(state) for state in states]
+    claims = [_claim(state, identity or {}, moved_to) for state, identity, moved_to in rows]
     session.flush()
     return claims
 
@@ -340,17 +348,26 @@ def _is_paused(now: datetime) -> ColumnElement[bool]:
     return select(HostState.host).where(HostState.host == SourceState.host, HostState.paused_until > now).exists()
 
 
-def _claim(state: SourceState) -> Claim:
+def _claim(state: SourceState, identity: Mapping[str, str], moved_to: str | None) -> Claim:
+    """Return the claim of a source, with the identity and the current address of the repository if they are known."""
+    is_identified = state.source in REPO_SOURCES and identity.get("target") == f"{state.host}/{state.target}"
+    moved_path = _path_on_host(moved_to, state.host) if is_identified else None
     return Claim(
         id=state.id,
         package_id=state.package_id,
         source=Source(state.source),
         host=state.host,
-        resource=state.target,
+        resource=moved_path or state.target,
         holder=str(state.claimed_by),
         expires_at=state.claimed_until,  # type: ignore[arg-type]
-        validators=dict(state.validators),
+        validators={**state.validators, **(identity_of(identity) if is_identified else {})},
     )
+
+
+def _path_on_host(url: str | None, host: str) -> str | None:
+    """Return the path of a repository's URL in lower case, or None if it is on another host."""
+    parts = urlsplit(url or "")
+    return parts.path.strip("/").lower() if parts.netloc.lower() == host else None
 
 
 def _record_outcome(
@@ -369,10 +386,14 @@ def _record_outcome(
 def _record_success(
     session: Session, state: SourceState, package: Package, outcome: Fetched[Facts], now: datetime
 ) -> None:
-    before = (package.last_commit_at, package.commit_count)
+    commits_before = (package.last_commit_at, package.commit_count)
     if outcome.facts is not None:
         apply_facts(session, package, outcome.facts, now=now)
         update_score(package, now=now)
+        state.stated_at = _stated_at(state, package, outcome.facts)
+    if state.source == Source.REPO:
+        identity = identity_of(outcome.validators)
+        package.repo_identity = {**identity, "target": f"{state.host}/{state.target}"} if identity else None
     state.validators = dict(outcome.validators)
     state.fetched_at, state.failures, state.misses = now, 0, 0
     state.first_missed_at = state.last_error = state.last_error_at = None
@@ -380,11 +401,18 @@ def _record_success(
     package.last_fetched_at = package.changed_at = now
     if _decides_if_missing(state, package):
         package.missing_since = None
-    has_new_commits = before not in ((None, None), (package.last_commit_at, package.commit_count))
+    has_new_commits = commits_before not in ((None, None), (package.last_commit_at, package.commit_count))
     if state.source == Source.REPO and has_new_commits:  # after the first fetch, all are due anyway
         # A list that is too long stays too long.
         sources = [Source.ACTIVITY] if package.has_too_many_participants else COMMIT_SOURCES
         _make_due_after_commits(session, package.id, sources, now)
+
+
+def _stated_at(state: SourceState, package: Package, facts: Facts) -> dict[str, str]:
+    """Return when the known facts that this response does not mention were last stated, by column."""
+    known, last_at = state.stated_at or {}, state.fetched_at or package.last_fetched_at
+    unstated = {name: known.get(name) or (last_at and last_at.isoformat()) for name in unstated_columns(package, facts)}
+    return {name: at for name, at in unstated.items() if at}
 
 
 def _make_due_after_commits(session: Session, package_id: int, sources: Collection[Source], now: datetime) -> None:

@@ -36,7 +36,7 @@ def update_all_scores(session: Session, *, now: datetime) -> int:
     for package_id, old_score, stars, last_commit_at, supports_python3 in session.execute(rows):
         new_score = score(stars=stars, last_commit_at=last_commit_at, supports_python3=supports_python3, now=now)
         if new_score != old_score:
-            changed.append({"id": package_id, "score": new_score})
+            changed.append({"id": package_id, "score": new_score, "scored_at": now})
     if changed:
         session.execute(update(Package), changed)
     return len(changed)

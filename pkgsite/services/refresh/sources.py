@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,10 +13,11 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from pkgsite.clients.base import Gateways
-from pkgsite.models import HostState, Package, Release, SourceState, begin_write
+from pkgsite.models import DailySample, HostState, Package, Release, SourceState, begin_write
 from pkgsite.rules.freshness import Priority, Source
 from pkgsite.rules.pypi_names import is_pypi_name, parse_pypi_name
-from pkgsite.rules.repo_urls import parse_repo_ref
+from pkgsite.rules.repo_urls import parse_repo_ref, repo_key
+from pkgsite.services.refresh.apply import choose_description, choose_licence, update_score
 
 REPO_SOURCES = (Source.REPO, Source.ACTIVITY, Source.PEOPLE)
 INDEX_SOURCES = (Source.INDEX, Source.DOWNLOADS)
@@ -27,7 +29,9 @@ REPO_FACT_DEFAULTS: dict[str, Any] = {
     "open_issues": None,
     "topics": None,
     "default_branch": None,
+    "repo_description": None,
     "repo_licence": None,
+    "repo_identity": None,
     "repo_moved_to": None,
     "missing_since": None,
     "archived_at": None,
@@ -47,7 +51,7 @@ INDEX_FACT_DEFAULTS: dict[str, Any] = {
     "pypi_version": None,
     "released_at": None,
     "pypi_downloads": None,
-    "licence": None,
+    "index_summary": None,
     "licences": None,
     "classifiers": None,
     "requires_python": None,
@@ -211,7 +215,7 @@ def _sync_package_sources(
     now: datetime,
 ) -> None:
     """Replace the changed sources of a package, and reset the facts from them."""
-    session.execute(select(Package.id).where(Package.id == package_id).with_for_update())
+    package = session.get_one(Package, package_id, with_for_update={"of": Package})
     changed_sources = [source for source in current if expected.get(source) != current[source]]
     if changed_sources:
         session.execute(
@@ -224,13 +228,50 @@ def _sync_package_sources(
     )
     if is_hidden:
         return
-    reset_values = (REPO_FACT_DEFAULTS if Source.REPO in changed_sources else {}) | (
+    is_other_repo = Source.REPO in changed_sources or not _belongs_to(package.repo_identity, expected)
+    if is_other_repo and _has_moved_to(package, expected):
+        _accept_new_address(package, expected[Source.REPO])
+        is_other_repo = False
+    defaults = (REPO_FACT_DEFAULTS if is_other_repo else {}) | (
         INDEX_FACT_DEFAULTS if Source.INDEX in changed_sources else {}
     )
+    if defaults:
+        _reset_facts(package, defaults, now)
     if Source.INDEX in changed_sources:
         session.execute(delete(Release).where(Release.package_id == package_id))
-    if reset_values:
-        session.execute(update(Package).where(Package.id == package_id).values(**reset_values, changed_at=now))
+        session.execute(update(DailySample).where(DailySample.package_id == package_id).values(downloads=None))
+
+
+def _belongs_to(identity: Mapping[str, str] | None, expected: Mapping[Source, SourceLocation]) -> bool:
+    """Return whether the facts are those of the expected repository, as far as its identity is known.
+
+    They can be those of another one if the URL was edited while the package was hidden.
+    """
+    location = expected.get(Source.REPO)
+    return not identity or not location or identity["target"] == f"{location.host}/{location.target}"
+
+
+def _has_moved_to(package: Package, expected: Mapping[Source, SourceLocation]) -> bool:
+    """Return whether the expected repository is the one that the package's repository has moved to."""
+    return Source.REPO in expected and repo_key(package.repo_moved_to or "") == repo_key(package.repo_url)
+
+
+def _accept_new_address(package: Package, location: SourceLocation) -> None:
+    """Keep the facts of a repository whose URL has been replaced by the one that it has moved to."""
+    package.repo_moved_to = None
+    if package.repo_identity:
+        package.repo_identity = {**package.repo_identity, "target": f"{location.host}/{location.target}"}
+
+
+def _reset_facts(package: Package, defaults: Mapping[str, Any], now: datetime) -> None:
+    """Reset the facts from a source that has been replaced, and what was chosen or calculated from them."""
+    for name, value in defaults.items():
+        setattr(package, name, copy(value))
+    package.declared = None
+    choose_description(package)
+    choose_licence(package)
+    update_score(package, now=now)
+    package.changed_at = now
 
 
 def _add_missing_hosts(session: Session, gateways: Gateways) -> None:

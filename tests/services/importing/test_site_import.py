@@ -97,6 +97,7 @@ def test_a_package_is_imported_with_all_its_values(session: Session, fake: FakeV
         "hidden_at": None,
         "merged_into_id": None,
         "description": "Does one thing :rocket:",
+        "repo_description": "Does one thing :rocket:",
         "stars": 511,
         "forks": 70,
         "archived_at": None,
@@ -115,6 +116,7 @@ def test_a_package_is_imported_with_all_its_values(session: Session, fake: FakeV
         "supports_python3": None,
         "development_status": None,
         # API v4 does not have these facts; this site fetches them itself.
+        "repo_identity": None,
         "repo_moved_to": None,
         "missing_since": None,
         "open_issues": None,
@@ -123,6 +125,8 @@ def test_a_package_is_imported_with_all_its_values(session: Session, fake: FakeV
         "repo_licence": None,
         "requires_dist": None,
         "project_urls": None,
+        "index_summary": None,
+        "declared": None,
         "index_documentation_url": None,
         "vulnerabilities": None,
         "archived_at_from_host": None,
@@ -133,6 +137,7 @@ def test_a_package_is_imported_with_all_its_values(session: Session, fake: FakeV
         "index_status": None,
         "index_status_reason": None,
         "score": 511,  # calculated by this site from the facts above
+        "scored_at": NOW,
         "created_at": datetime(2014, 2, 18, 14, 0, 3, 904872, UTC),
         "created_by_id": None,
         "modified_at": datetime(2026, 1, 28, 18, 56, 56, 732864, UTC),
