@@ -119,7 +119,7 @@ REFRESHED = {
     "index": ("at-github-com", Source.INDEX),
     "counts": ("at-github-com", Source.DOWNLOADS),
 }
-TIME_DEPENDENT_FACTS = {"commits_over_52", "score"}
+TIME_DEPENDENT_FACTS = {"commits_over_52", "score", "scored_at"}
 
 
 def unchanged_facts(facts: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
