@@ -20,7 +20,7 @@ from pkgsite.clients.pypi_responses import MAX_BIGINT, IndexObject, parse_projec
 from pkgsite.errors import BadResponse, Gone, NotAllowed, Unavailable
 from pkgsite.rules.pypi_names import is_pypi_name
 
-NO_DOWNLOAD_COUNT = DownloadFacts(None)  # says nothing about a count that is already known
+NO_DOWNLOAD_COUNT = with_empty(DownloadFacts(None), ["last_month"])
 SERIAL_HEADER = "X-PyPI-Last-Serial"
 STATUS_VALIDATORS = ("status", "status_reason", "status_etag")
 SIMPLE_INDEX_TYPE = "application/vnd.pypi.simple.v1+json"  # the default is HTML, without serials

@@ -28,7 +28,12 @@ PAGES = 9  # one of categories, two of grids, four of packages, two of grids to 
 
 # Differences between two imports: ids that are not imported, and the times of the import itself.
 OWN_IDS = {"grid_package", "feature", "cell", "search_word"}
-OWN_TIMES = {("package", "changed_at"), ("grid", "changed_at"), ("grid_package", "created_at")}
+OWN_TIMES = {
+    ("package", "changed_at"),
+    ("package", "scored_at"),
+    ("grid", "changed_at"),
+    ("grid_package", "created_at"),
+}
 
 
 def comparable_rows(session: Session) -> dict[str, list[dict[str, Any]]]:

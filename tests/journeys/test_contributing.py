@@ -135,7 +135,7 @@ def test_a_new_user_contributes(open_page: OpenPage, mail_server: tuple[MailHand
     page.goto("/packages/add/?by_hand=1")
     page.get_by_label("Title").fill("Quick cache")
     page.get_by_label("Category").select_option("apps")
-    page.get_by_label("Repository").fill("git@github.com:grace/quick-cache.git")
+    page.get_by_label("Repository URL").fill("git@github.com:grace/quick-cache.git")
     page.get_by_role("button", name="Add package").click()
     expect(page).to_have_url(re.compile("/packages/p/quick-cache/$"))
     expect(page.get_by_role("heading", level=1)).to_contain_text("Quick cache")

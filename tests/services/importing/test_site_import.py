@@ -117,6 +117,8 @@ def test_a_package_is_imported_with_all_its_values(session: Session, fake: FakeV
         "development_status": None,
         # API v4 does not have these facts; this site fetches them itself.
         "repo_identity": None,
+        "repo_directory": "",
+        "has_too_many_participants": False,
         "repo_moved_to": None,
         "missing_since": None,
         "open_issues": None,
