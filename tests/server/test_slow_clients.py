@@ -8,7 +8,6 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -16,7 +15,8 @@ import requests
 from sqlalchemy.orm import Session
 
 from tests import processes
-from tests.databases import free_port
+from tests.conftest import KINDS
+from tests.databases import DatabaseTemplate, free_port
 from tests.factories import make_package
 from tests.test_server import fetch
 
@@ -30,31 +30,39 @@ HALF_CHUNKED_BODY = FORM + b"Transfer-Encoding: chunked\r\n\r\n2\r\na=\r\n"
 HALF_HEAD = b"GET / HTTP/1.1\r\nHost: local"
 
 
-@pytest.fixture
-def site(session: Session, database_url: str, tmp_path: Path) -> Iterator[str]:
-    """The URL of a site with one worker, and packages with long descriptions."""
+def fill(session: Session) -> None:
+    """Add packages whose export is larger than the buffers of a connection."""
     for number in range(40):
         make_package(session, f"p{number}", description="long " * 20_000)
-    session.commit()
-    port = free_port()
-    environment = os.environ | {
-        "DATABASE_URL": database_url,
-        "DATA_DIR": str(tmp_path),
-        "PORT": str(port),
-        "WORKERS": "1",
-        "SCHEDULER": "off",
-        "LIMITS": "off",
-        "CLIENT_TIMEOUT": str(STALL_S),
-    }
-    process = processes.start("-m", "flask", "--app", "wsgi", "serve", env=environment, start_new_session=True)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        fetch(url, "/about/")  # waits until the site is running
-        yield url
-    finally:
-        process.send_signal(signal.SIGTERM)
-        _, log = process.communicate(timeout=60)
-        assert "Traceback" not in log
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def site(
+    request: pytest.FixtureRequest,
+    database_templates: Callable[..., DatabaseTemplate],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[str]:
+    """The URL of a site with one worker."""
+    with database_templates(request.param, fill).copy() as database_url:
+        port = free_port()
+        environment = os.environ | {
+            "DATABASE_URL": database_url,
+            "DATA_DIR": str(tmp_path_factory.mktemp("site")),
+            "PORT": str(port),
+            "WORKERS": "1",
+            "SCHEDULER": "off",
+            "LIMITS": "off",
+            "CLIENT_TIMEOUT": str(STALL_S),
+        }
+        process = processes.start("-m", "flask", "--app", "wsgi", "serve", env=environment, start_new_session=True)
+        url = f"http://127.0.0.1:{port}"
+        try:
+            fetch(url, "/about/")  # waits until the site is running
+            yield url
+        finally:
+            process.send_signal(signal.SIGTERM)
+            _, log = process.communicate(timeout=60)
+            assert "Traceback" not in log
 
 
 @contextmanager
