@@ -64,9 +64,13 @@ def set_foreign_keys(connection: Connection, state: str) -> None:
 if context.is_offline_mode():
     raise SystemExit("migrations run on a live database: --sql is not supported")
 
-with current_app.extensions["migrate"].db.engine.connect().execution_options(sqlite_begin="IMMEDIATE") as live:
-    set_foreign_keys(live, "OFF")
-    try:
-        migrate(live)
-    finally:
-        set_foreign_keys(live, "ON")
+given = context.config.attributes.get("connection")
+if given is not None:  # its caller has a transaction, and has turned the foreign keys off
+    migrate(given)
+else:
+    with current_app.extensions["migrate"].db.engine.connect().execution_options(sqlite_begin="IMMEDIATE") as live:
+        set_foreign_keys(live, "OFF")
+        try:
+            migrate(live)
+        finally:
+            set_foreign_keys(live, "ON")

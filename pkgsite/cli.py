@@ -25,6 +25,7 @@ from pkgsite.extensions import db
 from pkgsite.jobs import commands as job_commands
 from pkgsite.models import begin_write
 from pkgsite.models.user import ROLES
+from pkgsite.operations import backup_commands
 from pkgsite.rules.search.ranking import Kind
 from pkgsite.services.accounts import settings as account_settings
 from pkgsite.services.accounts.passwords import hash_password
@@ -50,6 +51,7 @@ def add_commands(group: click.Group) -> None:
     job_commands.add_commands(group)
     group.add_command(users)
     group.add_command(search)
+    backup_commands.add_commands(group)
 
 
 @click.command("import-v4")

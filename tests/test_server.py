@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -103,6 +105,25 @@ def test_an_empty_database_is_filled_with_the_bundled_catalogue_once(empty_datab
         _, log = process.communicate(timeout=30)
         assert process.returncode == 0, log
         assert "Loaded" not in log
+
+
+def test_after_a_clean_stop_the_sqlite_file_alone_is_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MAIL", "off")  # so that an account can be created with one request
+    path = tmp_path / "pkgsite.db"
+    with running(f"sqlite:///{path}", tmp_path) as (process, site):
+        with requests.Session() as visitor:
+            fetch(site, "/account/register/")
+            page = visitor.get(f"{site}/account/register/", timeout=30).text
+            token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page)
+            assert token
+            form = {"username": "ada", "email": "ada@example.org", "password": "correct horse battery"}
+            response = visitor.post(f"{site}/account/register/", form | {"csrf_token": token.group(1)}, timeout=30)
+            assert response.status_code == 200, response.text
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(timeout=30) == 0
+    assert {file.name for file in tmp_path.glob("pkgsite.db*")} == {"pkgsite.db", "pkgsite.db.created"}
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute('SELECT username FROM "user"').fetchall() == [("ada",)]
 
 
 def test_a_port_in_use_is_reported(serve_app: Callable[..., str], tmp_path: Path) -> None:

@@ -61,6 +61,7 @@ def run_scheduler() -> None:
     click.echo("Scheduler started. Jobs run while this process holds the lease. Press Ctrl+C to stop.", err=True)
     stop_event.wait()
     scheduler.stop()
+    db.engine.dispose()
     click.echo("Stopped.", err=True)
 
 

@@ -1,6 +1,16 @@
 """The database models. Every model is imported here, so that importing this package registers all tables."""
 
-from pkgsite.models.base import Base, began_as_write, begin_write, configure_engine, dump_json, engine_options
+from pkgsite.models.base import (
+    Base,
+    allow_new_file,
+    began_as_write,
+    begin_write,
+    complete_file,
+    configure_engine,
+    dump_json,
+    engine_options,
+    record_file,
+)
 from pkgsite.models.category import Category
 from pkgsite.models.grid import Cell, Feature, Grid, GridPackage, GridSlugRedirect
 from pkgsite.models.job import JobRun, Lease
@@ -56,9 +66,12 @@ __all__ = [
     "Usage",
     "User",
     "UsingSite",
+    "allow_new_file",
     "began_as_write",
     "begin_write",
+    "complete_file",
     "configure_engine",
     "dump_json",
     "engine_options",
+    "record_file",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,11 @@ from sqlalchemy.types import TypeDecorator
 CONNECT_TIMEOUT_S = 5  # to PostgreSQL
 ANSWER_TIMEOUT_S = 30  # after which an unreachable PostgreSQL server counts as lost
 FILE_ID = "file_id"  # key of the info of a SQLite connection
+MARKER_SUFFIX = ".created"  # of a file beside a SQLite database
+MARKER_TEXT = """\
+pkgsite has created the database {name} in this folder. If that file is missing, the site does not start with an empty
+database instead. To restore a backup, use the command `restore`. To start an empty site, use `serve --new-database`.
+"""
 NAMING_CONVENTION = {
     "pk": "pk_%(table_name)s",
     "fk": "fk_%(table_name)s_%(column_0_N_name)s",
@@ -105,12 +111,13 @@ def configure_engine(engine: Engine) -> None:
 
         return
 
+    atexit.register(engine.dispose)  # the last connection to close moves the write-ahead log into the database file
     path = Path(engine.url.database or "")
     has_connected = False
 
     @event.listens_for(engine, "do_connect")
     def require_same_file(_dialect: object, _record: object, _arguments: object, _options: object) -> None:
-        if has_connected and not path.exists():  # the driver would create an empty file
+        if (has_connected or marker_of(path).exists()) and not path.exists():  # the driver would create an empty file
             raise sqlite3.OperationalError("unable to open database file: it has been deleted")
 
     @event.listens_for(engine, "connect")
@@ -137,6 +144,34 @@ def begin_write(session: Session) -> None:
     if FILE_ID in connection.info and connection.info[FILE_ID] != file_id(Path(connection.engine.url.database or "")):
         cause = sqlite3.OperationalError("the database file has been replaced or deleted")
         raise OperationalError("BEGIN IMMEDIATE", None, cause)
+
+
+def complete_file(engine: Engine) -> None:
+    """Move the write-ahead log of a SQLite database into its file, so that the file alone has everything."""
+    if engine.dialect.name == "sqlite" and Path(engine.url.database or "").exists():
+        with engine.connect() as connection:
+            driver_connection: Any = connection.connection.dbapi_connection
+            driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+        engine.dispose()  # closing the last connection deletes the empty log
+
+
+def record_file(engine: Engine) -> None:
+    """Record beside a SQLite database that it exists, so that no empty one takes its place if it is lost."""
+    path = Path(engine.url.database or "")
+    if engine.dialect.name == "sqlite" and path.exists() and not marker_of(path).exists():
+        marker_of(path).write_text(MARKER_TEXT.format(name=path.name))
+
+
+def allow_new_file(engine: Engine) -> None:
+    """Let a SQLite database be created, even if there was one before."""
+    path = Path(engine.url.database or "")
+    if engine.dialect.name == "sqlite" and not path.exists():
+        marker_of(path).unlink(missing_ok=True)
+
+
+def marker_of(path: Path) -> Path:
+    """Return the path of the file that records that a SQLite database exists."""
+    return path.with_name(path.name + MARKER_SUFFIX)
 
 
 def file_id(path: Path) -> tuple[int, int] | None:

@@ -14,7 +14,7 @@ from uvicorn.supervisors import Multiprocess
 
 from pkgsite.clock import utc_now
 from pkgsite.extensions import db
-from pkgsite.models import begin_write
+from pkgsite.models import begin_write, complete_file, record_file
 from pkgsite.server.deadlines import DeadlineProtocol
 from pkgsite.services.accounts.users import has_staff
 from pkgsite.services.importing.catalogue import load_bundled_catalogue_if_empty
@@ -41,6 +41,7 @@ def serve() -> None:
         db.engine.dispose()  # the workers open their own connections
         print_address(settings)
         Multiprocess(server_config(settings["WORKERS"]), [listener]).run()
+    complete_file(db.engine)
     click.echo("Stopped.", err=True)
 
 
@@ -83,6 +84,7 @@ def prepare_database() -> None:
         command = f"{current_app.config['COMMAND']} users create NAME --role staff"
         click.echo(f"No staff account yet. Create one with: {command}", err=True)
     db.session.rollback()
+    record_file(db.engine)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 
+from pkgsite.extensions import db
 from pkgsite.jobs.scheduler import Scheduler
 from pkgsite.server.deadlines import DeadlineProtocol
 from pkgsite.server.wsgi_bridge import WsgiBridge
@@ -32,6 +33,8 @@ def create_asgi_app() -> WsgiBridge:
     def stop() -> None:
         if scheduler:
             scheduler.stop()
+        with app.app_context():
+            db.engine.dispose()  # so that the server process can move SQLite's write-ahead log into the database file
 
     return WsgiBridge(
         app,

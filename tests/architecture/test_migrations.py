@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from operator import itemgetter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from pkgsite.models.search import BACKEND_TABLE_PREFIXES
 # SQLAlchemy can't read expression indexes from SQLite and warns about it; a separate test compares their names.
 pytestmark = pytest.mark.filterwarnings("ignore:.*expression-based index")
 
+MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 TIME = "'2026-03-01 12:30:15.250000'"
 RECORDS_AT_0006 = (
     f"""INSERT INTO "user" (id, username, role, is_active, shares_favourites, links, created_at)
@@ -75,6 +78,18 @@ TABLES_RENAMED_BY_0007 = {
     "sample": "daily_sample",
     "site_using": "using_site",
 }
+
+
+def test_landed_migrations_never_change() -> None:
+    """A database that ran the old text of a migration would otherwise differ from one that runs the new text."""
+    lines = (MIGRATIONS / "checksums.txt").read_text().splitlines()
+    pinned = {name: checksum for checksum, name in map(str.split, lines)}
+    files = sorted((MIGRATIONS / "versions").glob("*.py"))
+    checksums = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    changed = [name for name, checksum in pinned.items() if checksums.get(name) != checksum]
+    assert not changed, f"these migrations have been released; make the change in a new migration: {changed}"
+    missing = [f"{checksum}  {name}" for name, checksum in checksums.items() if name not in pinned]
+    assert not missing, "add to migrations/checksums.txt:\n" + "\n".join(missing)
 
 
 def test_migrations_create_the_schema_of_the_models(app: Flask) -> None:
