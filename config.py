@@ -354,6 +354,39 @@ SETTINGS = (
         "package `redis`. Empty: each machine has its own counters, in DATA_DIR.",
         is_secret=True,
     ),
+    Setting("LOG_FORMAT", "text", one_of("text", "json"), "Format of the log: `text` or `json` (an object per line)."),
+    Setting(
+        "LOG_LEVEL",
+        "info",
+        one_of("debug", "info", "warning", "error"),
+        "Least severe messages of the site that are logged: `debug`, `info`, `warning` or `error`.",
+    ),
+    Setting(
+        "ACCESS_LOG",
+        "off",
+        parse_on_off,
+        "Whether each request is logged (at the level info), without the tokens in links that emails contain.",
+    ),
+    Setting(
+        "SLOW_QUERY_MS",
+        "0",
+        integer_between(0, 3_600_000),
+        "Milliseconds from which a database statement is logged as slow, without its values. 0: none are logged.",
+    ),
+    Setting(
+        "METRICS_TOKEN",
+        "",
+        parse_text,
+        "Bearer token for the Prometheus metrics at /metrics. Empty: there are no metrics, and the URL does not exist.",
+        is_secret=True,
+    ),
+    Setting(
+        "SENTRY_DSN",
+        "",
+        parse_text,
+        "Address (DSN) of the Sentry project that errors are reported to; requires the package `sentry-sdk`.",
+        is_secret=True,
+    ),
     Setting(
         "OAUTH_GITHUB_ID", "", parse_text, "Client ID for login with GitHub. Empty: login with GitHub is disabled."
     ),

@@ -1,11 +1,17 @@
 """The application that a WSGI server serves: `wsgi:app`."""
 
 import config
-from pkgsite import create_app
+import pkgsite
+from pkgsite.operations import error_reports, logs, startup
 
 try:
-    settings = config.load_config()
+    with startup.explained_load_errors():
+        settings = config.load_config()
 except config.InvalidSetting as error:
     raise SystemExit(f"The site can't start: {error}") from None
 
-app = create_app(settings)
+startup.require_packages(settings)
+logs.configure(settings)
+error_reports.configure(settings, pkgsite.__version__)
+with startup.explained_load_errors():
+    app = pkgsite.create_app(settings)

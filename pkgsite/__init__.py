@@ -14,6 +14,7 @@ from pkgsite.clients.account_gateways import open_account_gateways
 from pkgsite.clients.gateways import open_gateways
 from pkgsite.extensions import compress, csrf, db, login_manager, migrate
 from pkgsite.models import configure_engine, dump_json, engine_options
+from pkgsite.operations import health, logs, metrics
 
 __version__ = "0.6.0"
 
@@ -35,7 +36,10 @@ def create_app(config: Mapping[str, Any]) -> Flask:
         configure_engine(db.engine)
     migrate.init_app(app, db, directory=app.config["MIGRATIONS"])
     compress.init_app(app)
-    # Its hooks run first before a request, and last after it, when the rate limits have added their headers.
+    # Request ids come first and last, so that all other hooks can use them and their responses have them.
+    logs.init_app(app)
+    metrics.init_app(app, __version__)
+    # Its hooks run next before a request, and last after it, when the rate limits have added their headers.
     responses.init_app(app)
     csrf.init_app(app)
     # Not by init_app: its "remember me" hook reads the session in every response, which would add Vary: Cookie to all.
@@ -48,6 +52,7 @@ def create_app(config: Mapping[str, Any]) -> Flask:
     v3.init_app(app)
     v4.init_app(app)
     docs.init_app(app)
+    health.init_app(app)
     cli.init_app(app)
     server.init_app(app)
     return app

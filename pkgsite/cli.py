@@ -26,6 +26,7 @@ from pkgsite.jobs import commands as job_commands
 from pkgsite.models import begin_write
 from pkgsite.models.user import ROLES
 from pkgsite.operations import backup_commands
+from pkgsite.operations.startup import explained
 from pkgsite.rules.search.ranking import Kind
 from pkgsite.services.accounts import settings as account_settings
 from pkgsite.services.accounts.passwords import hash_password
@@ -65,6 +66,7 @@ def add_commands(group: click.Group) -> None:
     help="Time zone of times without a UTC offset, such as America/Chicago.",
 )
 @with_appcontext
+@explained
 def import_v4(url: str, time_zone: ZoneInfo) -> None:
     """Import categories, grids and packages from another site's API v4 at URL.
 
@@ -149,6 +151,7 @@ def progress_message(session: Session, site: RecordSite) -> str:
 @click.command("load-catalogue")
 @click.argument("file", type=click.File("rb"), required=False)
 @with_appcontext
+@explained
 def load_catalogue_file(file: BinaryIO | None) -> None:
     """Load a catalogue from FILE, or the bundled one. Edits made on this site are kept."""
     require_tables()
@@ -196,6 +199,7 @@ def search() -> None:
 
 @search.command()
 @with_appcontext
+@explained
 def rebuild() -> None:
     """Rebuild the search index for all packages, grids, categories and people.
 
@@ -231,6 +235,7 @@ def users() -> None:
 @click.option("--role", type=click.Choice(ROLES), default="user", show_default=True, help="Role of the account.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input instead of prompting.")
 @with_appcontext
+@explained
 def create(username: str, email: str, role: str, password_stdin: bool) -> None:
     """Create the account USERNAME.
 
@@ -250,6 +255,7 @@ def create(username: str, email: str, role: str, password_stdin: bool) -> None:
 @click.argument("username")
 @click.option("--role", type=click.Choice(ROLES), default="moderator", show_default=True, help="Role of the account.")
 @with_appcontext
+@explained
 def promote(username: str, role: str) -> None:
     """Change the role of the account USERNAME (username or email address)."""
     try:
@@ -264,6 +270,7 @@ def promote(username: str, role: str) -> None:
 @click.argument("username")
 @click.option("--undo", is_flag=True, help="Enable the account again.")
 @with_appcontext
+@explained
 def disable(username: str, undo: bool) -> None:
     """Disable the account USERNAME: end its sessions, revoke its API tokens and block login."""
     try:
@@ -279,6 +286,7 @@ def disable(username: str, undo: bool) -> None:
 @users.command("reset-link")
 @click.argument("username")
 @with_appcontext
+@explained
 def reset_link(username: str) -> None:
     """Print a single-use password reset link for USERNAME, valid for two hours.
 

@@ -267,7 +267,7 @@ class SharedApp:
     use `make_app(shared=False)`.
     """
 
-    FIXED = ("SITE_SUBJECT", "PROXY_HOPS", "LIMITS", "REDIS_URL")
+    FIXED = ("SITE_SUBJECT", "PROXY_HOPS", "LIMITS", "REDIS_URL", "ACCESS_LOG", "SLOW_QUERY_MS", "METRICS_TOKEN")
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self._settings = settings

@@ -18,6 +18,7 @@ from pkgsite.extensions import db, gateways
 from pkgsite.jobs.refresh import Refresher, RefreshSummary
 from pkgsite.jobs.scheduler import Scheduler
 from pkgsite.jobs.workers import Worker
+from pkgsite.operations.startup import explained
 from pkgsite.rules.freshness import Priority, Source
 from pkgsite.services.packages.records import ids_by_slug
 from pkgsite.services.refresh.queue import (
@@ -51,6 +52,7 @@ def add_commands(group: click.Group) -> None:
 
 
 @jobs.command("run")
+@explained
 def run_scheduler() -> None:
     """Run scheduled jobs in this process until Ctrl+C or SIGTERM, for sites that set SCHEDULER=off."""
     application = current_app._get_current_object()  # type: ignore[attr-defined]
@@ -76,6 +78,7 @@ def run_scheduler() -> None:
 )
 @click.option("--all", "everything", is_flag=True, help="Also refresh sources that are not due yet.")
 @with_appcontext
+@explained
 def refresh(slugs: tuple[str, ...], sources: tuple[str, ...], everything: bool) -> None:
     """Refresh the package facts that are due, or all facts of the packages SLUG.
 

@@ -19,7 +19,8 @@ from sqlalchemy.orm import Session
 from pkgsite.clock import utc_now
 from pkgsite.extensions import db
 from pkgsite.models import allow_new_file, record_file
-from pkgsite.outages import describe
+from pkgsite.operations.startup import explained
+from pkgsite.outages import describe, is_outage
 from pkgsite.services.backup import (
     Backup,
     BackupReader,
@@ -42,6 +43,7 @@ def add_commands(group: click.Group) -> None:
 @click.command()
 @click.argument("file", type=FILE)
 @with_appcontext
+@explained
 def backup(file: Path) -> None:
     """Write all records to the new file FILE, while the site runs.
 
@@ -68,6 +70,7 @@ def backup(file: Path) -> None:
 @click.argument("file", type=FILE)
 @click.option("--check", is_flag=True, help="Only check that FILE is complete and undamaged.")
 @with_appcontext
+@explained
 def restore(file: Path, check: bool) -> None:
     """Restore the backup FILE into an empty database.
 
@@ -86,6 +89,8 @@ def restore(file: Path, check: bool) -> None:
     except InvalidBackup as error:
         raise click.ClickException(f"{file}: {error} Nothing was restored.") from error
     except DBAPIError as error:
+        if is_outage(error):
+            raise  # `explained` says what to do
         raise click.ClickException(f"Nothing was restored: {describe(error)}") from error
     click.echo(f"Restored {_size(restored)} from {restored.created_at:%Y-%m-%d %H:%M} UTC.")
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
@@ -14,7 +18,9 @@ from uvicorn.supervisors import Multiprocess
 
 from pkgsite.clock import utc_now
 from pkgsite.extensions import db
-from pkgsite.models import begin_write, complete_file, record_file
+from pkgsite.models import allow_new_file, begin_write, complete_file, record_file
+from pkgsite.operations.metrics import SHARED_DIRECTORY
+from pkgsite.operations.startup import explained
 from pkgsite.server.deadlines import DeadlineProtocol
 from pkgsite.services.accounts.users import has_staff
 from pkgsite.services.importing.catalogue import load_bundled_catalogue_if_empty
@@ -32,17 +38,33 @@ def init_app(app: Flask) -> None:
 
 
 @click.command()
+@click.option("--new-database", is_flag=True, help="Start with an empty database if the SQLite file is missing.")
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error at start.")
 @with_appcontext
-def serve() -> None:
+@explained
+def serve(new_database: bool) -> None:
     """Start the web server (settings HOST, PORT, WORKERS). Press Ctrl+C to stop."""
     settings = current_app.config
-    with listen(settings["HOST"], settings["PORT"]) as listener:
+    with listen(settings["HOST"], settings["PORT"]) as listener, shared_metrics(settings):
+        if new_database:
+            allow_new_file(db.engine)
         prepare_database()
         db.engine.dispose()  # the workers open their own connections
         print_address(settings)
         Multiprocess(server_config(settings["WORKERS"]), [listener]).run()
     complete_file(db.engine)
     click.echo("Stopped.", err=True)
+
+
+@contextmanager
+def shared_metrics(settings: Any) -> Iterator[None]:
+    """Let the workers share their metrics in a temporary directory."""
+    if not settings["METRICS_TOKEN"]:
+        yield
+        return
+    with TemporaryDirectory(prefix="pkgsite-metrics-", ignore_cleanup_errors=True) as folder:
+        os.environ[SHARED_DIRECTORY] = folder
+        yield
 
 
 def server_config(workers: int) -> uvicorn.Config:

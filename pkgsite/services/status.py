@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from pkgsite.models import HostState, JobRun, Lease, Package, SourceState
@@ -110,6 +111,76 @@ class StatusPage:
     @property
     def has_sources(self) -> bool:
         return any(source.total for source in self.sources)
+
+
+class CheckStatus(StrEnum):
+    """The result of a health check, from the best to the worst."""
+
+    OK = "ok"
+    WARNING = "warning"  # requests can be served
+    FAILING = "failing"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A health check. The message, a sentence, is public."""
+
+    name: str
+    status: CheckStatus
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class LastRun:
+    """The last finished run of a job."""
+
+    job: str
+    ended_at: datetime
+    has_failed: bool
+
+
+def ping_database(session: Session) -> None:
+    """Run a statement; the driver's error is raised if the database is not available."""
+    session.execute(select(1))
+
+
+def database_revision(session: Session) -> str | None:
+    """Return the revision (migration) of the database; None if it is not migrated."""
+    revision: str | None = session.scalar(text("SELECT version_num FROM alembic_version"))
+    return revision
+
+
+def check_scheduler(session: Session, *, now: datetime) -> Check:
+    """Return whether a process runs the scheduled jobs, and how long ago one started. Pages are served without it."""
+    is_running = is_scheduler_running(session, now=now)
+    last_started_at = session.scalar(select(func.max(JobRun.started_at)))
+    age = f"the last job started {_seconds(now - last_started_at)} ago" if last_started_at else "no job has started yet"
+    if is_running:
+        return Check("scheduler", CheckStatus.OK, f"A scheduler is running; {age}.")
+    return Check("scheduler", CheckStatus.WARNING, f"No scheduler is running; {age}.")
+
+
+def _seconds(duration: timedelta) -> str:
+    return f"{max(0, round(duration.total_seconds())):,} s"
+
+
+def is_scheduler_running(session: Session, *, now: datetime) -> bool:
+    lease = select(Lease.name).where(Lease.name == SCHEDULER_LEASE, Lease.held_until > now)
+    return session.scalar(lease) is not None
+
+
+def last_runs(session: Session) -> list[LastRun]:
+    """Return the last finished run of each job that has finished one."""
+    last = [
+        select(JobRun.id)
+        .where(JobRun.job == job.name, JobRun.ended_at.is_not(None))
+        .order_by(JobRun.tick_at.desc())
+        .limit(1)
+        .scalar_subquery()
+        for job in TIMETABLE
+    ]
+    runs = session.scalars(select(JobRun).where(JobRun.id.in_(last)))
+    return [LastRun(run.job, run.ended_at, run.error is not None) for run in runs if run.ended_at]
 
 
 def status_page(session: Session, *, now: datetime) -> StatusPage:
