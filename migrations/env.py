@@ -6,7 +6,7 @@ from alembic import context
 from flask import current_app
 from sqlalchemy import Connection, text
 
-from pkgsite.models.base import UtcDateTime
+from pkgsite.models.base import UtcDateTime, record_file
 from pkgsite.models.search import BACKEND_TABLE_PREFIXES
 
 LOCK = 7_406_218_355  # any number, the same in every process: who holds it migrates
@@ -68,9 +68,11 @@ given = context.config.attributes.get("connection")
 if given is not None:  # its caller has a transaction, and has turned the foreign keys off
     migrate(given)
 else:
-    with current_app.extensions["migrate"].db.engine.connect().execution_options(sqlite_begin="IMMEDIATE") as live:
+    engine = current_app.extensions["migrate"].db.engine
+    with engine.connect().execution_options(sqlite_begin="IMMEDIATE") as live:
         set_foreign_keys(live, "OFF")
         try:
             migrate(live)
         finally:
             set_foreign_keys(live, "ON")
+    record_file(engine)

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import click
 from flask import Flask, current_app
 from flask.cli import with_appcontext
+from flask_migrate.cli import db as migration_commands
 from sqlalchemy import inspect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
@@ -53,6 +54,10 @@ def add_commands(group: click.Group) -> None:
     group.add_command(users)
     group.add_command(search)
     backup_commands.add_commands(group)
+
+
+for _command in migration_commands.commands.values():  # Flask-Migrate adds them itself
+    _command.callback = explained(_command.callback)
 
 
 @click.command("import-v4")

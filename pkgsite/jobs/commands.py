@@ -31,6 +31,7 @@ from pkgsite.services.refresh.queue import (
     paused_hosts,
 )
 from pkgsite.services.refresh.sources import make_due, sync_sources
+from pkgsite.services.status import ping_database
 
 SIGINT_EXIT_STATUS = 130  # what shells expect after Ctrl+C
 RESULT_COLUMNS = (
@@ -55,6 +56,8 @@ def add_commands(group: click.Group) -> None:
 @explained
 def run_scheduler() -> None:
     """Run scheduled jobs in this process until Ctrl+C or SIGTERM, for sites that set SCHEDULER=off."""
+    ping_database(db.session())  # later outages end by themselves, but one at start needs the operator
+    db.session.rollback()
     application = current_app._get_current_object()  # type: ignore[attr-defined]
     scheduler, stop_event = Scheduler(application), threading.Event()
     for signal_number in (signal.SIGINT, signal.SIGTERM):

@@ -62,8 +62,7 @@ def backup(file: Path) -> None:
             except OSError as error:
                 raise click.ClickException(f"Could not write {file}: {error.strerror}. No backup was made.") from error
     click.echo(f"Wrote {_size(written)} to {file} (SHA-256 {written.checksum}).")
-    key = "the setting SECRET_KEY" if _has_key_setting() else str(Path(current_app.config["DATA_DIR"]) / "secret_key")
-    click.echo(f"The secret key is not included. Keep a copy of {key} elsewhere.")
+    click.echo(f"The secret key (SECRET_KEY) is not included. Keep a copy of {_key_source()} elsewhere.")
 
 
 @click.command()
@@ -153,6 +152,8 @@ def _size(content: Backup) -> str:
     return f"{rows:,} rows of {tables} tables"
 
 
-def _has_key_setting() -> bool:
-    """Return whether the secret key is a setting, rather than a file in the data directory."""
-    return not (Path(current_app.config["DATA_DIR"]) / "secret_key").exists()
+def _key_source() -> str:
+    """Return where the secret key comes from: the file in the data directory, or the setting."""
+    path = Path(current_app.config["DATA_DIR"]) / "secret_key"
+    is_from_file = path.exists() and path.read_text().strip() == current_app.secret_key
+    return f"the file {path}" if is_from_file else "the setting SECRET_KEY"

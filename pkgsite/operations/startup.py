@@ -52,7 +52,7 @@ SQLITE_MESSAGES = (  # a part of the driver's message, and what to say
 )
 POSTGRESQL_MESSAGES = (
     (
-        ("authentication failed", "no password supplied", "role"),
+        ("authentication failed", "no password supplied", 'role "'),
         "PostgreSQL at {server} rejected the username or password. Check both in DATABASE_URL.",
     ),
     (("does not exist",), "PostgreSQL at {server} has no database “{name}”. Create it: createdb {name}"),

@@ -18,7 +18,7 @@ from uvicorn.supervisors import Multiprocess
 
 from pkgsite.clock import utc_now
 from pkgsite.extensions import db
-from pkgsite.models import allow_new_file, begin_write, complete_file, record_file
+from pkgsite.models import allow_new_file, begin_write, complete_file
 from pkgsite.operations.metrics import SHARED_DIRECTORY
 from pkgsite.operations.startup import explained
 from pkgsite.server.deadlines import DeadlineProtocol
@@ -106,7 +106,6 @@ def prepare_database() -> None:
         command = f"{current_app.config['COMMAND']} users create NAME --role staff"
         click.echo(f"No staff account yet. Create one with: {command}", err=True)
     db.session.rollback()
-    record_file(db.engine)
 
 
 def listen(host: str, port: int) -> socket.socket:

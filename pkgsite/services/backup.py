@@ -12,6 +12,7 @@ writes.
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import io
@@ -95,10 +96,22 @@ def write_backup(connection: Connection, path: Path, *, now: datetime) -> Backup
             backup = _write(connection, file, now)
             file.flush()
             os.fsync(file.fileno())
-        os.link(partial, path)  # unlike a renaming, it replaces no file
+        _publish(partial, path)
     finally:
         partial.unlink(missing_ok=True)
     return backup
+
+
+def _publish(partial: Path, path: Path) -> None:
+    """Give a complete file its name, without replacing another file."""
+    try:
+        os.link(partial, path)
+    except FileExistsError:
+        raise
+    except OSError:  # the file system has no hard links
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        partial.rename(path)
 
 
 def snapshot_options(dialect: str) -> dict[str, Any]:
@@ -273,7 +286,7 @@ def _set_sequences(connection: Connection, tables: dict[str, Table], last_ids: d
             values = {"name": name, "last_id": last_id}
             connection.execute(text("DELETE FROM sqlite_sequence WHERE name = :name"), values)
             connection.execute(text("INSERT INTO sqlite_sequence (name, seq) VALUES (:name, :last_id)"), values)
-        elif name in tables:
+        elif name in tables and "id" in tables[name].columns:
             connection.execute(select(func.setval(_sequence(tables[name]), last_id)))
 
 

@@ -90,7 +90,9 @@ def test_a_restored_backup_equals_the_original(app: Flask, session: Session, res
     backup = tmp_path / "backup"
     result = run(app, "backup", backup)
     assert result.exit_code == 0, result.output
-    assert "The secret key is not included. Keep a copy of the setting SECRET_KEY elsewhere." in result.output
+    assert (
+        "The secret key (SECRET_KEY) is not included. Keep a copy of the setting SECRET_KEY elsewhere." in result.output
+    )
     assert stat.S_IMODE(backup.stat().st_mode) == 0o600
 
     result = run(restored, "restore", backup)
@@ -200,6 +202,18 @@ def test_an_existing_file_is_not_overwritten(app: Flask, tmp_path: Path) -> None
     assert (result.exit_code, "No such file or directory. No backup was made." in result.output) == (1, True)
     assert [path.name for path in tmp_path.iterdir()] == ["backup"]
     assert (tmp_path / "backup").read_text() == "yesterday's"
+
+
+def test_a_backup_can_be_written_where_there_are_no_hard_links(
+    app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def link(_source: Path, target: Path) -> None:
+        raise PermissionError(1, "Operation not permitted", str(target))
+
+    monkeypatch.setattr("os.link", link)
+    assert run(app, "backup", tmp_path / "backup").exit_code == 0
+    assert run(app, "restore", "--check", tmp_path / "backup").exit_code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["backup"]
 
 
 def test_a_backup_of_an_older_revision_is_migrated(

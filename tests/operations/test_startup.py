@@ -41,8 +41,12 @@ RESTORE = ".venv/bin/flask --app wsgi restore FILE"
 
 def start(folder: Path, *options: str, **settings: str) -> tuple[int, str]:
     """Start the site; return its exit status and what it wrote to standard error."""
+    return run_command(folder, (*SERVE, *options), **settings)
+
+
+def run_command(folder: Path, command: tuple[str, ...], **settings: str) -> tuple[int, str]:
     environment = os.environ | {"DATA_DIR": str(folder), "PORT": str(free_port()), "SCHEDULER": "off"} | settings
-    process = processes.start(*SERVE, *options, env=environment, start_new_session=True)
+    process = processes.start(*command, env=environment, start_new_session=True)
     _, errors = process.communicate(timeout=60)
     return process.returncode or 0, errors
 
@@ -74,6 +78,14 @@ def test_a_missing_folder_of_the_database(tmp_path: Path) -> None:
     line = line_of(start(tmp_path, DATABASE_URL=f"sqlite:///{tmp_path}/none/x.db"))
     expected = f"Error: The folder {tmp_path}/none of the database does not exist. Create it, or change DATABASE_URL."
     assert line == expected
+
+
+@pytest.mark.parametrize(
+    "command", [("db", "upgrade"), ("jobs", "run"), ("search", "rebuild"), ("backup", "x")], ids=" ".join
+)
+def test_other_commands_explain_the_same_faults(tmp_path: Path, command: tuple[str, ...]) -> None:
+    result = run_command(tmp_path, (*SERVE[:-1], *command), DATABASE_URL=f"sqlite:///{tmp_path}/none/x.db")
+    assert line_of(result).startswith(f"Error: The folder {tmp_path}/none of the database does not exist.")
 
 
 def test_a_file_that_is_not_a_database(tmp_path: Path) -> None:
