@@ -6,6 +6,7 @@ status 403 with quota left, and a repository that was taken down is status 451, 
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -38,20 +39,31 @@ _RATE_LIMIT = re.compile(
 # Only of a 403, whose other reasons are permanent.
 _TEMPORARY = re.compile(
     r"(request|api|call|usage|bandwidth)s?[\s_-]+(quota|limit)|retry later|slow down"
+    r"|quota (has been |was |is )?exceeded|exceeded (your|the) [\w -]*(quota|(requests|calls)\b)"
+    r"|(maximum|max) number of (\w+ )?(requests|calls)"
     r"|temporarily (blocked|banned|denied)|try again (later|in )|wait (a few|a while|some|\d+|for)|enhance your calm",
     re.I,
 )
 _REFUSED_CREDENTIALS = re.compile(
-    r"bad credentials|login attempts?"
-    r"|(invalid|incorrect|wrong|bad)[\s_-]+(access[\s_-]+|api[\s_-]+)?(token|credentials)"
-    r"|invalid (username|user name|password)|token (is |was |has been |has )?(\w+ )?(invalid|expired|revoked|rejected)"
-    r"|(expired|revoked) (access |personal )*token|authentication failed|failed to authenticate",
+    r"bad credentials|(login|sign-?in|authentication) attempts?"
+    r"|(invalid|incorrect|wrong|bad)[\s_-]+((access|api|private|authentication|job)[\s_-]+)*(token|credentials)"
+    r"|credentials (are|were) (not valid|invalid|incorrect)|unable to verify your credentials"
+    r"|invalid (username|user name|password)|token could not be decoded|jwt could not be decoded"
+    r"|token (is |was |has been |has )?(\w+ )?(invalid|expired|revoked|rejected|disabled)|token is no longer valid"
+    r"|(expired|revoked) (access |personal )*token|authentication failed|failed to authenticate"
+    # The token does not allow to read any repository.
+    r"|higher privileges than provided by the access token|token does not have at least one of required scope",
     re.I,
 )
 _REFUSED_SITE = re.compile(
     r"your (user )?account (was|is|has been) (\w+ )?(suspended|blocked|locked|disabled|flagged|deactivated)"
-    r"|your ip( address)? (was|is|has been) (\w+ )?(blocked|banned|blacklisted)"
-    r"|you have been (blocked|banned)|must accept the terms of service|forbidden by administrative rules",
+    r"|your ip( address)?( \[?[0-9a-f.:]+\]?)? (was|is|has been) (\w+ )?(blocked|banned|blacklisted)"
+    r"|you have been (blocked|banned)|must accept the terms of service|forbidden by administrative rules"
+    r"|your account is pending approval|your password (has )?expired|only signed[\s-]in users? (is|are) allowed"
+    r"|prohibited from signing in|(login|sign-?in) is prohibited|access to this site has been restricted"
+    # Pages of proxies that let browsers through only.
+    r"|just a moment\.\.\.|attention required!|enable javascript and cookies|checking your browser"
+    r"|you('re| are) not a bot",
     re.I,
 )
 _TAKEN_DOWN = re.compile(
@@ -59,7 +71,9 @@ _TAKEN_DOWN = re.compile(
     r"|(repository|project) (\w+ )?(has been |was |is )?(disabled|blocked|removed) (by|due to|for|because)",
     re.I,
 )
-_TOO_MANY_TO_LIST = re.compile(r"too (large|many|big|long)", re.I)
+_TOO_MANY_TO_LIST = re.compile(
+    r"too (large|many|big|long)|exceeds? the (maximum|limit)|more than [\d,.]+ contributors", re.I
+)
 _MARKUP = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.I | re.S)
 
 
@@ -108,7 +122,7 @@ def states_taken_down(message: str) -> bool:
 
 def states_too_many_to_list(failure: UpstreamError) -> bool:
     """Return whether the host can't list the contributors because there are too many, which is a final answer."""
-    return _TOO_MANY_TO_LIST.search(failure.host_message) is not None
+    return not failure.stops_host and _TOO_MANY_TO_LIST.search(failure.host_message) is not None
 
 
 def _taken_down(refusal: Refusal, data: Any, said: str, message: str) -> UpstreamError | None:
@@ -187,7 +201,7 @@ def _parse(body: bytes) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        return _MARKUP.sub(" ", text)
+        return html.unescape(_MARKUP.sub(" ", text))
 
 
 def _texts(data: Any, depth: int = 0) -> Iterator[str]:

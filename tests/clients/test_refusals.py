@@ -15,7 +15,7 @@ from pkgsite.clients.github import GitHub
 from pkgsite.clients.github_responses import parse_batch
 from pkgsite.clients.gitlab import GitLab
 from pkgsite.clients.http import JsonClient, Timeouts
-from pkgsite.clients.refusals import MAX_MESSAGE_LENGTH, Refusal, refusal_error
+from pkgsite.clients.refusals import MAX_MESSAGE_LENGTH, Refusal, refusal_error, states_too_many_to_list
 from pkgsite.clock import utc_now
 from pkgsite.errors import BadResponse, Gone, NotAllowed, RateLimited, Unavailable, UpstreamError
 from pkgsite.rules.repo_urls import RepoRef
@@ -26,6 +26,7 @@ from tests.fakes.v4_site import WsgiApp, response
 
 URL = "https://api.example.org/repos/ada/engine"
 SINGLE_ATTEMPT = Timeouts(read_timeout_s=5, attempts=1, max_wait_s=0)
+GITLAB_SCOPE = "The request requires higher privileges than provided by the access token."
 TOO_LARGE = "The history or contributor list is too large to list contributors for this repository via the API."
 
 
@@ -47,6 +48,10 @@ RATE_LIMITS = [
     (400, {"errors": [{"message": "Too Many Requests"}]}),
     (403, {"message": {"error": "This endpoint has been requested too many times. Try again later."}}),
     (503, {"message": "You are being throttled."}),
+    (403, {"message": "Quota exceeded."}),
+    (403, {"message": "You have exceeded your hourly quota of requests"}),
+    (403, {"message": "Exceeded maximum number of requests per hour"}),
+    (403, {"message": "You have exceeded the maximum number of API calls"}),
 ]
 
 
@@ -88,6 +93,21 @@ def test_time_from_the_host_is_exact(status: int) -> None:
         (403, {"message": "403 Forbidden - You (@ada) must accept the Terms of Service in order to perform this."}),
         (403, b"Request forbidden by administrative rules. Please make sure your request has a User-Agent header"),
         (403, b"<h1>Sorry, you have been blocked</h1>"),
+        (403, {"message": "Blocked because of too many failed authentication attempts. Please try again later"}),
+        (403, {"message": "Invalid PRIVATE-TOKEN"}),
+        (403, {"message": "Authentication credentials are invalid"}),
+        (403, {"message": "JWT could not be decoded"}),
+        (403, {"message": "The access token is no longer valid"}),
+        (403, {"error": "insufficient_scope", "error_description": GITLAB_SCOPE}),
+        (403, {"message": "token does not have at least one of required scope(s): [read:repository]"}),
+        (403, {"message": "Only signed in user is allowed to call APIs."}),
+        (403, {"message": "This account is prohibited from signing in, please contact your site administrator."}),
+        (403, {"message": "403 Forbidden - Your password expired. Please access GitLab from a web browser"}),
+        (403, {"message": "403 Forbidden - Your account is pending approval from your GitLab administrator"}),
+        (403, b"<title>Just a moment...</title>Enable JavaScript and cookies to continue"),
+        (403, b"<title>Making sure you&#39;re not a bot!</title>"),
+        (403, b"Access denied. Your IP address [192.0.2.1] is blacklisted."),
+        (403, b"<h1>Access to this site has been restricted.</h1>"),
     ],
 )
 def test_refused_token_or_site_is_about_the_whole_host(status: int, body: object) -> None:
@@ -165,6 +185,18 @@ def test_repository_that_was_taken_down_is_gone(status: int, body: object, reaso
 def test_other_statuses_count_whatever_the_body_says(status: int, kind: type[UpstreamError]) -> None:
     for body in (b"", {"message": "Not a rate limiting problem" if status in {404, 410} else "No"}):
         assert type(error_of(status, body)) is kind
+
+
+@pytest.mark.parametrize(
+    "message", [TOO_LARGE, "The contributor list exceeds the maximum size", "It has more than 10,000 contributors"]
+)
+def test_too_many_contributors_in_other_words(message: str) -> None:
+    assert states_too_many_to_list(error_of(403, {"message": message}))
+
+
+def test_too_many_attempts_to_log_in_are_not_too_many_contributors() -> None:
+    assert not states_too_many_to_list(error_of(403, {"message": "Too many failed login attempts"}))
+    assert not states_too_many_to_list(error_of(429, {"message": "Too many requests"}))
 
 
 def test_messages_are_short_and_without_the_token() -> None:
