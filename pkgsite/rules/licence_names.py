@@ -203,12 +203,13 @@ _WITH_ABBREVIATION = re.compile(r"(.+?)\s*\(([^()]+)\)")
 
 _PLACEHOLDERS = frozenset(
     {"", "unknown", "none", "null", "osi approved", "dfsg approved", "license", "licenses", "n/a", "na", "tbd", "todo"}
+    | {"dual license", "dual licensed", "multiple licenses", "various"}
     | {"no license", "not specified", "unspecified", "undefined", "noassertion", "other", "unlicensed", "license file"}
 )
 _FILE = r"(?:licen[sc]es?|copying|copyright|notice|readme|file|repository|repo|source)"
 _POINTER = re.compile(
     rf"(?:please\s+)?(?:see|check|read|refer to|look at|cf\.?|as per|as in|in)\b.*\b{_FILE}\b.*"  # See LICENSE file
-    rf"|\W*(?:file|text)\W*[:=].*"  # file = LICENSE
+    rf"|\W*file\W*[:=].*"  # file = LICENSE
     rf"|\S*(?:licen[sc]es?|copying|copyright|readme)\S*\.(?:txt|md|rst|html?)\S*(?:\s+file)?"  # LICENSE.txt
     rf"|(?:the\s+)?(?:licen[sc]e|copying)(?:[-_.]\w+)*(?:\s+file)?",  # LICENSE-MIT
     re.IGNORECASE,
@@ -265,7 +266,8 @@ def canonical_expression(expression: str) -> str | None:
         canonical = str(canonicalize_license_expression(expression))
     except (InvalidLicenseExpression, RecursionError, MemoryError):  # the last two: thousands of parentheses
         return None
-    return re.sub(r"\b([AL]?GPL-[0-9.]+)\+", r"\1-or-later", canonical)
+    canonical = re.sub(r"\b([AL]?GPL-[0-9.]+)\+", r"\1-or-later", canonical)
+    return re.sub(r"^\(([^()]*)\)$", r"\1", canonical)
 
 
 def _simple_id(name: str) -> str | None:
@@ -379,7 +381,8 @@ def _key(name: str) -> str:
 
 def _words(name: str) -> list[str]:
     text = re.sub(r"[^\w.+]+|_", " ", _fold(name))
-    text = re.sub(r"(?<=[a-z])(?=\d)", " ", text)  # "apache2", "gplv3"
+    text = re.sub(r"(?<=[a-z])v(?=\s?\d)", " ", text)  # "aslv2", "gplv3"
+    text = re.sub(r"(?<=[a-z])(?=\d)", " ", text)  # "apache2"
     return [word for raw in text.split() if (word := raw.strip(".")) and word not in _NOISE]
 
 

@@ -17,6 +17,13 @@ from pkgsite.rules.licence_names import (
 
 MAX_NAME_LENGTH = 60  # characters; longer or multi-line text is a licence text rather than a name
 
+MAX_TITLE_LENGTH = 120  # of a licence text, in characters
+
+_SEPARATOR = re.compile(r"\s*[/,;|&+]\s*|\s+(?:and|or)\s+", re.IGNORECASE)
+# A table of pyproject.toml as old tools wrote it: {text = "MIT"}.
+_INLINE_TEXT = re.compile(r"\{?\s*[\"']?text[\"']?\s*[=:]\s*[\"']?(?P<text>.*?)[\"']?\s*\}?", re.DOTALL)
+_TITLE_DATE = re.compile(r",?\s+(?:\d{1,2}\s+)?(?:January|June|November|February|March)\s+\d{4}$", re.IGNORECASE)
+
 # A licence that is part of an expression: its family, and its identifier ("" if the name leaves the version open).
 _Part = tuple[str, str]
 
@@ -33,11 +40,11 @@ def licences(expression: str | None, free_text: str | None, classifiers: Iterabl
         classifiers: Trove classifiers; the last parts of those that start with "License ::" are used.
     """
     has_expression = bool((expression or "").strip()) and not is_placeholder(expression or "")
-    names = [canonical_licence((expression or "") if has_expression else _short_name(free_text or ""))]
-    names += [canonical_licence(_last_part(name)) for name in classifiers if name.startswith("License ::")]
+    main = canonical_licence((expression or "") if has_expression else _short_name(free_text or ""))
+    classified = [canonical_licence(_last_part(name)) for name in classifiers if name.startswith("License ::")]
     distinct: list[str] = []
-    for name in names:
-        if name is not None:
+    for name in [main, *classified]:
+        if name is not None and not (name is main and _is_list_of(name, classified)):
             _add(distinct, FAMILY_NAMES.get(licence_family(name) or "", name))
     return tuple(distinct)
 
@@ -64,18 +71,28 @@ def host_licence(names: Iterable[str | None]) -> str | None:
     return identifiers.pop() if len(identifiers) == 1 else None
 
 
+def _is_list_of(name: str, classified: Iterable[str | None]) -> bool:
+    """Return whether a name only lists licences that the classifiers name too: "MIT/BSD"."""
+    parts = [canonical_licence(part) for part in _SEPARATOR.split(name)]
+    known = [licence for licence in classified if licence]
+    return len(parts) > 1 and all(part and any(_covers(licence, part) for licence in known) for part in parts)
+
+
 def _last_part(classifier: str) -> str:
     return classifier.rpartition("::")[2].strip()
 
 
 def _short_name(free_text: str) -> str:
     """Return the name in a licence text: the text itself if it is short, or its first line if that is a known name."""
-    lines = [line.strip() for line in free_text.strip().splitlines() if line.strip()]
+    inline = _INLINE_TEXT.fullmatch(free_text.strip())
+    lines = [line.strip() for line in (inline["text"] if inline else free_text).strip().splitlines() if line.strip()]
     first = lines[0] if lines else ""
-    if first.startswith("License ::"):
+    if " :: " in first:
         return _last_part(first)
-    is_name = spdx_id(first) is not None or (len(lines) == 1 and len(first) <= MAX_NAME_LENGTH)
-    return first if is_name else ""
+    # The titles of the Apache and GNU licences have a second line: "Version 3, 29 June 2007".
+    titles = [_TITLE_DATE.sub("", " ".join(lines[:count])) for count in (2, 1)]
+    exact = next((title for title in titles if len(title) <= MAX_TITLE_LENGTH and spdx_id(title)), "")
+    return exact or (first if len(lines) == 1 and len(first) <= MAX_NAME_LENGTH else "")
 
 
 def _add(names: list[str], name: str) -> None:

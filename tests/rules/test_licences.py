@@ -45,6 +45,12 @@ def test_the_expression_comes_first_then_short_free_text_then_classifiers(
         ("GPL-3.0-or-later", [f"{GPL} v3 or later (GPLv3+)"], ("GPL-3.0-or-later",)),
         ("GPL", [f"{GPL} v3 or later (GPLv3+)"], ("GPL-3.0-or-later",)),
         ("GPL", [f"{GPL} (GPL)"], ("GPL",)),
+        ("MIT/BSD", [MIT, BSD], ("MIT", "BSD License")),
+        ("MIT and BSD", [BSD, MIT], ("BSD License", "MIT")),
+        ("GPL/MIT", [MIT, f"{GPL} v3 (GPLv3)"], ("MIT", "GPL-3.0-only")),
+        ("MIT/BSD", [MIT], ("MIT/BSD", "MIT")),
+        ("Dual License", [MIT, BSD], ("MIT", "BSD License")),
+        ("OSI Approved :: MIT License", [MIT], ("MIT",)),
         ("Apache 2.0", ["License :: OSI Approved :: Apache Software License"], ("Apache-2.0",)),
         ("Apache-2.0 or MIT", ["License :: OSI Approved :: Apache Software License", MIT], ("Apache-2.0 OR MIT",)),
         ("BSD-3-Clause", [BSD], ("BSD-3-Clause",)),
@@ -167,6 +173,35 @@ def test_other_names_are_kept(name: str) -> None:
 )
 def test_code_hosts_name_one_licence_in_the_same_way(names: list[str | None], expected: str | None) -> None:
     assert host_licence(names) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("          GNU GENERAL PUBLIC LICENSE\n      Version 3, 29 June 2007\n\n Copyright (C) 2007", "GPL-3.0"),
+        ("GNU LESSER GENERAL PUBLIC LICENSE\nVersion 2.1, February 1999", "LGPL-2.1"),
+        ("GNU AFFERO GENERAL PUBLIC LICENSE\nVersion 3, 19 November 2007", "AGPL-3.0"),
+        ("                 Apache License\n           Version 2.0, January 2004\n http://", "Apache-2.0"),
+        ("Apache License Version 2.0, January 2004", "Apache-2.0"),
+        ("Mozilla Public License Version 2.0\n=====", "MPL-2.0"),
+        ("BSD 3-Clause License\n\nCopyright (c) 2009", "BSD-3-Clause"),
+        ('{text = "MIT"}', "MIT"),
+        ("{'text': 'BSD-3-Clause'}", "BSD-3-Clause"),
+        ("text = ISC license", "ISC"),
+        ("(MIT)", "MIT"),
+        ("(MIT OR Apache-2.0)", "MIT OR Apache-2.0"),
+        *(
+            ("ASLv2", "Apache-2.0"),
+            ("MPLv2.0", "MPL-2.0"),
+            ("EUPLv1.2", "EUPL-1.2"),
+            ("LGPLv2.1+", "LGPL-2.1-or-later"),
+        ),
+        ("BSD\nMIT", None),
+        ('{text = "see LICENSE"}', None),
+    ],
+)
+def test_licence_texts_are_known_by_their_title(text: str, expected: str | None) -> None:
+    assert licences(None, text, []) == ((expected,) if expected else ())
 
 
 def test_an_ambiguous_licence_name_is_kept() -> None:
