@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable
 
 # "dependabot[bot]", "renovate-bot", "Weblate Bot", "bot-of-acme": the word "bot" on its own at the end or the start.
-_BOT_WORD = re.compile(r"(?:^|[\W_])(?:ro)?bot[\])]*$|^bot[\W_]")
+# "project_123_bot_4f9c", "project_123_bot1" and the like are the accounts of access tokens on GitLab.
+_BOT_WORD = re.compile(r"(?:^|[\W_])(?:ro)?bot[\])]*$|^bot[\W_]|^(?:project|group)_\d+_bot(?:\d|_|$)")
 # The person behind an account may have such a name: "abbot" and "talbot" are people, so only known names count here.
 _KNOWN_BOTS = frozenset(
     {
@@ -40,6 +41,9 @@ _KNOWN_BOTS = frozenset(
             "imgbotapp",
         ),
         *("whitesource", "whitesourceboltforgithub", "webflow"),
+        *("claudecode", "coveralls", "dependabotsupport", "forgejoactions", "forgejorenovateaction", "giteaactions"),
+        *("gitlabci", "googlebot", "homu", "jenkinsci", "meeseeksmachine", "pontoon", "pyupio", "renovatebot"),
+        *("requiresio", "rusthighfive", "scalasteward", "translatewiki", "translatewikinet", "zulipbot"),
     }
 )
 

@@ -46,6 +46,11 @@ _OTHER_WORDS = frozenset(
     ]
 )
 _HOMEPAGE = (("homepage",), ("home", "page"), ("home",), ("website",), ("web", "site"), ("project", "page"))
+_HOMEPAGE_WORDS = (
+    *({"homepage"}, {"home", "page"}, {"website"}, {"web", "site"}, {"project", "page"}, {"project", "home"}),
+    *({"project", "site"}, {"official", "site"}),
+)
+_NO_HOMEPAGE_WORDS = frozenset(["documentation", "docs", "doc", "demo", "blog", "author", "company", "maintainer"])
 _SPONSOR_WORDS = frozenset(
     [
         "sponsor",
@@ -72,7 +77,10 @@ _SPONSOR_WORDS = frozenset(
         "flattr",
     ]
 )
-_SPONSOR_PHRASES = (("ko", "fi"), ("open", "collective"), ("buy", "coffee"), ("thanks", "dev"), ("support", "us"))
+_SPONSOR_PHRASES = (
+    *(("ko", "fi"), ("open", "collective"), ("buy", "coffee"), ("thanks", "dev"), ("support", "us")),
+    *(("support", "this", "project"), ("financial", "support")),
+)
 
 
 def documentation_url(urls: Mapping[str, str]) -> str | None:
@@ -95,7 +103,15 @@ def documentation_url(urls: Mapping[str, str]) -> str | None:
 def homepage_url(urls: Mapping[str, str]) -> str | None:
     """Return the URL of the project's website, or None if no label names it."""
     by_words = {tuple(label_words(label)): url for label, url in reversed(list(urls.items()))}
-    return next((by_words[phrase] for phrase in _HOMEPAGE if phrase in by_words), None)
+    exact = next((by_words[phrase] for phrase in _HOMEPAGE if phrase in by_words), None)
+    if exact is not None:
+        return exact
+    for homepage_words in _HOMEPAGE_WORDS:
+        for label, url in urls.items():
+            words = label_words(label)
+            if homepage_words.issubset(words) and (_OTHER_WORDS | _NO_HOMEPAGE_WORDS).isdisjoint(words):
+                return url
+    return None
 
 
 def sponsor_links(urls: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -38,6 +38,8 @@ def test_sponsor_links_keep_their_labels() -> None:
         "Say Thanks!": "g", "Tidelift": "h", "Buy Me a Coffee": "i", "Homepage": "j", "Support": "k", "Source": "l",
     }  # fmt: skip
     assert [url for _, url in sponsor_links(urls)] == list("abcdefhi")
+    assert sponsor_links({"Support this project": "a"}) == [("Support this project", "a")]
+    assert sponsor_links({"Project support": "a", "Commercial support": "b"}) == []
     assert sponsor_links({"GitHub Sponsors": "c"}) == [("GitHub Sponsors", "c")]
 
 
@@ -46,3 +48,7 @@ def test_homepage() -> None:
     assert homepage_url({"Home-page": "a"}) == "a"
     assert homepage_url({"HomePage": "a"}) == "a"
     assert homepage_url({"Docs": "a"}) is None
+    for label in ("Project homepage", "Official website", "Home page (GitHub)", "Project Home", "🏠 Homepage"):
+        assert homepage_url({"Source": "b", label: "a"}) == "a", label
+    for label in ("Documentation homepage", "Source home page", "Demo website", "Homepage of the issue tracker"):
+        assert homepage_url({label: "a"}) is None, label
