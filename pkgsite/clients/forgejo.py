@@ -34,6 +34,7 @@ REPO_FIELDS = {
     "default_branch": "default_branch",
     "licence": "licenses",
     "topics": "topics",
+    "parent_url": "parent",
 }
 EMPTY_REPOSITORY_STATUSES = {HTTPStatus.CONFLICT}
 
@@ -124,7 +125,7 @@ def _path(ref: RepoRef) -> str:
 
 def _has_issues(record: JsonObject) -> bool | None:
     """Return whether a repository has an issue tracker here, or None if the host does not tell."""
-    return False if "external_tracker" in record else record.flag("has_issues")
+    return False if record.child("external_tracker") else record.flag("has_issues")
 
 
 def _archived_at(record: JsonObject) -> datetime | None:

@@ -41,6 +41,7 @@ GRAPHQL_FIELDS = {
     "licence": "licenseInfo",
     "latest_release": "latestRelease",
     "topics": "repositoryTopics",
+    "parent_url": "parent",
 }
 REST_FIELDS = {
     "description": "description",
@@ -183,7 +184,7 @@ def parse_graphql_repo(node: Any, failed_fields: Collection[str] = ()) -> GitHub
         is_fork=read_path(node, "isFork", bool),
         parent_url=safe_url(read_path(node, "parent.url", str)),
         is_mirror=read_path(node, "isMirror", bool),
-        homepage_url=_homepage_url(node, "homepageUrl"),
+        homepage_url=None if "homepageUrl" in failed_fields else _homepage_url(node, "homepageUrl"),
     )
     stated = [
         name for name, wire_name in GRAPHQL_FIELDS.items() if wire_name in node and wire_name not in failed_fields

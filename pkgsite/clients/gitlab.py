@@ -34,7 +34,6 @@ REPO_FIELDS = {
     "open_issues": "open_issues_count",
     "default_branch": "default_branch",
     "licence": "license",
-    "topics": "topics",
 }
 
 
@@ -79,14 +78,15 @@ class GitLab(RestHost):
             last_commit_at=last_commit_at,
             commit_count=commit_count,
             licence=host_licence([record.child("license").text("key")]),
-            # Called tag_list before GitLab 14.
-            topics=record.text_list("topics") if "topics" in record else record.text_list("tag_list"),
+            topics=record.text_list(_topics_field(record)),
             has_issues=has_issues,
-            is_fork="forked_from_project" in record,  # only forks have the field
+            is_fork="id" in record.child("forked_from_project"),  # only forks have the field
             parent_url=record.child("forked_from_project").web_url("web_url"),
             is_mirror=record.flag("mirror"),
         )
-        stated = record.stated(REPO_FIELDS) + (["last_commit_at"] if commit_count == 0 else [])
+        stated = record.stated(REPO_FIELDS | {"topics": _topics_field(record)}) + (
+            ["last_commit_at"] if commit_count == 0 else []
+        )
         return Fetched(with_empty(facts, stated), {"node_id": node_id})
 
     def _node_id(self, ref: RepoRef) -> str:
@@ -156,6 +156,11 @@ class GitLab(RestHost):
 def _path(ref: RepoRef) -> str:
     """Return the API path of a project, with its full name as one encoded segment."""
     return f"projects/{quote(ref.path, safe='')}"
+
+
+def _topics_field(record: JsonObject) -> str:
+    """Return the name of the field of the topics, which was another one before GitLab 14."""
+    return "topics" if "topics" in record else "tag_list"
 
 
 def _has_issues(record: JsonObject) -> bool | None:

@@ -110,7 +110,7 @@ def parse_project(name: str, metadata: IndexObject) -> IndexFacts:
     index_name = info.required_text("name")
     if canonicalize_name(index_name) != canonicalize_name(name):
         raise BadResponse(f"{metadata.url} returned a different project: {index_name!r:.80}")
-    described_version = _valid_version(info.text("version"))
+    described_version = _listed_version(metadata, _valid_version(info.text("version")))
     files_by_version, has_all_releases = _release_files(metadata, described_version)
     releases = _parse_releases(files_by_version, info, described_version)
     version = _current_version(releases, files_by_version) or described_version
@@ -197,6 +197,14 @@ def _valid_version(version: str | None) -> str | None:
     return version if is_valid else None
 
 
+def _listed_version(metadata: IndexObject, version: str | None) -> str | None:
+    """Return a version as the list of releases spells it: it may have 1.0 for 1.0.0."""
+    listed = metadata.child("releases").field_names()
+    if version is None or version in listed:
+        return version
+    return next((other for other in listed if version_key(other)[:2] == version_key(version)[:2]), version)
+
+
 def _release_files(metadata: IndexObject, described_version: str | None) -> tuple[dict[str, list[IndexObject]], bool]:
     """Return the files of each release by version, and whether these are all releases.
 
@@ -208,10 +216,11 @@ def _release_files(metadata: IndexObject, described_version: str | None) -> tupl
         for version in listed.field_names()
         if _valid_version(version) is not None
     }
-    described_files = list(metadata.children("urls") or ())
-    if listed.field_names() or described_version is None or not described_files:
+    described_files = metadata.children("urls")
+    if listed.field_names() or described_version is None or described_files is None:
         return files, True
-    return {described_version: described_files}, False
+    described = {described_version: list(described_files)}
+    return (files, True) if "releases" in metadata and not described[described_version] else (described, False)
 
 
 def _parse_releases(
@@ -290,8 +299,8 @@ def _vulnerability(entry: IndexObject) -> Vulnerability:
     lines = (entry.meaningful_text("details") or "").splitlines()
     summary = entry.meaningful_text("summary") or next((line.strip() for line in lines if line.strip()), "")
     return Vulnerability(
-        id=entry.required_text("id"),
-        aliases=entry.text_list("aliases") or (),
+        id=entry.required_text("id").strip(),
+        aliases=tuple(name for alias in entry.text_list("aliases") or () if (name := alias.strip())),
         summary=summary[:MAX_SUMMARY_LENGTH],
         link=entry.web_url("link"),
         fixed_in=entry.text_list("fixed_in") or (),
@@ -319,8 +328,8 @@ def _merged(records: list[Vulnerability]) -> Vulnerability:
         return records[0]
     names: dict[str, str] = {}  # by name without case, in the order of the records
     for name in [*(record.id for record in records), *(alias for record in records for alias in record.aliases)]:
-        names.setdefault(name.casefold(), name)
-    main = min((name for name in names.values() if name.upper().startswith("CVE-")), default=records[0].id)
+        names.setdefault(name.casefold(), name.upper() if name.casefold().startswith("cve-") else name)
+    main = min((name for name in names.values() if name.startswith("CVE-")), default=records[0].id)
     del names[main.casefold()]
     return Vulnerability(
         id=main,

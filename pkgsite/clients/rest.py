@@ -42,6 +42,10 @@ class JsonObject:
     def __contains__(self, name: str) -> bool:
         return name in self._data
 
+    def __bool__(self) -> bool:
+        """Return whether there are any fields."""
+        return bool(self._data)
+
     def stated(self, fields: Mapping[str, str]) -> list[str]:
         """Return the names whose fields are in this object, whatever their values.
 

@@ -294,6 +294,14 @@ def test_a_repository_without_an_issue_tracker_has_no_open_issues(
     assert (facts.has_issues, facts.open_issues) == (False, None)
 
 
+def test_null_is_not_an_issue_tracker_elsewhere_or_a_parent(fake: FakeForgejo, forgejo: Forgejo) -> None:
+    fields = {"has_issues": True, "external_tracker": None, "open_issues_count": 3, "fork": True, "parent": None}
+    fake.repositories["ada/engine"].fields |= fields
+    facts = single_facts(forgejo.repo_facts(repo_requests("forgejo", HOST, "ada/engine"), now=NOW))
+    assert (facts.has_issues, facts.open_issues, facts.is_fork) == (True, 3, True)
+    assert "parent_url" in facts.empty  # the parent was deleted
+
+
 def test_authors_without_an_account_count_by_name(fake: FakeForgejo, forgejo: Forgejo) -> None:
     def commit(sha: str, date: str) -> dict[str, Any]:
         signed = {"name": "Person One", "email": "one@example.org", "date": date}

@@ -566,11 +566,11 @@ def test_headers_without_quota(headers: dict[str, str]) -> None:
 @pytest.mark.parametrize("failed", [True, False])
 def test_null_field_of_graphql_is_empty_unless_it_failed(host: FakeGitHub, failed: bool) -> None:
     node = host.add("a/name", licence=None, description=None).graphql()
-    node["issues"] = node["repositoryTopics"] = None
-    paths = [["r0", name] for name in ("licenseInfo", "description", "issues")]
+    node["issues"] = node["repositoryTopics"] = node["homepageUrl"] = None
+    paths = [["r0", name] for name in ("licenseInfo", "description", "issues", "homepageUrl")]
     errors = [{"path": path, "message": "Something went wrong"} for path in paths] if failed else []
     (result,) = github_responses.parse_batch({"data": {"r0": node}, "errors": errors}, [ref("a/name")])
     assert isinstance(result.outcome, github_responses.GitHubRepo)
     facts = result.outcome.facts
-    assert facts.empty == frozenset({"topics"} if failed else {"topics", "licence", "open_issues"})
-    assert facts.description == (None if failed else "")
+    assert facts.empty == {"topics", "parent_url", *([] if failed else ["licence", "open_issues"])}
+    assert (facts.description, facts.homepage_url) == ((None, None) if failed else ("", ""))

@@ -144,6 +144,8 @@ def test_topics_of_older_hosts(fake: FakeGitLab, gitlab: GitLab) -> None:
     record = {"id": 42, "web_url": "https://git.example.org/ada/engine", "tag_list": ["django", "python"]}
     fake.faults["engine?"] = response("200 OK", record)
     assert single_facts(gitlab.repo_facts(repo_requests("gitlab", HOST, PATH), now=NOW)).topics == ("django", "python")
+    fake.faults["engine?"] = response("200 OK", record | {"tag_list": None})
+    assert "topics" in single_facts(gitlab.repo_facts(repo_requests("gitlab", HOST, PATH), now=NOW)).empty
     fake.faults["engine?"] = response("200 OK", record | {"topics": []})
     assert single_facts(gitlab.repo_facts(repo_requests("gitlab", HOST, PATH), now=NOW)).topics == ()
 
@@ -164,6 +166,12 @@ def test_fork_and_mirror(fake: FakeGitLab, gitlab: GitLab) -> None:
     }
     facts = single_facts(gitlab.repo_facts(repo_requests("gitlab", HOST, PATH), now=NOW))
     assert (facts.is_fork, facts.parent_url, facts.is_mirror) == (True, "https://git.example.org/bea/engine", True)
+
+
+def test_null_is_not_a_parent(fake: FakeGitLab, gitlab: GitLab) -> None:
+    fake.repositories[PATH].fields["forked_from_project"] = None
+    facts = single_facts(gitlab.repo_facts(repo_requests("gitlab", HOST, PATH), now=NOW))
+    assert (facts.is_fork, facts.parent_url) == (False, None)
 
 
 def test_archived_repository(fake: FakeGitLab, gitlab: GitLab) -> None:

@@ -368,7 +368,7 @@ def test_a_known_status_is_kept_while_it_can_not_be_read(fake: FakePyPI, status_
     first = status_reader.index_facts("django-x", validators={})
     fake.faults["/simple/django-x/"] = response("503 Service Unavailable", b"")
     assert status_reader.index_facts("django-x", validators=first.validators) == Fetched(None, first.validators)
-    fake.faults["/simple/django-x/"] = response("429 Too Many Requests", b"", Retry_After="60")
+    fake.faults["/simple/django-x/"] = response("429 Too Many Requests", b"", Retry_After="600")
     with pytest.raises(RateLimited):
         status_reader.index_facts("django-x", validators=first.validators)
 

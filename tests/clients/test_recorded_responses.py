@@ -158,6 +158,32 @@ def test_pypi_licence_with_its_classifier(licence: str, classifier: str, expecte
     assert (facts.licence, facts.licences) == (expected, (expected,))
 
 
+def test_pypi_spells_a_version_in_two_ways() -> None:
+    facts = project({"1.0": ["2023-12-30T20:52:24"]}, version="1.0.0", license="MIT", requires_dist=["django"])
+    assert (facts.version, facts.licence, facts.requires_dist) == ("1.0", "MIT", ("django",))
+
+
+def test_pypi_yanked_release_without_files_or_a_list_of_releases() -> None:
+    info = {"name": "example", "version": "1.0", "yanked": True, "yanked_reason": "broken"}
+    facts = parse_project("example", IndexObject("https://pypi.org/pypi/example/json", {"info": info, "urls": []}))
+    (release,) = facts.releases
+    assert (facts.version, release.number, release.yanked_reason) == ("1.0", "1.0", "broken")
+    assert not facts.has_all_releases
+
+
+def test_pypi_vulnerabilities_share_an_alias_whatever_its_case_and_spaces() -> None:
+    records = [
+        {"id": "PYSEC-2020-1", "aliases": ["cve-2020-1 ", ""]},
+        {"id": "GHSA-aaaa-bbbb-cccc", "aliases": ["CVE-2020-1"]},
+        {"id": "PYSEC-2020-2", "aliases": [""]},
+    ]
+    facts = project({"1.0": ["2020-09-02T18:13:21"]}, version="1.0", vulnerabilities=records)
+    assert [(record.id, record.aliases) for record in facts.vulnerabilities or ()] == [
+        ("CVE-2020-1", ("PYSEC-2020-1", "GHSA-aaaa-bbbb-cccc")),
+        ("PYSEC-2020-2", ()),
+    ]
+
+
 def test_pypi_vulnerability_with_two_records() -> None:
     details = "There is a cross-site scripting vulnerability in example 0.2.3 via crafted content in a form field."
     records = [
