@@ -11,10 +11,11 @@ from pkgsite.clock import utc_now
 from pkgsite.extensions import db
 from pkgsite.jobs import scheduler as scheduling
 from pkgsite.jobs.scheduler import Scheduler
-from pkgsite.models import HostState, JobRun, Lease, SourceState
+from pkgsite.models import DailySample, HostState, JobRun, Lease, SourceState
 from pkgsite.rules.freshness import Source, latest_due_at, next_due_at, retry_at
 from pkgsite.rules.timetable import HOUSEKEEPING, REFRESH
 from pkgsite.services.refresh.queue import CLAIM_TTL, MAX_PAUSE, reset_future_times
+from pkgsite.services.refresh.samples import record_samples
 from pkgsite.services.status import status_page
 from tests.jobs.fake_hosts import FakeHosts, RefreshedSite
 
@@ -85,6 +86,20 @@ def test_time_of_the_first_miss_is_not_in_the_future(site: RefreshedSite) -> Non
     set_states(site, first_missed_at=now + AHEAD)
     assert reset(site, now) == 3
     assert site.source_state("one", Source.REPO).first_missed_at == now
+
+
+def test_missing_packages_and_samples_are_not_in_the_future(site: RefreshedSite) -> None:
+    site.add_package("one", repo_url="https://github.com/ada/one", stars=5)
+    now = utc_now()
+    with site.app.app_context():
+        for at in (now + AHEAD, now):
+            record_samples(db.session(), now=at)
+            db.session.commit()
+        assert db.session.scalars(select(DailySample.day_on)).all() == [now.date()]
+        db.session.remove()
+    site.update_package("one", missing_since=now + AHEAD)
+    assert reset(site, now) == 1
+    assert site.package("one").missing_since == now
 
 
 def test_lease_of_a_scheduler_whose_clock_was_ahead_is_taken_over(

@@ -190,6 +190,7 @@ PAUSES = [
     (BadResponse(""), [5, 10, 20, 40]),
     (RateLimited(""), [15, 30, 60, 120]),
     (RateLimited("", 120.0), [2, 2, 2, 2]),
+    (RateLimited("", 0.0), [1, 2, 4, 8]),  # the time has passed by our clock
     (RateLimited("", 60.0, is_minimum=True), [1, 2, 4, 8]),
     (RateLimited("", 1800.0, is_minimum=True), [30, 31, 33, 37]),
     (NotAllowed("", is_host_wide=True), [5, 10, 20, 40, 60, 60]),

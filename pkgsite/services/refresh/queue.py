@@ -268,6 +268,7 @@ def reset_future_times(session: Session, *, now: datetime) -> int:
         update(SourceState).where(wrong["claim"]).values(claimed_by=None, claimed_until=None),
         update(SourceState).where(wrong["miss"]).values(first_missed_at=now),
         update(HostState).where(wrong["pause"]).values(paused_until=None, failures=0),
+        update(Package).where(Package.missing_since > now + CLOCK_TOLERANCE).values(missing_since=now),
     )
     return sum(
         session.execute(statement.execution_options(synchronize_session=False)).rowcount  # type: ignore[attr-defined]
@@ -335,7 +336,9 @@ def _pause_length(failure: UpstreamError, previous_pauses: int) -> timedelta:
         return min(INITIAL_FAILURE_PAUSE * growth, MAX_REFUSAL_PAUSE if is_refusal else MAX_PAUSE)
     if failure.retry_after_s is None:
         return min(DEFAULT_PAUSE * growth, MAX_PAUSE)
-    requested = timedelta(seconds=min(max(failure.retry_after_s, 1.0), MAX_PAUSE.total_seconds()))
+    if failure.retry_after_s < 1:  # no time to wait, as from a host whose clock is behind
+        return min(MIN_LIMIT_PAUSE * growth, MAX_PAUSE)
+    requested = timedelta(seconds=min(failure.retry_after_s, MAX_PAUSE.total_seconds()))
     return min(requested + MIN_LIMIT_PAUSE * (growth - 1), MAX_PAUSE) if failure.is_minimum else requested
 
 

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Date, insert, literal, or_, select, update
+from sqlalchemy import Date, delete, insert, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from pkgsite.models import DailySample, Package, begin_write
+from pkgsite.rules.freshness import CLOCK_TOLERANCE
 from pkgsite.rules.scores import score
 
 SAMPLED_COLUMNS = (Package.stars, Package.forks, Package.pypi_downloads)
 
 
 def record_samples(session: Session, *, now: datetime) -> int:
-    """Record the current figures of each package, once a day (UTC); return the number of new samples."""
+    """Record the current figures of each package, once a day (UTC); return the number of new samples.
+
+    Samples of later days are from a process whose clock was ahead, and are deleted.
+    """
     begin_write(session)
+    session.execute(delete(DailySample).where(DailySample.day_on > (now + CLOCK_TOLERANCE).date()))
     today = literal(now.date(), Date)
     already_sampled = (
         select(DailySample.package_id).where(DailySample.day_on == today, DailySample.package_id == Package.id).exists()
