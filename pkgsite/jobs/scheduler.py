@@ -17,13 +17,14 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 from flask import Flask
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from pkgsite.clock import utc_now
 from pkgsite.errors import UpstreamError
 from pkgsite.extensions import gateways
 from pkgsite.jobs.refresh import retry_in_transaction, run_in_transaction, worker_name
 from pkgsite.jobs.timetable import JOB_FUNCTIONS, JobContext
+from pkgsite.outages import is_outage, report_outage
 from pkgsite.rules.freshness import CLOCK_TOLERANCE
 from pkgsite.rules.timetable import Job
 from pkgsite.services.refresh.leases import acquire_lease, finish_run, release_lease, start_run
@@ -34,6 +35,14 @@ LEASE = "scheduler"
 LEASE_TTL = timedelta(seconds=35)
 HEARTBEAT_INTERVAL = timedelta(seconds=10)
 T = TypeVar("T")
+
+
+def log_failure(error: Exception, message: str, *args: object) -> None:
+    """Log an error with its traceback; an outage of the database is one line, however many jobs it affects."""
+    if isinstance(error, DBAPIError) and is_outage(error):
+        report_outage(error)
+    else:
+        log.error(message, *args, exc_info=error)
 
 
 class TickTrigger(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
@@ -100,8 +109,8 @@ class Scheduler:
         self._lease_expires_at = 0.0
         try:
             self._retry_in_transaction(release_lease, LEASE, holder=self._name, now=utc_now())
-        except SQLAlchemyError:
-            log.exception("could not release the scheduler lease; it expires in %s s", LEASE_TTL.seconds)
+        except SQLAlchemyError as error:
+            log_failure(error, "could not release the scheduler lease; it expires in %s s", LEASE_TTL.seconds)
 
     def _heartbeat(self) -> None:
         """Acquire or renew the lease; after acquiring it, run each job whose last tick was missed.
@@ -116,8 +125,8 @@ class Scheduler:
             had_lease = self.holds_lease
             try:
                 self._acquire_lease()
-            except SQLAlchemyError:
-                log.exception("could not renew the scheduler lease; retrying in %s s", HEARTBEAT_INTERVAL.seconds)
+            except SQLAlchemyError as error:
+                log_failure(error, "could not renew the scheduler lease; retrying in %s s", HEARTBEAT_INTERVAL.seconds)
                 return
             is_new = self.holds_lease and not had_lease
             if is_new:
@@ -145,7 +154,7 @@ class Scheduler:
             if run_id is not None:
                 self._finish_run(job, run_id)
         except SQLAlchemyError as error:  # the job runs again at the next tick
-            log.error("could not record the run of %s: %s", job.name, error)
+            log_failure(error, "could not record the run of %s", job.name)
 
     def _start_run(self, job: Job) -> int | None:
         """Record that the job starts, and return the run's id; None if it must not run."""
@@ -164,7 +173,7 @@ class Scheduler:
             log.info("%s: %s", job.name, failure)
             outcome = {"error": str(failure)}
         except Exception as error:
-            log.exception("%s failed", job.name)
+            log_failure(error, "%s failed", job.name)
             outcome = {"error": f"{type(error).__name__}: {error}"}
         self._retry_in_transaction(finish_run, run_id, now=utc_now(), **outcome)
 

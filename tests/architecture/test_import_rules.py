@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "forms": {"rules", "errors", "services"},
     "views": {"services", "forms", "rules", "errors", "clock", "extensions", "limits"},
     "api": {"services", "rules", "errors", "clock", "extensions", "limits"},
-    "jobs": {"operations", "services", "clients", "rules", "errors", "clock", "extensions"},
+    "jobs": {"operations", "services", "clients", "rules", "errors", "clock", "extensions", "outages"},
     "operations": {"services", "models", "rules", "errors", "clock", "extensions", "outages"},
     "cli": {"operations", "jobs", "rules", "services", "clients", "errors", "clock", "extensions", "models"},
     "server": {"operations", "jobs", "services", "models", "errors", "clock", "extensions", "wsgi"},

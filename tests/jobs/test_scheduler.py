@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -12,6 +14,7 @@ from flask import Flask
 from sqlalchemy import delete, select
 from sqlalchemy.exc import OperationalError
 
+from pkgsite import outages
 from pkgsite.clock import utc_now
 from pkgsite.errors import Unavailable
 from pkgsite.extensions import db
@@ -118,6 +121,28 @@ def test_lease_survives_one_database_failure(
     assert scheduler.holds_lease  # the lease has not expired yet
     scheduler._heartbeat()
     assert scheduler.holds_lease
+
+
+def test_outage_of_the_database_is_one_line_in_the_log(
+    start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    scheduler = start()
+    assert wait_until(lambda: scheduler.holds_lease)
+
+    def fail(*_args: object, **_options: object) -> bool:
+        raise OperationalError("SELECT", {}, sqlite3.OperationalError("unable to open database file"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(outages._LastFailure, "at", None)
+        patch.setattr(scheduling, "acquire_lease", fail)
+        patch.setattr(scheduling, "start_run", fail)
+        caplog.clear()
+        for _ in range(3):
+            scheduler._heartbeat()
+            scheduler._run_job(HOUSEKEEPING)
+    (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert record.getMessage() == "The database is not available: unable to open database file"
+    assert record.exc_info is None
 
 
 def test_jobs_run_after_a_clock_that_was_ahead_is_set_back(
