@@ -240,7 +240,7 @@ def test_downloads_that_are_no_longer_counted_are_unknown(site: RefreshedSite, f
     site.add_package("one", pypi_url="one")
     site.refresh()
     assert site.package("one").pypi_downloads == 4321
-    fake_hosts.download_counts["one"].downloads = None
+    fake_hosts.download_counts.faults["/recent"] = response("200 OK", {"data": {"last_month": None}})
     assert refresh_later(site).pypi_downloads is None
 
 
