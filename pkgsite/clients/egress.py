@@ -22,6 +22,8 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from pkgsite.errors import NotAllowed
 
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # IPv4 addresses embedded in IPv6
+GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")  # all other IPv6 addresses are special
+IPV6_DOCUMENTATION = ipaddress.IPv6Network("3fff::/20")  # RFC 9637; `ipaddress` does not know it yet
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -71,7 +73,10 @@ def is_public(address: str) -> bool:
     mapped = getattr(ip, "ipv4_mapped", None) or getattr(ip, "sixtofour", None)
     if ip in NAT64:
         mapped = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-    return (mapped or ip).is_global and not (mapped or ip).is_multicast
+    ip = mapped or ip
+    if isinstance(ip, ipaddress.IPv6Address) and (ip not in GLOBAL_UNICAST or ip in IPV6_DOCUMENTATION):
+        return False
+    return ip.is_global and not ip.is_multicast
 
 
 class EgressAdapter(HTTPAdapter):

@@ -72,7 +72,8 @@ def test_similar_host_names_are_rejected(url: str) -> None:
 
 PRIVATE = (
     "127.0.0.1 10.1.2.3 172.16.0.1 192.168.1.1 169.254.169.254 100.64.0.1 0.0.0.0 224.0.0.1 255.255.255.255 "
-    "::1 :: fe80::1 fe80::1%eth0 fc00::1 ff02::1 ::ffff:127.0.0.1 ::ffff:10.0.0.1 2002:7f00:1::"
+    "::1 :: fe80::1 fe80::1%eth0 fc00::1 ff02::1 ::ffff:127.0.0.1 ::ffff:10.0.0.1 2002:7f00:1:: "
+    "64:ff9b::a00:1 64:ff9b:1::a00:1 ::10.0.0.1 fec0::1 5f00::1 3fff::1 2001:db8::1 198.18.0.1 240.0.0.1"
 )
 
 
@@ -87,6 +88,8 @@ def test_non_public_addresses_are_rejected(address: str, monkeypatch: pytest.Mon
         connect_checked("rebound.example", 443, 1.0, EgressPolicy.from_hosts(("rebound.example",)))
 
 
-@pytest.mark.parametrize("address", ["140.82.121.4", "2606:50c0:8000::154", "::ffff:140.82.121.4"])
+@pytest.mark.parametrize(
+    "address", ["140.82.121.4", "2606:50c0:8000::154", "::ffff:140.82.121.4", "64:ff9b::8c52:7904"]
+)
 def test_public_addresses(address: str) -> None:
     assert is_public(address)
