@@ -51,7 +51,7 @@ REST_FIELDS = {
     "licence": "license",
     "topics": "topics",
 }
-UNKNOWN_LICENCES = {None, "", "NOASSERTION"}  # GitHub could not identify the licence
+UNKNOWN_LICENCES = {None, "", "NOASSERTION", "other"}  # GitHub could not identify the licence
 FORBIDDEN_ERROR_TYPES = {"FORBIDDEN", "UNAUTHORIZED", "INSUFFICIENT_SCOPES"}
 RATE_LIMIT_ERROR_TYPES = {"RATE_LIMITED", "RATE_LIMIT"}
 MAX_TIMESTAMP_DIGITS = 11  # of a Unix timestamp that datetime supports
@@ -212,7 +212,8 @@ def parse_rest_repo(record: Any, last_commit_at: datetime | None) -> GitHubRepo:
         is_archived=read_path(record, "archived", bool),
         default_branch=read_path(record, "default_branch", str),
         last_commit_at=last_commit_at,
-        licence=_licence(read_path(record, "license.spdx_id", str)),
+        # Older servers only have the key, which is the identifier in lower case.
+        licence=_licence(read_path(record, "license.spdx_id", str) or read_path(record, "license.key", str)),
         topics=None if topics is None else tuple(str(topic) for topic in topics),
         has_issues=read_path(record, "has_issues", bool),
         is_fork=read_path(record, "fork", bool),

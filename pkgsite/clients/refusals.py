@@ -168,7 +168,7 @@ def _rate_limited(refusal: Refusal, said: str, message: str) -> UpstreamError | 
     status, wait_s = refusal.status, refusal.retry_after_s
     is_limit_code = status in {HTTPStatus.TOO_MANY_REQUESTS, ENHANCE_YOUR_CALM}
     if is_limit_code or (wait_s is not None and status in TRANSIENT_CODES):
-        when = "" if wait_s is None else f", retry in {wait_s:.0f} s"
+        when = f", retry in {wait_s:.0f} s" if wait_s is not None and wait_s >= 1 else ""
         text = f"{refusal.url} returned {status}: rate limit exceeded{when}"
         return RateLimited(text, wait_s, host_message=message)
     is_stated = status in STATED_LIMIT_CODES and states_rate_limit(said)

@@ -24,6 +24,7 @@ from pkgsite.rules.links import safe_url
 MAX_PAGES = 200
 AUTHOR_PAGES = 4  # of the newest commits, if a host lists no contributors
 MAX_TIMESTAMP_DIGITS = 10  # of a Unix timestamp, up to the year 2286
+HOST_PATTERN = re.compile(r"(?:[\w-]+\.)+[^\W\d][\w-]+(?::\d+)?(?=[/?#]|$)")  # a URL without its scheme
 EMAIL_PATTERN = re.compile(r"\S@\S")
 
 
@@ -247,7 +248,7 @@ def has_next(headers: Mapping[str, str]) -> bool:
 def website_url(text: str | None) -> str:
     """Return the URL of a website, which people also type without a scheme; empty if it is not safe to link to."""
     text = (text or "").strip()
-    return safe_url(text if "://" in text or not text else f"https://{text}") or ""
+    return safe_url(f"https://{text}" if HOST_PATTERN.match(text) else text) or ""
 
 
 def clean_person_name(text: str | None) -> str | None:

@@ -574,3 +574,19 @@ def test_null_field_of_graphql_is_empty_unless_it_failed(host: FakeGitHub, faile
     facts = result.outcome.facts
     assert facts.empty == {"topics", "parent_url", *([] if failed else ["licence", "open_issues"])}
     assert (facts.description, facts.homepage_url) == ((None, None) if failed else ("", ""))
+
+
+@pytest.mark.parametrize(
+    ("licence", "expected"),
+    [
+        ({"key": "mit", "spdx_id": "MIT"}, "MIT"),
+        ({"key": "lgpl-2.1"}, "LGPL-2.1"),
+        ({"key": "mit", "spdx_id": None}, "MIT"),
+        ({"key": "other", "spdx_id": "NOASSERTION"}, None),
+        ({"key": "other"}, None),
+        (None, None),
+    ],
+)
+def test_licence_of_a_rest_record(host: FakeGitHub, licence: Any, expected: str | None) -> None:
+    record = host.add("a/name").rest() | {"license": licence}
+    assert github_responses.parse_rest_repo(record, None).facts.licence == expected

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pkgsite.clients.rest import JsonObject
+from pkgsite.clients.rest import JsonObject, website_url
 from pkgsite.errors import BadResponse
 
 
@@ -40,3 +40,19 @@ def test_unsafe_urls_are_none(url: str | None) -> None:
 def test_other_types_are_a_bad_response(value: object) -> None:
     with pytest.raises(BadResponse, match="invalid value for web_url"):
         web_url(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        *(("https://example.org/", "https://example.org/"), ("example.org", "https://example.org")),
+        *(
+            ("www.example.org:8080/x", "https://www.example.org:8080/x"),
+            ("bücher.example?a", "https://bücher.example?a"),
+        ),
+        *(("javascript:alert(1)", ""), ("mailto:ada@example.org", ""), ("ada@example.org", ""), ("soon", "")),
+        *(("coming soon", ""), ("ftp://example.org", ""), (" ", ""), (None, "")),
+    ],
+)
+def test_websites_may_be_typed_without_a_scheme(text: str | None, url: str) -> None:
+    assert website_url(text) == url
