@@ -51,6 +51,14 @@ def report_outage(error: DBAPIError) -> None:
         log.error("The database is not available: %s", describe(error))
 
 
+def was_outage(error: BaseException) -> bool:
+    """Return whether an error was an outage of the database, and if so, report it."""
+    if not isinstance(error, DBAPIError) or not is_outage(error):
+        return False
+    report_outage(error)
+    return True
+
+
 def describe(error: DBAPIError) -> str:
     """Return the cause in one line, without the statement and its values."""
     return " ".join(str(error.orig).split())

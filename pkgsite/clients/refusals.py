@@ -59,7 +59,8 @@ _REFUSED_SITE = re.compile(
     r"your (user )?account (was|is|has been) (\w+ )?(suspended|blocked|locked|disabled|flagged|deactivated)"
     r"|your ip( address)?( \[?[0-9a-f.:]+\]?)? (was|is|has been) (\w+ )?(blocked|banned|blacklisted)"
     r"|you have been (blocked|banned)|must accept the terms of service|forbidden by administrative rules"
-    r"|your account is pending approval|your password (has )?expired|only signed[\s-]in users? (is|are) allowed"
+    r"|must authenticate to access this api|your account is pending approval"
+    r"|your password (has )?expired|only signed[\s-]in users? (is|are) allowed"
     r"|prohibited from signing in|(login|sign-?in) is prohibited|access to this site has been restricted"
     # Pages of proxies that let browsers through only.
     r"|just a moment\.\.\.|attention required!|enable javascript and cookies|checking your browser"

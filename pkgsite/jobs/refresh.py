@@ -24,6 +24,7 @@ from pkgsite.errors import BadResponse, Unavailable, UpstreamError
 from pkgsite.extensions import db
 from pkgsite.jobs.pauses import record_pause
 from pkgsite.jobs.workers import is_dead
+from pkgsite.outages import was_outage
 from pkgsite.rules.freshness import Source
 from pkgsite.services.refresh.queue import (
     ALL_SOURCES,
@@ -198,7 +199,8 @@ class Refresher:
                 raise
         failed = [(host, error) for host, future in zip(hosts, futures, strict=True) if (error := future.exception())]
         for host, error in failed[1:]:
-            log.error("refreshing from %s failed too: %s: %s", host, type(error).__name__, error)
+            if not was_outage(error):
+                log.error("refreshing from %s failed too: %s: %s", host, type(error).__name__, error)
         if failed:
             raise failed[0][1]
         return self.summary

@@ -17,14 +17,14 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 from flask import Flask
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from pkgsite.clock import utc_now
 from pkgsite.errors import UpstreamError
 from pkgsite.extensions import gateways
 from pkgsite.jobs.refresh import retry_in_transaction, run_in_transaction, worker_name
 from pkgsite.jobs.timetable import JOB_FUNCTIONS, JobContext
-from pkgsite.outages import is_outage, report_outage
+from pkgsite.outages import was_outage
 from pkgsite.rules.freshness import CLOCK_TOLERANCE
 from pkgsite.rules.timetable import Job
 from pkgsite.services.refresh.leases import acquire_lease, finish_run, release_lease, start_run
@@ -39,9 +39,7 @@ T = TypeVar("T")
 
 def log_failure(error: Exception, message: str, *args: object) -> None:
     """Log an error with its traceback; an outage of the database is one line, however many jobs it affects."""
-    if isinstance(error, DBAPIError) and is_outage(error):
-        report_outage(error)
-    else:
+    if not was_outage(error):
         log.error(message, *args, exc_info=error)
 
 

@@ -101,6 +101,7 @@ def test_time_from_the_host_is_exact(status: int) -> None:
         (403, {"error": "insufficient_scope", "error_description": GITLAB_SCOPE}),
         (403, {"message": "token does not have at least one of required scope(s): [read:repository]"}),
         (403, {"message": "Only signed in user is allowed to call APIs."}),
+        (401, {"message": "Must authenticate to access this API."}),
         (403, {"message": "This account is prohibited from signing in, please contact your site administrator."}),
         (403, {"message": "403 Forbidden - Your password expired. Please access GitLab from a web browser"}),
         (403, {"message": "403 Forbidden - Your account is pending approval from your GitLab administrator"}),
