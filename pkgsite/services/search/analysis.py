@@ -181,7 +181,7 @@ def _interpretations(
         similar_names=similar_names,
         last_prefix=known.last_prefix,
         completions=tuple(known.completions.get(known.last_prefix, ())),
-        is_incomplete=bool(known.last_prefix) and known.last_prefix not in known.document_counts,
+        is_incomplete=known.last_prefix not in known.document_counts and bool(known.completions.get(known.last_prefix)),
     )
     return (main, *(Interpretation((*combination, *phrases), ()) for combination in joined))
 
