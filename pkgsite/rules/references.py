@@ -153,13 +153,11 @@ def _parse_name(text: str) -> Reference:
 def _parse_url(text: str, index_hosts: Collection[str]) -> Reference:
     """Return what a URL refers to; nothing for other texts."""
     text = text.strip("\"'`<>,;")
-    page = _PAGE.match(text)
+    page, package_url, egg = _PAGE.match(text), _PACKAGE_URL.match(text), _EGG.search(text)
     if page:
-        return Reference(Form.URL, slug=unquote(page[1]).replace("\0", ""))
-    package_url = _PACKAGE_URL.match(text)
+        return Reference(Form.URL, slug=_page_slug(page))
     if package_url:
         return Reference(Form.URL, project=package_url[1])
-    egg = _EGG.search(text)
     if _SCP.match(re.sub(r"^\w+\+", "", text)):
         return Reference(Form.URL, project=egg[1] if egg else "", repo_url=_without_revision(text))
     is_bare = not _URL.match(text)
@@ -172,17 +170,22 @@ def _parse_url(text: str, index_hosts: Collection[str]) -> Reference:
     except ValueError:  # an unbalanced bracket
         return NO_REFERENCE
     archive = _ARCHIVE.match(unquote(parts.path).rpartition("/")[2])
+    project = archive[1] if archive else ""
     if host in index_hosts:
         path = re.sub(r"^/p/", "/project/", parts.path)  # PyPI's short URLs
-        name = archive[1] if archive else parse_pypi_name(f"https://{host}{path}")
+        name = project or parse_pypi_name(f"https://{host}{path}")
         return Reference(Form.URL, project=name) if is_pypi_name(name) else NO_REFERENCE
-    page = _PAGE.search(parts.path)
     return Reference(
         Form.URL,
-        project=egg[1] if egg else archive[1] if archive else "",
+        project=egg[1] if egg else project,
         repo_url=_without_revision(text),
-        slug=unquote(page[1]).replace("\0", "") if page else "",
+        slug=_page_slug(_PAGE.search(parts.path)),
     )
+
+
+def _page_slug(match: re.Match[str] | None) -> str:
+    """Return the slug in a match of `_PAGE`; empty without a match."""
+    return unquote(match[1]).replace("\0", "") if match else ""
 
 
 def _without_revision(url: str) -> str:

@@ -120,7 +120,7 @@ def launchpad(url: UrlPath) -> RepoPath:
     example = f"Enter the URL of a project, such as https://{url.host}/name."
     if segments[:1] == ["+branch"] and len(segments) > 1:
         return RepoPath(url.host, segments[:2])
-    if segments[1:2] == ["+source"] and len(segments) > 2 and "+git" not in segments:  # of a distribution
+    if _is_launchpad_package(segments):
         return RepoPath(url.host, end_at_git_suffix(segments[:3]))
     if not segments or segments[0].startswith("+") or segments[0] in {"projects", "people", "ubuntu"}:
         raise refusal("a page of Launchpad", example)
@@ -128,11 +128,14 @@ def launchpad(url: UrlPath) -> RepoPath:
         return RepoPath(url.host, end_at_git_suffix(segments[: segments.index("+git") + 2]))
     if not segments[0].startswith("~"):
         return RepoPath(url.host, end_at_git_suffix(segments[:1]))
-    if segments[1:2] == ["+junk"] and len(segments) > 2:  # a branch that belongs to no project
-        return RepoPath(url.host, segments[:3])
     if len(segments) < 3 or any(segment.startswith("+") for segment in segments[1:3]):
         raise refusal("the page of a person or a team on Launchpad", example)
     return RepoPath(url.host, segments[:3])
+
+
+def _is_launchpad_package(segments: list[str]) -> bool:
+    """Return whether a path names a source package of a distribution, or a person's branch of no project."""
+    return len(segments) > 2 and segments[1] in {"+source", "+junk"}
 
 
 def launchpad_page(url: UrlPath) -> RepoPath:

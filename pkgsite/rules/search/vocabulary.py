@@ -16,10 +16,10 @@ should so some somehow something such t than that the their them then there thes
 to us ve via was way ways we were what when where which while who whose why will with would you your
 """
 _REQUEST_TEXT = """
-alternative alternatives app apps best better compared competitor competitors equivalent equivalents find
-good great help instead libraries library like looking need needs package packages please possible rather
-recommend recommended replacement replacements similar substitute substitutes suggest suggestion
-suggestions thing things use used using versus vs want wants
+alternative alternatives anyone app apps best better compared competitor competitors easiest equivalent
+equivalents find good great help instead know libraries library like looking need needs opposed package
+packages please possible rather recommend recommended replacement replacements similar simplest
+someone substitute substitutes suggest suggestion suggestions thing things use used using versus vs want wants
 """
 FUNCTION_WORDS, _REQUEST_WORDS = frozenset(_FUNCTION_TEXT.split()), frozenset(_REQUEST_TEXT.split())
 _PHRASES = {("log", "in"): "login", ("logging", "in"): "login", ("log", "out"): "logout"}
@@ -47,7 +47,7 @@ i18n: internationalization, internationalisation, translation
 js: javascript
 k8s: kubernetes
 login: sign in
-l10n: localization, localisation
+l10n: localization, localisation, locale, translation
 mail: email
 mfa: multi factor, two factor, 2fa
 oidc: openid connect

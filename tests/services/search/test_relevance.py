@@ -149,7 +149,7 @@ def test_compound_names_count_as_their_parts_if_the_description_has_them(catalog
     assert ranked_slugs(catalogue, query)[:3] == ["django-cms-pagetags", "django-filetags", "django-reversetag"]
 
 
-@pytest.mark.parametrize("query", ["instead of {}", "{} vs", "what is equivalent to {}?", "competitors of {}"])
+@pytest.mark.parametrize("query", ["instead of {}", "{} vs", "equivalents of {}?", "competitors of {}"])
 @pytest.mark.parametrize("slug", ["django-mfa", "django-q", "pinax-messages"])
 def test_questions_that_compare_a_package_list_it_first(catalogue: Session, query: str, slug: str) -> None:
     assert ranked_slugs(catalogue, query.format(slug))[0] == slug
@@ -159,7 +159,7 @@ def test_other_forms_and_synonyms_count_in_names(catalogue: Session) -> None:
     """They do even if no package has the word itself."""
     messages = {"django-messages", "pinax-messages", "django-stored-messages", "django-threaded-messages"}
     assert set(ranked_slugs(catalogue, "messaging")[:4]) == messages
-    assert ranked_slugs(catalogue, "i18n")[0] == "simple-translation"
+    assert [ranked_slugs(catalogue, word)[0] for word in ("i18n", "l10n")] == ["simple-translation"] * 2
 
 
 def generate_names(session: Session) -> list[str]:
