@@ -99,9 +99,15 @@ def _reference_names(input_schema: type[Input]) -> list[str]:
 
 
 def _identified(value: Any) -> Any:
-    """Return the ids or slugs of the records that links identify; a list has no order."""
+    """Return the ids or slugs of the records that links identify; a list has no order.
+
+    An object, such as a grid's feature with its cells, is compared with the links in it.
+    """
     if isinstance(value, list):
         return sorted(str(_identified(link)) for link in value)
+    if isinstance(value, dict):
+        has_links = {name for name, part in value.items() if name == "package" or isinstance(part, list)}
+        return [(name, _identified(value[name]) if name in has_links else value[name]) for name in sorted(value)]
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return extract_key(value.strip()) if isinstance(value, str) else value

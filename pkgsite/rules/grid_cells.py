@@ -22,7 +22,7 @@ MAX_STRENGTH = 3
 _WORD = re.compile(rf"({'|'.join((*YES_WORDS, *NO_WORDS))})(?![\w'’/-])", re.IGNORECASE)
 _SIGNS = re.compile(r"(\++|-+)")
 _NUMBER = re.compile(r"([+-])([0-9]+)")
-_URL = re.compile(r"https?://[^\s<>\"`]+", re.IGNORECASE)
+_URL = re.compile(r"https?://[^\s<>\"`\\]+", re.IGNORECASE)
 _AFTER_WORD = re.compile(r"[\s,;:.–—]+")
 # The end of a URL in a text, much as in Unicode's linkification (UTS #58). Some characters always end it: punctuation
 # and brackets of scripts that are written without spaces, quotation marks, and invisible formatting characters.
@@ -32,7 +32,8 @@ _INVISIBLE = set("\u200b\u200e\u200f\u2028\u2029\u2060\u2066\u2067\u2068\u2069\u
     "\u202a\u202b\u202c\u202d\u202e"
 )
 _WITHIN_URL = set("·・’‰‱′″†‡•※")  # non-ASCII punctuation that is common in the paths of international URLs
-_AFTER_URL = ".,;:!?'’–—"
+_SYMBOLS = set("＜＞≪≫｀´")  # brackets and quotation marks that Unicode classifies as symbols
+_AFTER_URL = ".,;:!?'’–—·・•*_~"  # as on GitHub, also those of emphasis
 _BRACKETS = {")": "(", "]": "[", "}": "{"}
 _QUOTES = {"'": "'", "‘": "’"}  # these also occur within words, so they only end a URL that they precede
 
@@ -147,4 +148,4 @@ def _ends_url(char: str) -> bool:
     """Return whether a character always ends a URL."""
     if char.isascii() or char in _WITHIN_URL:
         return False
-    return char in _INVISIBLE or unicodedata.category(char) in _PUNCTUATION
+    return char in _SYMBOLS or char in _INVISIBLE or unicodedata.category(char) in _PUNCTUATION

@@ -17,21 +17,23 @@ from pkgsite.rules.pypi_names import is_pypi_name, parse_pypi_name
 INDEX_HOSTS = frozenset({"pypi.org", "pypi.python.org", "test.pypi.org", "files.pythonhosted.org"})
 
 _NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
+_CHANNEL = re.compile(r"^[\w.-]+(?:/[\w.-]+)?::(?=\w)")  # of Conda
 _EXTRAS = r"\s*\[[^\[\]]*\]"
 _VERSION = r"v?(?:\d[\w.*+!-]*|\*)"
 _SPECIFIER = rf"(?:===|~=|==|!=|<=|>=|<|>|=)\s*{_VERSION}(?:=\w+)?"  # Conda appends the build
 _SPECIFIERS = rf"\(?\s*{_SPECIFIER}(?:\s*,\s*{_SPECIFIER})*\s*,?\s*\)?"
 
 _INSTALL = re.compile(
-    r"^(?:[$>%#!]\s*)?(?:sudo\s+)?(?:(?:python[\d.]*|py)\s+-m\s+)?"
+    r"^(?:\([\w.-]+\)\s*)?(?:(?:PS[^>]*>|-?\s*run:|RUN\s|&&|[$>%#!])\s*)?(?:sudo\s+)?(?:(?:python[\d.]*|py)\s+-m\s+)?"
     r"(?:(?:uv\s+)?pip[\d.]*\s+install|(?:uv|poetry|pdm|hatch|rye|pipx|pip)\s+add"
     r"|(?:pipx|conda|mamba|micromamba|pipenv|uv\s+tool)\s+install|easy_install)"
     r"\s+(?P<rest>\S.*)$",
     re.IGNORECASE,
 )
-# Options whose value is a file or a URL, not a project.
+# Options whose value is not a project, but a file, a URL, a group of dependencies or an environment.
 _WITH_VALUE = re.compile(
-    r"(?:^|(?<=\s))(?:-[rcift]|--(?:requirement|constraint|index-url|extra-index-url|find-links|target|channel))"
+    r"(?:^|(?<=\s))(?:-[rciftnG]|--(?:requirement|constraint|index-url|extra-index-url|find-links|target|channel|name|"
+    r"group|optional|extra|extras|source|platform|python))"
     r"[\s=]\s*\S+"
 )
 _EDITABLE = re.compile(r"^(?:-e|--editable)(?:\s+|=)(?=\S)")
@@ -55,17 +57,22 @@ _REQUIREMENTS = (
     re.compile(rf"^({_NAME})\s*;\s*\(*\s*['\"]?[a-z_]+['\"]?\s*(?:[<>=!~]|in\b|not\b).*$"),  # with a marker only
     re.compile(rf"^({_NAME})\s+--hash[=:].*$"),
     re.compile(rf"^({_NAME})\s+\(?v?\d+(?:\.\d+)+[\w.+!-]*\)?$"),  # as `pip list` prints it
+    re.compile(rf"^({_NAME})@(?:[\^~]?v?\d[\w.*+-]*|latest)$"),  # as Poetry and uvx take it
 )
 _ITEM = re.compile(rf"""^["']({_NAME})["']\s*,$""")  # of a list
 _NAMED = re.compile(rf"""^\{{?\s*["']?name["']?\s*[=:]\s*["']({_NAME})["']""")  # of lock files
 _TOML = re.compile(
-    rf"""^["']?({_NAME})["']?\s*=\s*(?:["']\s*(?:[\^~=<>!]+\s*)?{_VERSION}[^"']*["'].*|(?P<table>\{{.*))$"""
+    rf"""^["']?({_NAME})["']?\s*=\s*(?:["']\s*(?:[\^~=<>!]+\s*)?{_VERSION}[^"']*["'].*|(?P<table>\[?\s*\{{.*))$"""
+)
+# A file or the source of a package in a lock file: a line of its own, or the beginning of a table.
+_SOURCE = re.compile(
+    r"""^(?:(?:sdist|source|wheels)\s*=\s*)?\[?\s*\{?\s*["']?(?:file|url|git)["']?\s*[=:]\s*["']([^"']+)["']"""
 )
 _TABLE_URL = re.compile(r"""\b(?:git|url)\s*=\s*["']([^"']+)["']""")
 _TABLE_KEY = re.compile(r"\b(?:version|git|url|path|extras|optional|markers|python|workspace|index|source|file)\s*=")
 _JSON = re.compile(rf"""^["']({_NAME})["']\s*:\s*(?:\{{.*|["']\s*(?:[\^~=<>!]+\s*)?{_VERSION}.*)$""")
 _LIST = re.compile(r"^[\w.-]+\s*=\s*\[\s*(?P<first>[\"'].*)$")
-_HEADER = re.compile(r"^(?:requires-dist|requires|provides-dist)\s*:\s*(?=\S)", re.IGNORECASE)
+_HEADER = re.compile(r"^(?:name|requires-dist|requires|provides-dist)\s*:\s*(?=\S)", re.IGNORECASE)
 _BULLET = re.compile(r"^(?:[-+*•]\s+|[+-](?=[A-Za-z0-9][\w.-]*\s*(?:\[|[=<>~!]=)))")
 
 
@@ -130,7 +137,7 @@ def parse_reference(text: str, index_hosts: Collection[str] = INDEX_HOSTS) -> Re
 
 def _parse_argument(argument: str, index_hosts: Collection[str]) -> Reference:
     """Return what an argument of an install command refers to; nothing for an option."""
-    argument = argument.strip("\"'`")
+    argument = _CHANNEL.sub("", argument.strip("\"'`"))
     if argument.startswith("-"):
         return NO_REFERENCE
     reference = _parse_url(argument, index_hosts) or _parse_line(argument, index_hosts)
@@ -146,14 +153,13 @@ def _parse_name(text: str) -> Reference:
 def _parse_url(text: str, index_hosts: Collection[str]) -> Reference:
     """Return what a URL refers to; nothing for other texts."""
     text = text.strip("\"'`<>,;")
-    page = _PAGE.match(text)
+    page, package_url, egg = _PAGE.match(text), _PACKAGE_URL.match(text), _EGG.search(text)
     if page:
-        return Reference(Form.URL, slug=unquote(page[1]).replace("\0", ""))
-    package_url = _PACKAGE_URL.match(text)
+        return Reference(Form.URL, slug=_page_slug(page))
     if package_url:
         return Reference(Form.URL, project=package_url[1])
-    if _SCP.match(text):
-        return Reference(Form.URL, repo_url=_without_revision(text))
+    if _SCP.match(re.sub(r"^\w+\+", "", text)):
+        return Reference(Form.URL, project=egg[1] if egg else "", repo_url=_without_revision(text))
     is_bare = not _URL.match(text)
     if is_bare and not _BARE_URL.match(text):
         return NO_REFERENCE
@@ -164,16 +170,22 @@ def _parse_url(text: str, index_hosts: Collection[str]) -> Reference:
     except ValueError:  # an unbalanced bracket
         return NO_REFERENCE
     archive = _ARCHIVE.match(unquote(parts.path).rpartition("/")[2])
+    project = archive[1] if archive else ""
     if host in index_hosts:
-        name = archive[1] if archive else parse_pypi_name(f"https://{host}{parts.path}")
+        path = re.sub(r"^/p/", "/project/", parts.path)  # PyPI's short URLs
+        name = project or parse_pypi_name(f"https://{host}{path}")
         return Reference(Form.URL, project=name) if is_pypi_name(name) else NO_REFERENCE
-    egg, page = _EGG.search(url), _PAGE.search(parts.path)
     return Reference(
         Form.URL,
-        project=egg[1] if egg else archive[1] if archive else "",
+        project=egg[1] if egg else project,
         repo_url=_without_revision(text),
-        slug=unquote(page[1]).replace("\0", "") if page else "",
+        slug=_page_slug(_PAGE.search(parts.path)),
     )
+
+
+def _page_slug(match: re.Match[str] | None) -> str:
+    """Return the slug in a match of `_PAGE`; empty without a match."""
+    return unquote(match[1]).replace("\0", "") if match else ""
 
 
 def _without_revision(url: str) -> str:
@@ -188,20 +200,37 @@ def _without_revision(url: str) -> str:
 
 def _parse_line(line: str, index_hosts: Collection[str]) -> Reference:
     """Return what a line of a requirement or lock file refers to; nothing for other texts."""
-    line = _HEADER.sub("", _BULLET.sub("", line))
-    is_editable = bool(_EDITABLE.match(line))
-    line = _EDITABLE.sub("", line)
-    for parse in (_parse_named, _parse_toml, _parse_json, _parse_list):
-        reference = parse(line, index_hosts)
+    unmarked = _EDITABLE.sub("", _HEADER.sub("", _BULLET.sub("", line)))
+    unmarked = _CHANNEL.sub("", unmarked)
+    for parse in (_parse_named, _parse_source, _parse_toml, _parse_json, _parse_list, _parse_requirement):
+        reference = parse(unmarked, index_hosts)
         if reference:
             return reference
-    return _parse_requirement(line, index_hosts, is_editable=is_editable)
+    return _parse_marked_name(line, unmarked, index_hosts)
+
+
+def _parse_marked_name(line: str, unmarked: str, index_hosts: Collection[str]) -> Reference:
+    """Parse a bare name or URL whose line marks it as a requirement: `- name`, `-e URL` or `name  # comment`."""
+    bare = re.sub(r"\s+#.*$", "", unmarked)
+    if bare == line:
+        return NO_REFERENCE
+    first = bare.partition(",")[0]
+    return _as_requirement(_parse_url(bare, index_hosts) or _parse_name(first))
 
 
 def _parse_named(line: str, _index_hosts: Collection[str]) -> Reference:
     """Parse `name = "django-q"`, the first line of a package in a lock file."""
     match = _NAMED.match(line)
     return Reference(Form.REQUIREMENT, project=match[1]) if match and not match[1][0].isdigit() else NO_REFERENCE
+
+
+def _parse_source(line: str, index_hosts: Collection[str]) -> Reference:
+    """Parse `{file = "name-1.0.tar.gz"`, `git = "URL"` and other lines of lock files without the project's name."""
+    match = _SOURCE.match(line)
+    archive = _ARCHIVE.match(match[1]) if match else None
+    if archive:
+        return Reference(Form.REQUIREMENT, project=archive[1])
+    return _as_requirement(_parse_url(match[1].partition("?")[0], index_hosts)) if match else NO_REFERENCE
 
 
 def _parse_toml(line: str, index_hosts: Collection[str]) -> Reference:
@@ -228,7 +257,7 @@ def _parse_list(line: str, index_hosts: Collection[str]) -> Reference:
     return _parse_requirement(first, index_hosts) or _as_requirement(_parse_name(first))
 
 
-def _parse_requirement(line: str, index_hosts: Collection[str], *, is_editable: bool = False) -> Reference:
+def _parse_requirement(line: str, index_hosts: Collection[str]) -> Reference:
     line = re.sub(r"\s+#.*$", "", line)
     item = _ITEM.match(line)
     if item:
@@ -247,12 +276,7 @@ def _parse_requirement(line: str, index_hosts: Collection[str], *, is_editable: 
     match = next(filter(None, (parse(line) for parse in parsers)), None)
     if match:
         return Reference(Form.REQUIREMENT, project=match[1])
-    is_url_line = is_editable or url_part != line
-    if is_url_line or quoted:
-        source = _parse_url(url_part, index_hosts)
-        if source:
-            return _as_requirement(source)
-    return _as_requirement(_parse_name(line)) if is_editable else NO_REFERENCE
+    return _as_requirement(_parse_url(url_part, index_hosts)) if quoted or url_part != line else NO_REFERENCE
 
 
 def _as_requirement(reference: Reference) -> Reference:

@@ -112,7 +112,8 @@ def parse_repo_address(url: str, host_kinds: Mapping[str, str]) -> RepoAddress:
     directory = "/".join(part for part in repo.directory.split("/") if part) or _fragment_directory(parts.fragment)
     if repo.query:
         query = quote(repo.query, safe=f"{_SAFE}/")
-        return RepoAddress(f"https://{repo.host}/{path}{'/' if path else ''}?p={query}", repo.host, path, directory)
+        slash = "/" if path and "." not in repo.segments[-1] else ""  # not after a script such as gitweb.cgi
+        return RepoAddress(f"https://{repo.host}/{path}{slash}?p={query}", repo.host, path, directory)
     return RepoAddress(f"https://{repo.host}/{path}", repo.host, path, directory)
 
 

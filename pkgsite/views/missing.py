@@ -29,7 +29,7 @@ def missing_page(error: NotFound) -> Response:
         path = link(str(request.endpoint), **(request.view_args or {}) | {"slug": current_slug})
         return redirect(path + query_string(), 301)  # type: ignore[return-value]
     words = " ".join(slug.translate(WORD_SEPARATORS).split())
-    return error_response(error, query_text=words, nearest=_nearest_names(error.noun, words))
+    return error_response(error, query_text=slug, nearest=_nearest_names(error.noun, words))
 
 
 def _find_slug(noun: str, slug: str) -> str | None:

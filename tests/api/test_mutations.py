@@ -101,6 +101,8 @@ def test_sending_a_record_back_changes_nothing(ada_client: ApiClient, session: S
         ("packages/1/?format=json", "packages/django-one/"),
         ("packages/1/?expand=all", "packages/1/"),
         ("grids/10.json", "grids/10/"),
+        ("grids/10/?expand=all", "grids/10/"),
+        ("grids/10/?expand=features&format=json", "grids/10.json"),
         ("grids/10/features/20.json", "grids/10/features/20/"),
     ],
 )
@@ -119,6 +121,22 @@ def test_other_links_than_the_records_are_refused(ada_client: ApiClient) -> None
         assert (response.status_code, list(response.get_json())) == (400, ["grids"])
     relative = record | {"grids": [10], "category": "/api/v4/categories/apps.json"}
     assert ada_client.put("packages/1/", relative).status_code == 200
+
+
+def test_other_features_than_those_of_the_grid_are_refused(ada_client: ApiClient) -> None:
+    grid = ada_client.get("grids/10/?expand=features").get_json()
+    [feature, *others] = grid["features"]
+    [cell, *cells] = feature["cells"]
+    for changed in (
+        others,
+        [feature | {"title": "Other"}, *others],
+        [feature | {"cells": [cell | {"text": "other"}, *cells]}, *others],
+        [feature | {"cells": [cell | {"package": "/api/v4/packages/999/"}, *cells]}, *others],
+        "feature",
+        None,
+    ):
+        response = ada_client.put("grids/10/", grid | {"features": changed})
+        assert (response.status_code, list(response.get_json())) == (400, ["features"])
 
 
 def test_put_requires_every_field(ada_client: ApiClient) -> None:

@@ -10,7 +10,9 @@ import pytest
 
 import pkgsite.rules
 
-MODULES = [module.name for module in pkgutil.iter_modules(pkgsite.rules.__path__, "pkgsite.rules.") if not module.ispkg]
+MODULES = [
+    module.name for module in pkgutil.walk_packages(pkgsite.rules.__path__, "pkgsite.rules.") if not module.ispkg
+]
 
 
 @pytest.mark.parametrize("name", MODULES)

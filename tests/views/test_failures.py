@@ -112,7 +112,7 @@ def test_a_404_lists_the_nearest_names(client: FlaskClient, session: Session) ->
     page = client.get("/packages/p/djang-modelcluster/")
     assert page.status_code == 404
     assert '<a href="/packages/p/django-modelcluster/">' in page.text
-    assert 'value="djang modelcluster"' in page.text
+    assert 'value="djang-modelcluster"' in page.text
     assert '<a href="/grids/g/caching/">' in client.get("/grids/g/cachin/").text
     assert client.get("/packages/p/zzzzzz/").status_code == 404
 

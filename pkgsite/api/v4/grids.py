@@ -13,7 +13,7 @@ from pkgsite.api.inputs import GridInput
 from pkgsite.api.mutations import NO_CONTENT, ApiResult, apply_mutation, check_if_match
 from pkgsite.api.paging import envelope, parse_limit_offset
 from pkgsite.api.query_params import list_param, parse_record_filter, select_fields
-from pkgsite.api.request_body import load_changes, load_new_record
+from pkgsite.api.request_body import load_changes, load_new_record, parse_body
 from pkgsite.api.resource import Editable, Resource
 from pkgsite.errors import NotFound
 from pkgsite.extensions import db
@@ -93,7 +93,9 @@ class GridInstance(Editable):
         record = get_grid(key)
         original = serialize([record])[0]
         version = check_if_match(original, record.version)
-        changes = load_changes(self.input_schema, SCHEMA.dump(record), is_full_update=is_full_update)
+        has_features = "features" in parse_body(self.input_schema)
+        [current] = _serialize([record], with_features=has_features)
+        changes = load_changes(self.input_schema, current, is_full_update=is_full_update)
         return apply_mutation(
             EditGrid(record.id, cast(GridChanges, changes), version),
             title=lambda: f"Edit grid “{record.title}”",
@@ -126,13 +128,18 @@ class FeatureSchema(Schema):
 
 def serialize(records: Sequence[grids.GridRecord]) -> list[dict[str, Any]]:
     """Return records as JSON objects, with the details and only the fields that the request asks for."""
-    bodies: list[dict[str, Any]] = SCHEMA.dump(records, many=True)
     expand, field_names = list_param("expand"), list_param("fields")
-    if "features" in expand or "all" in expand:
+    bodies = _serialize(records, with_features="features" in expand or "all" in expand)
+    return [select_fields(body, field_names) for body in bodies] if field_names else bodies
+
+
+def _serialize(records: Sequence[grids.GridRecord], *, with_features: bool) -> list[dict[str, Any]]:
+    bodies: list[dict[str, Any]] = SCHEMA.dump(records, many=True)
+    if with_features:
         features = grids.load_features(db.session(), [record.id for record in records])
         for body, record in zip(bodies, records, strict=True):
             body["features"] = FEATURE.dump(features.get(record.id, []), many=True)
-    return [select_fields(body, field_names) for body in bodies] if field_names else bodies
+    return bodies
 
 
 def record_response(grid_id: int, *, is_new: bool = False) -> ApiResult:

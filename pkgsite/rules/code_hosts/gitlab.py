@@ -19,7 +19,7 @@ from pkgsite.rules.code_hosts.paths import (
 
 # Names that GitLab does not allow for projects and subgroups, since old URLs of pages have them:
 # https://docs.gitlab.com/user/reserved_names/
-_GITLAB_RESERVED = words(
+GITLAB_RESERVED = words(
     "badges blame blob builds commits create create_dir edit files find_file new preview raw refs tree update wikis"
 )
 _GITLAB_PAGES: Mapping[str, str] = {
@@ -45,7 +45,7 @@ def gitlab(url: UrlPath) -> RepoPath:
     if segments and segments[0].lower() in _GITLAB_PAGES:
         raise refusal(_GITLAB_PAGES[segments[0].lower()], example)
     segments = before_revision(segments)
-    path = before_page(before_dash(segments), _GITLAB_RESERVED, start=2)
+    path = before_page(before_dash(segments), GITLAB_RESERVED, start=2)
     names = repository_names(url.host, path)
     if not names:
         raise refusal(f"the address of {url.host}", example)
@@ -65,5 +65,5 @@ def _gitlab_project(url: UrlPath) -> list[str]:
             raise refusal(f"a URL of the API of {url.host}", example)
         return project.split("/")
     if segments[:3] == ["-", "ide", "project"]:
-        return before_page(segments[3:], _GITLAB_RESERVED | {"merge_requests"}, start=2)
+        return before_page(segments[3:], GITLAB_RESERVED | {"merge_requests"}, start=2)
     return segments

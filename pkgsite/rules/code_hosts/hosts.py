@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pkgsite.rules.code_hosts.gitlab import gitlab
-from pkgsite.rules.code_hosts.owner_and_name import bitbucket_cloud, forgejo, gitee, github, owner_and_name
+from pkgsite.rules.code_hosts.owner_and_name import (
+    bitbucket_cloud,
+    forgejo,
+    gitee,
+    github,
+    github_files,
+    owner_and_name,
+)
 from pkgsite.rules.code_hosts.paths import Layout, api_of, never, same_path_on, unknown_host
 from pkgsite.rules.code_hosts.software import (
     apache,
@@ -49,8 +56,8 @@ _HOSTS: Mapping[str, Layout] = {
     "github.com": github,
     "ssh.github.com": same_path_on("github.com", github),
     "github.dev": same_path_on("github.com", github),
-    "raw.github.com": same_path_on("github.com", github),
-    "raw.githubusercontent.com": same_path_on("github.com", github),
+    "raw.github.com": github_files,
+    "raw.githubusercontent.com": github_files,
     "codeload.github.com": same_path_on("github.com", github),
     "api.github.com": api_of("github.com", [("repos",)], github),
     "uploads.github.com": api_of("github.com", [("repos",)], github),
@@ -133,6 +140,12 @@ _HOSTS: Mapping[str, Layout] = {
     "pypi.python.org": _package_page,
     "files.pythonhosted.org": _package_page,
     "npmjs.com": _package_page,
+    "anaconda.org": _package_page,
+    "djangopackages.org": _package_page,
+    "libraries.io": _package_page,
+    "pepy.tech": _package_page,
+    "piwheels.org": _package_page,
+    "pypistats.org": _package_page,
     "opencollective.com": _funding,
     "patreon.com": _funding,
     "readthedocs.org": _site,

@@ -122,6 +122,12 @@ sourcehut_repositories = _OwnerAndName(tree=_SOURCEHUT_TREE)
 owner_and_name = _OwnerAndName()
 
 
+def github_files(url: UrlPath) -> RepoPath:
+    """raw.githubusercontent.com: files of repositories, and those of their wikis below `/wiki`."""
+    segments = url.segments[1:] if url.segments[:1] == ["wiki"] else url.segments
+    return github(UrlPath("github.com", segments, url.query, url.is_directory))
+
+
 def bitbucket_cloud(url: UrlPath) -> RepoPath:
     if len(url.segments) > 2 and url.segments[1] in {"workspace", "profile"}:
         raise refusal("a page of a Bitbucket workspace", example_for(url.host))

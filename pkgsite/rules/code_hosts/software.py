@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from itertools import takewhile
 
-from pkgsite.rules.code_hosts.gitlab import gitlab
+from pkgsite.rules.code_hosts.gitlab import GITLAB_RESERVED, gitlab
 from pkgsite.rules.code_hosts.owner_and_name import forgejo, github, sourcehut_repositories
 from pkgsite.rules.code_hosts.paths import (
     Layout,
@@ -51,6 +51,7 @@ _GITHUB_WORDS = (
 )
 _forgejo_pages = _within(_FORGEJO_WORDS, start=2)
 _github_pages = _within(_GITHUB_WORDS, start=2)
+_gitlab_pages = _within(" ".join(GITLAB_RESERVED), start=2)
 _hugging_face_words = _within("blob commit commits discussions raw resolve settings tree", start=1)
 
 
@@ -70,7 +71,7 @@ def github_software(url: UrlPath) -> RepoPath:
 
 def gitlab_software(url: UrlPath) -> RepoPath:
     """Return the repository on a host that is called `gitlab`, where GitLab may be installed below any path."""
-    return gitlab(url) if url.segments[:2] == ["api", "v4"] else unknown_host(url)
+    return gitlab(url) if url.segments[:2] == ["api", "v4"] else _gitlab_pages(url)
 
 
 def kernel(url: UrlPath) -> RepoPath:
@@ -119,6 +120,8 @@ def launchpad(url: UrlPath) -> RepoPath:
     example = f"Enter the URL of a project, such as https://{url.host}/name."
     if segments[:1] == ["+branch"] and len(segments) > 1:
         return RepoPath(url.host, segments[:2])
+    if _is_launchpad_package(segments):
+        return RepoPath(url.host, end_at_git_suffix(segments[:3]))
     if not segments or segments[0].startswith("+") or segments[0] in {"projects", "people", "ubuntu"}:
         raise refusal("a page of Launchpad", example)
     if "+git" in segments[:-1]:
@@ -128,6 +131,11 @@ def launchpad(url: UrlPath) -> RepoPath:
     if len(segments) < 3 or any(segment.startswith("+") for segment in segments[1:3]):
         raise refusal("the page of a person or a team on Launchpad", example)
     return RepoPath(url.host, segments[:3])
+
+
+def _is_launchpad_package(segments: list[str]) -> bool:
+    """Return whether a path names a source package of a distribution, or a person's branch of no project."""
+    return len(segments) > 2 and segments[1] in {"+source", "+junk"}
 
 
 def launchpad_page(url: UrlPath) -> RepoPath:

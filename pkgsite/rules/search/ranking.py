@@ -137,7 +137,7 @@ class Interpretation:
         similar_names: Names that differ from it by one typo.
         last_prefix: The last word, if it may be the beginning of a longer one; otherwise empty.
         completions: The most common words that start with `last_prefix`. Not needed where the prefix itself is indexed.
-        is_incomplete: Whether `last_prefix` is no word of the index.
+        is_incomplete: Whether the index has neither `last_prefix` nor another form or synonym of it.
     """
 
     words: tuple[tuple[str | tuple[str, ...], ...], ...]

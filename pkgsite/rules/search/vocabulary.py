@@ -16,11 +16,12 @@ should so some somehow something such t than that the their them then there thes
 to us ve via was way ways we were what when where which while who whose why will with would you your
 """
 _REQUEST_TEXT = """
-alternative alternatives app apps best better find good great help libraries library like looking need
-needs package packages please possible recommend recommended replacement similar suggest suggestion
-suggestions there thing things use used using want wants
+alternative alternatives anyone app apps best better compared competitor competitors easiest equivalent
+equivalents find good great help instead know libraries library like looking need needs opposed package
+packages please possible rather recommend recommended replacement replacements similar simplest
+someone substitute substitutes suggest suggestion suggestions thing things use used using versus vs want wants
 """
-_FUNCTION_WORDS, _REQUEST_WORDS = frozenset(_FUNCTION_TEXT.split()), frozenset(_REQUEST_TEXT.split())
+FUNCTION_WORDS, _REQUEST_WORDS = frozenset(_FUNCTION_TEXT.split()), frozenset(_REQUEST_TEXT.split())
 _PHRASES = {("log", "in"): "login", ("logging", "in"): "login", ("log", "out"): "logout"}
 MIN_WORDS_WITHOUT_LAST = 2
 
@@ -46,7 +47,7 @@ i18n: internationalization, internationalisation, translation
 js: javascript
 k8s: kubernetes
 login: sign in
-l10n: localization, localisation
+l10n: localization, localisation, locale, translation
 mail: email
 mfa: multi factor, two factor, 2fa
 oidc: openid connect
@@ -79,10 +80,10 @@ def content_words(words: Sequence[str]) -> tuple[str, ...]:
     ('django', 'for')
     """
     words = _join_phrases(words)
-    content = [word for word in words if word not in _FUNCTION_WORDS and word not in _REQUEST_WORDS]
-    if len(content) < MIN_WORDS_WITHOUT_LAST and words and words[-1] in _FUNCTION_WORDS:
+    content = [word for word in words if word not in FUNCTION_WORDS and word not in _REQUEST_WORDS]
+    if len(content) < MIN_WORDS_WITHOUT_LAST and words and words[-1] in FUNCTION_WORDS:
         content.append(words[-1])
-    if set(content) <= _FUNCTION_WORDS:
+    if set(content) <= FUNCTION_WORDS:
         return tuple(words)
     return tuple(content)
 

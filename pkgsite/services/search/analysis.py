@@ -126,6 +126,7 @@ class _KnownWords:
         completions: Longer words that start with an unknown word or with the last word, and their counts.
         replacements: What unknown words are replaced by.
         last_prefix: The last word, if it may be the beginning of a longer one; otherwise empty.
+        is_incomplete: Whether the index has neither this word nor another form or synonym of it.
         combinations: The alternatives for each word; then the same with each pair of words that make up a known word
             replaced by it.
     """
@@ -134,6 +135,7 @@ class _KnownWords:
     completions: dict[str, dict[str, int]]
     replacements: _Replacements
     last_prefix: str
+    is_incomplete: bool
     combinations: list[tuple[tuple[Choice, ...], ...]]
 
 
@@ -159,8 +161,14 @@ def _look_up_query(
         completions=completions,
         replacements=replacements,
         last_prefix=last_word if is_prefix else "",
+        is_incomplete=is_prefix and not _has_known_form(last_word, rows, known_terms[last_word]),
         combinations=[choices, *_joined_combinations(choices, joined_pairs, counts)],
     )
+
+
+def _has_known_form(word: str, rows: Iterable[_WordRow], synonyms: tuple[Choice, ...]) -> bool:
+    """Return whether the index has a word, another form of it or one of its known synonyms."""
+    return bool(synonyms) or any(row.word == word or row.stem == stem(word) for row in rows)
 
 
 def _known_terms(terms: Iterable[tuple[str, ...]], document_counts: Collection[str]) -> tuple[Choice, ...]:
@@ -181,7 +189,7 @@ def _interpretations(
         similar_names=similar_names,
         last_prefix=known.last_prefix,
         completions=tuple(known.completions.get(known.last_prefix, ())),
-        is_incomplete=bool(known.last_prefix) and known.last_prefix not in known.document_counts,
+        is_incomplete=known.is_incomplete,
     )
     return (main, *(Interpretation((*combination, *phrases), ()) for combination in joined))
 

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from pkgsite.models import Category, Grid, GridPackage, Identity, Package, Usage, User
 from pkgsite.rules.health import supported_pythons
 from pkgsite.rules.pypi_names import parse_pypi_name
+from pkgsite.rules.search.compounds import compound_fields
 from pkgsite.rules.search.expressions import TEXT_SECTIONS
 from pkgsite.rules.search.ranking import Kind, RankSignals, name_keywords, rank_key
 from pkgsite.rules.search.tokenizer import keyword_value, name_fields, split_fields
@@ -266,11 +267,14 @@ def build_document(
 ) -> Document:
     """Return the document of an item with these names, texts and filter keywords."""
     keys, fields = name_fields(names)
+    text_fields, around_fields = split_fields(text), split_fields(around)
+    compounds = compound_fields(fields, (*text_fields, *around_fields), ignored_prefixes)
+    fields = tuple(dict.fromkeys((*fields, *compounds)))
     words_of_names = [word for words in fields for word in words]
     return Document(
         name=fields,
-        text=split_fields(text),
-        around=split_fields(around),
+        text=text_fields,
+        around=around_fields,
         people=split_fields(people),
         filter_keywords=tuple(dict.fromkeys(filters)),
         name_keywords=tuple(name_keywords(keys, words_of_names, ignored_prefixes)),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from pkgsite.errors import Invalid
+from pkgsite.rules.search.compounds import compound_fields
 from pkgsite.rules.search.expressions import Term
 from pkgsite.rules.search.ranking import Interpretation, partial_expressions
+from pkgsite.rules.search.tokenizer import split_words
 from pkgsite.rules.search.vocabulary import content_words, load_synonyms, parse_synonyms
 
 
@@ -57,3 +59,21 @@ def terms_of(expression: object) -> list[Term]:
     if isinstance(expression, Term):
         return [expression]
     return [term for part in getattr(expression, "parts", ()) for term in terms_of(part)]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "parts"),
+    [
+        ("filetags", "Tags on files", ("file", "tags")),
+        ("djangosmartshare", "Shares folders, the smart way", ("django", "smart", "share")),
+        ("vectortiles", "Vector tiles", ("vector", "tiles")),
+        ("reversetag", "A replacement for the url template tag", ()),
+        ("forget", "For those who get things done", ()),  # "for" describes nothing
+        ("tagging", "Tagging, tag by tag", ()),
+        ("restarts", "REST for arts", ("rest", "arts")),
+        ("dbtags", "Tags in the db", ()),
+        ("", "Tags", ()),
+    ],
+)
+def test_names_are_split_at_words_of_the_description(name: str, text: str, parts: tuple[str, ...]) -> None:
+    assert compound_fields([(name,)], [split_words(text)], ("django",)) == ((parts,) if parts else ())

@@ -138,6 +138,30 @@ def test_judged_queries_find_the_expected_package_first(catalogue: Session) -> N
     assert all(ranks[kind][0] >= min_ranks[kind] for kind in JUDGEMENTS), ranks
 
 
+def ranked_slugs(session: Session, query: str) -> list[str]:
+    page = search(session, query, ignored_prefixes=PREFIXES, now=NOW, with_facets=False)
+    return [hit.slug for hit in page.packages]
+
+
+@pytest.mark.parametrize("query", ["a package for tagging", "tagging", "tags"])
+def test_compound_names_count_as_their_parts_if_the_description_has_them(catalogue: Session, query: str) -> None:
+    """Others only have template tags, even "django-reversetag"; that package is more popular."""
+    assert ranked_slugs(catalogue, query)[:3] == ["django-cms-pagetags", "django-filetags", "django-reversetag"]
+
+
+@pytest.mark.parametrize("query", ["instead of {}", "{} vs", "equivalents of {}?", "competitors of {}"])
+@pytest.mark.parametrize("slug", ["django-mfa", "django-q", "pinax-messages"])
+def test_questions_that_compare_a_package_list_it_first(catalogue: Session, query: str, slug: str) -> None:
+    assert ranked_slugs(catalogue, query.format(slug))[0] == slug
+
+
+def test_other_forms_and_synonyms_count_in_names(catalogue: Session) -> None:
+    """They do even if no package has the word itself."""
+    messages = {"django-messages", "pinax-messages", "django-stored-messages", "django-threaded-messages"}
+    assert set(ranked_slugs(catalogue, "messaging")[:4]) == messages
+    assert [ranked_slugs(catalogue, word)[0] for word in ("i18n", "l10n")] == ["simple-translation"] * 2
+
+
 def generate_names(session: Session) -> list[str]:
     """Return names that combine the parts of real ones in common patterns."""
     parts: dict[str, None] = {}
