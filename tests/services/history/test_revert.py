@@ -32,7 +32,7 @@ from pkgsite.services.permissions import Viewer
 from tests.factories import NOW, make_package
 from tests.users import make_user, viewer_of
 
-SHORT, LONG = 80, 300  # edits of a random history
+SHORT, LONG = 50, 300  # edits of a random history
 Key = tuple[str, int]
 State = dict[Key, dict[str, Any]]
 # Hypothesis begins with the smallest number, so that a single example would always be the same.
