@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
+from multiprocessing import parent_process
 
 from pkgsite.extensions import db
 from pkgsite.jobs.scheduler import Scheduler
 from pkgsite.server.deadlines import DeadlineProtocol
 from pkgsite.server.wsgi_bridge import WsgiBridge
-
-PARENT_CHECK_INTERVAL_S = 1
 
 
 def create_asgi_app() -> WsgiBridge:
@@ -26,7 +24,7 @@ def create_asgi_app() -> WsgiBridge:
     scheduler = Scheduler(app) if app.config["SCHEDULER"] == "web" else None
 
     def start() -> None:
-        threading.Thread(target=stop_with_parent, args=(os.getppid(),), daemon=True).start()
+        threading.Thread(target=stop_with_server, daemon=True).start()
         if scheduler:
             scheduler.start()
 
@@ -45,8 +43,9 @@ def create_asgi_app() -> WsgiBridge:
     )
 
 
-def stop_with_parent(parent_id: int) -> None:
+def stop_with_server() -> None:
     """Stop this process when the server process has ended without stopping it, for example because it was killed."""
-    while os.getppid() == parent_id:
-        time.sleep(PARENT_CHECK_INTERVAL_S)
-    os.kill(os.getpid(), signal.SIGTERM)
+    server = parent_process()
+    if server is not None:
+        server.join()
+        os.kill(os.getpid(), signal.SIGTERM)
