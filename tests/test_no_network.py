@@ -111,7 +111,9 @@ def test_hosts_that_refuse_connections(
         assert f"http://{code_hosts}/repos/" in statuses["github.com"]
         assert "Available" not in " ".join(statuses.values())
         assert_pages_work(site)
-        assert "Could not connect to http://127.0.0.1:" in stop(process)  # the log names the hosts, too
+        log = stop(process)
+        assert "Could not connect to http://127.0.0.1:" in log  # the log names the hosts, too
+        assert "retrying in" not in log  # one line for each host and pause
 
 
 def test_hosts_that_do_not_respond(

@@ -87,7 +87,7 @@ class JsonClient:
         user_agent: str,
         timeouts: Timeouts | None = None,
         egress: EgressPolicy | None = None,
-        retry_log_level: int = logging.INFO,
+        retry_log_level: int = logging.DEBUG,
     ) -> None:
         """Create the client.
 
@@ -215,7 +215,7 @@ class JsonClient:
                     break
                 body += chunk
         except (*CONNECTION_ERRORS, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            log.info("incomplete body of status %s: %s", response.status_code, _root_cause(error))
+            log.debug("incomplete body of status %s: %s", response.status_code, _root_cause(error))
         return bytes(body[:MAX_ERROR_BYTES])
 
     def _read_body(self, url: str, response: requests.Response) -> bytearray:
@@ -241,7 +241,7 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
         if retry_after is not None:
             return min(urllib3.Retry().parse_retry_after(retry_after), MAX_RETRY_AFTER_S)
     except (urllib3.exceptions.InvalidHeader, ValueError, OverflowError):
-        log.info("invalid Retry-After header: %.80s", retry_after)
+        log.debug("invalid Retry-After header: %.80s", retry_after)
     return next((reset_s for remaining, reset_s in _quota_resets(headers) if remaining == "0"), None)
 
 

@@ -167,8 +167,8 @@ class Scheduler:
         try:
             with self._app.app_context():
                 outcome = {"result": JOB_FUNCTIONS[job](self._context)}
-        except UpstreamError as failure:  # the pause of the host has been logged
-            log.info("%s: %s", job.name, failure)
+        except UpstreamError as failure:
+            log.debug("%s: %s", job.name, failure)  # the pause of the host has been logged
             outcome = {"error": str(failure)}
         except Exception as error:
             log_failure(error, "%s failed", job.name)
