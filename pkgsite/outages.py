@@ -34,7 +34,7 @@ def lost_race(error: DBAPIError) -> bool:
 
 
 def is_outage(error: DBAPIError) -> bool:
-    """Return whether the database can't be reached or used at the moment, whatever the statement."""
+    """Return whether the database is unavailable, as opposed to rejecting this statement."""
     if error.connection_invalidated:
         return True
     message = str(error.orig)

@@ -68,7 +68,7 @@ def load_changes(input_schema: type[Input], current: Mapping[str, Any], *, is_fu
     """Return the validated fields in which the body differs from a record.
 
     Values are compared as serialized: sending a value back is not a change, even if it is stored in another form.
-    Links are compared by the record that they identify, since a response's links have the form of its own URL.
+    Links are compared by the record that they identify: their format depends on the URL that was requested.
 
     Args:
         input_schema: The schema of the body.

@@ -60,7 +60,7 @@ def is_dead(name: str, claim_age: timedelta, *, machine: str) -> bool:
 
 
 def _process_state(pid: int) -> tuple[str, timedelta | None]:
-    """Return the state of a process, as a letter, and how long it has been running; None if unknown."""
+    """Return a process's state code (such as "Z") and how long it has been running; None if unknown."""
     try:
         status = (PROC / str(pid) / "stat").read_text("utf-8", "replace")
     except OSError:  # it has just ended, or this is not Linux

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
 MAX_LENGTH = 200  # characters; longer names are not read, apart from SPDX expressions
-MAX_PUNCTUATION = 20  # characters; a short text without letters and digits stands for "none"
+MAX_PUNCTUATION = 20  # characters; a shorter text of punctuation only means "no licence"
 # The classifiers of GNU licences, which name "or later" if they include later versions.
 GNU_CLASSIFIER = re.compile(
     r"GNU (?:Lesser )?General Public License v[0-9] \(L?GPLv[0-9]\)|GNU Affero General Public License v3", re.IGNORECASE

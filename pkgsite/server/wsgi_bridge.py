@@ -55,7 +55,7 @@ class Started:
 
 
 def _reject_write(_data: bytes) -> None:
-    raise NotImplementedError("the application returns its body as an iterable")
+    raise RuntimeError("write() is not supported: the application must return its body as an iterable")
 
 
 class WsgiBridge:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from urllib.parse import urlsplit
@@ -19,6 +18,7 @@ from tests.conftest import KINDS
 from tests.databases import DatabaseTemplate, free_port
 from tests.factories import make_package
 from tests.test_server import fetch
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.long
 
@@ -112,7 +112,7 @@ def test_unread_exports_leave_other_requests_alone_and_end(site: str) -> None:
         assert requests.get(f"{site}/packages/", timeout=30).status_code == 200
         rejected = requests.get(site + path, timeout=30)
         assert (rejected.status_code, rejected.headers["Retry-After"]) == (503, "10")
-        wait_for(lambda: requests.get(site + path, timeout=30, stream=True).status_code == 200)
+        assert wait_until(lambda: requests.get(site + path, timeout=30, stream=True).status_code == 200)
 
 
 def test_a_large_head_is_rejected(site: str) -> None:
@@ -129,10 +129,3 @@ def test_a_large_chunked_body_is_rejected(site: str) -> None:
 def test_many_form_fields_are_rejected(site: str) -> None:
     fields = [(f"field{number}", "1") for number in range(1_001)]
     assert requests.post(f"{site}/account/login/", data=fields, timeout=30).status_code == 413
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
